@@ -1,0 +1,141 @@
+"""Settings of detection and of training; importable without torch."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Preset = Literal["paper-c4", "fpn", "small"]
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Resize(Section):
+    """How an image is scaled before the model sees it.
+
+    Either into a frame (`width`, `height`; `keep_aspect: false` fills it, as the paper does) or to a length
+    of the short side, but the long side at most `max_side` (as torchvision and detectron2 do).
+    """
+
+    width: int | None = Field(None, ge=1)
+    height: int | None = Field(None, ge=1)
+    keep_aspect: bool = True
+    short_side: int | None = Field(None, ge=1)
+    max_side: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> "Resize":
+        frame = self.width is not None and self.height is not None
+        side = self.short_side is not None
+        if frame == side or (self.width is None) != (self.height is None):
+            raise ValueError("give either width and height, or short_side (and max_side)")
+        return self
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height, in pixels, to which an image of `width` x `height` is scaled."""
+        if self.width is not None and self.height is not None:
+            if not self.keep_aspect:
+                return self.width, self.height
+            scale = min(self.width / width, self.height / height)
+        else:
+            assert self.short_side is not None
+            scale = self.short_side / min(width, height)
+            if self.max_side is not None:
+                scale = min(scale, self.max_side / max(width, height))
+        return max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5))
+
+
+class DetectorConfig(Section):
+    """How persons are found."""
+
+    weights: str = Field(
+        "auto",
+        description="'auto': a checkpoint in weights/, else torchvision's COCO weights, else the embedded model; "
+        "'embedded'; 'coco'; or the path of a checkpoint",
+    )
+    preset: Preset | None = Field(None, description="architecture; null: the one the weights were made for")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: CUDA where there is a usable GPU"
+    )
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
+        "auto", description="auto: fp16 on CUDA, fp32 on a CPU"
+    )
+    batch_size: int | None = Field(None, ge=1, description="images a forward; null: 16 on CUDA, 1 on a CPU")
+    resize: Resize | None = Field(None, description="null: as the weights were trained")
+    floor: float = Field(0.05, ge=0, le=1, description="lowest score that is stored")
+    threshold: float = Field(0.8, ge=0, le=1, description="lowest score that becomes a crop (the paper's 0.8)")
+    max_detections: int = Field(500, ge=1, description="boxes an image at most, best first")
+    nms_iou: float = Field(0.5, gt=0, le=1, description="of two boxes that overlap more, the better one stays")
+
+    @model_validator(mode="after")
+    def _floor_below_threshold(self) -> "DetectorConfig":
+        if self.floor > self.threshold:
+            raise ValueError(f"floor ({self.floor}) must not exceed threshold ({self.threshold})")
+        return self
+
+
+class DataSource(Section):
+    """Annotated images: COCO's JSON and the folder its file names are relative to."""
+
+    annotations: Path
+    images: Path
+    weight: float = Field(1.0, gt=0, description="how often it is drawn, against the other sources")
+
+
+class Augmentation(Section):
+    """What happens to a training image, each part with its own random draw."""
+
+    crop: int = Field(320, ge=64, description="side of the square that the model trains on, in pixels")
+    person_height: tuple[float, float] = Field(
+        (10.0, 120.0), description="a person in the crop is scaled to a height drawn from here, log-uniform, in pixels"
+    )
+    scale: tuple[float, float] = Field((0.35, 3.0), description="but no image is scaled by less or more than this")
+    on_person: float = Field(0.85, ge=0, le=1, description="share of crops that are laid around a person")
+    flip: float = Field(0.5, ge=0, le=1)
+    colour: float = Field(0.8, ge=0, le=1, description="share with changed brightness, contrast, saturation, hue")
+    grey: float = Field(0.08, ge=0, le=1)
+    blur: float = Field(0.25, ge=0, le=1)
+    noise: float = Field(0.25, ge=0, le=1)
+    jpeg: float = Field(0.25, ge=0, le=1)
+
+
+class TrainConfig(Section):
+    """A training run; the file beside the run's results is one of these."""
+
+    preset: Preset = "small"
+    train: tuple[DataSource, ...] = Field(min_length=1)
+    validation: DataSource | None = None
+    init: str = Field(
+        "random", description="'random'; 'imagenet': torchvision's backbone weights; or a checkpoint's path"
+    )
+    iterations: int = Field(ge=1)
+    batch_size: int = Field(8, ge=1, description="images an iteration, over all processes")
+    optimizer: Literal["sgd", "adamw"] = "adamw"
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.02, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="with sgd")
+    warmup: int = Field(200, ge=0, description="iterations over which the rate rises linearly")
+    schedule: Literal["cosine", "steps"] = "cosine"
+    steps: tuple[int, ...] = Field((), description="with steps: iterations after which the rate is cut to a tenth")
+    clip_norm: float | None = Field(10.0, gt=0, description="largest norm of the gradient; null: no limit")
+    ema: float = Field(0.998, ge=0, lt=1, description="decay of the weights' moving average; 0: none")
+    augmentation: Augmentation | None = Field(
+        Augmentation(), description="null: whole images, resized as in detection, flipped"
+    )
+    precision: Literal["fp32", "fp16", "bf16"] = Field("fp32", description="fp16 and bf16 on CUDA only")
+    workers: int = Field(1, ge=0, description="processes that prepare images; 0: none")
+    cache_gb: float = Field(4.0, ge=0, description="decoded images kept in memory, per worker")
+    seed: int = 0
+    log_every: int = Field(20, ge=1)
+    checkpoint_every: int = Field(250, ge=1)
+    evaluate_every: int = Field(1000, ge=1, description="with a validation source")
+
+    @model_validator(mode="after")
+    def _steps_need_a_schedule(self) -> "TrainConfig":
+        if self.schedule == "steps" and not self.steps:
+            raise ValueError("schedule 'steps' needs 'steps'")
+        return self

@@ -1,0 +1,133 @@
+"""A detector at work: images in, person boxes out."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.models.detection import FasterRCNN
+
+from detector.architectures import build
+from detector.checkpoint import load_checkpoint, load_into, load_torchvision
+from detector.config import DetectorConfig, Resize
+from detector.errors import DetectorError
+from detector.images import prepare
+from detector.records import Detections
+from detector.weights import WeightsSource, resolve
+
+_PERSON = 1
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An image scaled for the model.
+
+    Attributes:
+        tensor: uint8 (3, h, w), RGB.
+        width: of the original image, in pixels.
+        height: of the original image, in pixels.
+    """
+
+    tensor: Tensor
+    width: int
+    height: int
+
+
+class Predictor:
+    """Finds persons; `preprocess` may run in other threads than `predict`, and both in several at once.
+
+    Attributes:
+        batch_size: images that `predict` should get at once.
+        workers: threads that should call `predict` at once: on a CPU one per core, since two forwards side by
+            side waste less than one forward spread over two cores.
+        device: where the model is.
+        precision: what it computes in.
+    """
+
+    def __init__(self, model: FasterRCNN, rule: Resize, config: DetectorConfig) -> None:
+        self.device = _device(config.device)
+        self.precision = _precision(config.precision, self.device)
+        on_gpu = self.device.type == "cuda"
+        self.batch_size = config.batch_size or (16 if on_gpu else 1)
+        self.workers = 1 if on_gpu else _cores()
+        self._rule, self._config = config.resize or rule, config
+        heads = model.roi_heads
+        heads.score_thresh = config.floor
+        heads.nms_thresh = config.nms_iou
+        heads.detections_per_img = config.max_detections
+        self._model = model.to(self.device).eval()
+
+    @classmethod
+    def load(cls, config: DetectorConfig, source: WeightsSource | None = None) -> "Predictor":
+        """The predictor that `config` describes, with the weights it names (or `source`).
+
+        Raises:
+            DetectorError: no such weights, damaged ones, of another architecture, or no such device.
+        """
+        source = source or resolve(config.weights, config.preset)
+        if source.path.suffix in (".pth", ".pt"):
+            checkpoint = load_torchvision(source.path, source.preset, source.resize)
+        else:
+            checkpoint = load_checkpoint(source.path)
+        model = build(checkpoint.preset, classes=checkpoint.classes)
+        load_into(model, checkpoint, source.path)
+        return cls(model, checkpoint.resize, config)
+
+    def preprocess(self, image: NDArray[np.uint8]) -> Prepared:
+        """Scale `image` (uint8 (H, W, 3) RGB) for the model."""
+        tensor = prepare(image, self._rule)
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory()
+        return Prepared(tensor, image.shape[1], image.shape[0])
+
+    def predict(self, batch: Sequence[Prepared]) -> list[Detections]:
+        """The persons in each image: boxes in pixels of the original, from the floor up, best first."""
+        if not batch:
+            return []
+        if self.workers > 1 and torch.get_num_threads() != 1:
+            torch.set_num_threads(1)  # counts for the calling thread: see `workers`
+        images = [one.tensor.to(self.device, non_blocking=True) for one in batch]
+        mixed = self.precision != "fp32"
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, _DTYPES[self.precision], enabled=mixed),
+        ):
+            outputs = self._model(images)
+        return [_to_original(output, one) for output, one in zip(outputs, batch, strict=True)]
+
+
+def _to_original(output: dict[str, Tensor], image: Prepared) -> Detections:
+    person = output["labels"] == _PERSON
+    boxes = output["boxes"][person].float().cpu().numpy()
+    scores = output["scores"][person].float().cpu().numpy()
+    height, width = image.tensor.shape[1:]
+    ratio = np.array([image.width / width, image.height / height] * 2, np.float32)
+    limit = np.array([image.width, image.height] * 2, np.float32)
+    boxes = np.clip(boxes * ratio, 0, limit).astype(np.float32)
+    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
+    order = np.argsort(-scores[finite], kind="stable")
+    return Detections(boxes[finite][order], scores[finite][order].astype(np.float32))
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise DetectorError(f"device '{name}': no usable NVIDIA GPU here (uavpipe doctor); take device: auto or cpu")
+    return torch.device(name)
+
+
+def _precision(name: str, device: torch.device) -> str:
+    if name == "auto":
+        return "fp16" if device.type == "cuda" else "fp32"
+    if name != "fp32" and device.type != "cuda":
+        raise DetectorError(f"precision '{name}' needs a CUDA device; on a CPU it is slower than fp32")
+    return name
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

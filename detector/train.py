@@ -1,0 +1,326 @@
+"""Training a detector: a loop that can be read in one sitting, killed at any moment, and resumed exactly.
+
+A batch is a pure function of (seed, iteration), and so are the model's own random choices; a resumed run
+gives the losses that an undisturbed one gives.
+"""
+
+import json
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+
+from detector.architectures import build, load_imagenet_backbone
+from detector.checkpoint import load_checkpoint, load_into, save_checkpoint
+from detector.config import DetectorConfig, TrainConfig
+from detector.data import TrainingSamples, collate
+from detector.errors import DetectorError
+from detector.evaluate import evaluate
+from detector.predictor import Predictor
+from detector.presets import ARCHITECTURES
+
+# Settings that change how a run goes, not what comes out of it: a resumed run may have others.
+_FREE = {"workers", "cache_gb", "log_every", "checkpoint_every", "evaluate_every", "validation"}
+
+
+def train(
+    config: TrainConfig, output: Path, *, advance: Callable[[int, str], None] = lambda done, text: None
+) -> Path:
+    """Train by `config`; everything goes to `output`, and a run found there is resumed.
+
+    Writes `last.safetensors` and, with validation data, `best.safetensors` (by AP50), `resume.pt`,
+    `log.jsonl`, TensorBoard events and `config.json`. SIGTERM and Ctrl-C save before they stop.
+
+    Args:
+        config: the recipe.
+        output: folder of the run.
+        advance: called with the number of iterations behind us and a line on how it goes.
+
+    Returns:
+        The checkpoint to use: the best one, or the last where nothing was validated.
+
+    Raises:
+        DetectorError: bad data or settings, another run's folder, or a loss that is not finite.
+    """
+    run = _Run(config, output)
+    run.resume()
+    with _stop_request() as stop_requested:
+        for iteration, batch in run.batches():
+            losses = run.step(iteration, *batch)
+            done = iteration + 1
+            if done % config.log_every == 0:
+                run.log(done, losses)
+                advance(done, f"loss {sum(losses.values()):.3f}")
+            if done % config.checkpoint_every == 0 or done == config.iterations or stop_requested():
+                run.save(done)
+            if config.validation and (done % config.evaluate_every == 0 or done == config.iterations):
+                run.validate(done)
+            if stop_requested() and done < config.iterations:
+                raise DetectorError(f"{output}: stopped at iteration {done} and saved; run again to go on")
+    best = output / "best.safetensors"
+    return best if best.exists() else output / "last.safetensors"
+
+
+class _Run:
+    """The state of a training run: model, optimiser, average, logs."""
+
+    def __init__(self, config: TrainConfig, output: Path) -> None:
+        self.config, self.output = config, output
+        self.start, self.best = 0, -1.0
+        self.accelerator = Accelerator(
+            mixed_precision={"fp32": "no"}.get(config.precision, config.precision),
+            cpu=not torch.cuda.is_available(),
+        )
+        if config.precision != "fp32" and self.accelerator.device.type != "cuda":
+            raise DetectorError(f"precision '{config.precision}' needs a CUDA device; take fp32")
+        processes = self.accelerator.num_processes
+        if config.batch_size % processes:
+            raise DetectorError(f"batch_size {config.batch_size} does not divide among {processes} processes")
+        self._claim_folder()
+        self.rule = ARCHITECTURES[config.preset].resize
+        torch.manual_seed(config.seed)
+        model = build(config.preset)
+        _initialise(model, config)
+        optimizer = _optimizer(model, config)
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.average = {name: value.detach().clone() for name, value in self.bare.state_dict().items()}
+        self.clock, self.writer = time.monotonic(), None
+        if self.accelerator.is_main_process:
+            self.writer = SummaryWriter(str(output / "tensorboard"))
+
+    @property
+    def bare(self) -> nn.Module:
+        """The model without what distributed training wraps around it."""
+        model: nn.Module = self.accelerator.unwrap_model(self.model)
+        return model
+
+    def _claim_folder(self) -> None:
+        self.output.mkdir(parents=True, exist_ok=True)
+        path = self.output / "config.json"
+        ours = self.config.model_dump(mode="json")
+        if path.exists():
+            theirs = json.loads(path.read_text("utf-8"))
+            differing = sorted(
+                name for name in ours if name not in _FREE and theirs.get(name) != ours[name]
+            )
+            if differing:
+                raise DetectorError(
+                    f"{self.output}: holds a run with other settings ({', '.join(differing)}); "
+                    "choose another folder"
+                )
+        elif self.accelerator.is_main_process:
+            path.write_text(json.dumps(ours, indent=2) + "\n", "utf-8")
+        self.accelerator.wait_for_everyone()
+
+    def resume(self) -> None:
+        """Go on from `resume.pt` if there is one."""
+        path = self.output / "resume.pt"
+        if not path.exists():
+            return
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self.bare.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.average = {name: value.to(self.accelerator.device) for name, value in state["average"].items()}
+            self.start, self.best = state["iteration"], state["best"]
+        except Exception as error:  # whatever a torn file makes torch raise
+            raise DetectorError(
+                f"{path}: cannot be resumed from ({' '.join(str(error).split())[:100]}); "
+                "remove it to begin again, or choose another folder"
+            ) from None
+        if self.accelerator.is_main_process:
+            _forget_after(self.output / "log.jsonl", self.start)
+
+    def batches(self) -> Iterator[tuple[int, Any]]:
+        """Iteration number and batch, from where the run stands to its end."""
+        config, processes = self.config, self.accelerator.num_processes
+        samples = TrainingSamples(
+            config.train,
+            config.augmentation,
+            self.rule,
+            seed=config.seed,
+            count=config.iterations * config.batch_size,
+            cache_gb=config.cache_gb,
+        )
+        numbers = [
+            range(first + self.accelerator.process_index, first + config.batch_size, processes)
+            for first in range(self.start * config.batch_size, len(samples), config.batch_size)
+        ]
+        loader = DataLoader(
+            samples,
+            batch_sampler=numbers,  # type: ignore[arg-type]
+            collate_fn=collate,
+            num_workers=config.workers,
+            pin_memory=self.accelerator.device.type == "cuda",
+            worker_init_fn=_one_thread,
+        )
+        return enumerate(loader, start=self.start)
+
+    def step(self, iteration: int, images: list[Tensor], targets: list[dict[str, Tensor]]) -> dict[str, float]:
+        """One update; returns the parts of the loss, averaged over processes."""
+        device = self.accelerator.device
+        images = [image.to(device, non_blocking=True) for image in images]
+        targets = [{name: value.to(device) for name, value in target.items()} for target in targets]
+        rate = learning_rate(self.config, iteration)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        # The heads sample anchors and RoIs: seeding by iteration makes a resumed run sample alike.
+        torch.manual_seed(self.config.seed * 1_000_003 + iteration * 97 + self.accelerator.process_index)
+        self.model.train()
+        with self.accelerator.autocast():
+            parts: dict[str, Tensor] = self.model(images, targets)
+        names = sorted(parts)
+        values = self.accelerator.reduce(torch.stack([parts[name].detach() for name in names]), "mean")
+        losses = dict(zip(names, values.tolist(), strict=True))
+        if not all(math.isfinite(value) for value in losses.values()):
+            shown = ", ".join(f"{name} {value:g}" for name, value in losses.items())
+            raise DetectorError(
+                f"{self.output}: the loss is not finite at iteration {iteration} ({shown}); the last checkpoint "
+                "is kept. Lower learning_rate, or look at the annotations"
+            )
+        self.optimizer.zero_grad()
+        self.accelerator.backward(sum(parts.values()))
+        if self.config.clip_norm is not None:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        self._follow(iteration)
+        return losses
+
+    @torch.no_grad()
+    def _follow(self, iteration: int) -> None:
+        # Early on the average forgets faster, or it would carry the random start along for long.
+        decay = min(self.config.ema, (1 + iteration) / (10 + iteration))
+        for name, value in self.bare.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    def log(self, done: int, losses: dict[str, float]) -> None:
+        """One line in `log.jsonl`, one point in TensorBoard."""
+        if self.writer is None:
+            return
+        now = time.monotonic()
+        rate = self.config.log_every * self.config.batch_size / (now - self.clock)
+        self.clock = now
+        row = {"iteration": done, "loss": sum(losses.values()), **losses}
+        row |= {"learning_rate": learning_rate(self.config, done - 1), "images_per_s": round(rate, 2)}
+        self._append(row)
+
+    def _append(self, row: dict[str, Any]) -> None:
+        assert self.writer is not None
+        with (self.output / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        for name, value in row.items():
+            if name != "iteration":
+                self.writer.add_scalar(name, value, row["iteration"])
+
+    def save(self, done: int) -> None:
+        """Write `resume.pt` and `last.safetensors`, each whole or not at all."""
+        if not self.accelerator.is_main_process:
+            return
+        path = self.output / "resume.pt"
+        temporary = path.with_name(f".part-{path.name}")
+        state = {
+            "model": self.bare.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average,
+            "iteration": done,
+            "best": self.best,
+        }
+        torch.save(state, temporary)
+        temporary.replace(path)
+        self._save_weights("last.safetensors", done, {})
+
+    def _save_weights(self, name: str, done: int, metrics: dict[str, float]) -> None:
+        training = {"iteration": done, "metrics": metrics, "config": self.config.model_dump(mode="json")}
+        save_checkpoint(
+            self.output / name, self.average, preset=self.config.preset, resize=self.rule, training=training
+        )
+
+    def validate(self, done: int) -> None:
+        """Measure the averaged weights; keep them as `best.safetensors` if none were better."""
+        if not self.accelerator.is_main_process or self.config.validation is None:
+            return
+        model = build(self.config.preset)
+        model.load_state_dict(self.average)
+        predictor = Predictor(model, self.rule, DetectorConfig(device=str(self.accelerator.device)))
+        metrics = evaluate(predictor, self.config.validation)
+        self._append({"iteration": done, **{f"validation/{name}": value for name, value in metrics.items()}})
+        if metrics["AP50"] > self.best:
+            self.best = metrics["AP50"]
+            self._save_weights("best.safetensors", done, metrics)
+        self.clock = time.monotonic()
+
+
+def learning_rate(config: TrainConfig, iteration: int) -> float:
+    """The rate at `iteration` (from 0): linear warm-up, then a cosine to zero or cuts to a tenth."""
+    rate = config.learning_rate
+    if iteration < config.warmup:
+        return rate * (iteration + 1) / config.warmup
+    if config.schedule == "steps":
+        return rate * 0.1 ** sum(iteration >= step for step in config.steps)
+    progress = (iteration - config.warmup) / max(1, config.iterations - config.warmup)
+    return rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _initialise(model: Any, config: TrainConfig) -> None:
+    if config.init == "imagenet":
+        load_imagenet_backbone(model, config.preset)
+    elif config.init != "random":
+        checkpoint = load_checkpoint(Path(config.init))
+        load_into(model, checkpoint, config.init)
+
+
+def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    # Norms and biases are not decayed: it would only fight their job.
+    parameters = [value for value in model.parameters() if value.requires_grad]
+    groups = [
+        {"params": [value for value in parameters if value.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [value for value in parameters if value.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+    return torch.optim.AdamW(groups, lr=config.learning_rate)
+
+
+def _one_thread(worker: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _forget_after(log: Path, iteration: int) -> None:
+    """Drop the log's rows past the checkpoint: the resumed run writes them again."""
+    if not log.exists():
+        return
+    rows = [line for line in log.read_text("utf-8").splitlines() if line.endswith("}")]
+    kept = [line for line in rows if json.loads(line)["iteration"] <= iteration]
+    log.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+
+
+@contextmanager
+def _stop_request() -> Iterator[Callable[[], bool]]:
+    """SIGTERM and Ctrl-C ask for a stop after the current iteration instead of ending the process."""
+    asked: list[int] = []
+    try:
+        before = {
+            number: signal.signal(number, lambda number, frame: asked.append(number))
+            for number in (signal.SIGTERM, signal.SIGINT)
+        }
+    except ValueError:  # not in the main thread: signals are somebody else's business
+        before = {}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,176 @@
+"""Where a detector's weights come from, decided without torch so that a skipped stage stays quick."""
+
+import hashlib
+import os
+import socket
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from detector.config import Resize
+from detector.errors import DetectorError
+from detector.header import read_header
+from detector.presets import ARCHITECTURES
+
+EMBEDDED = Path(__file__).parent / "embedded" / "small.safetensors"
+COCO_URL = "https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth"
+OFFLINE = "UAVPIPE_OFFLINE"  # set: never ask the network for weights
+_CONNECT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class WeightsSource:
+    """Weights that were found.
+
+    Attributes:
+        path: the file.
+        sha256: of its content.
+        preset: architecture the weights belong to.
+        resize: how images are scaled for them.
+        description: one line for people.
+        warning: what the user should know before trusting them; None if nothing.
+    """
+
+    path: Path
+    sha256: str
+    preset: str
+    resize: Resize
+    description: str
+    warning: str | None = None
+
+
+def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) -> WeightsSource:
+    """Find the weights that a configuration means.
+
+    `auto` takes the newest checkpoint in `folder`; else torchvision's COCO weights of `fpn` (from torch's
+    cache, or downloaded); else the embedded small model, with a warning. A preset narrows the choice.
+
+    Args:
+        weights: `auto`, `embedded`, `coco`, or the path of a checkpoint.
+        preset: architecture asked for; None: whatever the weights are.
+        folder: where `auto` looks first.
+
+    Raises:
+        DetectorError: there are none, or they are of another architecture.
+    """
+    if weights == "auto":
+        return _automatic(preset, folder)
+    if weights == "embedded":
+        return _checked(_uavpipe(EMBEDDED, "embedded small model"), preset)
+    if weights == "coco":
+        found = _coco()
+        if found is None:
+            raise DetectorError(
+                f"torchvision's COCO weights are not on this machine and could not be downloaded from {COCO_URL}; "
+                f"put that file into {_cache_folder()}"
+            )
+        return _checked(found, preset)
+    path = Path(weights)
+    if not path.is_file():
+        raise DetectorError(f"{path}: no such checkpoint; expected a file, 'auto', 'coco' or 'embedded'")
+    if path.suffix in (".pth", ".pt"):
+        chosen = preset or "fpn"
+        return WeightsSource(path, _sha256(path), chosen, _torchvision_resize(chosen), f"{path} ({chosen})")
+    return _checked(_uavpipe(path, str(path)), preset)
+
+
+def _automatic(preset: str | None, folder: Path) -> WeightsSource:
+    newest_first = sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in newest_first:
+        source = _uavpipe(path, str(path))
+        if preset in (None, source.preset):
+            return source
+    if preset in (None, "fpn") and (found := _coco()):
+        return found
+    if preset in (None, "small"):
+        return _uavpipe(
+            EMBEDDED,
+            "embedded small model",
+            "using the small embedded detector: trained on simulated flights and a few real images, it misses "
+            "persons that a VisDrone-trained one finds (docs/detector.md says how to get one)",
+        )
+    raise DetectorError(
+        f"no weights for '{preset}': put a checkpoint into {folder}/ (uavpipe detector train makes one), "
+        "or take weights: embedded"
+    )
+
+
+def _uavpipe(path: Path, name: str, warning: str | None = None) -> WeightsSource:
+    header = read_header(path)
+    return WeightsSource(
+        path, _sha256(path), header.preset, header.resize, f"{name} ({header.preset})", warning
+    )
+
+
+def _checked(source: WeightsSource, preset: str | None) -> WeightsSource:
+    if preset is not None and preset != source.preset:
+        raise DetectorError(
+            f"{source.path}: weights of '{source.preset}', but the configuration says preset '{preset}'"
+        )
+    return source
+
+
+def _torchvision_resize(preset: str) -> Resize:
+    # torchvision's own checkpoints were trained at its own scale, whatever our recipe for the preset is.
+    return Resize(short_side=800, max_side=1333) if preset == "fpn" else ARCHITECTURES[preset].resize
+
+
+def _coco() -> WeightsSource | None:
+    path = _cache_folder() / COCO_URL.rsplit("/", 1)[1]
+    if not path.exists() and not _download(path):
+        return None
+    return WeightsSource(
+        path,
+        _sha256(path),
+        "fpn",
+        _torchvision_resize("fpn"),
+        f"torchvision's COCO weights ({path})",
+        "using weights trained on COCO's street-level photographs: they miss small persons seen from above",
+    )
+
+
+def _cache_folder() -> Path:
+    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"
+
+
+def _download(path: Path) -> bool:
+    if os.environ.get(OFFLINE) or not _reachable():
+        return False
+    expected = path.stem.rsplit("-", 1)[1]  # torchvision puts the first digits of the hash into the name
+    temporary = path.with_name(f".part-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with urllib.request.urlopen(COCO_URL, timeout=60) as answer, temporary.open("wb") as file:  # noqa: S310
+            while block := answer.read(1 << 20):
+                file.write(block)
+        if not _sha256(temporary).startswith(expected):
+            raise OSError("the file that arrived is not the one expected")
+        temporary.replace(path)
+    except OSError:  # includes URLError: no network is no error, the next source is tried
+        temporary.unlink(missing_ok=True)
+        return False
+    return True
+
+
+@lru_cache(maxsize=1)
+def _reachable() -> bool:
+    request = urllib.request.Request(COCO_URL, method="HEAD")  # noqa: S310 - a fixed https address
+    try:
+        with urllib.request.urlopen(request, timeout=_CONNECT_SECONDS):  # noqa: S310
+            return True
+    except (urllib.error.URLError, OSError, socket.timeout):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    status = path.stat()
+    return _sha256_of(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _sha256_of(path: Path, size: int, modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
