@@ -1,0 +1,77 @@
+# The chain for people who think in files: one rule a stage, its target the stage's manifest. Every rule
+# only calls `uavpipe`; `make help` lists what there is.
+#
+#   make detect VIDEO=flight01.mp4 [CONFIG=flight.yaml] [SET="detector.threshold=0.6 crops.every=5"]
+
+WORKSPACE ?= runs
+VIDEO     ?=
+CONFIG    ?=
+SET       ?=
+PYTHON    ?= python3
+VENV      ?= .venv
+
+UAVPIPE  := $(VENV)/bin/uavpipe
+READY    := $(VENV)/.ready
+FLIGHT   := $(WORKSPACE)/$(basename $(notdir $(VIDEO)))
+# Without VIDEO the configuration names the videos, and the workspace with them.
+ARGUMENTS = $(if $(VIDEO),$(VIDEO) --workspace $(WORKSPACE)) $(if $(CONFIG),--config $(CONFIG)) $(addprefix --set ,$(SET))
+SETTINGS := $(CONFIG) $(if $(SET),always)
+
+.PHONY: help setup video-given frames detect crops overlay demo test lint bench doctor clean always
+.DEFAULT_GOAL := help
+
+help: ## This text
+	@printf 'uavpipe: from drone video to person crops and identities\n\n'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
+	@printf '\n  VIDEO=flight01.mp4  CONFIG=flight.yaml  WORKSPACE=runs  SET="detector.threshold=0.6"\n'
+
+setup: $(READY) ## Install everything into .venv (the other targets do it themselves)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+video-given:
+	@test -n "$(VIDEO)$(CONFIG)" || { echo 'name a video: make $(MAKECMDGOALS) VIDEO=flight01.mp4' >&2; exit 2; }
+
+frames: $(FLIGHT)/frames/manifest.json ## List the frames of VIDEO and its damage
+detect: $(FLIGHT)/detections/manifest.json ## Find the persons in VIDEO
+crops: $(FLIGHT)/crops/manifest.json ## Cut the persons out of VIDEO
+overlay: $(FLIGHT)/overlay/manifest.json ## Render the boxes on VIDEO
+
+$(FLIGHT)/frames/manifest.json: $(wildcard $(VIDEO)) $(SETTINGS) | $(READY) video-given
+	$(UAVPIPE) frames $(ARGUMENTS)
+	@touch -c $@
+
+# Detection reads the video once for itself and for the table of frames.
+$(FLIGHT)/detections/manifest.json: $(wildcard $(VIDEO)) $(SETTINGS) | $(READY) video-given
+	$(UAVPIPE) detect $(ARGUMENTS)
+	@touch -c $@
+
+$(FLIGHT)/crops/manifest.json: $(FLIGHT)/detections/manifest.json $(SETTINGS)
+	$(UAVPIPE) crops $(ARGUMENTS)
+	@touch -c $@
+
+$(FLIGHT)/overlay/manifest.json: $(FLIGHT)/detections/manifest.json $(SETTINGS)
+	$(UAVPIPE) overlay $(ARGUMENTS)
+	@touch -c $@
+
+demo: $(READY) ## Simulate a flight, run the chain on it, compare with the truth
+	$(UAVPIPE) demo
+
+test: $(READY) ## Run the tests
+	$(VENV)/bin/python -m pytest $(TESTS)
+
+lint: $(READY) ## Check style, types and which package imports which
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+doctor: $(READY) ## Say what this machine can do
+	$(UAVPIPE) doctor
+
+clean: ## Remove the environment and the demo, never a workspace
+	rm -rf $(VENV) demo

@@ -1,0 +1,49 @@
+"""A user's mistake, or the machine's trouble, as one line and an exit status; a bug keeps its traceback."""
+
+import errno
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from detector.errors import DetectorError
+from pipeline.errors import PipelineError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CANNOT_WRITE = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+class UserError(click.ClickException):
+    """Shown as `uavpipe: message`, exit status 1."""
+
+    def show(self, file: object = None) -> None:
+        """Print the message on one line."""
+        click.echo(f"uavpipe: {' '.join(self.message.split())}", err=True)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn the errors that a user can mend into one line; print warnings as one line each."""
+    logging.basicConfig(level=logging.WARNING, format="uavpipe: %(message)s", stream=sys.stderr)
+    try:
+        yield
+    except (PipelineError, DetectorError) as error:
+        raise UserError(str(error)) from None
+    except OSError as error:
+        if error.errno in _FULL:
+            raise UserError(
+                f"no space left on the disk{_at(error)}; what was finished is kept: make room and run again"
+            ) from None
+        if error.errno in _CANNOT_WRITE:
+            raise UserError(
+                f"cannot write{_at(error)}: {error.strerror}; choose another --workspace"
+            ) from None
+        raise
+    except KeyboardInterrupt:
+        raise UserError("stopped; what was finished is kept, run again to go on") from None
+
+
+def _at(error: OSError) -> str:
+    return f" for {error.filename}" if error.filename else ""

@@ -1,0 +1,67 @@
+"""`uavpipe simulate` and `simulate-stills`: flights and pictures whose truth is known."""
+
+import re
+from pathlib import Path
+
+import click
+
+from pipeline.cli.options import PATH
+
+
+def _size(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)x(\d+)", value)
+    if not found:
+        raise click.BadParameter(f"expected WIDTHxHEIGHT as in 1920x1080, not '{value}'")
+    return int(found[1]), int(found[2])
+
+
+@click.command()
+@click.argument("output", type=PATH)
+@click.option("--people", default=12, show_default=True, help="Persons who take part.")
+@click.option("--seconds", default=20.0, show_default=True)
+@click.option("--seed", default=1, show_default=True, help="Ground, paths, light and camera.")
+@click.option("--cast", "cast_seed", type=int, help="Looks of the persons; the same cast may fly twice.")
+@click.option("--size", default="1920x1080", show_default=True, callback=_size)
+@click.option("--fps", default=30.0, show_default=True)
+@click.option("--altitude", default=25.0, show_default=True, help="Metres above the ground.")
+def simulate(
+    output: Path,
+    people: int,
+    seconds: float,
+    seed: int,
+    cast_seed: int | None,
+    size: tuple[int, int],
+    fps: float,
+    altitude: float,
+) -> None:
+    """Fly a simulated drone over walking people: OUTPUT (H.264), OUTPUT.gt.txt, OUTPUT.camera.csv."""
+    from pipeline.progress import progress_bar
+    from pipeline.simulate import simulate_flight
+
+    with progress_bar(output.name, round(seconds * fps)) as advance:
+        simulate_flight(
+            output,
+            people=people,
+            seconds=seconds,
+            seed=seed,
+            cast_seed=cast_seed,
+            size=size,
+            fps=fps,
+            altitude=altitude,
+            progress=advance,
+        )
+    click.echo(f"{output}: {people} persons, {seconds:g} s; truth in {output.with_suffix('.gt.txt')}")
+
+
+@click.command()
+@click.argument("folder", type=PATH)
+@click.option("--count", default=2000, show_default=True, help="Pictures, each of a scene of its own.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--size", default="960x540", show_default=True, callback=_size)
+@click.option("--workers", default=1, show_default=True, help="Processes.")
+def stills(folder: Path, count: int, seed: int, size: tuple[int, int], workers: int) -> None:
+    """Make training pictures for a detector: FOLDER/images and FOLDER/annotations.json (COCO)."""
+    from pipeline.simulate import render_stills
+
+    render_stills(folder, count, seed=seed, size=size, workers=workers)
+    click.echo(f"{folder}: {count} pictures and annotations.json")

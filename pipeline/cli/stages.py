@@ -1,0 +1,124 @@
+"""The commands of the stages on video: frames, detect, crops, overlay, score."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.options import PATH, flight_options
+
+if TYPE_CHECKING:
+    from pipeline.config import FlightConfig
+
+
+def _run(until: str, config: "FlightConfig") -> None:
+    from pipeline.config import require_flights
+    from pipeline.progress import progress_bar
+    from pipeline.stages import bring_up
+
+    for video in require_flights(config):
+        for result in bring_up(config, video, until, progress_bar):
+            counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if name != "last_s")
+            state = "up to date: " if result.skipped else ""
+            click.echo(f"{result.stage:8} {state}{counts.replace('_', ' ')}  → {result.folder}")
+
+
+def _load(
+    videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
+) -> "FlightConfig":
+    from pipeline.config import load_config
+
+    return load_config(config_path, settings, videos=videos, workspace=workspace)
+
+
+@click.command()
+@flight_options
+@click.option("--images", is_flag=True, help="Write the frames as JPEGs too.")
+@click.option("--stride", type=int, help="With --images: every n-th frame.")
+@click.option("--quality", type=int, help="With --images: JPEG quality.")
+@click.option("--max-bad-frames", type=int, help="Fail when more frames than this are lost or corrupt.")
+def frames(
+    videos: tuple[Path, ...],
+    config_path: Path | None,
+    workspace: Path | None,
+    settings: tuple[str, ...],
+    images: bool,
+    **numbers: int | None,
+) -> None:
+    """List every frame of a VIDEO (a file or a folder of images): index, time, damage.
+
+    Writes WORKSPACE/<flight>/frames/frames.parquet.
+    """
+    extra = [f"frames.{name}={value}" for name, value in numbers.items() if value is not None]
+    if images:
+        extra.append("frames.images=true")
+    _run("frames", _load(videos, config_path, workspace, (*settings, *extra)))
+
+
+@click.command()
+@flight_options
+def detect(
+    videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
+) -> None:
+    """Find the persons in every frame of a VIDEO, from score 0.05 up.
+
+    Writes WORKSPACE/<flight>/detections/detections.parquet; segments finished by a run that was killed
+    are kept.
+    """
+    _run("detect", _load(videos, config_path, workspace, settings))
+
+
+@click.command()
+@flight_options
+def crops(
+    videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
+) -> None:
+    """Cut out every person from `detector.threshold` (0.8) up; detects first where that is missing.
+
+    Writes WORKSPACE/<flight>/crops/crops.parquet and the JPEGs beside it.
+    """
+    _run("crops", _load(videos, config_path, workspace, settings))
+
+
+@click.command()
+@flight_options
+def overlay(
+    videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
+) -> None:
+    """Render the boxes on the VIDEO: WORKSPACE/<flight>/overlay/overlay.mp4."""
+    from pipeline.config import require_flights
+    from pipeline.progress import progress_bar
+    from pipeline.stages import bring_up_overlay
+
+    config = _load(videos, config_path, workspace, settings)
+    for video in require_flights(config):
+        result = bring_up_overlay(config, video, progress_bar)
+        state = "up to date" if result.skipped else f"{result.counts['frames']:,} frames"
+        click.echo(f"overlay  {state}  → {result.folder / 'overlay.mp4'}")
+
+
+@click.command()
+@click.argument("flight", type=PATH)
+@click.argument("truth", type=PATH)
+@click.option("--threshold", "thresholds", type=float, multiple=True, default=(0.5, 0.8), show_default=True)
+@click.option("--iou", "min_iou", type=float, default=0.5, show_default=True, help="Overlap of a right box.")
+def score(flight: Path, truth: Path, thresholds: tuple[float, ...], min_iou: float) -> None:
+    """Compare the detections of FLIGHT (a folder in the workspace) with the ground truth TRUTH.
+
+    TRUTH is MOTChallenge text, as `uavpipe simulate` writes it, or `x,y,w,h` of one target a frame.
+    """
+    from pipeline.detect import read_detections
+    from pipeline.errors import PipelineError
+    from pipeline.score import read_truth
+    from pipeline.score import score as score_detections
+    from pipeline.workspace import read_json
+
+    manifest = read_json(flight / "frames" / "manifest.json")
+    if manifest is None or not (flight / "detections" / "manifest.json").exists():
+        raise PipelineError(f"{flight}: no finished detections here; run 'uavpipe detect' first")
+    found = read_detections(flight / "detections")
+    for line in score_detections(read_truth(truth), found, thresholds, min_iou, manifest["counts"]["frames"]):
+        click.echo(
+            f"score ≥ {line.threshold:g}: recall {line.recall:.3f} of {line.persons:,} persons, "
+            f"precision {line.precision:.3f}, {line.wrong_per_frame:.2f} boxes a frame that match nobody"
+        )

@@ -1,0 +1,133 @@
+"""The configuration of a flight: one section a stage, every key with a default and a meaning."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from detector.config import DetectorConfig
+from pipeline.errors import PipelineError
+from pipeline.yaml_file import apply_settings, read_yaml_mapping, validate
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FramesConfig(Section):
+    """How the video is read, and whether its frames are written as JPEGs."""
+
+    segment_frames: int = Field(
+        256, ge=1, description="frames a segment holds at least; a killed run loses at most one segment"
+    )
+    image_fps: float = Field(30.0, gt=0, description="frames per second assumed for a folder of images")
+    max_bad_frames: int | None = Field(
+        None, ge=0, description="stop when more frames than this are lost or corrupt; null: report only"
+    )
+    images: bool = Field(False, description="write frames as JPEGs too")
+    stride: int = Field(1, ge=1, description="with images: write every n-th frame")
+    quality: int = Field(95, ge=1, le=100, description="with images: JPEG quality")
+
+
+class CropsConfig(Section):
+    """Which detections become crops, and how they are cut."""
+
+    padding: float = Field(0.05, ge=0, le=1, description="margin on each side, as a share of the box side")
+    min_height: float = Field(16.0, ge=0, description="boxes lower than this many pixels give no crop")
+    every: int = Field(1, ge=1, description="take crops from every n-th frame")
+    quality: int = Field(95, ge=1, le=100, description="JPEG quality")
+    corrupt: bool = Field(False, description="take crops from frames that the decoder called corrupt, too")
+
+
+class OverlayConfig(Section):
+    """The video with the boxes drawn on it."""
+
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="lowest score drawn; null: the detector's threshold"
+    )
+    max_width: int = Field(1280, ge=16, description="the picture is scaled down to this width, in pixels")
+    crf: int = Field(23, ge=0, le=51, description="H.264 quality; lower is better and larger")
+
+
+class FlightConfig(Section):
+    """A whole configuration; `video: flight01.mp4` alone is one."""
+
+    video: Path | None = Field(None, description="a video file or a folder of images")
+    videos: tuple[Path, ...] = Field((), description="several of them")
+    workspace: Path = Field(Path("runs"), description="folder that receives everything the stages make")
+    frames: FramesConfig = FramesConfig()
+    detector: DetectorConfig = DetectorConfig()
+    crops: CropsConfig = CropsConfig()
+    overlay: OverlayConfig = OverlayConfig()
+
+    @model_validator(mode="after")
+    def _one_way_to_name_videos(self) -> "FlightConfig":
+        if self.video is not None and self.videos:
+            raise ValueError("give either 'video' or 'videos', not both")
+        return self
+
+    @property
+    def flights(self) -> tuple[Path, ...]:
+        """The videos, however they were named."""
+        return (self.video,) if self.video is not None else self.videos
+
+
+def load_config(
+    path: Path | None = None,
+    settings: Sequence[str] = (),
+    *,
+    videos: Sequence[Path] = (),
+    workspace: Path | None = None,
+) -> FlightConfig:
+    """Read `path`, lay `settings` (`section.key=value`) and the two arguments over it, and check the whole.
+
+    Paths inside the file are relative to the file's own folder, so that a flight and its configuration
+    travel together; paths on the command line are relative to where it was typed.
+
+    Raises:
+        PipelineError: one line naming the file or setting, the field and what was expected.
+    """
+    content = read_yaml_mapping(path) if path else {}
+    if path:
+        content = _relative_to(content, path.parent)
+    content = apply_settings(content, settings)
+    if videos:
+        content.pop("video", None)
+        content["videos"] = list(videos)
+    if workspace is not None:
+        content["workspace"] = workspace
+    source = str(path) if path else "configuration"
+    return validate(content, FlightConfig, f"{source} with --set" if settings else source)
+
+
+def _relative_to(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    result = dict(content)
+    for key in ("video", "workspace"):
+        if isinstance(result.get(key), str):
+            result[key] = folder / result[key]
+    if isinstance(result.get("videos"), list):
+        result["videos"] = [
+            folder / video if isinstance(video, str) else video for video in result["videos"]
+        ]
+    return result
+
+
+def require_flights(config: FlightConfig) -> tuple[Path, ...]:
+    """The videos of `config`.
+
+    Raises:
+        PipelineError: no video is named, or two would share a folder in the workspace.
+    """
+    if not config.flights:
+        raise PipelineError("no video: name one on the command line or as 'video:' in the configuration")
+    stems: dict[str, Path] = {}
+    for video in config.flights:
+        other = stems.setdefault(video.stem, video)
+        if other is not video:
+            raise PipelineError(
+                f"{video}: shares the name '{video.stem}' with {other}; a workspace needs distinct names"
+            )
+    return config.flights

@@ -1,0 +1,181 @@
+"""The chain: what each stage needs, makes and obeys, and how far to go.
+
+`bring_up` is what both `make STAGE` and `uavpipe STAGE` call.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from detector.records import Detections
+from detector.weights import WeightsSource, resolve
+from pipeline.config import FlightConfig
+from pipeline.crops import CropsStage
+from pipeline.detect import DetectStage, detections_by_frame, read_detections
+from pipeline.errors import PipelineError
+from pipeline.frames import FramesStage
+from pipeline.overlay import write_overlay
+from pipeline.segment_stage import Model, PixelStage, run_pass
+from pipeline.video import Segment, Video, open_video
+from pipeline.workspace import Flight, open_flight, stage_fingerprint
+
+PIXEL_STAGES = ("frames", "detect", "crops")
+# Settings that say where and when to work, not what comes out: changing them leaves results valid.
+_NOT_IN_RESULT = {"threshold", "weights", "preset", "device", "batch_size"}
+
+log = logging.getLogger("uavpipe")
+
+
+class Progress(Protocol):
+    """Opens a bar of `total` frames; the `with` gives the function to advance it by n."""
+
+    def __call__(self, title: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Open the bar."""
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """One stage after `bring_up`.
+
+    Attributes:
+        stage: its name.
+        folder: where it wrote.
+        counts: what it found.
+        skipped: it held already, nothing was done.
+    """
+
+    stage: str
+    folder: Path
+    counts: dict[str, Any]
+    skipped: bool
+
+
+def bring_up(config: FlightConfig, video_path: Path, until: str, progress: Progress) -> list[StageResult]:
+    """Bring the stages of one flight up to date, up to `until` (`frames`, `detect` or `crops`), in one pass.
+
+    Raises:
+        PipelineError: the video, the workspace or the damage limit; one line.
+        DetectorError: the weights.
+    """
+    with open_stages(config, video_path, until) as (flight, stages):
+        stale = [stage for stage in stages if not stage.holds()]
+        if stale:
+            video = _open(config, video_path)
+            with progress(f"{flight.folder.name}: {', '.join(s.name for s in stale)}", video.frame_count) as advance:
+                run_pass(video, stale, _model(config), _stored_detections(stages), advance)
+        results = [
+            StageResult(s.name, s.folder.path, (s.folder.manifest() or {})["counts"], s not in stale)
+            for s in stages
+        ]
+    _check_damage(results[0], config.frames.max_bad_frames, video_path)
+    return results
+
+
+@contextmanager
+def open_stages(
+    config: FlightConfig, video_path: Path, until: str
+) -> Iterator[tuple[Flight, list[PixelStage]]]:
+    """The flight of `video_path`, locked, and its stages up to `until` as the configuration wants them."""
+    with open_flight(config.workspace, video_path) as flight:
+        reading = {
+            "video": flight.sha256,
+            "segment_frames": config.frames.segment_frames,
+            "image_fps": config.frames.image_fps,
+        }
+        section = config.frames.model_dump(include={"images", "stride", "quality"})
+        stages: list[PixelStage] = [FramesStage(flight.stage("frames"), reading, section)]
+        if until != "frames":
+            source = resolve_weights(config)
+            stages.append(
+                DetectStage(
+                    flight.stage("detections"),
+                    reading | {"weights": source.sha256},
+                    config.detector.model_dump(mode="json", exclude=_NOT_IN_RESULT),
+                )
+            )
+        if until == "crops":
+            stages.append(
+                CropsStage(
+                    flight.stage("crops"),
+                    reading | {"detections": stages[-1].fingerprint},
+                    config.crops.model_dump() | {"threshold": config.detector.threshold},
+                )
+            )
+        yield flight, stages
+
+
+def resolve_weights(config: FlightConfig) -> WeightsSource:
+    """The weights that the configuration means; a stand-in is announced."""
+    source = resolve(config.detector.weights, config.detector.preset)
+    if source.warning:
+        log.warning("%s", source.warning)
+    return source
+
+
+def _model(config: FlightConfig) -> Callable[[], Model]:
+    def make() -> Model:
+        from detector.predictor import Predictor  # imports torch: only when a frame needs the model
+
+        return Predictor(config.detector, resolve(config.detector.weights, config.detector.preset))
+
+    return make
+
+
+def _stored_detections(stages: list[PixelStage]) -> Callable[[Segment], dict[int, Detections]] | None:
+    for stage in stages:
+        if isinstance(stage, DetectStage):
+            return lambda segment: detections_by_frame(stage.table.read(segment.first))
+    return None
+
+
+def _check_damage(frames: StageResult, limit: int | None, video: Path) -> None:
+    lost, corrupt = frames.counts["lost"], frames.counts["corrupt"]
+    if limit is not None and lost + corrupt > limit:
+        raise PipelineError(
+            f"{video}: {lost} frames lost and {corrupt} corrupt, more than frames.max_bad_frames={limit}; "
+            f"what was found in the others is kept in {frames.folder.parent}"
+        )
+    if lost + corrupt:
+        log.warning("%s: damaged: %d frames lost, %d corrupt; listed in %s", video, lost, corrupt, frames.folder)
+
+
+def bring_up_overlay(config: FlightConfig, video_path: Path, progress: Progress) -> StageResult:
+    """Bring the overlay video of one flight up to date, detections first.
+
+    Raises:
+        PipelineError, DetectorError: as `bring_up`.
+    """
+    bring_up(config, video_path, "detect", progress)
+    with open_stages(config, video_path, "detect") as (flight, stages):
+        threshold = config.overlay.threshold
+        section = config.overlay.model_dump() | {
+            "threshold": config.detector.threshold if threshold is None else threshold
+        }
+        inputs = {"detections": stages[-1].fingerprint}
+        folder = flight.stage("overlay")
+        if held := folder.holds(stage_fingerprint("overlay", inputs, section)):
+            return StageResult("overlay", folder.path, (folder.manifest() or {})["counts"], held)
+        video = _open(config, video_path)
+        started = time.monotonic()
+        folder.begin()
+        with progress(f"{flight.folder.name}: overlay", video.frame_count) as advance:
+            written = write_overlay(
+                folder.path / "overlay.mp4",
+                video,
+                read_detections(stages[-1].folder.path),
+                advance=advance,
+                **section,
+            )
+        counts = {"frames": written}
+        folder.finish("overlay", inputs, section, counts, time.monotonic() - started, ["overlay.mp4"])
+        return StageResult("overlay", folder.path, counts, skipped=False)
+
+
+def _open(config: FlightConfig, video_path: Path) -> Video:
+    return open_video(
+        video_path, segment_frames=config.frames.segment_frames, image_fps=config.frames.image_fps
+    )

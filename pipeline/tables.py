@@ -1,0 +1,74 @@
+"""Tables on disk: a folder `NAME.parquet/` with one part a segment, each part written whole or not at all.
+
+A part carries the fingerprint of the stage that wrote it, so that a rerun knows which parts still hold.
+Read one with `pandas.read_parquet(folder)`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.workspace import atomic_file
+
+_KEY = b"uavpipe.fingerprint"
+
+
+@dataclass(frozen=True)
+class SegmentTable:
+    """A table whose rows come segment by segment.
+
+    Attributes:
+        folder: `…/NAME.parquet`.
+        schema: column names and types.
+        fingerprint: of the stage; parts of any other fingerprint count as absent.
+    """
+
+    folder: Path
+    schema: pa.Schema
+    fingerprint: str
+
+    def part(self, first: int) -> Path:
+        """Where the part of the segment that starts at frame `first` lies."""
+        return self.folder / f"part-{first:08d}.parquet"
+
+    def has(self, first: int) -> bool:
+        """Whether that part is there, whole, and of this fingerprint."""
+        try:
+            metadata = pq.read_schema(self.part(first)).metadata or {}
+        except (FileNotFoundError, pa.ArrowInvalid):
+            return False
+        return bool(metadata.get(_KEY) == self.fingerprint.encode())
+
+    def write(self, first: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the part of the segment that starts at frame `first`."""
+        table = pa.Table.from_pylist(list(rows), schema=self.schema)
+        table = table.replace_schema_metadata({_KEY: self.fingerprint.encode()})
+        with atomic_file(self.part(first)) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+
+    def read(self, first: int) -> pd.DataFrame:
+        """The rows of one part."""
+        return pd.read_parquet(self.part(first))
+
+    def sweep(self, firsts: set[int]) -> None:
+        """Remove parts of segments that are not in `firsts` (left by another division into segments)."""
+        wanted = {self.part(first) for first in firsts}
+        for path in self.folder.glob("part-*.parquet"):
+            if path not in wanted:
+                path.unlink()
+
+    def files(self, root: Path) -> list[str]:
+        """The parts' paths relative to `root`."""
+        return [path.relative_to(root).as_posix() for path in sorted(self.folder.glob("part-*.parquet"))]
+
+
+def read_table(folder: Path) -> pd.DataFrame:
+    """All rows of the table in `folder`, in order of frames."""
+    return pd.concat(
+        [pd.read_parquet(path) for path in sorted(folder.glob("part-*.parquet"))], ignore_index=True
+    )

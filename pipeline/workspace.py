@@ -1,0 +1,225 @@
+"""The workspace on disk: a folder a flight, in it a folder a stage, each finished by its manifest.
+
+Nothing half-written is ever visible: files and folders are made under a hidden temporary name on the same
+file system and renamed when whole.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import PipelineError
+
+TEMPORARY = ".part-"  # prefix of everything unfinished; swept at the next start
+MANIFEST = "manifest.json"
+VERSIONS = ("uavpipe", "torch", "torchvision", "av", "opencv-python", "numpy", "pyarrow")
+
+
+def fingerprint(content: Mapping[str, Any]) -> str:
+    """sha256 (hex) of `content` as canonical JSON: equal content, equal fingerprint, whatever the order."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; what is written there becomes `path` at the end, or vanishes."""
+    temporary = path.with_name(f"{TEMPORARY}{path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A fresh temporary folder beside `path`; it takes the place of `path` at the end, or vanishes."""
+    temporary = path.with_name(f"{TEMPORARY}{path.name}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write `content` to `path` atomically."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, default=str) + "\n", "utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in `path`; None if there is no file or no whole object in it."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+@dataclass(frozen=True)
+class StageFolder:
+    """The folder of one stage of one flight."""
+
+    path: Path
+
+    def manifest(self) -> dict[str, Any] | None:
+        """What the finished stage said of itself; None while it is unfinished."""
+        return read_json(self.path / MANIFEST)
+
+    def holds(self, stage_fingerprint: str) -> bool:
+        """Whether the stage was finished from just these inputs and settings, and its files still stand."""
+        manifest = self.manifest()
+        if manifest is None or manifest.get("fingerprint") != stage_fingerprint:
+            return False
+        return all(_size(self.path / name) == size for name, size in manifest.get("files", {}).items())
+
+    def begin(self) -> None:
+        """Open the folder for work: without a manifest, and free of what a killed run left behind."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / MANIFEST).unlink(missing_ok=True)
+        for leftover in self.path.rglob(f"{TEMPORARY}*"):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+    def finish(
+        self,
+        stage: str,
+        inputs: Mapping[str, Any],
+        section: Mapping[str, Any],
+        counts: Mapping[str, Any],
+        seconds: float,
+        files: list[str],
+    ) -> None:
+        """Write the manifest: the stage's last act.
+
+        Args:
+            stage: its name.
+            inputs: fingerprints of what it read.
+            section: the settings it obeyed.
+            counts: what it found, for people to read.
+            seconds: wall time of the run that finished it.
+            files: names, relative to the folder, whose presence and size `holds` checks.
+        """
+        write_json(
+            self.path / MANIFEST,
+            {
+                "stage": stage,
+                "fingerprint": stage_fingerprint(stage, inputs, section),
+                "inputs": dict(inputs),
+                "section": dict(section),
+                "counts": dict(counts),
+                "seconds": round(seconds, 3),
+                "versions": {"python": platform.python_version()} | {name: version(name) for name in VERSIONS},
+                "files": {name: _size(self.path / name) for name in sorted(files)},
+            },
+        )
+
+
+def stage_fingerprint(stage: str, inputs: Mapping[str, Any], section: Mapping[str, Any]) -> str:
+    """What a stage's result depends on, as one hash; stored in its manifest and in each of its tables."""
+    return fingerprint({"stage": stage, "inputs": dict(inputs), "section": dict(section)})
+
+
+@dataclass(frozen=True)
+class Flight:
+    """One video and its folder in the workspace.
+
+    Attributes:
+        video: file or folder of images.
+        folder: `WORKSPACE/<name of the video without its ending>`.
+        sha256: hash of the video's content.
+    """
+
+    video: Path
+    folder: Path
+    sha256: str
+
+    def stage(self, name: str) -> StageFolder:
+        """The folder of stage `name`."""
+        return StageFolder(self.folder / name)
+
+
+@contextmanager
+def open_flight(workspace: Path, video: Path) -> Iterator[Flight]:
+    """The flight of `video` in `workspace`, locked against a second run until the end of the `with`.
+
+    The hash of the video is kept in `flight.json` and computed again only when its size or time changed.
+
+    Raises:
+        PipelineError: another run is at work there, the folder belongs to another video, the workspace
+            cannot be written, or the video cannot be read.
+    """
+    if not video.exists():
+        raise PipelineError(f"{video}: no such video file or folder of images")
+    folder = workspace / video.stem
+    with _lock(folder):
+        yield Flight(video, folder, _identify(video, folder))
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    path = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = path.open("a+")
+    except OSError as error:
+        raise PipelineError(f"{folder}: cannot be written: {error.strerror}; choose another --workspace") from None
+    with handle:
+        try:
+            # The kernel drops this lock with the process, so a killed run never blocks the next one.
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            owner = handle.read().strip() or "unknown"
+            raise PipelineError(
+                f"{folder}: another uavpipe (process {owner}) is at work here; wait for it or stop it"
+            ) from None
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        yield
+
+
+def _identify(video: Path, folder: Path) -> str:
+    from pipeline.video import content_hash
+
+    card = folder / "flight.json"
+    known = read_json(card) or {}
+    stamp = _stamp(video)
+    if known.get("stamp") == stamp and known.get("video") == str(video.resolve()):
+        return str(known["sha256"])
+    sha256 = content_hash(video)
+    if known and known["sha256"] != sha256 and known["video"] != str(video.resolve()):
+        raise PipelineError(
+            f"{folder}: holds the flight of {known['video']}, not of {video}; choose another --workspace"
+        )
+    write_json(card, {"video": str(video.resolve()), "sha256": sha256, "stamp": stamp})
+    return sha256
+
+
+def _stamp(video: Path) -> list[list[Any]]:
+    files = sorted(video.iterdir()) if video.is_dir() else [video]
+    return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else -1

@@ -1,0 +1,84 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipeline.cli import main
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; sys.argv[1:] = ['--help']\nfrom pipeline.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+    code += "print([name for name in ('torch', 'cv2', 'numpy', 'pandas', 'av', 'pydantic') if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "Find persons in every frame" in shown
+    assert shown.splitlines()[-1] == "[]"
+
+
+def test_every_command_has_a_help_text():
+    names = re.findall(r"^  (\S+)  ", run("--help").output.split("Commands:")[1], re.MULTILINE)
+    assert {"frames", "detect", "crops", "overlay", "simulate", "doctor"} <= set(names)
+    for name in names:
+        shown = run(name, "--help")
+        assert shown.exit_code == 0, shown.output
+        assert "Usage:" in shown.output
+
+
+def test_the_schema_describes_every_section():
+    schema = json.loads(run("config", "--schema").output)
+    assert {"video", "videos", "workspace", "frames", "detector", "crops", "overlay"} == set(schema["properties"])
+
+
+def test_the_configuration_is_printed_with_its_defaults():
+    shown = run("config", "a.mp4", "--set", "detector.threshold=0.6").output
+    assert "threshold: 0.6" in shown
+    assert "floor: 0.05" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("detect",), "no video: name one"),
+        (("detect", "gone.mp4"), "gone.mp4: no such video file"),
+        (("detect", "a.mp4", "--set", "detector.treshold=1"), "did you mean 'threshold'?"),
+        (("detect", "a.mp4", "--config", "gone.yaml"), "gone.yaml: no such configuration file"),
+        (("score", "gone", "gt.txt"), "gone: no finished detections here"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path, monkeypatch, arguments, expected):
+    monkeypatch.chdir(tmp_path)
+    shown = run(*arguments)
+    assert shown.exit_code == 1
+    assert expected in shown.output
+    assert len(shown.output.splitlines()) == 1
+    assert isinstance(shown.exception, SystemExit)
+
+
+def test_a_workspace_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "flight.mp4").write_bytes(b"not empty")
+    (tmp_path / "runs").write_text("a file where the workspace should be")
+    shown = run("detect", tmp_path / "flight.mp4", "--workspace", tmp_path / "runs")
+    assert shown.exit_code == 1
+    assert "choose another --workspace" in shown.output
+    assert len(shown.output.splitlines()) == 1
+
+
+def test_doctor_names_what_is_there():
+    shown = run("doctor")
+    assert shown.exit_code == 0, shown.output
+    for word in ("torch", "opencv", "PyAV", "detectron2", "weights", "cores"):
+        assert word in shown.output
+
+
+def test_make_alone_explains_itself():
+    root = Path(__file__).parents[2]
+    shown = subprocess.run(["make", "--no-print-directory"], cwd=root, capture_output=True, text=True, check=True)
+    for target in ("detect", "crops", "overlay", "demo", "test", "doctor"):
+        assert f"make {target}" in shown.stdout
