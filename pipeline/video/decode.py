@@ -1,0 +1,176 @@
+"""One decoder's run over the packets of a video, from a fresh start to its end, surviving damage.
+
+Two decoders share the work. The strict one uses all threads and gives up at the first sign of damage; the
+patient one uses one thread, because only then are the made-up parts of damaged pictures the same each time, and
+every error belongs to the packet just given. The patient one goes over the run again, so that the frames do not
+depend on the number of threads.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+from av.codec.context import Flags
+
+from pipeline.video.container import demux, open_container
+from pipeline.video.scan import NO_TIME, Packets
+
+Name = Callable[[Any], int | None]  # the index of a decoded frame; None for one that was not announced
+
+
+class PacketReader:
+    """Reads packets of a file from any rank on; the ranks are those of the first scan.
+
+    Raises from `read`:
+        PipelineError: the file cannot be opened any more.
+    """
+
+    def __init__(self, path: Path, packets: Packets) -> None:
+        self._path, self._packets = path, packets
+
+    def read(self, container: Any, stream: Any, start: int, stop: int) -> Iterator[tuple[int, Any]]:
+        """(rank, packet) for the ranks from `start` to `stop` - 1.
+
+        Seeking is trusted only as far as the packets found are those of the scan; otherwise the file is read
+        from its beginning.
+        """
+        rank = start
+        for rank, packet in self._sought(container, stream, start):
+            if rank >= stop:
+                return
+            if not self._is(rank, packet):
+                break
+            yield rank, packet
+            start = rank + 1
+        if start >= stop:
+            return
+        container, stream = open_container(self._path)
+        with container:
+            for rank, packet in enumerate(demux(container, stream, lambda _: None)):
+                if rank >= stop:
+                    return
+                if rank >= start:
+                    yield rank, packet
+
+    def _sought(self, container: Any, stream: Any, start: int) -> Iterator[tuple[int, Any]]:
+        packets = demux(container, stream, lambda _: None)
+        if start == 0:
+            yield from enumerate(packets)
+            return
+        target = min(t for t in (self._packets.pts[start], self._packets.dts[start]) if t != NO_TIME)
+        try:
+            container.seek(int(target), stream=stream)
+        except av.error.FFmpegError:
+            return
+        first = next(packets, None)
+        rank = None if first is None else self._rank_of(first)
+        if rank is None or rank > start:
+            return
+        if rank == start:
+            yield rank, first
+        for rank, packet in enumerate(packets, rank + 1):
+            if rank >= start:
+                yield rank, packet
+
+    def _rank_of(self, packet: Any) -> int | None:
+        found = np.flatnonzero((self._packets.size == packet.size) & (self._packets.pts == _pts(packet)))
+        exact = found[self._packets.pos[found] == packet.pos] if packet.pos is not None else found
+        return int(exact[0]) if len(exact) == 1 else None
+
+    def _is(self, rank: int, packet: Any) -> bool:
+        return (
+            rank < len(self._packets)
+            and int(self._packets.size[rank]) == packet.size
+            and int(self._packets.pts[rank]) == _pts(packet)
+        )
+
+
+def _pts(packet: Any) -> int:
+    return NO_TIME if packet.pts is None else int(packet.pts)
+
+
+class _GiveUp(Exception):
+    """The strict decoder saw something that only the patient one may judge."""
+
+
+class DecoderRun:
+    """Frames `first` to `stop` - 1 as (index, decoded frame), in ascending order of index, gaps where lost.
+
+    Attributes:
+        reasons: by packet rank, why the decoder could not take it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        packets: Packets,
+        name: Callable[[], Name],
+        span: tuple[int, int],
+        first: int,
+        stop: int | None,
+        threads: int | None,
+    ) -> None:
+        """`span` is the range of packet ranks; `stop` None means to the last frame, however many there are.
+
+        `name` makes a function that is called with each decoded frame in turn. `threads` 1 is the patient
+        decoder alone.
+        """
+        self._path, self._reader, self._name = path, PacketReader(path, packets), name
+        self._span, self._first, self._stop, self._threads = span, first, stop, threads
+        self.reasons: dict[int, str] = {}
+
+    def __iter__(self) -> Iterator[tuple[int, Any]]:
+        expected = self._first
+        if self._threads != 1 and self._stop is not None:
+            try:
+                for index, frame in self._decode(strict=True):
+                    if index < expected:
+                        continue
+                    if index != expected or frame.is_corrupt:
+                        raise _GiveUp
+                    yield index, frame
+                    expected += 1
+                if expected == self._stop:
+                    return
+            except (av.error.FFmpegError, _GiveUp):
+                pass
+        for index, frame in self._decode(strict=False):
+            # A damaged stream may bring a frame after its time: it counts as lost, order is worth more.
+            if index >= expected:
+                yield index, frame
+                expected = index + 1
+
+    def _decode(self, strict: bool) -> Iterator[tuple[int, Any]]:
+        name = self._name()
+        container, stream = open_container(self._path)
+        with container:
+            decoder = stream.codec_context
+            decoder.flags |= Flags.output_corrupt  # a damaged picture is worth more than none
+            if strict:
+                decoder.thread_type, decoder.thread_count = "AUTO", self._threads or 0
+                decoder.options = {"err_detect": "explode"}
+            else:
+                decoder.thread_type, decoder.thread_count = "NONE", 1
+            for rank, packet in self._reader.read(container, stream, *self._span):
+                yield from self._named(self._take(decoder, rank, packet, strict), name)
+            yield from self._named(self._take(decoder, self._span[1], None, strict), name)
+
+    def _take(self, decoder: Any, rank: int, packet: Any, strict: bool) -> list[Any]:
+        try:
+            return list(decoder.decode(packet))
+        except av.error.FFmpegError as error:
+            if strict:
+                raise
+            self.reasons[rank] = error.strerror or type(error).__name__
+            return []
+
+    @staticmethod
+    def _named(frames: list[Any], name: Name) -> Iterator[tuple[int, Any]]:
+        while frames:
+            frame = frames.pop(0)
+            index = name(frame)
+            if index is not None:
+                yield index, frame

@@ -1,0 +1,48 @@
+"""Where the segments of a video begin, and from where a decoder makes each of them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.video.records import Run, Segment
+
+
+def plan_segments(
+    frame_count: int, clean_frames: NDArray[np.int64], clean_packets: NDArray[np.int64], segment_frames: int
+) -> tuple[Segment, ...]:
+    """Cut `frame_count` frames into segments.
+
+    A boundary lies at the first clean key frame that is `segment_frames` or more after the last boundary;
+    where twice that many frames bring none, a boundary is forced after `segment_frames`, and the decoder
+    starts from the last clean key frame before it. Forced segments of the same key frame share one run.
+
+    Args:
+        clean_frames: int64 (k,), ascending: indices of frames on which a fresh decoder may start.
+        clean_packets: int64 (k,): the ranks of their packets.
+
+    Example: 1,000 frames with clean key frames 0 and 300, 256 a segment: 0–300, 300–556, 556–812, 812–1,000.
+    """
+    starts = [0]
+    while True:
+        earliest = starts[-1] + segment_frames
+        at = int(np.searchsorted(clean_frames, earliest))
+        found = at < len(clean_frames) and clean_frames[at] < earliest + segment_frames
+        start = int(clean_frames[at]) if found else earliest
+        if start >= frame_count:
+            break
+        starts.append(start)
+    stops = [*starts[1:], frame_count]
+
+    before = np.searchsorted(clean_frames, starts, side="right") - 1
+    anchors = [int(clean_packets[at]) if at >= 0 else 0 for at in before]
+    runs = {
+        anchor: Run(
+            anchor,
+            min(start for start, other in zip(starts, anchors, strict=True) if other == anchor),
+            max(stop for stop, other in zip(stops, anchors, strict=True) if other == anchor),
+        )
+        for anchor in set(anchors)
+    }
+    return tuple(
+        Segment(number, first, stop, runs[anchor])
+        for number, (first, stop, anchor) in enumerate(zip(starts, stops, anchors, strict=True))
+    )

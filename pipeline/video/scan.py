@@ -1,0 +1,96 @@
+"""What the packets of a container say about its frames, without decoding any."""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.video.container import demux
+from pipeline.video.nal import is_clean_key
+
+NO_TIME = -(2**63)  # stands for a time stamp that is missing
+
+
+@dataclass(frozen=True, eq=False)
+class Packets:
+    """The packets of a video stream in the order of the file; n of them.
+
+    Attributes:
+        pts, dts, pos, size: int64 (n,); time stamps in units of the stream, place and size in bytes.
+        key: bool (n,), marked as key frames.
+        clean: bool (n,), a fresh decoder may start there.
+        shown: bool (n,), announce a frame; False for those that an edit list hides and the like.
+        trouble: errors of the container: (rank of the next packet, reason).
+        cut_off: (time stamp, rank) is not known of frames behind the end of a file cut short, only an estimate
+            of their pts: int64 (m,).
+    """
+
+    pts: NDArray[np.int64]
+    dts: NDArray[np.int64]
+    pos: NDArray[np.int64]
+    size: NDArray[np.int64]
+    key: NDArray[np.bool_]
+    clean: NDArray[np.bool_]
+    shown: NDArray[np.bool_]
+    trouble: Sequence[tuple[int, str]]
+    cut_off: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+
+def scan_packets(container: Any, stream: Any, path: Path) -> Packets:
+    """Read every packet of `stream` once, keeping what is said about it but none of its data."""
+    numbers = {name: array("q") for name in ("pts", "dts", "pos", "size")}
+    flags = {name: bytearray() for name in ("key", "clean", "shown")}
+    trouble: list[tuple[int, str]] = []
+    codec, extradata = stream.codec_context.name, stream.codec_context.extradata
+    for packet in demux(container, stream, lambda what: trouble.append((len(flags["key"]), what))):
+        for name, values in numbers.items():
+            value = getattr(packet, name)
+            values.append(NO_TIME if value is None else value)
+        key = packet.is_keyframe
+        flags["key"].append(key)
+        flags["clean"].append(key and is_clean_key(codec, extradata, bytes(packet)))
+        flags["shown"].append(not packet.is_discard and not _is_hidden(codec, packet))
+    columns: dict[str, Any] = {name: np.array(values, np.int64) for name, values in numbers.items()}
+    columns |= {name: np.frombuffer(bytes(values), np.bool_) for name, values in flags.items()}
+    columns["clean"] = columns["clean"] & _nothing_before_is_shown_after(columns["pts"])
+    cut_off = _cut_off(container, stream, columns, path.stat().st_size)
+    return Packets(**columns, trouble=tuple(trouble), cut_off=cut_off)
+
+
+def _is_hidden(codec: str, packet: Any) -> bool:
+    # VP8 keeps pictures that are only referred to in packets of their own; a bit of the first byte says so.
+    return codec == "vp8" and not memoryview(packet)[0] & 0x10
+
+
+def _nothing_before_is_shown_after(pts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """bool (n,): no packet before this one has a later time stamp."""
+    highest_before = np.concatenate([[NO_TIME], np.maximum.accumulate(pts)[:-1]]) if len(pts) else pts
+    return np.asarray(highest_before < pts, dtype=np.bool_)
+
+
+def _cut_off(container: Any, stream: Any, columns: dict[str, Any], file_size: int) -> NDArray[np.int64]:
+    """Estimated pts (m,) of the frames that an mp4's index places behind the end of the file."""
+    none = np.empty(0, np.int64)
+    pts, dts = columns["pts"], columns["dts"]
+    if "mov" not in container.format.name or not len(pts) or NO_TIME in pts or NO_TIME in dts:
+        return none
+    entries = [
+        entry.timestamp
+        for entry in stream.index_entries[len(pts) :]
+        if entry.size and not entry.is_discard and entry.pos + entry.size > file_size
+    ]
+    if not entries:
+        return none
+    # Frames are presented at the times at which they are decoded, put off by the delay of the reordering.
+    tail = np.array(entries, np.int64) + (pts.min() - dts.min())
+    expected = np.setdiff1d(np.concatenate([dts + (pts.min() - dts.min()), tail]), pts)
+    if len(expected) == len(tail):
+        return expected
+    return np.asarray(np.maximum(tail, pts.max() + 1 + np.arange(len(tail))), dtype=np.int64)
