@@ -90,5 +90,4 @@ def write_overlay(
 
 
 def _frames(video: Video) -> Iterator[Frame]:
-    for segment in video.segments:
-        yield from video.read(segment, [])
+    return (item for item in video.read(video.segments) if isinstance(item, Frame))

@@ -6,7 +6,7 @@ once and hands every frame to all stages that want it, overlapped: decode | prep
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from detector.records import Detections
 from pipeline.overlap import ordered_map, prefetch
 from pipeline.tables import SegmentTable
-from pipeline.video import Damage, Frame, Segment, Video
+from pipeline.video import Damage, Frame, Segment, SegmentEnd, Video
 from pipeline.workspace import StageFolder, stage_fingerprint
 
 QUEUE = 4  # items between two steps: enough to ride out jitter, few enough to keep 1080p frames out of memory
@@ -95,11 +95,9 @@ class Model(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """One frame on its way, or (without a frame) the end of its segment."""
+    """A frame on its way through the steps, or the end of a segment."""
 
-    segment: Segment
-    frame: Frame | None = None
-    damage: tuple[Damage, ...] = ()
+    item: Frame | SegmentEnd
     prepared: Any = None
     detections: Detections | None = None
 
@@ -107,8 +105,8 @@ class _Step:
 def run_pass(
     video: Video,
     stages: Sequence[PixelStage],
-    model: Callable[[], Model] | None,
-    stored_detections: Callable[[Segment], dict[int, Detections]] | None,
+    model: Callable[[], Model],
+    stored_detections: Callable[[Segment], dict[int, Detections]],
     advance: Callable[[int], None],
 ) -> None:
     """Bring every stage of `stages` to its end, decoding each segment that one of them still wants once.
@@ -116,8 +114,8 @@ def run_pass(
     Args:
         video: the open video.
         stages: those that do not hold.
-        model: makes the detector; called only if a segment lacks detections. None: no stage needs it.
-        stored_detections: detections of a segment by frame index, where the detect stage finished it before.
+        model: makes the detector; called only if a segment lacks detections.
+        stored_detections: detections of a segment by frame index, as the detect stage stored them.
         advance: called with the number of frames behind us, for progress.
     """
     started = time.monotonic()
@@ -128,42 +126,34 @@ def run_pass(
         for segment in video.segments
     }
     todo = [segment for segment in video.segments if wanting[segment.number]]
-    advance(sum(s.stop - s.first for s in video.segments if not wanting[s.number]))
-
-    detecting = {
-        number for number, those in wanting.items() if any(stage.name == "detect" for stage in those)
+    advance(video.frame_count - sum(segment.stop - segment.first for segment in todo))
+    undetected = {
+        range(segment.first, segment.stop)
+        for segment in todo
+        if any(stage.name == "detect" for stage in wanting[segment.number])
     }
-    steps: Generator[_Step] = prefetch(_decode(video, todo), QUEUE)
-    if detecting and model:
-        steps = _detect(steps, model(), detecting)
+    steps: Generator[_Step] = prefetch(map(_Step, video.read(todo)), QUEUE)
+    if undetected:
+        steps = _detect(steps, model(), undetected)
     with closing(steps):
-        _write(steps, wanting, detecting, stored_detections, advance)
+        _write(steps, todo, wanting, stored_detections, advance)
     for stage in stages:
         stage.finish(video, time.monotonic() - started)
 
 
-def _decode(video: Video, todo: Sequence[Segment]) -> Iterator[_Step]:
-    for segment in todo:
-        damage: list[Damage] = []
-        for frame in video.read(segment, damage):
-            yield _Step(segment, frame)
-        yield _Step(segment, damage=tuple(damage))
-
-
-def _detect(steps: Iterable[_Step], model: Model, wanted: set[int]) -> Generator[_Step]:
-    """Put detections on every frame of the `wanted` segments."""
+def _detect(steps: Generator[_Step], model: Model, wanted: set[range]) -> Generator[_Step]:
+    """Put detections on every frame of the `wanted` stretches."""
 
     def preprocess(step: _Step) -> _Step:
-        if step.frame is None or step.segment.number not in wanted:
+        frame = step.item
+        if not isinstance(frame, Frame) or not any(frame.index in stretch for stretch in wanted):
             return step
-        return _Step(step.segment, step.frame, prepared=model.preprocess(step.frame.image))
+        return _Step(frame, prepared=model.preprocess(frame.image))
 
     def predict(batch: list[_Step]) -> list[_Step]:
-        to_do = [step for step in batch if step.prepared is not None]
-        found = iter(model.predict([step.prepared for step in to_do])) if to_do else iter(())
+        found = iter(model.predict([step.prepared for step in batch if step.prepared is not None]))
         return [
-            step if step.prepared is None else _Step(step.segment, step.frame, detections=next(found))
-            for step in batch
+            step if step.prepared is None else _Step(step.item, detections=next(found)) for step in batch
         ]
 
     # A batch never spans two segments: a segment's result must not depend on where a killed run began again.
@@ -177,35 +167,35 @@ def _batched(steps: Generator[_Step], size: int) -> Generator[list[_Step]]:
         batch: list[_Step] = []
         for step in steps:
             batch.append(step)
-            if len(batch) >= size or step.frame is None:
+            if len(batch) >= size or isinstance(step.item, SegmentEnd):
                 yield batch
                 batch = []
 
 
 def _write(
     steps: Iterable[_Step],
+    todo: Sequence[Segment],
     wanting: dict[int, list[PixelStage]],
-    detecting: set[int],
-    stored_detections: Callable[[Segment], dict[int, Detections]] | None,
+    stored_detections: Callable[[Segment], dict[int, Detections]],
     advance: Callable[[int], None],
 ) -> None:
-    current: Segment | None = None
-    writers: list[SegmentWriter] = []
+    ahead = iter(todo)
+    writers: list[SegmentWriter] | None = None
     stored: dict[int, Detections] = {}
     for step in steps:
-        if step.segment is not current:
-            current = step.segment
-            writers = [stage.write(current) for stage in wanting[current.number]]
-            from_disk = stored_detections is not None and current.number not in detecting
-            stored = stored_detections(current) if from_disk and stored_detections else {}
-        if step.frame is None:
+        if writers is None:  # the first item of a segment
+            segment = next(ahead)
+            stages = wanting[segment.number]
+            writers = [stage.write(segment) for stage in stages]
+            names = {stage.name for stage in stages}
+            stored = stored_detections(segment) if "crops" in names and "detect" not in names else {}
+        if isinstance(step.item, SegmentEnd):
             for writer in writers:
-                writer.finish(step.damage)
-            advance(sum(damage.lost for damage in step.damage))
+                writer.finish(step.item.damage)
+            advance(sum(damage.lost for damage in step.item.damage))
+            writers = None
         else:
-            detections = step.detections
-            if detections is None:
-                detections = stored.get(step.frame.index)
+            detections = stored.get(step.item.index) if step.detections is None else step.detections
             for writer in writers:
-                writer.add(step.frame, detections)
+                writer.add(step.item, detections)
             advance(1)

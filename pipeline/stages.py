@@ -120,16 +120,17 @@ def _model(config: FlightConfig) -> Callable[[], Model]:
     def make() -> Model:
         from detector.predictor import Predictor  # imports torch: only when a frame needs the model
 
-        return Predictor(config.detector, resolve(config.detector.weights, config.detector.preset))
+        return Predictor.load(config.detector)
 
     return make
 
 
-def _stored_detections(stages: list[PixelStage]) -> Callable[[Segment], dict[int, Detections]] | None:
-    for stage in stages:
-        if isinstance(stage, DetectStage):
-            return lambda segment: detections_by_frame(stage.table.read(segment.first))
-    return None
+def _stored_detections(stages: list[PixelStage]) -> Callable[[Segment], dict[int, Detections]]:
+    def stored(segment: Segment) -> dict[int, Detections]:
+        (detect,) = (stage for stage in stages if stage.name == "detect")
+        return detections_by_frame(detect.table.read(segment.first))
+
+    return stored
 
 
 def _check_damage(frames: StageResult, limit: int | None, video: Path) -> None:
