@@ -16,7 +16,6 @@ from torchvision.models import resnet18, resnet50
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
-from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d, MultiScaleRoIAlign
@@ -112,6 +111,7 @@ def build(preset: str, *, classes: int = 2, rois_per_image: int | None = None) -
 
     In training the model takes images (3, H, W) in 0..255 RGB and targets with `boxes` float (n, 4) xyxy and
     `labels`, and gives a dict of losses; in `eval()` it gives boxes in pixels of the image it was given.
+
     """
     architecture = ARCHITECTURES[preset]
     before, after = architecture.proposals

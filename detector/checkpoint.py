@@ -25,6 +25,7 @@ class Checkpoint:
         classes: of its box head, background included; person is class 1.
         resize: how images were scaled in training.
         state: names and tensors of the model.
+
     """
 
     preset: str
@@ -44,6 +45,7 @@ def save_checkpoint(
         preset: architecture.
         resize: how images were scaled in training.
         training: where the weights come from, for people to read.
+
     """
     tensors = {
         name: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
@@ -66,6 +68,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         DetectorError: missing, torn, or not one of uavpipe's.
+
     """
     header = read_header(path)
     try:
@@ -82,6 +85,7 @@ def load_torchvision(path: Path, preset: str, resize: Resize) -> Checkpoint:
 
     Raises:
         DetectorError: not such a file.
+
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -93,7 +97,11 @@ def load_torchvision(path: Path, preset: str, resize: Resize) -> Checkpoint:
         ) from None
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
         state = state["model"]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()) or not state:
+    if (
+        not isinstance(state, dict)
+        or not all(isinstance(value, Tensor) for value in state.values())
+        or not state
+    ):
         raise DetectorError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
     predictor = state.get("roi_heads.box_predictor.cls_score.weight")
     if predictor is None or predictor.ndim != 2:
@@ -106,6 +114,7 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, source: Path | str) -> N
 
     Raises:
         DetectorError: names or shapes differ: the checkpoint is of another architecture.
+
     """
     own = model.state_dict()
     missing = [name for name in own if name not in checkpoint.state]

@@ -32,6 +32,7 @@ class AnnotatedImage:
         path: the image file.
         boxes: float32 (n, 4) xyxy, persons.
         ignored: float32 (m, 4) xyxy, regions where persons may be but are not annotated (`iscrowd`).
+
     """
 
     path: Path
@@ -44,6 +45,7 @@ def read_coco(source: DataSource) -> list[AnnotatedImage]:
 
     Raises:
         DetectorError: not COCO JSON, no person category, a box without its image, or an image file missing.
+
     """
     path = source.annotations
     try:
@@ -66,7 +68,9 @@ def read_coco(source: DataSource) -> list[AnnotatedImage]:
         if row.get("category_id") != person:
             continue
         if row.get("image_id") not in files:
-            raise DetectorError(f"{path}: annotation {row.get('id')} belongs to image {row.get('image_id')}, which is not listed")
+            raise DetectorError(
+                f"{path}: annotation {row.get('id')} belongs to image {row.get('image_id')}, which is not listed"
+            )
         x, y, width, height = row["bbox"]
         if width > 0 and height > 0:
             (ignored if row.get("iscrowd") else boxes)[row["image_id"]].append([x, y, x + width, y + height])
@@ -218,9 +222,7 @@ def _flip(
     return np.ascontiguousarray(image[:, ::-1]), flipped
 
 
-def change_pixels(
-    image: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def change_pixels(image: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Change light, colour and quality of `image` (uint8 (H, W, 3) RGB), as drones' cameras and codecs do."""
     if rng.random() < how.colour:
         image = _colour(image, rng)

@@ -25,13 +25,17 @@ class _Predictor(Protocol):
 
 
 def coco_ap(
-    ground_truth: dict[str, Any], detections: Sequence[dict[str, Any]], *, max_detections: int = MAX_DETECTIONS
+    ground_truth: dict[str, Any],
+    detections: Sequence[dict[str, Any]],
+    *,
+    max_detections: int = MAX_DETECTIONS,
 ) -> dict[str, float]:
     """COCO's AP of `detections` (rows of COCO's result format) against `ground_truth` (COCO's annotations).
 
     Returns:
         AP (IoU .50:.05:.95), AP50, AP75, and AP by size of the object (small < 32², medium < 96² pixels of
         area); -1 where the ground truth has no such object, 0 without detections.
+
     """
     from faster_coco_eval import COCO, COCOeval_faster
 
@@ -39,7 +43,9 @@ def coco_ap(
         return dict.fromkeys(_NAMES, 0.0)
     with redirect_stdout(StringIO()):  # the library talks while it works
         truth = COCO(ground_truth)
-        evaluation = COCOeval_faster(truth, truth.loadRes(list(detections)), "bbox", print_function=lambda *_: None)
+        evaluation = COCOeval_faster(
+            truth, truth.loadRes(list(detections)), "bbox", print_function=lambda *_: None
+        )
         evaluation.params.maxDets = [1, 100, max_detections]
         evaluation.evaluate()
         evaluation.accumulate()
@@ -47,13 +53,13 @@ def coco_ap(
     ious = evaluation.params.iouThrs
 
     def mean(area: int, iou: float | None = None) -> float:
-        values = precision[:, :, :, area, 2] if iou is None else precision[np.isclose(ious, iou), :, :, area, 2]
+        values = (
+            precision[:, :, :, area, 2] if iou is None else precision[np.isclose(ious, iou), :, :, area, 2]
+        )
         values = values[values > -1]
         return float(values.mean()) if values.size else -1.0
 
-    return dict(
-        zip(_NAMES, (mean(0), mean(0, 0.5), mean(0, 0.75), mean(1), mean(2), mean(3)), strict=True)
-    )
+    return dict(zip(_NAMES, (mean(0), mean(0, 0.5), mean(0, 0.75), mean(1), mean(2), mean(3)), strict=True))
 
 
 def result_rows(image_id: int, detections: Detections) -> list[dict[str, Any]]:
@@ -76,6 +82,7 @@ def evaluate(
 
     Raises:
         DetectorError: the data cannot be read.
+
     """
     images = read_coco(source)
     truth: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}

@@ -24,6 +24,7 @@ class Header:
         classes: of its box head, background included.
         resize: how images were scaled in training.
         training: where the weights come from.
+
     """
 
     preset: str
@@ -37,6 +38,7 @@ def read_header(path: Path) -> Header:
 
     Raises:
         DetectorError: missing, not safetensors, or not a detector of this project.
+
     """
     try:
         with path.open("rb") as file:

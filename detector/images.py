@@ -16,6 +16,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     Raises:
         DetectorError: missing, or not an image that OpenCV can read.
+
     """
     try:
         data = np.fromfile(path, np.uint8)

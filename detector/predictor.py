@@ -30,6 +30,7 @@ class Prepared:
         tensor: uint8 (3, h, w), RGB.
         width: of the original image, in pixels.
         height: of the original image, in pixels.
+
     """
 
     tensor: Tensor
@@ -46,6 +47,7 @@ class Predictor:
             side waste less than one forward spread over two cores.
         device: where the model is.
         precision: what it computes in.
+
     """
 
     def __init__(self, model: FasterRCNN, rule: Resize, config: DetectorConfig) -> None:
@@ -67,6 +69,7 @@ class Predictor:
 
         Raises:
             DetectorError: no such weights, damaged ones, of another architecture, or no such device.
+
         """
         source = source or resolve(config.weights, config.preset)
         if source.path.suffix in (".pth", ".pt"):
@@ -117,7 +120,9 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise DetectorError(f"device '{name}': no usable NVIDIA GPU here (uavpipe doctor); take device: auto or cpu")
+        raise DetectorError(
+            f"device '{name}': no usable NVIDIA GPU here (uavpipe doctor); take device: auto or cpu"
+        )
     return torch.device(name)
 
 

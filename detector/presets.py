@@ -16,6 +16,7 @@ class Architecture:
         anchor_ratios: height / width of the anchors.
         proposals: (before, after) NMS in detection; in training three and two times as many.
         size_divisible: the padded batch's sides are multiples of this.
+
     """
 
     preset: Preset

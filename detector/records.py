@@ -16,6 +16,7 @@ class Detections:
 
     Raises:
         ValueError: a shape, a type or the order of the scores is not as above.
+
     """
 
     boxes: NDArray[np.float32]

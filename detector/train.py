@@ -50,6 +50,7 @@ def train(
 
     Raises:
         DetectorError: bad data or settings, another run's folder, or a loss that is not finite.
+
     """
     run = _Run(config, output)
     run.resume()
@@ -109,9 +110,7 @@ class _Run:
         ours = self.config.model_dump(mode="json")
         if path.exists():
             theirs = json.loads(path.read_text("utf-8"))
-            differing = sorted(
-                name for name in ours if name not in _FREE and theirs.get(name) != ours[name]
-            )
+            differing = sorted(name for name in ours if name not in _FREE and theirs.get(name) != ours[name])
             if differing:
                 raise DetectorError(
                     f"{self.output}: holds a run with other settings ({', '.join(differing)}); "
@@ -130,7 +129,9 @@ class _Run:
             state = torch.load(path, map_location="cpu", weights_only=True)
             self.bare.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.average = {name: value.to(self.accelerator.device) for name, value in state["average"].items()}
+            self.average = {
+                name: value.to(self.accelerator.device) for name, value in state["average"].items()
+            }
             self.start, self.best = state["iteration"], state["best"]
         except Exception as error:  # whatever a torn file makes torch raise
             raise DetectorError(
@@ -165,7 +166,9 @@ class _Run:
         )
         return enumerate(loader, start=self.start)
 
-    def step(self, iteration: int, images: list[Tensor], targets: list[dict[str, Tensor]]) -> dict[str, float]:
+    def step(
+        self, iteration: int, images: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> dict[str, float]:
         """One update; returns the parts of the loss, averaged over processes."""
         device = self.accelerator.device
         images = [image.to(device, non_blocking=True) for image in images]

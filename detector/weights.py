@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import socket
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ class WeightsSource:
         resize: how images are scaled for them.
         description: one line for people.
         warning: what the user should know before trusting them; None if nothing.
+
     """
 
     path: Path
@@ -54,6 +54,7 @@ def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) ->
 
     Raises:
         DetectorError: there are none, or they are of another architecture.
+
     """
     if weights == "auto":
         return _automatic(preset, folder)
@@ -77,7 +78,9 @@ def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) ->
 
 
 def _automatic(preset: str | None, folder: Path) -> WeightsSource:
-    newest_first = sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    newest_first = sorted(
+        folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns, reverse=True
+    )
     for path in newest_first:
         source = _uavpipe(path, str(path))
         if preset in (None, source.preset):
@@ -143,7 +146,7 @@ def _download(path: Path) -> bool:
     temporary = path.with_name(f".part-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(COCO_URL, timeout=60) as answer, temporary.open("wb") as file:  # noqa: S310
+        with urllib.request.urlopen(COCO_URL, timeout=60) as answer, temporary.open("wb") as file:
             while block := answer.read(1 << 20):
                 file.write(block)
         if not _sha256(temporary).startswith(expected):
@@ -157,11 +160,11 @@ def _download(path: Path) -> bool:
 
 @lru_cache(maxsize=1)
 def _reachable() -> bool:
-    request = urllib.request.Request(COCO_URL, method="HEAD")  # noqa: S310 - a fixed https address
+    request = urllib.request.Request(COCO_URL, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=_CONNECT_SECONDS):  # noqa: S310
             return True
-    except (urllib.error.URLError, OSError, socket.timeout):
+    except (TimeoutError, urllib.error.URLError, OSError):
         return False
 
 

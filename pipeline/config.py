@@ -89,6 +89,7 @@ def load_config(
 
     Raises:
         PipelineError: one line naming the file or setting, the field and what was expected.
+
     """
     content = read_yaml_mapping(path) if path else {}
     if path:
@@ -109,9 +110,7 @@ def _relative_to(content: dict[str, Any], folder: Path) -> dict[str, Any]:
         if isinstance(result.get(key), str):
             result[key] = folder / result[key]
     if isinstance(result.get("videos"), list):
-        result["videos"] = [
-            folder / video if isinstance(video, str) else video for video in result["videos"]
-        ]
+        result["videos"] = [folder / video if isinstance(video, str) else video for video in result["videos"]]
     return result
 
 
@@ -120,6 +119,7 @@ def require_flights(config: FlightConfig) -> tuple[Path, ...]:
 
     Raises:
         PipelineError: no video is named, or two would share a folder in the workspace.
+
     """
     if not config.flights:
         raise PipelineError("no video: name one on the command line or as 'video:' in the configuration")

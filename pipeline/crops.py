@@ -45,6 +45,7 @@ def crop_window(
 
     Returns:
         left, top, right, bottom; right and bottom exclusive, at least one pixel each way.
+
     """
     x1, y1, x2, y2 = (float(value) for value in box)
     margin_x, margin_y = (x2 - x1) * padding, (y2 - y1) * padding

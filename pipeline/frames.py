@@ -74,9 +74,7 @@ class _FramesWriter:
             }
         )
         if self._folder and frame.index % self._stage.section["stride"] == 0:
-            write_jpeg(
-                self._folder / f"{frame.index:08d}.jpg", frame.image, self._stage.section["quality"]
-            )
+            write_jpeg(self._folder / f"{frame.index:08d}.jpg", frame.image, self._stage.section["quality"])
 
     def finish(self, damage: Sequence[Damage]) -> None:
         if self._images:

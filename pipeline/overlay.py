@@ -31,7 +31,9 @@ def draw(image: NDArray[np.uint8], detections: Detections, scale: float) -> NDAr
         label = f"{score:.2f}"
         (text_width, text_height), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)
         top = y1 - text_height - 5 if y1 > text_height + 5 else y2  # below where there is no room above
-        cv2.rectangle(canvas, (x1 - 1, top), (x1 + text_width + 3, top + text_height + 5), _COLOUR, cv2.FILLED)
+        cv2.rectangle(
+            canvas, (x1 - 1, top), (x1 + text_width + 3, top + text_height + 5), _COLOUR, cv2.FILLED
+        )
         cv2.putText(
             canvas,
             label,
@@ -59,12 +61,13 @@ def write_overlay(
 
     Returns:
         The number of frames written.
+
     """
     scale = min(1.0, max_width / video.width)
     none = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32))
 
     def drawn() -> Iterator[tuple[Frame, NDArray[np.uint8]]]:
-        for frame in _frames(video):
+        for frame in video.read_all():
             here = detections.get(frame.index, none).above(threshold)
             yield frame, draw(frame.image, here, scale)
 
@@ -87,7 +90,3 @@ def write_overlay(
         if stream is not None:
             container.mux(stream.encode())
     return written
-
-
-def _frames(video: Video) -> Iterator[Frame]:
-    return (item for item in video.read(video.segments) if isinstance(item, Frame))

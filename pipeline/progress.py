@@ -25,7 +25,13 @@ class _Rate(ProgressColumn):
 def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar of `total` frames with rate and time left; the `with` gives the function that advances it by n."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=total)
         yield lambda count: bar.advance(task, count)

@@ -24,6 +24,7 @@ class Truth:
     Attributes:
         boxes: float64 (n, 4) xyxy, pixels.
         asked: bool (n,); False for persons too hidden to be asked for.
+
     """
 
     boxes: NDArray[np.float64]
@@ -40,6 +41,7 @@ class Score:
         precision: right boxes / boxes; NaN without boxes.
         wrong_per_frame: boxes that match nobody, per frame with truth.
         persons: number of persons asked for.
+
     """
 
     threshold: float
@@ -54,6 +56,7 @@ def read_truth(path: Path) -> dict[int, Truth]:
 
     Raises:
         PipelineError: the file is missing, or a row is not of either form; names file and line.
+
     """
     try:
         lines = path.read_text("utf-8").splitlines()
@@ -72,7 +75,9 @@ def _parse_row(path: Path, number: int, line: str) -> tuple[int, list[float]]:
     try:
         values = [float(value) for value in line.split(",")]
     except ValueError:
-        raise PipelineError(f"{path} line {number}: expected numbers and commas, found '{line[:40]}'") from None
+        raise PipelineError(
+            f"{path} line {number}: expected numbers and commas, found '{line[:40]}'"
+        ) from None
     if len(values) == 4:
         return number - 1, [*values, 1.0, 1.0]
     if len(values) in (9, 10) and values[0] >= 1 and values[0] == int(values[0]):
@@ -135,6 +140,7 @@ def score(
         thresholds: lowest scores counted.
         min_iou: overlap from which a box is right.
         frames: number of frames with truth, empty ones included; None: those in `truth`.
+
     """
     nothing = Truth(np.empty((0, 4)), np.empty(0, bool))
     indices = range(frames) if frames is not None else sorted(truth)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from detector.records import Detections
 from pipeline.overlap import ordered_map, prefetch
 from pipeline.tables import SegmentTable
-from pipeline.video import Damage, Frame, Segment, SegmentEnd, Video
+from pipeline.video import Damage, Frame, Segment, Video
 from pipeline.workspace import StageFolder, stage_fingerprint
 
 QUEUE = 4  # items between two steps: enough to ride out jitter, few enough to keep 1080p frames out of memory
@@ -39,6 +39,7 @@ class PixelStage(ABC):
         folder: its folder in the workspace.
         inputs: fingerprints of what it reads.
         section: the settings it obeys.
+
     """
 
     folder: StageFolder
@@ -94,10 +95,17 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class _SegmentEnd:
+    """Comes after the last frame of a segment, with all that was wrong in it."""
+
+    damage: tuple[Damage, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class _Step:
     """A frame on its way through the steps, or the end of a segment."""
 
-    item: Frame | SegmentEnd
+    item: Frame | _SegmentEnd
     prepared: Any = None
     detections: Detections | None = None
 
@@ -117,6 +125,7 @@ def run_pass(
         model: makes the detector; called only if a segment lacks detections.
         stored_detections: detections of a segment by frame index, as the detect stage stored them.
         advance: called with the number of frames behind us, for progress.
+
     """
     started = time.monotonic()
     for stage in stages:
@@ -132,13 +141,21 @@ def run_pass(
         for segment in todo
         if any(stage.name == "detect" for stage in wanting[segment.number])
     }
-    steps: Generator[_Step] = prefetch(map(_Step, video.read(todo)), QUEUE)
+    steps: Generator[_Step] = prefetch(_decode(video, todo), QUEUE)
     if undetected:
         steps = _detect(steps, model(), undetected)
     with closing(steps):
         _write(steps, todo, wanting, stored_detections, advance)
     for stage in stages:
         stage.finish(video, time.monotonic() - started)
+
+
+def _decode(video: Video, todo: Sequence[Segment]) -> Generator[_Step]:
+    for segment in todo:
+        damage: list[Damage] = []
+        for frame in video.read(segment, damage):
+            yield _Step(frame)
+        yield _Step(_SegmentEnd(tuple(damage)))
 
 
 def _detect(steps: Generator[_Step], model: Model, wanted: set[range]) -> Generator[_Step]:
@@ -152,9 +169,7 @@ def _detect(steps: Generator[_Step], model: Model, wanted: set[range]) -> Genera
 
     def predict(batch: list[_Step]) -> list[_Step]:
         found = iter(model.predict([step.prepared for step in batch if step.prepared is not None]))
-        return [
-            step if step.prepared is None else _Step(step.item, detections=next(found)) for step in batch
-        ]
+        return [step if step.prepared is None else _Step(step.item, detections=next(found)) for step in batch]
 
     # A batch never spans two segments: a segment's result must not depend on where a killed run began again.
     batches = _batched(prefetch(map(preprocess, steps), QUEUE), model.batch_size)
@@ -167,7 +182,7 @@ def _batched(steps: Generator[_Step], size: int) -> Generator[list[_Step]]:
         batch: list[_Step] = []
         for step in steps:
             batch.append(step)
-            if len(batch) >= size or isinstance(step.item, SegmentEnd):
+            if len(batch) >= size or isinstance(step.item, _SegmentEnd):
                 yield batch
                 batch = []
 
@@ -189,7 +204,7 @@ def _write(
             writers = [stage.write(segment) for stage in stages]
             names = {stage.name for stage in stages}
             stored = stored_detections(segment) if "crops" in names and "detect" not in names else {}
-        if isinstance(step.item, SegmentEnd):
+        if isinstance(step.item, _SegmentEnd):
             for writer in writers:
                 writer.finish(step.item.damage)
             advance(sum(damage.lost for damage in step.item.damage))

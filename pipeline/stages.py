@@ -46,6 +46,7 @@ class StageResult:
         folder: where it wrote.
         counts: what it found.
         skipped: it held already, nothing was done.
+
     """
 
     stage: str
@@ -60,12 +61,15 @@ def bring_up(config: FlightConfig, video_path: Path, until: str, progress: Progr
     Raises:
         PipelineError: the video, the workspace or the damage limit; one line.
         DetectorError: the weights.
+
     """
     with open_stages(config, video_path, until) as (flight, stages):
         stale = [stage for stage in stages if not stage.holds()]
         if stale:
             video = _open(config, video_path)
-            with progress(f"{flight.folder.name}: {', '.join(s.name for s in stale)}", video.frame_count) as advance:
+            with progress(
+                f"{flight.folder.name}: {', '.join(s.name for s in stale)}", video.frame_count
+            ) as advance:
                 run_pass(video, stale, _model(config), _stored_detections(stages), advance)
         results = [
             StageResult(s.name, s.folder.path, (s.folder.manifest() or {})["counts"], s not in stale)
@@ -141,7 +145,9 @@ def _check_damage(frames: StageResult, limit: int | None, video: Path) -> None:
             f"what was found in the others is kept in {frames.folder.parent}"
         )
     if lost + corrupt:
-        log.warning("%s: damaged: %d frames lost, %d corrupt; listed in %s", video, lost, corrupt, frames.folder)
+        log.warning(
+            "%s: damaged: %d frames lost, %d corrupt; listed in %s", video, lost, corrupt, frames.folder
+        )
 
 
 def bring_up_overlay(config: FlightConfig, video_path: Path, progress: Progress) -> StageResult:
@@ -149,6 +155,7 @@ def bring_up_overlay(config: FlightConfig, video_path: Path, progress: Progress)
 
     Raises:
         PipelineError, DetectorError: as `bring_up`.
+
     """
     bring_up(config, video_path, "detect", progress)
     with open_stages(config, video_path, "detect") as (flight, stages):

@@ -26,6 +26,7 @@ class SegmentTable:
         folder: `…/NAME.parquet`.
         schema: column names and types.
         fingerprint: of the stage; parts of any other fingerprint count as absent.
+
     """
 
     folder: Path

@@ -118,6 +118,7 @@ class StageFolder:
             counts: what it found, for people to read.
             seconds: wall time of the run that finished it.
             files: names, relative to the folder, whose presence and size `holds` checks.
+
         """
         write_json(
             self.path / MANIFEST,
@@ -128,7 +129,8 @@ class StageFolder:
                 "section": dict(section),
                 "counts": dict(counts),
                 "seconds": round(seconds, 3),
-                "versions": {"python": platform.python_version()} | {name: version(name) for name in VERSIONS},
+                "versions": {"python": platform.python_version()}
+                | {name: version(name) for name in VERSIONS},
                 "files": {name: _size(self.path / name) for name in sorted(files)},
             },
         )
@@ -147,6 +149,7 @@ class Flight:
         video: file or folder of images.
         folder: `WORKSPACE/<name of the video without its ending>`.
         sha256: hash of the video's content.
+
     """
 
     video: Path
@@ -167,6 +170,7 @@ def open_flight(workspace: Path, video: Path) -> Iterator[Flight]:
     Raises:
         PipelineError: another run is at work there, the folder belongs to another video, the workspace
             cannot be written, or the video cannot be read.
+
     """
     if not video.exists():
         raise PipelineError(f"{video}: no such video file or folder of images")
@@ -182,7 +186,9 @@ def _lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = path.open("a+")
     except OSError as error:
-        raise PipelineError(f"{folder}: cannot be written: {error.strerror}; choose another --workspace") from None
+        raise PipelineError(
+            f"{folder}: cannot be written: {error.strerror}; choose another --workspace"
+        ) from None
     with handle:
         try:
             # The kernel drops this lock with the process, so a killed run never blocks the next one.

@@ -57,6 +57,7 @@ def parse_yaml(text: str, source: str) -> Any:
 
     Raises:
         PipelineError: not YAML, aliases, too deep, or a key twice; names the line.
+
     """
     try:
         return yaml.load(text, _StrictLoader)  # noqa: S506 - a SafeLoader with more refusals
@@ -73,6 +74,7 @@ def read_yaml_mapping(path: Path) -> dict[str, Any]:
 
     Raises:
         PipelineError: missing, unreadable, larger than 1 MB, not UTF-8, not YAML, or not a mapping.
+
     """
     try:
         size = path.stat().st_size
@@ -98,6 +100,7 @@ def apply_settings(content: Mapping[str, Any], settings: Sequence[str]) -> dict[
 
     Raises:
         PipelineError: a setting is not of that form, or a key in its path holds a value already.
+
     """
     result: dict[str, Any] = {
         key: dict(value) if isinstance(value, dict) else value for key, value in content.items()
@@ -123,6 +126,7 @@ def validate(content: Mapping[str, Any], model: type[Model], source: str) -> Mod
 
     Raises:
         PipelineError: one line with `source`, and for each wrong field its path and what was expected.
+
     """
     try:
         return model.model_validate(content)

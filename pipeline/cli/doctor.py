@@ -45,7 +45,9 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
         yield from check()
     except ImportError as error:  # a shared library that is missing shows only at import
         name = check.__name__.strip("_")
-        yield Finding(_BAD, f"{name}: cannot be imported: {error}", _LIBGL if name == "opencv" else "reinstall it")
+        yield Finding(
+            _BAD, f"{name}: cannot be imported: {error}", _LIBGL if name == "opencv" else "reinstall it"
+        )
 
 
 def _machine() -> Iterator[Finding]:
@@ -65,10 +67,14 @@ def _torch() -> Iterator[Finding]:
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             card = torch.cuda.get_device_properties(number)
-            yield Finding(_GOOD, f"CUDA {torch.version.cuda}: {card.name}, {card.total_memory / 2**30:.0f} GiB")
+            yield Finding(
+                _GOOD, f"CUDA {torch.version.cuda}: {card.name}, {card.total_memory / 2**30:.0f} GiB"
+            )
     else:
         reason = "this torch is built without CUDA" if torch.version.cuda is None else "no usable NVIDIA GPU"
-        yield Finding(_NOTE, f"no CUDA: {reason}", "detection runs on the CPU; the 'small' detector is made for that")
+        yield Finding(
+            _NOTE, f"no CUDA: {reason}", "detection runs on the CPU; the 'small' detector is made for that"
+        )
 
 
 def _opencv() -> Iterator[Finding]:
@@ -78,7 +84,9 @@ def _opencv() -> Iterator[Finding]:
     both = [name for name in ("opencv-python", "opencv-python-headless") if _installed(name)]
     if len(both) > 1:
         yield Finding(
-            _NOTE, f"{' and '.join(both)} share one folder", "pip uninstall both, then reinstall opencv-python"
+            _NOTE,
+            f"{' and '.join(both)} share one folder",
+            "pip uninstall both, then reinstall opencv-python",
         )
 
 

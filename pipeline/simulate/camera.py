@@ -24,6 +24,7 @@ class Camera:
         focal: focal length in pixels.
         width: of the image, in pixels.
         height: of the image, in pixels.
+
     """
 
     position: Points

@@ -22,6 +22,7 @@ class Look:
         grain: deviation of the sensor's noise, grey levels.
         sharpen: strength of the camera's sharpening.
         grey: whether the camera is black and white.
+
     """
 
     table: NDArray[np.uint8]
@@ -64,7 +65,9 @@ def apply_look(image: Image, look: Look, rng: np.random.Generator) -> Image:
     if look.motion:
         image = cv2.filter2D(image, -1, _streak(look.motion, look.motion_angle))
     if look.sharpen:
-        image = cv2.addWeighted(image, 1 + look.sharpen, cv2.GaussianBlur(image, (0, 0), 1.2), -look.sharpen, 0)
+        image = cv2.addWeighted(
+            image, 1 + look.sharpen, cv2.GaussianBlur(image, (0, 0), 1.2), -look.sharpen, 0
+        )
     image = cv2.LUT(image, look.table[None])
     if look.grey:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
@@ -78,7 +81,9 @@ def _streak(length: float, angle: float) -> NDArray[np.float32]:
     kernel = np.zeros((size, size), np.float32)
     reach = np.array([np.cos(angle), np.sin(angle)]) * length / 2
     middle = size // 2
-    start, stop = (tuple(int(v) for v in np.rint(middle + sign * reach).clip(0, size - 1)) for sign in (-1, 1))
+    start, stop = (
+        tuple(int(v) for v in np.rint(middle + sign * reach).clip(0, size - 1)) for sign in (-1, 1)
+    )
     cv2.line(kernel, start, stop, 1)
     return kernel / kernel.sum()
 
@@ -91,6 +96,4 @@ def _grain(image: Image, deviation: float, rng: np.random.Generator) -> Image:
     noise = np.tile(shifted, (height // 256 + 1, width // 256 + 1))[:height, :width]
     positive = noise.clip(0, 255).astype(np.uint8)
     negative = (-noise).clip(0, 255).astype(np.uint8)
-    return np.asarray(
-        cv2.subtract(cv2.add(image, cv2.merge([positive] * 3)), cv2.merge([negative] * 3))
-    )
+    return np.asarray(cv2.subtract(cv2.add(image, cv2.merge([positive] * 3)), cv2.merge([negative] * 3)))

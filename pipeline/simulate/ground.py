@@ -23,6 +23,7 @@ class Ground:
     Attributes:
         texture: uint8 (n, n, 3) RGB, row 0 in the north, column 0 in the west.
         side: metres.
+
     """
 
     texture: Texture
@@ -54,6 +55,7 @@ def fractal_noise(rng: np.random.Generator, size: int, coarsest: int, falloff: f
         size: pixels a side.
         coarsest: cells a side of the largest octave.
         falloff: weight of each octave against the one before; near 1 is rough, near 0.5 cloudy.
+
     """
     total = np.zeros((size, size), np.float32)
     cells, weight = coarsest, 1.0
@@ -127,7 +129,7 @@ def _markings(rng: np.random.Generator, texture: Texture, scale: float) -> None:
     paint = (float(rng.uniform(180, 235)),) * 3
     for lane in range(-3, 4):
         offset = centre + across * lane * 3.4 * scale
-        dash, gap = ((3, 5) if lane % 3 else (400, 0))
+        dash, gap = (3, 5) if lane % 3 else (400, 0)
         for step in np.arange(-80, 80, dash + gap):
             start = offset + along * step * scale
             _line(texture, start, start + along * dash * scale, paint, 0.14 * scale)
@@ -163,7 +165,9 @@ def _patches(rng: np.random.Generator, texture: Texture, scale: float) -> None:
         colour = tuple(float(value) for value in rng.uniform(40, 220) + rng.normal(0, 25, 3))
         if rng.random() < 0.4:
             where = tuple(int(value) for value in centre)
-            cv2.ellipse(texture, where, tuple(int(s) + 1 for s in sides / 2), 0, 0, 360, colour, -1, cv2.LINE_AA)
+            cv2.ellipse(
+                texture, where, tuple(int(s) + 1 for s in sides / 2), 0, 0, 360, colour, -1, cv2.LINE_AA
+            )
         else:
             box = cv2.boxPoints((tuple(centre), tuple(sides), float(rng.uniform(0, 90))))
             cv2.fillPoly(texture, [np.rint(box).astype(np.int32)], colour, cv2.LINE_AA)
@@ -177,5 +181,7 @@ def _stains(rng: np.random.Generator, texture: Texture, scale: float) -> None:
     texture[:] = (texture * (1 - dark[..., None])).astype(np.uint8)
     for x, y in rng.integers(0, size, (int(rng.integers(0, 400)), 2)):
         under = texture[y, x].astype(float)
-        colour = tuple(float(value) for value in under + 0.45 * (rng.uniform(0, 255) - under) + rng.normal(0, 12, 3))
+        colour = tuple(
+            float(value) for value in under + 0.45 * (rng.uniform(0, 255) - under) + rng.normal(0, 12, 3)
+        )
         cv2.circle(texture, (int(x), int(y)), max(1, int(rng.uniform(0.02, 0.1) * scale)), colour, -1)

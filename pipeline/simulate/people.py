@@ -14,7 +14,15 @@ _HAIR = ((28, 22, 20), (52, 36, 26), (92, 62, 38), (160, 124, 74), (120, 116, 11
 # Most people wear black, grey, white and blue; a tenth of a crowd is loud.
 _QUIET = ((24, 24, 28), (52, 54, 60), (96, 98, 102), (226, 226, 222), (40, 54, 92), (70, 96, 140),
           (150, 170, 196), (196, 186, 164), (92, 78, 60), (60, 72, 54))  # fmt: skip
-_LOUD = ((196, 40, 44), (226, 110, 40), (236, 200, 60), (60, 150, 80), (40, 120, 190), (150, 70, 160), (232, 130, 160))
+_LOUD = (
+    (196, 40, 44),
+    (226, 110, 40),
+    (236, 200, 60),
+    (60, 150, 80),
+    (40, 120, 190),
+    (150, 70, 160),
+    (232, 130, 160),
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,7 @@ class Pose:
         phase: of the step, radians; a whole turn is two steps.
         stride: swing of the legs, radians; 0 stands.
         crouch: 0 upright .. 1 sitting.
+
     """
 
     x: float

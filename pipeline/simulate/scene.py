@@ -35,6 +35,7 @@ class TrueBox:
         x2: right.
         y2: bottom.
         visibility: visible pixels / pixels of the whole silhouette, those outside the image included.
+
     """
 
     number: int

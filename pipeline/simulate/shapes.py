@@ -27,6 +27,7 @@ class Part:
         radii: float64 (k,), metres.
         colour: RGB, 0..255.
         lit: how much brighter its side to the light is; 0 for things without a rounding.
+
     """
 
     points: Points
@@ -43,6 +44,7 @@ class Light:
         sun: float64 (2,), how far a shadow of something 1 m high reaches, in metres east and north.
         shadow: share of light that a shadow takes away.
         softness: blur of shadows, in pixels.
+
     """
 
     sun: Points
@@ -60,6 +62,7 @@ class Sprite:
         colour: float32 (h, w, 3), RGB.
         alpha: float32 (h, w), coverage 0..1.
         box: xyxy in pixels, tight around the silhouette.
+
     """
 
     left: int
@@ -69,7 +72,9 @@ class Sprite:
     box: tuple[float, float, float, float]
 
 
-def _hulls(parts: Sequence[Part], camera: Camera, shift_to: Points | None = None) -> list[tuple[Points, float]]:
+def _hulls(
+    parts: Sequence[Part], camera: Camera, shift_to: Points | None = None
+) -> list[tuple[Points, float]]:
     """Outline (n, 2) in pixels and depth of each part; with `shift_to`, of its shadow on the ground."""
     points = np.concatenate([part.points for part in parts])
     radii = np.concatenate([part.radii for part in parts])
@@ -103,6 +108,7 @@ def draw_sprite(
         light: where the sun stands.
         rng: for the grain of surfaces.
         roughness: strength of that grain, as a share of brightness.
+
     """
     hulls = _hulls(parts, camera)
     corners = np.concatenate([outline for outline, _ in hulls])
@@ -142,7 +148,9 @@ def draw_sprite(
 def _grain(rng: np.random.Generator, width: int, height: int) -> NDArray[np.float32]:
     """Weave and folds: fine and coarse noise, float32 (height, width), deviation about 1."""
     fine, coarse = (
-        cv2.resize(rng.standard_normal((max(2, height // step), max(2, width // step)), np.float32), (width, height))
+        cv2.resize(
+            rng.standard_normal((max(2, height // step), max(2, width // step)), np.float32), (width, height)
+        )
         for step in (2, 7)
     )
     return np.asarray(0.6 * fine + coarse)
@@ -160,6 +168,7 @@ def paste(image: NDArray[np.uint8], owner: NDArray[np.int32], sprite: Sprite, nu
 
     Returns:
         The number of pixels of the whole sprite, those outside the image included.
+
     """
     height, width = sprite.alpha.shape
     x1, y1 = max(sprite.left, 0), max(sprite.top, 0)

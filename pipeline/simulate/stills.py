@@ -17,8 +17,8 @@ from pipeline.simulate.camera import Camera, Points
 from pipeline.simulate.effects import draw_look
 from pipeline.simulate.ground import make_ground
 from pipeline.simulate.people import Pose, cast_member
-from pipeline.simulate.scenery import make_thing
 from pipeline.simulate.scene import Person, Scene, TrueBox, draw_light
+from pipeline.simulate.scenery import make_thing
 from pipeline.workspace import write_json
 
 _MIN_VISIBLE, _MIN_HEIGHT = 0.25, 8.0  # below: annotated as a region to ignore
@@ -42,9 +42,12 @@ def render_stills(
 
     Raises:
         PipelineError: an argument is out of range.
+
     """
     if count < 1 or min(size) < 32 or workers < 1:
-        raise PipelineError(f"stills: count {count}, size {size} and workers {workers} must be positive (size from 32)")
+        raise PipelineError(
+            f"stills: count {count}, size {size} and workers {workers} must be positive (size from 32)"
+        )
     (folder / "images").mkdir(parents=True, exist_ok=True)
     render = partial(_write_still, folder, seed, size)
     if workers == 1:
@@ -68,7 +71,9 @@ def render_still(rng: np.random.Generator, size: tuple[int, int]) -> tuple[NDArr
     """One picture, uint8 (H, W, 3) RGB, and the truth about the people in it."""
     person_pixels = float(np.exp(rng.uniform(np.log(11), np.log(0.26 * size[1]))))
     camera = _draw_camera(rng, size, person_pixels)
-    seen = np.linalg.norm(camera.on_ground(np.array([[size[0] / 2, size[1] / 2], [size[0], size[1]]])), axis=1)
+    seen = np.linalg.norm(
+        camera.on_ground(np.array([[size[0] / 2, size[1] / 2], [size[0], size[1]]])), axis=1
+    )
     side = float(np.clip(seen.max() * 3, 12, 160))
     ground = make_ground(rng, size=1024, side=side)
     scene = Scene(

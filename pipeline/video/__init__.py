@@ -1,56 +1,44 @@
-"""Frames of a video file or a folder of images: exact times, exact segments, damage by frame.
+"""Frames of a video file or of a folder of images: index, time, damage, and exact random access by segment.
 
-    with a file   container  (nal: where decoding may begin)
-    with images   folder
+    video = open_video(Path("flight01.mp4"))
+    for segment in video.segments:
+        damage: list[Damage] = []
+        for frame in video.read(segment, damage):
+            ...
+
+Opening reads the packets of the file but decodes only the first few. A segment's frames are the same bytes
+whichever segments were read before it, in whatever order, by however many threads.
 """
 
-import hashlib
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from pipeline.video.container import ContainerVideo
-from pipeline.video.folder import FolderVideo, image_files
-from pipeline.video.records import Damage, Frame, Segment, SegmentEnd, Video
+from pipeline.video.content import content_hash
+from pipeline.video.file import open_file
+from pipeline.video.folder import open_folder
+from pipeline.video.records import Damage, Frame, Segment, Video
 
-__all__ = ["Damage", "Frame", "Segment", "SegmentEnd", "Video", "content_hash", "open_video"]
+__all__ = ["Damage", "Frame", "Segment", "Video", "content_hash", "open_video"]
 
 
 def open_video(
-    path: Path, *, segment_frames: int = 256, image_fps: float = 30.0, threads: int | None = None
+    path: Path, *, segment_frames: int = 256, threads: int | None = None, image_fps: float = 30.0
 ) -> Video:
-    """Open a video file, in any container and codec that FFmpeg reads, or a folder of images.
+    """Open a video file, or a folder of images in the natural order of their names.
 
     Args:
-        path: file or folder.
-        segment_frames: a segment holds at least so many frames.
-        image_fps: frames per second of a folder of images.
-        threads: of the decoder; None: as many as FFmpeg likes.
+        path: the file or folder.
+        segment_frames: the least number of frames between two segment boundaries, the last one excepted.
+        threads: decoder threads; None leaves it to FFmpeg. The frames do not depend on it.
+        image_fps: frames a second of a folder of images; a file's times come from the file.
 
     Raises:
-        PipelineError: nothing can be read; one line says why.
+        PipelineError: nothing can be read from `path`; one line that says what was expected.
+
     """
+    path = Path(path)
+    if segment_frames < 1:
+        raise PipelineError(f"segments of {segment_frames} frames are not possible; ask for 1 or more")
     if path.is_dir():
-        return FolderVideo(path, segment_frames, image_fps)
-    if not path.exists():
-        raise PipelineError(f"{path}: no such video file or folder of images")
-    if path.stat().st_size == 0:
-        raise PipelineError(f"{path}: is empty (0 bytes); copy it again from the drone")
-    return ContainerVideo(path, segment_frames, threads)
-
-
-def content_hash(path: Path) -> str:
-    """sha256 (hex) of a video's bytes; of a folder, of its images' names and bytes.
-
-    Raises:
-        PipelineError: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        for file in image_files(path) if path.is_dir() else [path]:
-            if path.is_dir():
-                digest.update(file.name.encode() + b"\0")
-            with file.open("rb") as handle:
-                digest.update(hashlib.file_digest(handle, "sha256").digest())
-    except OSError as error:
-        raise PipelineError(f"{path}: cannot be read: {error.strerror}") from None
-    return digest.hexdigest()
+        return open_folder(path, segment_frames, image_fps)
+    return open_file(path, segment_frames, threads)

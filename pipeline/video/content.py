@@ -14,6 +14,7 @@ def content_hash(path: Path) -> str:
 
     Raises:
         PipelineError: it cannot be read.
+
     """
     try:
         if path.is_dir():

@@ -101,6 +101,7 @@ class DecoderRun:
 
     Attributes:
         reasons: by packet rank, why the decoder could not take it.
+
     """
 
     def __init__(

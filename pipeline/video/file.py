@@ -1,7 +1,7 @@
 """A video file, read segment by segment."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
@@ -34,6 +34,7 @@ class FrameTable:
         packet: int64 (n,): rank of the frame's packet, −1 for a frame behind the end of the file; None like pts.
         times_from: see `Video`.
         sound: whether decoding it all once brought no error; only known where that had to be done.
+
     """
 
     pts: NDArray[np.int64] | None
@@ -67,6 +68,7 @@ def open_file(path: Path, segment_frames: int, threads: int | None) -> "VideoFil
 
     Raises:
         PipelineError: it is no video, or no frame of it can be decoded.
+
     """
     container, stream = open_container(path)
     with container:

@@ -1,7 +1,7 @@
-"""A folder of images as a video."""
+"""A folder of images, read as a video."""
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -9,67 +9,82 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.video.records import Damage, Frame, Segment, SegmentEnd
-
-SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-
-
-def image_files(folder: Path) -> list[Path]:
-    """The images in `folder`, `frame2` before `frame10`; hidden files are left out."""
-    files = [
-        path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-    ]
-    return sorted(files, key=lambda path: [(int(n or 0), t) for n, t in re.findall(r"(\d+)|(\D+)", path.name)])
+from pipeline.video.content import IMAGE_SUFFIXES, list_images
+from pipeline.video.pixels import fit
+from pipeline.video.records import Damage, Frame, Segment, Video
 
 
-class FolderVideo:
-    """The images of a folder in natural order, `fps` a second.
+def open_folder(path: Path, segment_frames: int, image_fps: float) -> "ImageFolder":
+    """Open the images of `path`, in natural order of their names, `image_fps` of them a second.
+
+    An image's EXIF orientation is honoured. The first readable image sets the size.
 
     Raises:
-        PipelineError: no image, or none that can be read.
+        PipelineError: there is no image, or none that can be read.
+
     """
-
-    codec = "images"
-
-    def __init__(self, path: Path, segment_frames: int, fps: float) -> None:
-        self.path, self.fps = path, fps
-        self._files = image_files(path)
-        if not self._files:
-            raise PipelineError(f"{path}: no images in this folder; expected {', '.join(sorted(SUFFIXES))}")
-        self.frame_count = len(self._files)
-        starts = range(0, self.frame_count, segment_frames)
-        self.segments = tuple(
-            Segment(number, first, min(first + segment_frames, self.frame_count), first)
-            for number, first in enumerate(starts)
+    if not image_fps > 0:
+        raise PipelineError(
+            f"{path}: {image_fps:g} images a second are not possible; a rate above 0 was expected"
         )
-        first = next((image for image in map(_read, self._files) if image is not None), None)
-        if first is None:
-            raise PipelineError(f"{path}: none of its {self.frame_count} images can be read")
-        self.height, self.width = first.shape[:2]
-
-    def read(self, segments: Sequence[Segment]) -> Iterator[Frame | SegmentEnd]:
-        """The frames of `segments`, a `SegmentEnd` after each."""
-        for segment in segments:
-            damage: list[Damage] = []
-            for index in range(segment.first, segment.stop):
-                file, seconds = self._files[index], index / self.fps
-                image = _read(file)
-                if image is None:
-                    damage.append(Damage(index, seconds, f"{file.name} cannot be read", lost=True))
-                    continue
-                if image.shape[:2] != (self.height, self.width):
-                    what = f"{file.name} is {image.shape[1]}x{image.shape[0]}; scaled to {self.width}x{self.height}"
-                    damage.append(Damage(index, seconds, what, lost=False))
-                    image = np.asarray(cv2.resize(image, (self.width, self.height), interpolation=cv2.INTER_AREA))
-                yield Frame(index, seconds, key=True, corrupt=False, image=image)
-            yield SegmentEnd(segment, tuple(damage))
-
-
-def _read(path: Path) -> NDArray[np.uint8] | None:
-    """uint8 (H, W, 3) RGB, turned as its EXIF data ask; None if it is no image."""
     try:
-        data = np.fromfile(path, np.uint8)
-    except OSError:
+        images = list_images(path)
+    except OSError as error:
+        raise PipelineError(f"{path}: cannot be listed: {error.strerror}") from error
+    if not images:
+        kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES))
+        raise PipelineError(f"{path}: no image in this folder; {kinds} were looked for")
+    first = next((image for image in map(_load, images) if image is not None), None)
+    if first is None:
+        raise PipelineError(f"{path}: none of its {len(images)} images can be read")
+    count = len(images)
+    cuts = range(0, count, segment_frames)
+    return ImageFolder(
+        path=path,
+        width=first.shape[1],
+        height=first.shape[0],
+        fps=image_fps,
+        frame_count=count,
+        codec="images",
+        rotation=0,
+        segments=tuple(Segment(n, at, min(at + segment_frames, count)) for n, at in enumerate(cuts)),
+        times_from="rate",
+        images=tuple(images),
+    )
+
+
+@dataclass(eq=False, kw_only=True)
+class ImageFolder(Video):
+    """An open folder of images; see `Video`. Every frame is a key frame."""
+
+    images: tuple[Path, ...] = field(repr=False)
+
+    def read(self, segment: Segment, damage: list[Damage] | None = None) -> Iterator[Frame]:
+        """The images of `segment`; see `Video.read`."""
+        found = []
+        for index in range(segment.first, segment.stop):
+            time = index / self.fps
+            image = _load(self.images[index])
+            if image is None:
+                found.append(Damage(index, time, f"{self.images[index].name} cannot be read as an image"))
+                continue
+            size = (image.shape[1], image.shape[0])
+            if size != (self.width, self.height):
+                what = f"its size is {size[0]}x{size[1]}, scaled to {self.width}x{self.height}"
+                found.append(Damage(index, time, what, lost=False))
+                image = fit(image, (self.width, self.height))
+            yield Frame(index, time, True, False, image)
+        if damage is not None:
+            damage.extend(found)
+
+
+def _load(path: Path) -> NDArray[np.uint8] | None:
+    """uint8 (H, W, 3) RGB, or None."""
+    try:
+        data = np.frombuffer(
+            path.read_bytes(), np.uint8
+        )  # not imread: it fails on some names on some systems
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    except (OSError, cv2.error):
         return None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    return None if image is None else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+    return None if image is None else np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)

@@ -1,37 +1,43 @@
-"""Whether a decoder may begin at a key packet, from the packet's own NAL units (H.264, HEVC)."""
+"""Where a fresh decoder may start in H.264 and HEVC: key frames that nothing after them reaches back over."""
 
 from collections.abc import Iterator
-from typing import Any
 
-_H264_IDR = 5
-_HEVC_IRAP = range(16, 22)  # BLA, IDR, CRA: pictures that only leading ones precede in output need nothing before
+_IDR = 5
+_SLICES_H264 = range(1, 6)
+_SLICES_HEVC = range(32)
+_IRAP_HEVC = range(16, 22)
 
 
-def stands_alone(codec: str, extradata: bytes, packet: Any) -> bool:
-    """Whether the pictures shown from `packet` (a key packet) on can be decoded without what came before.
+def is_clean_key(codec: str, extradata: bytes | None, packet: bytes) -> bool:
+    """Whether a decoder that starts with the key packet `packet` makes all frames presented from it on.
 
-    H.264 also calls pictures "key" from which an intra refresh only starts; those do not count. In other codecs
-    every key packet stands alone.
+    H.264 marks open-GOP and intra-refresh entry points as key frames too; only IDR pictures reset the decoder.
+    HEVC's IRAP pictures all do; what they lead is presented before them. Key frames of other codecs do.
     """
     if codec not in ("h264", "hevc"):
         return True
-    units = _units(bytes(packet), extradata, hevc=codec == "hevc")
-    if codec == "h264":
-        return any(unit & 0x1F == _H264_IDR for unit in units)
-    return any(unit >> 1 & 0x3F in _HEVC_IRAP for unit in units)
+    first_slice = next(_slice_types(codec, extradata or b"", packet), None)
+    return first_slice == _IDR if codec == "h264" else first_slice in _IRAP_HEVC
 
 
-def _units(data: bytes, extradata: bytes, *, hevc: bool) -> Iterator[int]:
-    """The first byte of each NAL unit in `data`."""
-    if extradata[:1] == b"\x01":  # avcC, hvcC: each unit behind its length
-        place = 21 if hevc else 4
-        width = (extradata[place] & 3) + 1 if len(extradata) > place else 4
-        start = 0
-        while start + width < len(data):
-            yield data[start + width]
-            start += width + int.from_bytes(data[start : start + width], "big")
-    else:  # Annex B: each unit behind a start code
-        start = data.find(b"\x00\x00\x01")
-        while 0 <= start < len(data) - 3:
-            yield data[start + 3]
-            start = data.find(b"\x00\x00\x01", start + 3)
+def _slice_types(codec: str, extradata: bytes, packet: bytes) -> Iterator[int]:
+    slices = _SLICES_H264 if codec == "h264" else _SLICES_HEVC
+    for start in _unit_starts(codec, extradata, packet):
+        kind = packet[start] & 31 if codec == "h264" else packet[start] >> 1 & 63
+        if kind in slices:
+            yield kind
+
+
+def _unit_starts(codec: str, extradata: bytes, packet: bytes) -> Iterator[int]:
+    at_length = 4 if codec == "h264" else 21
+    if len(extradata) > at_length and extradata[0] == 1:  # avcC or hvcC: each unit follows its length
+        width = (extradata[at_length] & 3) + 1
+        at = 0
+        while at + width < len(packet):
+            yield at + width
+            at += width + int.from_bytes(packet[at : at + width], "big")
+        return
+    at = packet.find(b"\0\0\1")  # Annex B: each unit follows a start code
+    while at >= 0 and at + 3 < len(packet):
+        yield at + 3
+        at = packet.find(b"\0\0\1", at + 3)

@@ -20,6 +20,7 @@ def plan_segments(
         clean_packets: int64 (k,): the ranks of their packets.
 
     Example: 1,000 frames with clean key frames 0 and 300, 256 a segment: 0–300, 300–556, 556–812, 812–1,000.
+
     """
     starts = [0]
     while True:

@@ -1,12 +1,14 @@
-"""What reading a video gives: frames, segments, damage."""
+"""The records of video reading: a frame, a segment, a damage, and what every open video offers."""
 
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.video.content import content_hash
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,12 +16,12 @@ class Frame:
     """One picture of a video.
 
     Attributes:
-        index: place in order of presentation among all pictures that the container announces, from 0;
-            damage elsewhere does not change it.
-        pts_s: the container's own time stamp, in seconds.
-        key: decoded without any other picture.
-        corrupt: the decoder could not decode all of it and made parts up.
-        image: uint8 (H, W, 3) RGB, turned as the container asks.
+        index: rank in presentation order among all frames that the container announces, lost ones included.
+        pts_s: time in seconds as the container gives it; the first frame need not be at 0.
+        key: whether the container marks it as a key frame.
+        corrupt: whether the decoder had to make up parts of it.
+        image: uint8 (H, W, 3) RGB, turned upright.
+
     """
 
     index: int
@@ -30,7 +32,41 @@ class Frame:
 
     def __post_init__(self) -> None:
         if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
-            raise ValueError(f"image must be uint8 (H, W, 3), not {self.image.dtype} {self.image.shape}")
+            raise ValueError(
+                f"an image must be uint8 (H, W, 3), this is {self.image.dtype} {self.image.shape}"
+            )
+
+
+@dataclass(frozen=True)
+class Run:
+    """Frames that one decoder makes, from a packet on which it can start afresh.
+
+    Attributes:
+        anchor: rank of that packet in the order of the file.
+        first, stop: the run ends with frame `stop` - 1 and delivers from frame `first` on.
+
+    """
+
+    anchor: int = 0
+    first: int = 0
+    stop: int = 0
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Frames `first` to `stop` - 1 of a video, the unit of random access.
+
+    Attributes:
+        number: rank of the segment.
+        first, stop: range of frame indices.
+        run: the decoder run that makes its frames.
+
+    """
+
+    number: int
+    first: int
+    stop: int
+    run: Run = Run()
 
 
 @dataclass(frozen=True)
@@ -38,54 +74,63 @@ class Damage:
     """Something wrong with one frame.
 
     Attributes:
-        frame: its index.
-        pts_s: its time stamp in seconds.
-        what: in the decoder's words where it has any.
-        lost: there is no picture at all.
+        frame: index of the frame.
+        pts_s: its time in seconds, None where the container does not say.
+        what: the reason in one line.
+        lost: whether there is no picture of it; False for one that was delivered nevertheless.
+
     """
 
     frame: int
-    pts_s: float
+    pts_s: float | None
     what: str
-    lost: bool
+    lost: bool = True
 
 
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of frames that can be read by itself and comes out just as in a straight read.
+@dataclass(eq=False, kw_only=True)
+class Video(ABC):
+    """An open video.
 
     Attributes:
-        number: from 0.
-        first: index of its first frame.
-        stop: index behind its last frame.
-        anchor: number, in decoding order, of the packet at which a decoder has to begin for it.
+        path: the file or folder.
+        width, height: size in pixels of every frame delivered, after rotation.
+        fps: average frames a second, for display only.
+        frame_count: number of frames announced.
+        codec: name of the codec.
+        rotation: degrees, counter-clockwise, by which the stored pictures are turned.
+        segments: all of it, in order, without gap or overlap.
+        times_from: where `Frame.pts_s` comes from: "container", "decoder" (time stamps that only decoding
+            brings out) or "rate" (index ÷ frame rate, for a file without usable time stamps).
+
     """
-
-    number: int
-    first: int
-    stop: int
-    anchor: int
-
-
-@dataclass(frozen=True, eq=False)
-class SegmentEnd:
-    """Comes after the last frame of a segment, with all that was wrong in it."""
-
-    segment: Segment
-    damage: tuple[Damage, ...]
-
-
-class Video(Protocol):
-    """A video file or a folder of images."""
 
     path: Path
     width: int
     height: int
-    fps: float  # average; for display and for encoding, never for time stamps
-    codec: str
+    fps: float
     frame_count: int
+    codec: str
+    rotation: int
     segments: tuple[Segment, ...]
+    times_from: str
 
-    def read(self, segments: Sequence[Segment]) -> Iterator[Frame | SegmentEnd]:
-        """The frames of `segments` (in order of number), a `SegmentEnd` after each."""
-        ...
+    @abstractmethod
+    def read(self, segment: Segment, damage: list[Damage] | None = None) -> Iterator[Frame]:
+        """The frames of `segment` in order, lost ones left out.
+
+        When the last frame was taken, every lost, corrupt or otherwise damaged frame of the segment has been
+        appended to `damage`, in order of index.
+
+        Raises:
+            PipelineError: the file is gone or has changed since it was opened.
+
+        """
+
+    def read_all(self, damage: list[Damage] | None = None) -> Iterator[Frame]:
+        """The frames of all segments in order."""
+        for segment in self.segments:
+            yield from self.read(segment, damage)
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) of the whole content; reads all of it."""
+        return content_hash(self.path)

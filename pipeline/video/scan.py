@@ -27,6 +27,7 @@ class Packets:
         trouble: errors of the container: (rank of the next packet, reason).
         cut_off: (time stamp, rank) is not known of frames behind the end of a file cut short, only an estimate
             of their pts: int64 (m,).
+
     """
 
     pts: NDArray[np.int64]
@@ -70,7 +71,7 @@ def _is_hidden(codec: str, packet: Any) -> bool:
 
 
 def _nothing_before_is_shown_after(pts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """bool (n,): no packet before this one has a later time stamp."""
+    """Bool (n,): no packet before this one has a later time stamp."""
     highest_before = np.concatenate([[NO_TIME], np.maximum.accumulate(pts)[:-1]]) if len(pts) else pts
     return np.asarray(highest_before < pts, dtype=np.bool_)
 

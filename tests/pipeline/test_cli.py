@@ -33,7 +33,9 @@ def test_every_command_has_a_help_text():
 
 def test_the_schema_describes_every_section():
     schema = json.loads(run("config", "--schema").output)
-    assert {"video", "videos", "workspace", "frames", "detector", "crops", "overlay"} == set(schema["properties"])
+    assert {"video", "videos", "workspace", "frames", "detector", "crops", "overlay"} == set(
+        schema["properties"]
+    )
 
 
 def test_the_configuration_is_printed_with_its_defaults():
@@ -79,6 +81,8 @@ def test_doctor_names_what_is_there():
 
 def test_make_alone_explains_itself():
     root = Path(__file__).parents[2]
-    shown = subprocess.run(["make", "--no-print-directory"], cwd=root, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        ["make", "--no-print-directory"], cwd=root, capture_output=True, text=True, check=True
+    )
     for target in ("detect", "crops", "overlay", "demo", "test", "doctor"):
         assert f"make {target}" in shown.stdout
