@@ -37,7 +37,7 @@ class _Normalise(GeneralizedRCNNTransform):
 
     def normalize(self, image: Tensor) -> Tensor:
         """`image` uint8 or float (3, H, W), 0..255, RGB."""
-        return super().normalize(image.float() / 255)  # type: ignore[no-any-return]
+        return super().normalize(image.float() / 255)
 
     def batch_images(self, images: list[Tensor], size_divisible: int = 32) -> Tensor:
         batch: Tensor = super().batch_images(images, size_divisible)

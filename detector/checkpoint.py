@@ -97,11 +97,7 @@ def load_torchvision(path: Path, preset: str, resize: Resize) -> Checkpoint:
         ) from None
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
         state = state["model"]
-    if (
-        not isinstance(state, dict)
-        or not all(isinstance(value, Tensor) for value in state.values())
-        or not state
-    ):
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()) or not state:
         raise DetectorError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
     predictor = state.get("roi_heads.box_predictor.cls_score.weight")
     if predictor is None or predictor.ndim != 2:
@@ -122,9 +118,7 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, source: Path | str) -> N
     # torchvision's own checkpoints lack the batch counters of frozen batch norms: they carry no knowledge.
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     foreign = [name for name in foreign if not name.endswith("num_batches_tracked")]
-    shapes = [
-        name for name, value in checkpoint.state.items() if name in own and own[name].shape != value.shape
-    ]
+    shapes = [name for name, value in checkpoint.state.items() if name in own and own[name].shape != value.shape]
     if missing or foreign or shapes:
         example = (missing or foreign or shapes)[0]
         raise DetectorError(

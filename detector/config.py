@@ -67,13 +67,9 @@ class DetectorConfig(Section):
     batch_size: int | None = Field(None, ge=1, description="images a forward; null: 16 on CUDA, 1 on a CPU")
     resize: Resize | None = Field(None, description="null: as the weights were trained")
     floor: float = Field(0.05, ge=0, le=1, description="lowest score that is stored")
-    threshold: float = Field(
-        0.8, ge=0, le=1, description="lowest score that becomes a crop (the paper's 0.8)"
-    )
+    threshold: float = Field(0.8, ge=0, le=1, description="lowest score that becomes a crop (the paper's 0.8)")
     max_detections: int = Field(500, ge=1, description="boxes an image at most, best first")
-    nms_iou: float = Field(
-        0.5, gt=0, le=1, description="of two boxes that overlap more, the better one stays"
-    )
+    nms_iou: float = Field(0.5, gt=0, le=1, description="of two boxes that overlap more, the better one stays")
 
     @model_validator(mode="after")
     def _floor_below_threshold(self) -> "DetectorConfig":
@@ -98,14 +94,10 @@ class Augmentation(Section):
         (10.0, 120.0),
         description="a person in the crop is scaled to a height drawn from here, log-uniform, in pixels",
     )
-    scale: tuple[float, float] = Field(
-        (0.35, 3.0), description="but no image is scaled by less or more than this"
-    )
+    scale: tuple[float, float] = Field((0.35, 3.0), description="but no image is scaled by less or more than this")
     on_person: float = Field(0.85, ge=0, le=1, description="share of crops that are laid around a person")
     flip: float = Field(0.5, ge=0, le=1)
-    colour: float = Field(
-        0.8, ge=0, le=1, description="share with changed brightness, contrast, saturation, hue"
-    )
+    colour: float = Field(0.8, ge=0, le=1, description="share with changed brightness, contrast, saturation, hue")
     grey: float = Field(0.08, ge=0, le=1)
     blur: float = Field(0.25, ge=0, le=1)
     noise: float = Field(0.25, ge=0, le=1)
@@ -129,9 +121,7 @@ class TrainConfig(Section):
     momentum: float = Field(0.9, ge=0, lt=1, description="with sgd")
     warmup: int = Field(200, ge=0, description="iterations over which the rate rises linearly")
     schedule: Literal["cosine", "steps"] = "cosine"
-    steps: tuple[int, ...] = Field(
-        (), description="with steps: iterations after which the rate is cut to a tenth"
-    )
+    steps: tuple[int, ...] = Field((), description="with steps: iterations after which the rate is cut to a tenth")
     clip_norm: float | None = Field(10.0, gt=0, description="largest norm of the gradient; null: no limit")
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the weights' moving average; 0: none")
     augmentation: Augmentation | None = Field(

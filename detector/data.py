@@ -181,9 +181,7 @@ def _cut(
     else:
         scale = float(np.exp(rng.uniform(*np.log(how.scale))))
         side = how.crop / scale
-        left, top = (
-            rng.uniform(min(0.0, length - side), max(0.0, length - side)) for length in (width, height)
-        )
+        left, top = (rng.uniform(min(0.0, length - side), max(0.0, length - side)) for length in (width, height))
     window = _window(pixels, round(left), round(top), max(1, round(side)))
     origin = np.array([round(left), round(top)] * 2, np.float32)
     ratio = how.crop / window.shape[0]

@@ -43,9 +43,7 @@ def coco_ap(
         return dict.fromkeys(_NAMES, 0.0)
     with redirect_stdout(StringIO()):  # the library talks while it works
         truth = COCO(ground_truth)
-        evaluation = COCOeval_faster(
-            truth, truth.loadRes(list(detections)), "bbox", print_function=lambda *_: None
-        )
+        evaluation = COCOeval_faster(truth, truth.loadRes(list(detections)), "bbox", print_function=lambda *_: None)
         evaluation.params.maxDets = [1, 100, max_detections]
         evaluation.evaluate()
         evaluation.accumulate()
@@ -53,9 +51,7 @@ def coco_ap(
     ious = evaluation.params.iouThrs
 
     def mean(area: int, iou: float | None = None) -> float:
-        values = (
-            precision[:, :, :, area, 2] if iou is None else precision[np.isclose(ious, iou), :, :, area, 2]
-        )
+        values = precision[:, :, :, area, 2] if iou is None else precision[np.isclose(ious, iou), :, :, area, 2]
         values = values[values > -1]
         return float(values.mean()) if values.size else -1.0
 

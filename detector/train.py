@@ -129,9 +129,7 @@ class _Run:
             state = torch.load(path, map_location="cpu", weights_only=True)
             self.bare.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.average = {
-                name: value.to(self.accelerator.device) for name, value in state["average"].items()
-            }
+            self.average = {name: value.to(self.accelerator.device) for name, value in state["average"].items()}
             self.start, self.best = state["iteration"], state["best"]
         except Exception as error:  # whatever a torn file makes torch raise
             raise DetectorError(
@@ -166,9 +164,7 @@ class _Run:
         )
         return enumerate(loader, start=self.start)
 
-    def step(
-        self, iteration: int, images: list[Tensor], targets: list[dict[str, Tensor]]
-    ) -> dict[str, float]:
+    def step(self, iteration: int, images: list[Tensor], targets: list[dict[str, Tensor]]) -> dict[str, float]:
         """One update; returns the parts of the loss, averaged over processes."""
         device = self.accelerator.device
         images = [image.to(device, non_blocking=True) for image in images]

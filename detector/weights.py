@@ -78,9 +78,7 @@ def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) ->
 
 
 def _automatic(preset: str | None, folder: Path) -> WeightsSource:
-    newest_first = sorted(
-        folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns, reverse=True
-    )
+    newest_first = sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in newest_first:
         source = _uavpipe(path, str(path))
         if preset in (None, source.preset):
@@ -102,9 +100,7 @@ def _automatic(preset: str | None, folder: Path) -> WeightsSource:
 
 def _uavpipe(path: Path, name: str, warning: str | None = None) -> WeightsSource:
     header = read_header(path)
-    return WeightsSource(
-        path, _sha256(path), header.preset, header.resize, f"{name} ({header.preset})", warning
-    )
+    return WeightsSource(path, _sha256(path), header.preset, header.resize, f"{name} ({header.preset})", warning)
 
 
 def _checked(source: WeightsSource, preset: str | None) -> WeightsSource:

@@ -38,9 +38,7 @@ SCHEMA = pa.schema(
 _SHARPNESS_SIZE = (64, 128)  # width, height at which crops are compared
 
 
-def crop_window(
-    box: NDArray[np.float32], padding: float, width: int, height: int
-) -> tuple[int, int, int, int]:
+def crop_window(box: NDArray[np.float32], padding: float, width: int, height: int) -> tuple[int, int, int, int]:
     """The whole pixels to cut for `box` (xyxy): padded by `padding` of its sides, inside the image.
 
     Returns:

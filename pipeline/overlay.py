@@ -31,9 +31,7 @@ def draw(image: NDArray[np.uint8], detections: Detections, scale: float) -> NDAr
         label = f"{score:.2f}"
         (text_width, text_height), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)
         top = y1 - text_height - 5 if y1 > text_height + 5 else y2  # below where there is no room above
-        cv2.rectangle(
-            canvas, (x1 - 1, top), (x1 + text_width + 3, top + text_height + 5), _COLOUR, cv2.FILLED
-        )
+        cv2.rectangle(canvas, (x1 - 1, top), (x1 + text_width + 3, top + text_height + 5), _COLOUR, cv2.FILLED)
         cv2.putText(
             canvas,
             label,

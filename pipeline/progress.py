@@ -22,7 +22,7 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress_bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar of `total` frames with rate and time left; the `with` gives the function that advances it by n."""
     console = Console(stderr=True)
     columns = (
@@ -35,3 +35,19 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def training_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
+    """A bar of `total` iterations; the `with` gives the function that sets it to n and shows a text."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=total, text="")
+        yield lambda done, text: bar.update(task, completed=done, text=text)

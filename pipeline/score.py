@@ -75,9 +75,7 @@ def _parse_row(path: Path, number: int, line: str) -> tuple[int, list[float]]:
     try:
         values = [float(value) for value in line.split(",")]
     except ValueError:
-        raise PipelineError(
-            f"{path} line {number}: expected numbers and commas, found '{line[:40]}'"
-        ) from None
+        raise PipelineError(f"{path} line {number}: expected numbers and commas, found '{line[:40]}'") from None
     if len(values) == 4:
         return number - 1, [*values, 1.0, 1.0]
     if len(values) in (9, 10) and values[0] >= 1 and values[0] == int(values[0]):

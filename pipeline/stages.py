@@ -80,9 +80,7 @@ def bring_up(config: FlightConfig, video_path: Path, until: str, progress: Progr
 
 
 @contextmanager
-def open_stages(
-    config: FlightConfig, video_path: Path, until: str
-) -> Iterator[tuple[Flight, list[PixelStage]]]:
+def open_stages(config: FlightConfig, video_path: Path, until: str) -> Iterator[tuple[Flight, list[PixelStage]]]:
     """The flight of `video_path`, locked, and its stages up to `until` as the configuration wants them."""
     with open_flight(config.workspace, video_path) as flight:
         reading = {
@@ -145,9 +143,7 @@ def _check_damage(frames: StageResult, limit: int | None, video: Path) -> None:
             f"what was found in the others is kept in {frames.folder.parent}"
         )
     if lost + corrupt:
-        log.warning(
-            "%s: damaged: %d frames lost, %d corrupt; listed in %s", video, lost, corrupt, frames.folder
-        )
+        log.warning("%s: damaged: %d frames lost, %d corrupt; listed in %s", video, lost, corrupt, frames.folder)
 
 
 def bring_up_overlay(config: FlightConfig, video_path: Path, progress: Progress) -> StageResult:
@@ -184,6 +180,4 @@ def bring_up_overlay(config: FlightConfig, video_path: Path, progress: Progress)
 
 
 def _open(config: FlightConfig, video_path: Path) -> Video:
-    return open_video(
-        video_path, segment_frames=config.frames.segment_frames, image_fps=config.frames.image_fps
-    )
+    return open_video(video_path, segment_frames=config.frames.segment_frames, image_fps=config.frames.image_fps)

@@ -70,6 +70,4 @@ class SegmentTable:
 
 def read_table(folder: Path) -> pd.DataFrame:
     """All rows of the table in `folder`, in order of frames."""
-    return pd.concat(
-        [pd.read_parquet(path) for path in sorted(folder.glob("part-*.parquet"))], ignore_index=True
-    )
+    return pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("part-*.parquet"))], ignore_index=True)

@@ -129,8 +129,7 @@ class StageFolder:
                 "section": dict(section),
                 "counts": dict(counts),
                 "seconds": round(seconds, 3),
-                "versions": {"python": platform.python_version()}
-                | {name: version(name) for name in VERSIONS},
+                "versions": {"python": platform.python_version()} | {name: version(name) for name in VERSIONS},
                 "files": {name: _size(self.path / name) for name in sorted(files)},
             },
         )
@@ -186,9 +185,7 @@ def _lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         handle = path.open("a+")
     except OSError as error:
-        raise PipelineError(
-            f"{folder}: cannot be written: {error.strerror}; choose another --workspace"
-        ) from None
+        raise PipelineError(f"{folder}: cannot be written: {error.strerror}; choose another --workspace") from None
     with handle:
         try:
             # The kernel drops this lock with the process, so a killed run never blocks the next one.

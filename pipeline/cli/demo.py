@@ -29,9 +29,7 @@ def demo(folder: Path, seconds: float, people: int) -> None:
         with progress_bar("simulating the flight", round(seconds * 30)) as advance:
             simulate_flight(video, people=people, seconds=seconds, seed=20_001, progress=advance)
         click.echo(f"simulated a flight of {seconds:g} s over {people} people: {video}")
-    config = FlightConfig(
-        videos=(video,), workspace=folder / "runs", detector=DetectorConfig(weights="embedded")
-    )
+    config = FlightConfig(videos=(video,), workspace=folder / "runs", detector=DetectorConfig(weights="embedded"))
     for result in bring_up(config, video, "crops", progress_bar):
         done = "up to date" if result.skipped else "done"
         counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if name != "last_s")

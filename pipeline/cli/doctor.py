@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -45,9 +46,7 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
         yield from check()
     except ImportError as error:  # a shared library that is missing shows only at import
         name = check.__name__.strip("_")
-        yield Finding(
-            _BAD, f"{name}: cannot be imported: {error}", _LIBGL if name == "opencv" else "reinstall it"
-        )
+        yield Finding(_BAD, f"{name}: cannot be imported: {error}", _LIBGL if name == "opencv" else "reinstall it")
 
 
 def _machine() -> Iterator[Finding]:
@@ -67,9 +66,7 @@ def _torch() -> Iterator[Finding]:
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             card = torch.cuda.get_device_properties(number)
-            yield Finding(
-                _GOOD, f"CUDA {torch.version.cuda}: {card.name}, {card.total_memory / 2**30:.0f} GiB"
-            )
+            yield Finding(_GOOD, f"CUDA {torch.version.cuda}: {card.name}, {card.total_memory / 2**30:.0f} GiB")
     else:
         reason = "this torch is built without CUDA" if torch.version.cuda is None else "no usable NVIDIA GPU"
         yield Finding(
@@ -94,7 +91,7 @@ def _codecs() -> Iterator[Finding]:
     import av
     from av.codec import Codec
 
-    def has(name: str, mode: str) -> bool:
+    def has(name: str, mode: Literal["r", "w"]) -> bool:
         try:
             Codec(name, mode)
         except ValueError:

@@ -37,9 +37,7 @@ def one_line_errors() -> Iterator[None]:
                 f"no space left on the disk{_at(error)}; what was finished is kept: make room and run again"
             ) from None
         if error.errno in _CANNOT_WRITE:
-            raise UserError(
-                f"cannot write{_at(error)}: {error.strerror}; choose another --workspace"
-            ) from None
+            raise UserError(f"cannot write{_at(error)}: {error.strerror}; choose another --workspace") from None
         raise
     except KeyboardInterrupt:
         raise UserError("stopped; what was finished is kept, run again to go on") from None

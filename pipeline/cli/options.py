@@ -12,12 +12,8 @@ PATH = click.Path(path_type=Path)
 def flight_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`VIDEO… --config --workspace --set`: which flights, with which settings."""
     for decorate in (
-        click.option(
-            "--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in detector.threshold=0.6."
-        ),
-        click.option(
-            "--workspace", type=PATH, help="Folder for everything the stages make.  [default: runs]"
-        ),
+        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in detector.threshold=0.6."),
+        click.option("--workspace", type=PATH, help="Folder for everything the stages make.  [default: runs]"),
         click.option("--config", "config_path", type=PATH, help="YAML configuration of the flight."),
         click.argument("videos", nargs=-1, type=PATH, metavar="[VIDEO]..."),
     ):

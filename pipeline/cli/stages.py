@@ -18,9 +18,7 @@ def _run(until: str, config: "FlightConfig") -> None:
 
     for video in require_flights(config):
         for result in bring_up(config, video, until, progress_bar):
-            counts = ", ".join(
-                f"{value:,} {name}" for name, value in result.counts.items() if name != "last_s"
-            )
+            counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if name != "last_s")
             state = "up to date: " if result.skipped else ""
             click.echo(f"{result.stage:8} {state}{counts.replace('_', ' ')}  → {result.folder}")
 

@@ -65,9 +65,7 @@ def apply_look(image: Image, look: Look, rng: np.random.Generator) -> Image:
     if look.motion:
         image = cv2.filter2D(image, -1, _streak(look.motion, look.motion_angle))
     if look.sharpen:
-        image = cv2.addWeighted(
-            image, 1 + look.sharpen, cv2.GaussianBlur(image, (0, 0), 1.2), -look.sharpen, 0
-        )
+        image = cv2.addWeighted(image, 1 + look.sharpen, cv2.GaussianBlur(image, (0, 0), 1.2), -look.sharpen, 0)
     image = cv2.LUT(image, look.table[None])
     if look.grey:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
@@ -81,9 +79,7 @@ def _streak(length: float, angle: float) -> NDArray[np.float32]:
     kernel = np.zeros((size, size), np.float32)
     reach = np.array([np.cos(angle), np.sin(angle)]) * length / 2
     middle = size // 2
-    start, stop = (
-        tuple(int(v) for v in np.rint(middle + sign * reach).clip(0, size - 1)) for sign in (-1, 1)
-    )
+    start, stop = (tuple(int(v) for v in np.rint(middle + sign * reach).clip(0, size - 1)) for sign in (-1, 1))
     cv2.line(kernel, start, stop, 1)
     return kernel / kernel.sum()
 

@@ -86,8 +86,7 @@ def simulate_flight(
             time = (number - 1) / fps
             camera = route.camera(time)
             present = [
-                Person(n, look, walk.pose(time))
-                for n, (look, walk) in enumerate(zip(cast, walks, strict=True), 1)
+                Person(n, look, walk.pose(time)) for n, (look, walk) in enumerate(zip(cast, walks, strict=True), 1)
             ]
             image, truth = scene.render(camera, present, np.random.default_rng((seed, number, 11)))
             truth_rows.extend(_mot_row(number, box) for box in truth)
@@ -105,9 +104,7 @@ def simulate_flight(
     return files
 
 
-def _check(
-    output: Path, people: int, seconds: float, size: tuple[int, int], fps: float, altitude: float
-) -> None:
+def _check(output: Path, people: int, seconds: float, size: tuple[int, int], fps: float, altitude: float) -> None:
     problems = {
         "output must end in .mp4": output.suffix != ".mp4",
         "people must be 0 to 1000": not 0 <= people <= 1000,
@@ -126,16 +123,12 @@ def _check(
 class _Route:
     """The drone's way: it drifts and turns around a place, shakes a little, and keeps people in its picture."""
 
-    def __init__(
-        self, rng: np.random.Generator, size: tuple[int, int], altitude: float, seconds: float
-    ) -> None:
+    def __init__(self, rng: np.random.Generator, size: tuple[int, int], altitude: float, seconds: float) -> None:
         self._size = size
         self._pitch = np.radians(rng.uniform(40, 68))
         self._focal = size[0] / 2 / np.tan(np.radians(rng.uniform(55, 72)) / 2)
         self._altitude = altitude
-        self.reach = (
-            altitude / np.sin(self._pitch) * size[0] / 2 / self._focal
-        )  # half the picture's width, metres
+        self.reach = altitude / np.sin(self._pitch) * size[0] / 2 / self._focal  # half the picture's width, metres
         self._yaw, self._turn = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.05)
         self._drift = rng.normal(0, 0.35 * self.reach, 2) / max(seconds, 10)
         self._waves = rng.uniform(0, 2 * np.pi, (6, 3))
@@ -175,8 +168,8 @@ def _make_scene(rng: np.random.Generator, route: _Route, altitude: float) -> Sce
     softness = camera.focal / altitude * 0.03
     spread = 1.6 * route.reach
     things = [
-        make_thing(rng, *rng.uniform(-spread, spread, 2), below=0.4 * altitude)
-        for _ in range(int(rng.integers(10, 26)))
+        make_thing(rng, x, y, below=0.4 * altitude)
+        for x, y in rng.uniform(-spread, spread, (int(rng.integers(10, 26)), 2))
     ]
     side = float(np.clip(7 * route.reach, 30, 400))
     ground = make_ground(rng, size=3072, side=side)
@@ -197,9 +190,7 @@ class _Walk:
         arrivals = np.cumsum(legs / speed + rests)
         starts = np.concatenate([[0], arrivals[:-1]]) + rests
         self._times = np.stack([starts, arrivals], axis=1).ravel()
-        self._x, self._y = (
-            np.stack([points[:-1, axis], points[1:, axis]], axis=1).ravel() for axis in (0, 1)
-        )
+        self._x, self._y = (np.stack([points[:-1, axis], points[1:, axis]], axis=1).ravel() for axis in (0, 1))
         self._start = rng.uniform(0, arrivals[len(arrivals) // 3])
         self._distances = np.concatenate([[0], np.cumsum(np.hypot(np.diff(self._x), np.diff(self._y)))])
         self._phase = rng.uniform(0, 2 * np.pi)
@@ -241,9 +232,7 @@ def _camera_row(number: int, camera: Camera, homography: Points, before: Points 
     motion = np.eye(3) if before is None else homography @ np.linalg.inv(before)
     motion = motion / motion[2, 2]
     values = [*camera.position, camera.yaw, camera.pitch, camera.roll, camera.focal]
-    return ",".join(
-        [str(number)] + [f"{value:.9g}" for value in [*values, *homography.ravel(), *motion.ravel()]]
-    )
+    return ",".join([str(number)] + [f"{value:.9g}" for value in [*values, *homography.ravel(), *motion.ravel()]])
 
 
 def _mot_row(number: int, box: TrueBox) -> str:

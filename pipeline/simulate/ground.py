@@ -165,9 +165,7 @@ def _patches(rng: np.random.Generator, texture: Texture, scale: float) -> None:
         colour = tuple(float(value) for value in rng.uniform(40, 220) + rng.normal(0, 25, 3))
         if rng.random() < 0.4:
             where = tuple(int(value) for value in centre)
-            cv2.ellipse(
-                texture, where, tuple(int(s) + 1 for s in sides / 2), 0, 0, 360, colour, -1, cv2.LINE_AA
-            )
+            cv2.ellipse(texture, where, tuple(int(s) + 1 for s in sides / 2), 0, 0, 360, colour, -1, cv2.LINE_AA)
         else:
             box = cv2.boxPoints((tuple(centre), tuple(sides), float(rng.uniform(0, 90))))
             cv2.fillPoly(texture, [np.rint(box).astype(np.int32)], colour, cv2.LINE_AA)

@@ -188,9 +188,7 @@ def _torso(
         out.add(band, [depth * 0.96] * 4, look.stripe)
 
 
-def _arm(
-    out: _Body, look: Look, pose: Pose, side: int, shoulder_w: float, shoulder_z: float, lean: float
-) -> None:
+def _arm(out: _Body, look: Look, pose: Pose, side: int, shoulder_w: float, shoulder_z: float, lean: float) -> None:
     h = look.height
     swing = -0.8 * pose.stride * np.sin(pose.phase + (0 if side > 0 else np.pi))
     bend = 0.3 + 0.9 * max(0.0, pose.stride - 0.45) + 0.9 * look.accent[3] * (side > 0)
@@ -219,9 +217,7 @@ def _head(out: _Body, look: Look, shoulder_z: float, lean: float) -> None:
         out.add([crown + np.array([0, 0, 0.018 * h]), brim], [0.053 * h, 0.03 * h], look.hat)
 
 
-def _belongings(
-    out: _Body, look: Look, shoulder_w: float, hip_z: float, shoulder_z: float, lean: float
-) -> None:
+def _belongings(out: _Body, look: Look, shoulder_w: float, hip_z: float, shoulder_z: float, lean: float) -> None:
     h = look.height
     if look.backpack:
         back = [

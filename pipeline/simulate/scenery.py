@@ -43,7 +43,7 @@ def _tree(rng: np.random.Generator) -> list[Part]:
     for _ in range(int(rng.integers(50, 100))):
         centre = rng.normal(0, 0.45, 3) * crown * np.array([1, 1, 0.7]) + np.array([0, 0, height])
         shade = base * rng.uniform(0.6, 1.25)
-        parts.append(Part(centre[None], np.array([rng.uniform(0.1, 0.26) * crown]), tuple(shade), 0.12))  # type: ignore[arg-type]
+        parts.append(Part(centre[None], np.array([rng.uniform(0.1, 0.26) * crown]), tuple(shade), 0.12))
     return parts
 
 
@@ -53,7 +53,7 @@ def _bush(rng: np.random.Generator) -> list[Part]:
         Part(
             (rng.normal(0, 0.5, 3) * size * np.array([1, 1, 0.3]) + np.array([0, 0, size * 0.6]))[None],
             np.array([rng.uniform(0.25, 0.5) * size]),
-            tuple(base * rng.uniform(0.6, 1.25)),  # type: ignore[arg-type]
+            tuple(base * rng.uniform(0.6, 1.25)),
         )
         for _ in range(int(rng.integers(6, 16)))
     ]
@@ -69,9 +69,7 @@ def _car(rng: np.random.Generator) -> list[Part]:
         for y in (-side, side):
             parts.append(Part(np.array([[x, y * 0.95, 0.3]]), np.array([0.32]), (24, 24, 26)))
     parts += _box(np.array([-half, -side, 0.35]), np.array([half, side, 0.85]), paint)
-    parts += _box(
-        np.array([-half * 0.62, -side * 0.86, 0.85]), np.array([half * 0.38, side * 0.86, 1.35]), dark
-    )
+    parts += _box(np.array([-half * 0.62, -side * 0.86, 0.85]), np.array([half * 0.38, side * 0.86, 1.35]), dark)
     roof = _box(np.array([-half * 0.5, -side * 0.8, 1.35]), np.array([half * 0.22, side * 0.8, 1.45]), paint)
     return parts + roof
 
@@ -80,9 +78,7 @@ def _post(rng: np.random.Generator) -> list[Part]:
     """A bollard, hydrant, lamp or traffic cone: upright and of two colours, like a person and yet not."""
     height, radius = rng.uniform(0.5, 2.2), rng.uniform(0.05, 0.25)
     cut = height * rng.uniform(0.3, 0.8)
-    lower = Part(
-        np.array([[0, 0, 0], [0, 0, cut]]), np.array([radius, radius * rng.uniform(0.7, 1)]), _colour(rng)
-    )
+    lower = Part(np.array([[0, 0, 0], [0, 0, cut]]), np.array([radius, radius * rng.uniform(0.7, 1)]), _colour(rng))
     upper = Part(
         np.array([[0, 0, cut], [0, 0, height]]),
         np.array([radius * 0.9, radius * rng.uniform(0.4, 1)]),
@@ -110,16 +106,12 @@ def _sign(rng: np.random.Generator) -> list[Part]:
 
 def _crate(rng: np.random.Generator) -> list[Part]:
     sides = rng.uniform(0.3, 1.4, 3)
-    return _box(
-        np.array([-sides[0] / 2, -sides[1] / 2, 0]), np.array([*(sides[:2] / 2), sides[2]]), _colour(rng)
-    )
+    return _box(np.array([-sides[0] / 2, -sides[1] / 2, 0]), np.array([*(sides[:2] / 2), sides[2]]), _colour(rng))
 
 
 def _wall(rng: np.random.Generator) -> list[Part]:
     length, height = rng.uniform(2, 12), rng.uniform(0.8, 2.6)
-    return _box(
-        np.array([-length / 2, -0.15, 0]), np.array([length / 2, 0.15, height]), _colour(rng, 70, 210, 12)
-    )
+    return _box(np.array([-length / 2, -0.15, 0]), np.array([length / 2, 0.15, height]), _colour(rng, 70, 210, 12))
 
 
 def _kiosk(rng: np.random.Generator) -> list[Part]:
@@ -176,6 +168,4 @@ def make_thing(rng: np.random.Generator, x: float, y: float, below: float) -> li
     parts = maker(rng)
     if max(part.points[:, 2].max() for part in parts) > below:
         parts = _post(rng)
-    return [
-        Part(part.points @ turn + np.array([x, y, 0]), part.radii, part.colour, part.lit) for part in parts
-    ]
+    return [Part(part.points @ turn + np.array([x, y, 0]), part.radii, part.colour, part.lit) for part in parts]

@@ -4,7 +4,7 @@ Everything that stands on the ground, people included, is a list of `Part`s: con
 of balls projects to a hull of circles, which is quick to fill and right from every angle.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -72,9 +72,7 @@ class Sprite:
     box: tuple[float, float, float, float]
 
 
-def _hulls(
-    parts: Sequence[Part], camera: Camera, shift_to: Points | None = None
-) -> list[tuple[Points, float]]:
+def _hulls(parts: Sequence[Part], camera: Camera, shift_to: Points | None = None) -> list[tuple[Points, float]]:
     """Outline (n, 2) in pixels and depth of each part; with `shift_to`, of its shadow on the ground."""
     points = np.concatenate([part.points for part in parts])
     radii = np.concatenate([part.radii for part in parts])
@@ -92,7 +90,7 @@ def _hulls(
     return result
 
 
-def _fill(canvas: NDArray[np.uint8], outline: Points, colour: Sequence[float]) -> None:
+def _fill(canvas: NDArray[np.uint8], outline: Points, colour: Iterable[float]) -> None:
     fixed = np.rint(outline * (1 << _SHIFT)).astype(np.int32)
     cv2.fillConvexPoly(canvas, fixed, [float(value) for value in colour], cv2.LINE_8, _SHIFT)
 

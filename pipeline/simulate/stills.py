@@ -71,9 +71,7 @@ def render_still(rng: np.random.Generator, size: tuple[int, int]) -> tuple[NDArr
     """One picture, uint8 (H, W, 3) RGB, and the truth about the people in it."""
     person_pixels = float(np.exp(rng.uniform(np.log(11), np.log(0.26 * size[1]))))
     camera = _draw_camera(rng, size, person_pixels)
-    seen = np.linalg.norm(
-        camera.on_ground(np.array([[size[0] / 2, size[1] / 2], [size[0], size[1]]])), axis=1
-    )
+    seen = np.linalg.norm(camera.on_ground(np.array([[size[0] / 2, size[1] / 2], [size[0], size[1]]])), axis=1)
     side = float(np.clip(seen.max() * 3, 12, 160))
     ground = make_ground(rng, size=1024, side=side)
     scene = Scene(
@@ -111,9 +109,7 @@ def _places(rng: np.random.Generator, camera: Camera, count: int) -> Points:
     low = -0.05 * camera.height
     horizon = camera.height / 2 - np.tan(camera.pitch) * camera.focal + 0.06 * camera.height
     top = max(low, horizon)
-    pixels = np.stack(
-        [rng.uniform(0, camera.width, count), rng.uniform(top, camera.height * 1.05, count)], axis=1
-    )
+    pixels = np.stack([rng.uniform(0, camera.width, count), rng.uniform(top, camera.height * 1.05, count)], axis=1)
     return camera.on_ground(pixels)
 
 
@@ -139,7 +135,8 @@ def _draw_people(rng: np.random.Generator, camera: Camera) -> list[Person]:
 
 
 def _coco(results: Sequence[tuple[str, list[TrueBox]]], size: tuple[int, int]) -> dict[str, Any]:
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, (name, truth) in enumerate(results, start=1):
         images.append({"id": number, "file_name": name, "width": size[0], "height": size[1]})
         for box in truth:

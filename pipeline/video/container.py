@@ -13,7 +13,41 @@ from pipeline.errors import PipelineError
 # Formats that make FFmpeg open other files or addresses, talk to devices, or draw text as video: a file of
 # unknown origin must not get that far. Everything else that FFmpeg reads is welcome.
 _REFUSED_FORMATS = frozenset(
-    ["concat", "hls", "dash", "imf", "sdp", "rtsp", "rtp", "sap", "image2", "lavfi", "webm_dash_manifest", "mpegtsraw", "avisynth", "vapoursynth", "tty", "bin", "xbin", "adf", "idf", "ffmetadata", "fbdev", "video4linux2,v4l2", "x11grab", "alsa", "oss", "pulse", "sndio", "jack", "kmsgrab", "iec61883", "openal", "libcdio", "decklink"]
+    [
+        "concat",
+        "hls",
+        "dash",
+        "imf",
+        "sdp",
+        "rtsp",
+        "rtp",
+        "sap",
+        "image2",
+        "lavfi",
+        "webm_dash_manifest",
+        "mpegtsraw",
+        "avisynth",
+        "vapoursynth",
+        "tty",
+        "bin",
+        "xbin",
+        "adf",
+        "idf",
+        "ffmetadata",
+        "fbdev",
+        "video4linux2,v4l2",
+        "x11grab",
+        "alsa",
+        "oss",
+        "pulse",
+        "sndio",
+        "jack",
+        "kmsgrab",
+        "iec61883",
+        "openal",
+        "libcdio",
+        "decklink",
+    ]
 )
 _VIDEO_EXPECTED = "a video file was expected (mp4, mov, mkv, avi, …)"
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: the cover of a song is not a video
@@ -51,9 +85,7 @@ def _check_regular(path: Path) -> None:
         with path.open("rb"):
             pass
     except FileNotFoundError as error:
-        raise PipelineError(
-            f"{path}: no such file; a video file or a folder of images was expected"
-        ) from error
+        raise PipelineError(f"{path}: no such file; a video file or a folder of images was expected") from error
     except PermissionError as error:
         raise PipelineError(f"{path}: may not be read; give yourself permission to read it") from error
     except OSError as error:
@@ -89,9 +121,7 @@ def _video_stream(container: Any, path: Path) -> Any:
     best = container.streams.best("video")
     stream = next((s for s in streams if best is not None and s.index == best.index), streams[0])
     if stream.codec_context is None:
-        raise PipelineError(
-            f"{path}: FFmpeg has no decoder for its video codec; convert it, for instance to H.264"
-        )
+        raise PipelineError(f"{path}: FFmpeg has no decoder for its video codec; convert it, for instance to H.264")
     return stream
 
 

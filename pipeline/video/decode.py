@@ -71,9 +71,9 @@ class PacketReader:
             return
         if rank == start:
             yield rank, first
-        for rank, packet in enumerate(packets, rank + 1):
-            if rank >= start:
-                yield rank, packet
+        for following, packet in enumerate(packets, rank + 1):
+            if following >= start:
+                yield following, packet
 
     def _rank_of(self, packet: Any) -> int | None:
         found = np.flatnonzero((self._packets.size == packet.size) & (self._packets.pts == _pts(packet)))
@@ -92,7 +92,7 @@ def _pts(packet: Any) -> int:
     return NO_TIME if packet.pts is None else int(packet.pts)
 
 
-class _GiveUp(Exception):
+class _DamageSeenError(Exception):
     """The strict decoder saw something that only the patient one may judge."""
 
 
@@ -131,12 +131,12 @@ class DecoderRun:
                     if index < expected:
                         continue
                     if index != expected or frame.is_corrupt:
-                        raise _GiveUp
+                        raise _DamageSeenError
                     yield index, frame
                     expected += 1
                 if expected == self._stop:
                     return
-            except (av.error.FFmpegError, _GiveUp):
+            except (av.error.FFmpegError, _DamageSeenError):
                 pass
         for index, frame in self._decode(strict=False):
             # A damaged stream may bring a frame after its time: it counts as lost, order is worth more.

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +187,7 @@ class VideoFile(Video):
     def _complaint(self, index: int, decoded: Any, run: DecoderRun) -> str:
         complaints = []
         if decoded.is_corrupt:
-            complaints.append(
-                run.reasons.get(self._packet(index), "corrupt: the decoder made up parts of it")
-            )
+            complaints.append(run.reasons.get(self._packet(index), "corrupt: the decoder made up parts of it"))
         if (decoded.width, decoded.height) != self.stored_size:
             complaints.append(
                 f"its size changed to {decoded.width}x{decoded.height}, scaled to "
@@ -283,7 +281,8 @@ def _agrees(table: FrameTable, probe: _Probe) -> bool:
     """Whether the decoder makes of the first packets the frames that they announce, where they are sound."""
     if not probe.sound or not probe.frames:
         return True
-    assert table.pts is not None and table.packet is not None
+    assert table.pts is not None
+    assert table.packet is not None
     announced = [int(pts) for pts in table.pts[(table.packet >= 0) & (table.packet < probe.fed)]]
     return [pts for pts in announced if probe.frames[0] is None or pts >= probe.frames[0]] == probe.frames
 
@@ -309,7 +308,7 @@ def _times(
     for kind in (0, 1):
         values = [stamp[kind] for stamp in stamps]
         known = [value for value in values if value is not None]
-        if len(known) == len(values) and all(a < b for a, b in zip(known, known[1:], strict=False)):
+        if len(known) == len(values) and all(a < b for a, b in pairwise(known)):
             return np.array([float(value * time_base) for value in known]), "decoder"
     return np.array([float(rank / rate) for rank in range(len(stamps))]), "rate"
 

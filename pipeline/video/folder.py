@@ -24,9 +24,7 @@ def open_folder(path: Path, segment_frames: int, image_fps: float) -> "ImageFold
 
     """
     if not image_fps > 0:
-        raise PipelineError(
-            f"{path}: {image_fps:g} images a second are not possible; a rate above 0 was expected"
-        )
+        raise PipelineError(f"{path}: {image_fps:g} images a second are not possible; a rate above 0 was expected")
     try:
         images = list_images(path)
     except OSError as error:
@@ -81,9 +79,7 @@ class ImageFolder(Video):
 def _load(path: Path) -> NDArray[np.uint8] | None:
     """uint8 (H, W, 3) RGB, or None."""
     try:
-        data = np.frombuffer(
-            path.read_bytes(), np.uint8
-        )  # not imread: it fails on some names on some systems
+        data = np.frombuffer(path.read_bytes(), np.uint8)  # not imread: it fails on some names on some systems
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     except (OSError, cv2.error):
         return None

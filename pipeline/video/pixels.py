@@ -47,7 +47,7 @@ class Upright:
         width, height = self.stored_size
         # One thread: swscale's own are slower to start than the conversion takes beside decoder threads.
         rgb = self._reformatter.reformat(frame, width, height, "rgb24", threads=1)
-        image: NDArray[np.uint8] = rgb.to_ndarray()
+        image = np.asarray(rgb.to_ndarray(), np.uint8)
         if self._transpose:
             image = image.transpose(1, 0, 2)
         if self._flip_rows:

@@ -16,6 +16,8 @@ def plan_segments(
     starts from the last clean key frame before it. Forced segments of the same key frame share one run.
 
     Args:
+        frame_count: frames of the whole video.
+        segment_frames: the least number of frames between two boundaries.
         clean_frames: int64 (k,), ascending: indices of frames on which a fresh decoder may start.
         clean_packets: int64 (k,): the ranks of their packets.
 

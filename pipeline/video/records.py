@@ -32,9 +32,7 @@ class Frame:
 
     def __post_init__(self) -> None:
         if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
-            raise ValueError(
-                f"an image must be uint8 (H, W, 3), this is {self.image.dtype} {self.image.shape}"
-            )
+            raise ValueError(f"an image must be uint8 (H, W, 3), this is {self.image.dtype} {self.image.shape}")
 
 
 @dataclass(frozen=True)

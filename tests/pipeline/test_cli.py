@@ -15,8 +15,9 @@ def run(*arguments):
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys; sys.argv[1:] = ['--help']\nfrom pipeline.cli import main\ntry: main()\nexcept SystemExit: pass\n"
-    code += "print([name for name in ('torch', 'cv2', 'numpy', 'pandas', 'av', 'pydantic') if name in sys.modules])"
+    heavy = ("torch", "cv2", "numpy", "pandas", "av", "pydantic")
+    code = "import sys; sys.argv[1:] = ['--help']\nfrom pipeline.cli import main\n"
+    code += f"try: main()\nexcept SystemExit: print([name for name in {heavy} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "Find persons in every frame" in shown
     assert shown.splitlines()[-1] == "[]"
@@ -33,9 +34,7 @@ def test_every_command_has_a_help_text():
 
 def test_the_schema_describes_every_section():
     schema = json.loads(run("config", "--schema").output)
-    assert {"video", "videos", "workspace", "frames", "detector", "crops", "overlay"} == set(
-        schema["properties"]
-    )
+    assert {"video", "videos", "workspace", "frames", "detector", "crops", "overlay"} == set(schema["properties"])
 
 
 def test_the_configuration_is_printed_with_its_defaults():
@@ -81,8 +80,6 @@ def test_doctor_names_what_is_there():
 
 def test_make_alone_explains_itself():
     root = Path(__file__).parents[2]
-    shown = subprocess.run(
-        ["make", "--no-print-directory"], cwd=root, capture_output=True, text=True, check=True
-    )
+    shown = subprocess.run(["make", "--no-print-directory"], cwd=root, capture_output=True, text=True, check=True)
     for target in ("detect", "crops", "overlay", "demo", "test", "doctor"):
         assert f"make {target}" in shown.stdout

@@ -26,9 +26,7 @@ def test_paths_in_a_file_are_relative_to_the_file(tmp_path):
 
 def test_the_command_line_lies_over_the_file(tmp_path):
     path = write(tmp_path / "flight.yaml", "video: a.mp4\ndetector: {threshold: 0.7}\n")
-    config = load_config(
-        path, ["detector.threshold=0.6"], videos=[Path("b.mp4")], workspace=Path("elsewhere")
-    )
+    config = load_config(path, ["detector.threshold=0.6"], videos=[Path("b.mp4")], workspace=Path("elsewhere"))
     assert config.flights == (Path("b.mp4"),)
     assert config.workspace == Path("elsewhere")
     assert config.detector.threshold == 0.6
