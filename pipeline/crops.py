@@ -87,6 +87,13 @@ class CropsStage(PixelStage):
                 shutil.rmtree(folder)
         super().finish(video, seconds)
 
+    def done(self, segment: Segment) -> bool:
+        """Whether the segment's rows and all of its images are there."""
+        if not super().done(segment):
+            return False
+        images = sum(1 for _ in (self.folder.path / "images" / f"{segment.first:08d}").glob("*.jpg"))
+        return images == self.table.rows(segment.first)
+
     def holds(self) -> bool:
         """Whether the stage was finished from these inputs and no crop is missing."""
         if not super().holds():

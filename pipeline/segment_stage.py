@@ -69,6 +69,10 @@ class PixelStage(ABC):
         """What the stage's result depends on."""
         return stage_fingerprint(self.name, self.inputs, self.section)
 
+    def done(self, segment: Segment) -> bool:
+        """Whether `segment` was finished from these inputs and settings."""
+        return self.table.has(segment.first)
+
     def holds(self) -> bool:
         """Whether nothing needs to be done."""
         return self.folder.holds(self.fingerprint)
@@ -131,7 +135,7 @@ def run_pass(
     for stage in stages:
         stage.folder.begin()
     wanting = {
-        segment.number: [stage for stage in stages if not stage.table.has(segment.first)]
+        segment.number: [stage for stage in stages if not stage.done(segment)]
         for segment in video.segments
     }
     todo = [segment for segment in video.segments if wanting[segment.number]]

@@ -56,6 +56,10 @@ class SegmentTable:
         """The rows of one part."""
         return pd.read_parquet(self.part(first))
 
+    def rows(self, first: int) -> int:
+        """How many rows one part has."""
+        return int(pq.read_metadata(self.part(first)).num_rows)
+
     def sweep(self, firsts: set[int]) -> None:
         """Remove parts of segments that are not in `firsts` (left by another division into segments)."""
         wanted = {self.part(first) for first in firsts}

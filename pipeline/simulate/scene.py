@@ -64,7 +64,10 @@ class Scene:
         bodies = {person.number: body(person.look, person.pose) for person in people}
         everything = [(0, parts) for parts in self.things] + list(bodies.items())
         self._shade(image, camera, [parts for _, parts in everything])
-        distances = [np.linalg.norm(parts[0].points[0] - camera.position) for _, parts in everything]
+        distances = [
+            np.linalg.norm(np.concatenate([part.points for part in parts]).mean(axis=0) - camera.position)
+            for _, parts in everything
+        ]
         owner = np.zeros(image.shape[:2], np.int32)
         drawn: dict[int, tuple[tuple[float, float, float, float], float]] = {}
         for place in np.argsort(distances, kind="stable")[::-1]:
