@@ -1,8 +1,8 @@
 """Checkpoints on disk: safetensors with a description of what they are, never anything that runs code."""
 
-import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from detector.config import Resize
 from detector.errors import DetectorError
-from detector.header import read_header
+from detector.header import describe, read_header
+from detector.presets import COCO_FPN, TORCHVISION, Architecture
+
+_COCO_CLASSES = 91
+# torchvision renamed two modules in 0.13; its COCO files still carry the names of before.
+_RENAMED = (
+    (re.compile(r"^rpn\.head\.conv\.(weight|bias)$"), r"rpn.head.conv.0.0.\1"),
+    (
+        re.compile(r"^backbone\.fpn\.(inner|layer)_blocks\.(\d+)\.(weight|bias)$"),
+        r"backbone.fpn.\1_blocks.\2.0.\3",
+    ),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,45 +31,38 @@ class Checkpoint:
     """Weights and what they belong to.
 
     Attributes:
-        preset: architecture.
+        architecture: of the model.
         classes: of its box head, background included; person is class 1.
-        resize: how images were scaled in training.
         state: names and tensors of the model.
 
     """
 
-    preset: str
+    architecture: Architecture
     classes: int
-    resize: Resize
     state: Mapping[str, Tensor]
 
 
 def save_checkpoint(
-    path: Path, state: Mapping[str, Tensor], *, preset: str, resize: Resize, training: Mapping[str, Any]
+    path: Path, state: Mapping[str, Tensor], *, architecture: Architecture, training: Mapping[str, Any]
 ) -> None:
-    """Write a person detector's `state` to `path`, atomically; floats as float16, which halves the file.
+    """Write a person detector's `state` to `path`, atomically.
+
+    Matrices and kernels go as float16, which halves the file; the few vectors stay as they are, since the
+    variance of a batch norm may not fit into float16.
 
     Args:
         path: `….safetensors`.
         state: names and tensors.
-        preset: architecture.
-        resize: how images were scaled in training.
+        architecture: of the model.
         training: where the weights come from, for people to read.
 
     """
     tensors = {
-        name: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
+        name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).detach().cpu().contiguous()
         for name, value in state.items()
     }
-    described = {
-        "format": "uavpipe.detector.1",
-        "preset": preset,
-        "classes": "2",
-        "resize": resize.model_dump_json(exclude_none=True),
-        "training": json.dumps(training, default=str),
-    }
     temporary = path.with_name(f".part-{path.name}")
-    save_file(tensors, temporary, metadata=described)
+    save_file(tensors, temporary, metadata=describe(architecture, dict(training)))
     temporary.replace(path)
 
 
@@ -76,12 +79,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
     except (SafetensorError, OSError) as error:
         raise DetectorError(f"{path}: damaged checkpoint ({error}); copy or download it again") from None
-    state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-    return Checkpoint(header.preset, header.classes, header.resize, state)
+    return Checkpoint(header.architecture, header.classes, _float32(state))
 
 
-def load_torchvision(path: Path, preset: str, resize: Resize) -> Checkpoint:
+def load_torchvision(path: Path, preset: str) -> Checkpoint:
     """Read a torchvision state dict (`.pth`) for `preset`; a pickle that holds anything but tensors is refused.
+
+    The model then has torchvision's anchors and scale, since the weights were trained with them.
 
     Raises:
         DetectorError: not such a file.
@@ -90,26 +94,60 @@ def load_torchvision(path: Path, preset: str, resize: Resize) -> Checkpoint:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler met: every way means "not weights"
-        reason = " ".join(str(error).split())[:120]
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise DetectorError(
             f"{path}: not a checkpoint of plain tensors ({reason}); nothing in it was run. "
             "Expected a torchvision state dict or a uavpipe .safetensors file"
         ) from None
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
         state = state["model"]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()) or not state:
+    if (
+        not isinstance(state, dict)
+        or not state
+        or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items())
+    ):
         raise DetectorError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
     predictor = state.get("roi_heads.box_predictor.cls_score.weight")
-    if predictor is None or predictor.ndim != 2:
+    if predictor is None or predictor.ndim != 2 or len(predictor) < 2:
         raise DetectorError(f"{path}: no box head in it; expected the weights of a torchvision Faster R-CNN")
-    return Checkpoint(preset, predictor.shape[0], resize, state)
+    classes = len(predictor)
+    coco = preset == "fpn" and classes == _COCO_CLASSES
+    state = {_renamed(name): value for name, value in state.items()}
+    return Checkpoint(COCO_FPN if coco else TORCHVISION[preset], classes, _float32(state))
+
+
+def _float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+
+
+def _renamed(name: str) -> str:
+    for pattern, new in _RENAMED:
+        name = pattern.sub(new, name)
+    return name
+
+
+def person_only(checkpoint: Checkpoint) -> Checkpoint:
+    """`checkpoint` with a box head of two classes, background and person: what a training starts from.
+
+    Its scores are no longer those of the whole head, since the softmax has fewer classes.
+    """
+    if checkpoint.classes == 2:
+        return checkpoint
+    state = dict(checkpoint.state)
+    for name, rows in (("cls_score", 2), ("bbox_pred", 8)):
+        for part in ("weight", "bias"):
+            key = f"roi_heads.box_predictor.{name}.{part}"
+            if key in state:
+                state[key] = state[key][:rows]
+    return replace(checkpoint, classes=2, state=state)
 
 
 def load_into(model: nn.Module, checkpoint: Checkpoint, source: Path | str) -> None:
     """Put the checkpoint's tensors into `model`, all of them or none.
 
     Raises:
-        DetectorError: names or shapes differ: the checkpoint is of another architecture.
+        DetectorError: names or shapes differ (the checkpoint is of another architecture), or a weight is not
+            a finite number.
 
     """
     own = model.state_dict()
@@ -122,7 +160,11 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, source: Path | str) -> N
     if missing or foreign or shapes:
         example = (missing or foreign or shapes)[0]
         raise DetectorError(
-            f"{source}: weights of another architecture than '{checkpoint.preset}': {len(missing)} tensors "
-            f"missing, {len(foreign)} unknown, {len(shapes)} of another shape (such as {example})"
+            f"{source}: not the weights of '{checkpoint.architecture.preset}': {len(missing)} tensors "
+            f"missing, {len(foreign)} unknown, {len(shapes)} of another shape (such as {example}); "
+            "name the checkpoint's own architecture as preset, or take other weights"
         )
+    for name, value in checkpoint.state.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise DetectorError(f"{source}: {name} holds values that are not finite; the training went wrong")
     model.load_state_dict(dict(checkpoint.state), strict=False)

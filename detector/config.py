@@ -21,18 +21,21 @@ class Resize(Section):
     of the short side, but the long side at most `max_side` (as torchvision and detectron2 do).
     """
 
-    width: int | None = Field(None, ge=1)
-    height: int | None = Field(None, ge=1)
+    width: int | None = Field(None, ge=1, le=16384)
+    height: int | None = Field(None, ge=1, le=16384)
     keep_aspect: bool = True
-    short_side: int | None = Field(None, ge=1)
-    max_side: int | None = Field(None, ge=1)
+    short_side: int | None = Field(None, ge=1, le=16384)
+    max_side: int | None = Field(None, ge=1, le=16384)
 
     @model_validator(mode="after")
     def _one_rule(self) -> "Resize":
         frame = self.width is not None and self.height is not None
         side = self.short_side is not None
-        if frame == side or (self.width is None) != (self.height is None):
+        half = (self.width is None) != (self.height is None)
+        if frame == side or half or (frame and self.max_side is not None):
             raise ValueError("give either width and height, or short_side (and max_side)")
+        if self.short_side is not None and not self.keep_aspect:
+            raise ValueError("keep_aspect: false needs width and height")
         return self
 
     def size(self, width: int, height: int) -> tuple[int, int]:
@@ -111,10 +114,15 @@ class TrainConfig(Section):
     train: tuple[DataSource, ...] = Field(min_length=1)
     validation: DataSource | None = None
     init: str = Field(
-        "random", description="'random'; 'imagenet': torchvision's backbone weights; or a checkpoint's path"
+        "random",
+        description="'random'; 'imagenet': torchvision's backbone weights, stem and first stage held fixed; "
+        "or the path of a checkpoint, torchvision's too",
     )
     iterations: int = Field(ge=1)
     batch_size: int = Field(8, ge=1, description="images an iteration, over all processes")
+    rois_per_image: int | None = Field(
+        None, ge=1, description="RoIs of an image that the box head sees; null: the preset's"
+    )
     optimizer: Literal["sgd", "adamw"] = "adamw"
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
@@ -130,7 +138,7 @@ class TrainConfig(Section):
     precision: Literal["fp32", "fp16", "bf16"] = Field("fp32", description="fp16 and bf16 on CUDA only")
     workers: int = Field(1, ge=0, description="processes that prepare images; 0: none")
     cache_gb: float = Field(4.0, ge=0, description="decoded images kept in memory, per worker")
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     log_every: int = Field(20, ge=1)
     checkpoint_every: int = Field(250, ge=1)
     evaluate_every: int = Field(1000, ge=1, description="with a validation source")

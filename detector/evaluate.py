@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -19,6 +20,9 @@ _NAMES = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
 
 
 class _Predictor(Protocol):
+    batch_size: int
+    workers: int
+
     def preprocess(self, image: Any) -> Any: ...
 
     def predict(self, batch: Any) -> list[Detections]: ...
@@ -83,9 +87,23 @@ def evaluate(
     images = read_coco(source)
     truth: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}
     rows: list[dict[str, Any]] = []
+    step = predictor.batch_size
+
+    def detect(first: int) -> tuple[list[tuple[int, int]], list[Detections]]:
+        pixels = [read_image(annotated.path) for annotated in images[first : first + step]]
+        found = predictor.predict([predictor.preprocess(image) for image in pixels])
+        return [image.shape[:2] for image in pixels], found
+
+    # In threads of its own even if there is but one: a predictor sets torch's threads for who calls it, and
+    # a training that is being validated must not go on with fewer.
+    with ThreadPoolExecutor(predictor.workers) as pool:
+        starts = range(0, len(images), step)
+        for first, (sizes, found) in zip(starts, pool.map(detect, starts), strict=True):
+            for number, ((height, width), detections) in enumerate(zip(sizes, found, strict=True), start=first):
+                truth["images"].append({"id": number + 1, "height": height, "width": width})
+                rows += result_rows(number + 1, detections)
+            advance(len(sizes))
     for number, annotated in enumerate(images, start=1):
-        pixels = read_image(annotated.path)
-        truth["images"].append({"id": number, "height": pixels.shape[0], "width": pixels.shape[1]})
         for boxes, crowd in ((annotated.boxes, 0), (annotated.ignored, 1)):
             for x1, y1, x2, y2 in boxes.tolist():
                 truth["annotations"].append(
@@ -98,8 +116,6 @@ def evaluate(
                         "iscrowd": crowd,
                     }
                 )
-        rows += result_rows(number, predictor.predict([predictor.preprocess(pixels)])[0])
-        advance(1)
     return coco_ap(truth, rows)
 
 

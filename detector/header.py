@@ -10,9 +10,15 @@ from pydantic import ValidationError
 
 from detector.config import Resize
 from detector.errors import DetectorError
+from detector.presets import ARCHITECTURES, Architecture
 
 FORMAT = "uavpipe.detector.1"
 _MAX_HEADER = 10_000_000
+_MAX_CLASSES = 10_000
+
+
+class ForeignCheckpointError(DetectorError):
+    """The file is whole, but no detector of this project."""
 
 
 @dataclass(frozen=True)
@@ -20,26 +26,60 @@ class Header:
     """What a checkpoint says of itself.
 
     Attributes:
-        preset: architecture.
+        architecture: of the model, with the scale of its training images.
         classes: of its box head, background included.
-        resize: how images were scaled in training.
         training: where the weights come from.
 
     """
 
-    preset: str
+    architecture: Architecture
     classes: int
-    resize: Resize
     training: dict[str, Any]
+
+
+def describe(architecture: Architecture, training: dict[str, Any]) -> dict[str, str]:
+    """The metadata of a person detector's checkpoint: what `read_header` reads."""
+    return {
+        "format": FORMAT,
+        "preset": architecture.preset,
+        "classes": "2",
+        "resize": architecture.resize.model_dump_json(exclude_none=True),
+        "architecture": architecture.model_dump_json(exclude_none=True),
+        "training": json.dumps(training, default=str),
+    }
 
 
 def read_header(path: Path) -> Header:
     """The header of the safetensors file `path`.
 
     Raises:
-        DetectorError: missing, not safetensors, or not a detector of this project.
+        ForeignCheckpointError: safetensors, but not a detector of this project.
+        DetectorError: missing, or not safetensors at all.
 
     """
+    metadata = _metadata(path)
+    if metadata.get("format") != FORMAT:
+        raise ForeignCheckpointError(
+            f"{path}: safetensors, but not a uavpipe detector; expected a file that 'uavpipe detector train' wrote"
+        )
+    try:
+        if "architecture" in metadata:
+            architecture = Architecture.model_validate_json(metadata["architecture"])
+        else:
+            resize = Resize.model_validate_json(metadata["resize"])
+            architecture = ARCHITECTURES[metadata["preset"]].model_copy(update={"resize": resize})
+        classes, training = int(metadata["classes"]), json.loads(metadata.get("training", "{}"))
+        if not 2 <= classes <= _MAX_CLASSES or not isinstance(training, dict):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, RecursionError, ValidationError):
+        raise DetectorError(
+            f"{path}: its description is damaged or of another version of uavpipe; copy the file again or "
+            "train anew"
+        ) from None
+    return Header(architecture, classes, training)
+
+
+def _metadata(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             start = file.read(8)
@@ -50,17 +90,13 @@ def read_header(path: Path) -> Header:
     except OSError as error:
         raise DetectorError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        metadata = json.loads(text)["__metadata__"]
-        if metadata["format"] != FORMAT:
-            raise KeyError("format")
-        return Header(
-            metadata["preset"],
-            int(metadata["classes"]),
-            Resize.model_validate_json(metadata["resize"]),
-            json.loads(metadata.get("training", "{}")),
-        )
-    except (ValueError, KeyError, TypeError, RecursionError, ValidationError):
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError
+    except (ValueError, RecursionError):
         raise DetectorError(
-            f"{path}: not a uavpipe detector checkpoint; expected a .safetensors file that "
+            f"{path}: not a checkpoint, or a torn one; expected a .safetensors file that "
             "'uavpipe detector train' wrote"
         ) from None
+    metadata = content.get("__metadata__")
+    return metadata if isinstance(metadata, dict) else {}

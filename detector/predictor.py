@@ -19,6 +19,8 @@ from detector.records import Detections
 from detector.weights import WeightsSource, resolve
 
 _PERSON = 1
+_MIN_SIDE = 8  # px: an image this small shows no person, whatever the model makes of it scaled up
+_NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -72,35 +74,57 @@ class Predictor:
 
         """
         source = source or resolve(config.weights, config.preset)
-        if source.path.suffix in (".pth", ".pt"):
-            checkpoint = load_torchvision(source.path, source.preset, source.resize)
+        if source.kind == "torchvision":
+            checkpoint = load_torchvision(source.path, source.architecture.preset)
         else:
             checkpoint = load_checkpoint(source.path)
-        model = build(checkpoint.preset, classes=checkpoint.classes)
+        model = build(checkpoint.architecture, classes=checkpoint.classes)
         load_into(model, checkpoint, source.path)
-        return cls(model, checkpoint.resize, config)
+        return cls(model, checkpoint.architecture.resize, config)
 
     def preprocess(self, image: NDArray[np.uint8]) -> Prepared:
-        """Scale `image` (uint8 (H, W, 3) RGB) for the model."""
+        """Scale `image` (uint8 (H, W, 3) RGB) for the model; safe in any thread.
+
+        Raises:
+            ValueError: `image` has another type or shape.
+
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(f"an image must be uint8 (H, W, 3), not {image.dtype} {image.shape}")
         tensor = prepare(image, self._rule)
         if self.device.type == "cuda":
             tensor = tensor.pin_memory()
         return Prepared(tensor, image.shape[1], image.shape[0])
 
     def predict(self, batch: Sequence[Prepared]) -> list[Detections]:
-        """The persons in each image: boxes in pixels of the original, from the floor up, best first."""
-        if not batch:
-            return []
+        """The persons in each image: boxes in pixels of the original, from the floor up, best first.
+
+        What is found in an image does not depend on the others: images of one size go through the model
+        together, since padding to a common size would let a neighbour's size change the result. On a CPU
+        torch is set to one thread for the calling thread, if more than one of them is asked for (`workers`).
+        """
+        found: list[Detections] = [_NOTHING] * len(batch)
+        alike: dict[torch.Size, list[int]] = {}
+        for place, image in enumerate(batch):
+            if min(image.width, image.height) >= _MIN_SIDE:
+                alike.setdefault(image.tensor.shape, []).append(place)
+        for places in alike.values():
+            outputs = self._forward([batch[place].tensor for place in places])
+            for place, output in zip(places, outputs, strict=True):
+                found[place] = _to_original(output, batch[place])
+        return found
+
+    def _forward(self, tensors: list[Tensor]) -> list[dict[str, Tensor]]:
         if self.workers > 1 and torch.get_num_threads() != 1:
-            torch.set_num_threads(1)  # counts for the calling thread: see `workers`
-        images = [one.tensor.to(self.device, non_blocking=True) for one in batch]
+            torch.set_num_threads(1)
+        images = [tensor.to(self.device, non_blocking=True) for tensor in tensors]
         mixed = self.precision != "fp32"
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, _DTYPES[self.precision], enabled=mixed),
         ):
-            outputs = self._model(images)
-        return [_to_original(output, one) for output, one in zip(outputs, batch, strict=True)]
+            outputs: list[dict[str, Tensor]] = self._model(images)
+        return outputs
 
 
 def _to_original(output: dict[str, Tensor], image: Prepared) -> Detections:

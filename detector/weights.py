@@ -7,11 +7,11 @@ import urllib.request
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
-from detector.config import Resize
 from detector.errors import DetectorError
-from detector.header import read_header
-from detector.presets import ARCHITECTURES
+from detector.header import ForeignCheckpointError, read_header
+from detector.presets import TORCHVISION, Architecture
 
 EMBEDDED = Path(__file__).parent / "embedded" / "small.safetensors"
 COCO_URL = "https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth"
@@ -26,8 +26,8 @@ class WeightsSource:
     Attributes:
         path: the file.
         sha256: of its content.
-        preset: architecture the weights belong to.
-        resize: how images are scaled for them.
+        kind: "uavpipe": safetensors with a description; "torchvision": a state dict, `.pth`.
+        architecture: of the model that the weights belong to.
         description: one line for people.
         warning: what the user should know before trusting them; None if nothing.
 
@@ -35,8 +35,8 @@ class WeightsSource:
 
     path: Path
     sha256: str
-    preset: str
-    resize: Resize
+    kind: Literal["uavpipe", "torchvision"]
+    architecture: Architecture
     description: str
     warning: str | None = None
 
@@ -59,7 +59,7 @@ def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) ->
     if weights == "auto":
         return _automatic(preset, folder)
     if weights == "embedded":
-        return _checked(_uavpipe(EMBEDDED, "embedded small model"), preset)
+        return _checked(_embedded(), preset)
     if weights == "coco":
         found = _coco()
         if found is None:
@@ -72,48 +72,55 @@ def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) ->
     if not path.is_file():
         raise DetectorError(f"{path}: no such checkpoint; expected a file, 'auto', 'coco' or 'embedded'")
     if path.suffix in (".pth", ".pt"):
-        chosen = preset or "fpn"
-        return WeightsSource(path, _sha256(path), chosen, _torchvision_resize(chosen), f"{path} ({chosen})")
+        architecture = TORCHVISION[preset or "fpn"]
+        return WeightsSource(path, _sha256(path), "torchvision", architecture, f"{path} ({architecture.preset})")
     return _checked(_uavpipe(path, str(path)), preset)
 
 
 def _automatic(preset: str | None, folder: Path) -> WeightsSource:
-    newest_first = sorted(folder.glob("*.safetensors"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    for path in newest_first:
-        source = _uavpipe(path, str(path))
-        if preset in (None, source.preset):
+    # Hidden files are ours, half written; other models may lie in the same folder.
+    visible = [path for path in folder.glob("*.safetensors") if not path.name.startswith(".")]
+    for path in sorted(visible, key=lambda path: (-path.stat().st_mtime_ns, path.name)):
+        try:
+            source = _uavpipe(path, str(path))
+        except ForeignCheckpointError:
+            continue
+        if preset in (None, source.architecture.preset):
             return source
     if preset in (None, "fpn") and (found := _coco()):
         return found
     if preset in (None, "small"):
-        return _uavpipe(
-            EMBEDDED,
-            "embedded small model",
-            "using the small embedded detector: trained on simulated flights and a few real images, it misses "
-            "persons that a VisDrone-trained one finds (docs/detector.md says how to get one)",
-        )
+        return _embedded()
     raise DetectorError(
         f"no weights for '{preset}': put a checkpoint into {folder}/ (uavpipe detector train makes one), "
         "or take weights: embedded"
     )
 
 
+def _embedded() -> WeightsSource:
+    if not EMBEDDED.exists():
+        raise DetectorError(f"{EMBEDDED}: the embedded weights are missing; install uavpipe again")
+    return _uavpipe(
+        EMBEDDED,
+        "embedded small model",
+        "using the small embedded detector: made for machines without a GPU and without a network, it misses "
+        "persons that a VisDrone-trained one finds (docs/detector.md says how to get one)",
+    )
+
+
 def _uavpipe(path: Path, name: str, warning: str | None = None) -> WeightsSource:
-    header = read_header(path)
-    return WeightsSource(path, _sha256(path), header.preset, header.resize, f"{name} ({header.preset})", warning)
+    architecture = read_header(path).architecture
+    description = f"{name} ({architecture.preset})"
+    return WeightsSource(path, _sha256(path), "uavpipe", architecture, description, warning)
 
 
 def _checked(source: WeightsSource, preset: str | None) -> WeightsSource:
-    if preset is not None and preset != source.preset:
+    if preset is not None and preset != source.architecture.preset:
         raise DetectorError(
-            f"{source.path}: weights of '{source.preset}', but the configuration says preset '{preset}'"
+            f"{source.path}: weights of '{source.architecture.preset}', but the configuration says preset "
+            f"'{preset}'"
         )
     return source
-
-
-def _torchvision_resize(preset: str) -> Resize:
-    # torchvision's own checkpoints were trained at its own scale, whatever our recipe for the preset is.
-    return Resize(short_side=800, max_side=1333) if preset == "fpn" else ARCHITECTURES[preset].resize
 
 
 def _coco() -> WeightsSource | None:
@@ -123,8 +130,8 @@ def _coco() -> WeightsSource | None:
     return WeightsSource(
         path,
         _sha256(path),
-        "fpn",
-        _torchvision_resize("fpn"),
+        "torchvision",
+        TORCHVISION["fpn"],
         f"torchvision's COCO weights ({path})",
         "using weights trained on COCO's street-level photographs: they miss small persons seen from above",
     )

@@ -1,0 +1,179 @@
+import json
+import math
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from detector.config import Augmentation, DataSource, Resize, TrainConfig
+from detector.data import TrainingSamples, read_coco
+from detector.errors import DetectorError
+from detector.train import learning_rate, train
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Four pictures of a bright upright bar, the "person", on dark noise."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for number in range(1, 5):
+        picture = rng.integers(0, 60, (120, 160, 3)).astype(np.uint8)
+        x, y = int(rng.integers(10, 130)), int(rng.integers(10, 70))
+        picture[y : y + 40, x : x + 16] = (240, 220, 200)
+        cv2.imwrite(str(folder / f"{number}.png"), picture)
+        images.append({"id": number, "file_name": f"{number}.png", "width": 160, "height": 120})
+        annotations.append(
+            {"id": number, "image_id": number, "category_id": 1, "bbox": [x, y, 16, 40], "iscrowd": 0}
+        )
+    categories = [{"id": 1, "name": "person"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "coco.json").write_text(json.dumps(content))
+    return DataSource(annotations=folder / "coco.json", images=folder)
+
+
+PLAIN = Augmentation(crop=64, person_height=(20, 30), colour=0, grey=0, blur=0, noise=0, jpeg=0, flip=0)
+
+
+def config(data, **changes):
+    settings = {"train": (data,), "iterations": 6, "batch_size": 2, "warmup": 2, "workers": 0, "log_every": 1}
+    return TrainConfig(**(settings | {"augmentation": PLAIN, "checkpoint_every": 3} | changes))
+
+
+def losses(folder):
+    return [json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_resumed_run_gives_the_losses_of_an_undisturbed_one(data, tmp_path):
+    train(config(data), tmp_path / "whole")
+    assert len(losses(tmp_path / "whole")) == 6
+
+    class Killed(BaseException):
+        pass
+
+    def kill(done, text):
+        if done == 5:  # two iterations past the checkpoint
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(config(data), tmp_path / "killed", advance=kill)
+    train(config(data), tmp_path / "killed")
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    states = [torch.load(tmp_path / name / "resume.pt", weights_only=True) for name in ("whole", "killed")]
+    for name, value in states[0]["model"].items():
+        assert torch.equal(value, states[1]["model"][name]), name
+
+
+def test_training_learns(data, tmp_path):
+    settings = {"iterations": 30, "batch_size": 4, "learning_rate": 2e-3, "ema": 0.0}
+    train(config(data, **settings), tmp_path)
+    rows = losses(tmp_path)
+    assert np.mean(rows[-5:]) < 0.6 * np.mean(rows[:5])
+
+
+def test_validation_keeps_the_best(data, tmp_path):
+    best = train(config(data, validation=data, evaluate_every=3), tmp_path)
+    assert best == tmp_path / "best.safetensors"
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["iteration"] for row in rows if "validation/AP50" in row] == [3, 6]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(data, tmp_path):
+    with pytest.raises(DetectorError, match=r"not finite at iteration \d+"):
+        train(config(data, learning_rate=1e30, clip_norm=None, warmup=0, checkpoint_every=1), tmp_path)
+    state = torch.load(tmp_path / "resume.pt", weights_only=True)
+    assert state["iteration"] >= 1
+
+
+def test_another_runs_folder_is_refused(data, tmp_path):
+    train(config(data, iterations=1), tmp_path)
+    with pytest.raises(DetectorError, match="other settings \\(iterations\\)"):
+        train(config(data, iterations=2), tmp_path)
+
+
+def test_rates_by_hand(data):
+    cosine = config(data, iterations=110, warmup=10, learning_rate=1.0)
+    assert learning_rate(cosine, 0) == pytest.approx(0.1)
+    assert learning_rate(cosine, 9) == pytest.approx(1.0)
+    assert learning_rate(cosine, 60) == pytest.approx(0.5)
+    assert learning_rate(cosine, 35) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
+    steps = config(
+        data, iterations=360_000, warmup=500, learning_rate=0.01, schedule="steps", steps=(240_000, 320_000)
+    )
+    assert [learning_rate(steps, at) for at in (239_999, 240_000, 320_000)] == pytest.approx([0.01, 0.001, 0.0001])
+
+
+def test_the_papers_recipe_is_the_papers():
+    from pathlib import Path
+
+    import yaml
+
+    path = Path(__file__).parents[2] / "configs" / "detector" / "paper-c4.yaml"
+    recipe = TrainConfig.model_validate(yaml.safe_load(path.read_text()))
+    assert (recipe.iterations, recipe.learning_rate, recipe.steps) == (360_000, 0.01, (240_000, 320_000))
+
+
+def test_sample_boxes_lie_on_the_bar(data):
+    samples = TrainingSamples([data], PLAIN, Resize(width=64, height=64), seed=1, count=40, cache_gb=0.1)
+    seen = 0
+    for number in range(40):
+        image, target = samples[number]
+        assert image.shape == (3, 64, 64)
+        for x1, y1, x2, y2 in target["boxes"].round().int().tolist():
+            inside = image[:, y1 + 2 : y2 - 2, x1 + 2 : x2 - 2].float()
+            assert inside.mean() > 200
+            seen += 1
+    assert seen > 25
+
+
+def test_a_sample_depends_on_its_number_alone(data):
+    def make():
+        return TrainingSamples(
+            [data], Augmentation(crop=64), Resize(width=64, height=64), seed=1, count=9, cache_gb=0
+        )
+
+    first, second = make(), make()
+    second[3]
+    for (image, target), (other, other_target) in zip([first[5], first[2]], [second[5], second[2]], strict=True):
+        assert torch.equal(image, other)
+        assert torch.equal(target["boxes"], other_target["boxes"])
+    assert not torch.equal(first[5][0], first[6][0])
+
+
+def test_ignored_regions_are_blanked(data, tmp_path):
+    content = json.loads(data.annotations.read_text())
+    for row in content["annotations"]:
+        row["iscrowd"] = 1
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    source = DataSource(annotations=tmp_path / "coco.json", images=data.images)
+    samples = TrainingSamples([source], None, Resize(width=160, height=160), seed=1, count=4, cache_gb=0)
+    for number in range(4):
+        image, target = samples[number]
+        assert len(target["boxes"]) == 0
+        assert image.max() < 150  # no bar is left
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("{", "not COCO annotations"),
+        ("[]", "not COCO annotations"),
+        ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}', "expected at least one"),
+        (
+            '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]}',
+            "no category",
+        ),
+    ],
+)
+def test_bad_annotations_are_named(tmp_path, content, expected):
+    path = tmp_path / "coco.json"
+    path.write_text(content)
+    with pytest.raises(DetectorError, match=expected) as caught:
+        read_coco(DataSource(annotations=path, images=tmp_path))
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_image_is_named(data, tmp_path):
+    with pytest.raises(DetectorError, match=r"4 of its 4 images are missing, the first is .*1\.png"):
+        read_coco(DataSource(annotations=data.annotations, images=tmp_path))
