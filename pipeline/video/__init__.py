@@ -34,7 +34,6 @@ def open_video(
 
     Raises:
         PipelineError: nothing can be read from `path`; one line that says what was expected.
-
     """
     path = Path(path)
     if segment_frames < 1:

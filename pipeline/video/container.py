@@ -12,8 +12,8 @@ from pipeline.errors import PipelineError
 
 # Formats that make FFmpeg open other files or addresses, talk to devices, or draw text as video: a file of
 # unknown origin must not get that far. Everything else that FFmpeg reads is welcome.
-_REFUSED_FORMATS = frozenset(
-    [
+_REFUSED_FORMATS = {
+    *(
         "concat",
         "hls",
         "dash",
@@ -23,32 +23,13 @@ _REFUSED_FORMATS = frozenset(
         "rtp",
         "sap",
         "image2",
-        "lavfi",
         "webm_dash_manifest",
         "mpegtsraw",
-        "avisynth",
-        "vapoursynth",
-        "tty",
-        "bin",
-        "xbin",
-        "adf",
-        "idf",
-        "ffmetadata",
-        "fbdev",
-        "video4linux2,v4l2",
-        "x11grab",
-        "alsa",
-        "oss",
-        "pulse",
-        "sndio",
-        "jack",
-        "kmsgrab",
-        "iec61883",
-        "openal",
-        "libcdio",
-        "decklink",
-    ]
-)
+    ),
+    *("lavfi", "avisynth", "vapoursynth", "tty", "bin", "xbin", "adf", "idf", "ffmetadata"),
+    *("fbdev", "video4linux2,v4l2", "x11grab", "kmsgrab", "alsa", "oss", "pulse", "sndio", "jack", "openal"),
+    *("iec61883", "libcdio", "decklink", "avfoundation", "dshow", "gdigrab", "vfwcap"),
+}
 _VIDEO_EXPECTED = "a video file was expected (mp4, mov, mkv, avi, …)"
 _ATTACHED_PICTURE = 0x400  # AV_DISPOSITION_ATTACHED_PIC: the cover of a song is not a video
 _MOST_ERRORS = 64  # demuxer errors in a row, with no packet between them, after which the rest is given up
@@ -59,7 +40,6 @@ def open_container(path: Path) -> tuple[Any, Any]:
 
     Raises:
         PipelineError: one line that says why not.
-
     """
     _check_regular(path)
     try:
@@ -125,15 +105,16 @@ def _video_stream(container: Any, path: Path) -> Any:
     return stream
 
 
-def demux(container: Any, stream: Any, trouble: Callable[[str], None]) -> Iterator[Any]:
-    """The packets of `stream` that hold data; an error is told to `trouble` and the next packet tried.
+def demux(container: Any, stream: Any | None, trouble: Callable[[str], None]) -> Iterator[Any]:
+    """The packets of `stream` (None: of all) that hold data; errors are told to `trouble` and passed over.
 
     Empty packets are left out: to FFmpeg's decoders an empty packet means the end of the stream.
     """
+    streams = [] if stream is None else [stream]
     in_a_row = 0
     while in_a_row < _MOST_ERRORS:
         try:
-            for packet in container.demux(stream):
+            for packet in container.demux(*streams):
                 if packet.size:
                     in_a_row = 0
                     yield packet

@@ -14,7 +14,6 @@ def content_hash(path: Path) -> str:
 
     Raises:
         PipelineError: it cannot be read.
-
     """
     try:
         if path.is_dir():

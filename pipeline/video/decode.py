@@ -6,7 +6,7 @@ every error belongs to the packet just given. The patient one goes over the run 
 depend on the number of threads.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from av.codec.context import Flags
 
 from pipeline.video.container import demux, open_container
 from pipeline.video.scan import NO_TIME, Packets
+
+_DEPTH = 16  # pictures that H.264 may hold back at most
+_HELD = 20  # decoded frames held back to put them in order; a few more than the decoder may have confused
 
 Name = Callable[[Any], int | None]  # the index of a decoded frame; None for one that was not announced
 
@@ -97,11 +100,10 @@ class _DamageSeenError(Exception):
 
 
 class DecoderRun:
-    """Frames `first` to `stop` - 1 as (index, decoded frame), in ascending order of index, gaps where lost.
+    """A decoder's way through a range of packets.
 
     Attributes:
         reasons: by packet rank, why the decoder could not take it.
-
     """
 
     def __init__(
@@ -113,17 +115,21 @@ class DecoderRun:
         first: int,
         stop: int | None,
         threads: int | None,
+        *,
+        by_time: bool = False,
     ) -> None:
         """`span` is the range of packet ranks; `stop` None means to the last frame, however many there are.
 
-        `name` makes a function that is called with each decoded frame in turn. `threads` 1 is the patient
-        decoder alone.
+        `name` makes a function that is called with each decoded frame in turn; `by_time` says that the order
+        in which they come does not matter to it. `threads` 1 is the patient decoder alone.
         """
         self._path, self._reader, self._name = path, PacketReader(path, packets), name
         self._span, self._first, self._stop, self._threads = span, first, stop, threads
+        self._by_time = by_time
         self.reasons: dict[int, str] = {}
 
-    def __iter__(self) -> Iterator[tuple[int, Any]]:
+    def frames(self) -> Generator[tuple[int, Any]]:
+        """(index, decoded frame) for the frames that can be made, in ascending order of index."""
         expected = self._first
         if self._threads != 1 and self._stop is not None:
             try:
@@ -138,8 +144,8 @@ class DecoderRun:
                     return
             except (av.error.FFmpegError, _DamageSeenError):
                 pass
-        for index, frame in self._decode(strict=False):
-            # A damaged stream may bring a frame after its time: it counts as lost, order is worth more.
+        for index, frame in _ascending(self._decode(strict=False), _HELD if self._by_time else 0):
+            # A frame that comes after its time counts as lost: order is worth more.
             if index >= expected:
                 yield index, frame
                 expected = index + 1
@@ -155,6 +161,9 @@ class DecoderRun:
                 decoder.options = {"err_detect": "explode"}
             else:
                 decoder.thread_type, decoder.thread_count = "NONE", 1
+                if self._by_time and decoder.name == "h264":
+                    # Pictures whose order the damage confused are dropped, unless they were to wait anyway.
+                    decoder.reorder_depth = _DEPTH
             for rank, packet in self._reader.read(container, stream, *self._span):
                 yield from self._named(self._take(decoder, rank, packet, strict), name)
             yield from self._named(self._take(decoder, self._span[1], None, strict), name)
@@ -175,3 +184,16 @@ class DecoderRun:
             index = name(frame)
             if index is not None:
                 yield index, frame
+
+
+def _ascending(frames: Iterator[tuple[int, Any]], held: int) -> Iterator[tuple[int, Any]]:
+    """`frames` by index, as far as holding back `held` of them can bring about."""
+    waiting: dict[int, Any] = {}
+    for index, frame in frames:
+        waiting[index] = frame
+        del frame
+        if len(waiting) > held:
+            least = min(waiting)
+            yield least, waiting.pop(least)
+    for index in sorted(waiting):
+        yield index, waiting.pop(index)

@@ -21,7 +21,6 @@ def open_folder(path: Path, segment_frames: int, image_fps: float) -> "ImageFold
 
     Raises:
         PipelineError: there is no image, or none that can be read.
-
     """
     if not image_fps > 0:
         raise PipelineError(f"{path}: {image_fps:g} images a second are not possible; a rate above 0 was expected")

@@ -28,7 +28,6 @@ class Upright:
     Attributes:
         stored_size: (width, height) that the frames should have; others are scaled to it.
         turn: (a, b, c, d) of the display matrix, each −1, 0 or 1.
-
     """
 
     def __init__(self, stored_size: tuple[int, int], turn: tuple[int, int, int, int]) -> None:

@@ -16,13 +16,12 @@ def plan_segments(
     starts from the last clean key frame before it. Forced segments of the same key frame share one run.
 
     Args:
-        frame_count: frames of the whole video.
-        segment_frames: the least number of frames between two boundaries.
+        frame_count: number of frames.
         clean_frames: int64 (k,), ascending: indices of frames on which a fresh decoder may start.
         clean_packets: int64 (k,): the ranks of their packets.
+        segment_frames: see above.
 
     Example: 1,000 frames with clean key frames 0 and 300, 256 a segment: 0–300, 300–556, 556–812, 812–1,000.
-
     """
     starts = [0]
     while True:
@@ -37,14 +36,9 @@ def plan_segments(
 
     before = np.searchsorted(clean_frames, starts, side="right") - 1
     anchors = [int(clean_packets[at]) if at >= 0 else 0 for at in before]
-    runs = {
-        anchor: Run(
-            anchor,
-            min(start for start, other in zip(starts, anchors, strict=True) if other == anchor),
-            max(stop for stop, other in zip(stops, anchors, strict=True) if other == anchor),
-        )
-        for anchor in set(anchors)
-    }
+    runs: dict[int, Run] = {}
+    for anchor, first, stop in zip(anchors, starts, stops, strict=True):
+        runs[anchor] = Run(anchor, runs[anchor].first if anchor in runs else first, stop)
     return tuple(
         Segment(number, first, stop, runs[anchor])
         for number, (first, stop, anchor) in enumerate(zip(starts, stops, anchors, strict=True))

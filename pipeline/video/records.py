@@ -21,7 +21,6 @@ class Frame:
         key: whether the container marks it as a key frame.
         corrupt: whether the decoder had to make up parts of it.
         image: uint8 (H, W, 3) RGB, turned upright.
-
     """
 
     index: int
@@ -42,7 +41,6 @@ class Run:
     Attributes:
         anchor: rank of that packet in the order of the file.
         first, stop: the run ends with frame `stop` - 1 and delivers from frame `first` on.
-
     """
 
     anchor: int = 0
@@ -58,7 +56,6 @@ class Segment:
         number: rank of the segment.
         first, stop: range of frame indices.
         run: the decoder run that makes its frames.
-
     """
 
     number: int
@@ -76,7 +73,6 @@ class Damage:
         pts_s: its time in seconds, None where the container does not say.
         what: the reason in one line.
         lost: whether there is no picture of it; False for one that was delivered nevertheless.
-
     """
 
     frame: int
@@ -99,7 +95,6 @@ class Video(ABC):
         segments: all of it, in order, without gap or overlap.
         times_from: where `Frame.pts_s` comes from: "container", "decoder" (time stamps that only decoding
             brings out) or "rate" (index ÷ frame rate, for a file without usable time stamps).
-
     """
 
     path: Path
@@ -121,7 +116,6 @@ class Video(ABC):
 
         Raises:
             PipelineError: the file is gone or has changed since it was opened.
-
         """
 
     def read_all(self, damage: list[Damage] | None = None) -> Iterator[Frame]:

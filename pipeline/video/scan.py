@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.video.container import demux
+from pipeline.video.gaps import find_gaps, trailing_gap
 from pipeline.video.nal import is_clean_key
 
 NO_TIME = -(2**63)  # stands for a time stamp that is missing
+_MOST_UNTIMED = 0.1  # of all packets
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +27,7 @@ class Packets:
         clean: bool (n,), a fresh decoder may start there.
         shown: bool (n,), announce a frame; False for those that an edit list hides and the like.
         trouble: errors of the container: (rank of the next packet, reason).
-        cut_off: (time stamp, rank) is not known of frames behind the end of a file cut short, only an estimate
-            of their pts: int64 (m,).
-
+        cut_off: int64 (m,), ascending: pts, estimated, of the frames behind the end of a file cut short.
     """
 
     pts: NDArray[np.int64]
@@ -48,9 +48,16 @@ def scan_packets(container: Any, stream: Any, path: Path) -> Packets:
     """Read every packet of `stream` once, keeping what is said about it but none of its data."""
     numbers = {name: array("q") for name in ("pts", "dts", "pos", "size")}
     flags = {name: bytearray() for name in ("key", "clean", "shown")}
+    spans = array("q")  # of all streams: place, size, place, size, …
+    end_s = 0.0
     trouble: list[tuple[int, str]] = []
     codec, extradata = stream.codec_context.name, stream.codec_context.extradata
-    for packet in demux(container, stream, lambda what: trouble.append((len(flags["key"]), what))):
+    for packet in demux(container, None, lambda what: trouble.append((len(flags["key"]), what))):
+        spans.extend((-1 if packet.pos is None else packet.pos, packet.size))
+        if packet.pts is not None:
+            end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        if packet.stream_index != stream.index:
+            continue
         for name, values in numbers.items():
             value = getattr(packet, name)
             values.append(NO_TIME if value is None else value)
@@ -61,8 +68,42 @@ def scan_packets(container: Any, stream: Any, path: Path) -> Packets:
     columns: dict[str, Any] = {name: np.array(values, np.int64) for name, values in numbers.items()}
     columns |= {name: np.frombuffer(bytes(values), np.bool_) for name, values in flags.items()}
     columns["clean"] = columns["clean"] & _nothing_before_is_shown_after(columns["pts"])
-    cut_off = _cut_off(container, stream, columns, path.stat().st_size)
+    _leave_out_untimed(columns, trouble)
+    file_size = path.stat().st_size
+    cut_off = _cut_off(container, stream, columns, file_size)
+    trouble += _gaps(container, stream, columns, np.array(spans, np.int64).reshape(-1, 2), end_s, file_size)
     return Packets(**columns, trouble=tuple(trouble), cut_off=cut_off)
+
+
+def _leave_out_untimed(columns: dict[str, Any], trouble: list[tuple[int, str]]) -> None:
+    """Do not count on the few packets that have no time stamp: shreds of damaged ones, where nearly all have."""
+    untimed = np.flatnonzero(columns["shown"] & (columns["pts"] == NO_TIME))
+    if 0 < len(untimed) <= _MOST_UNTIMED * len(columns["pts"]):
+        columns["shown"] = columns["shown"] & (columns["pts"] != NO_TIME)
+        trouble += [(int(rank), "a packet without a time stamp was left out") for rank in untimed]
+
+
+def _gaps(
+    container: Any,
+    stream: Any,
+    columns: dict[str, Any],
+    spans: NDArray[np.int64],
+    end_s: float,
+    file_size: int,
+) -> list[tuple[int, str]]:
+    """Signs that the container lost whole packets: (rank of the next packet, reason)."""
+    pos, pts = columns["pos"], columns["pts"]
+    kind = container.format.name
+    in_fragments = "mov" in kind and not stream.frames
+    if not columns["shown"].any() or (spans[:, 0] < 0).any() or NO_TIME in pts[columns["shown"]]:
+        return []
+    found: list[tuple[int, str]] = []
+    if "mov" not in kind or in_fragments:
+        counted = kind == "avi" and len(stream.index_entries) > len(pos)
+        found += find_gaps(spans, pos, pts, columns["shown"], times_count_packets=counted)
+    promised = container.duration / 1e6 if "matroska" in kind and container.duration else None
+    tail = trailing_gap(int(spans.sum(axis=1).max()), file_size, end_s, promised, in_fragments)
+    return [*found, (len(pos), tail)] if tail else found
 
 
 def _is_hidden(codec: str, packet: Any) -> bool:
@@ -71,7 +112,7 @@ def _is_hidden(codec: str, packet: Any) -> bool:
 
 
 def _nothing_before_is_shown_after(pts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Bool (n,): no packet before this one has a later time stamp."""
+    """For each packet, bool (n,): none before it has a later time stamp."""
     highest_before = np.concatenate([[NO_TIME], np.maximum.accumulate(pts)[:-1]]) if len(pts) else pts
     return np.asarray(highest_before < pts, dtype=np.bool_)
 
