@@ -255,8 +255,10 @@ def _encode(
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.gop_size = max(1, round(_KEY_INTERVAL * fps))
-        # One thread: with more, x264's output depends on how many there are.
-        stream.options = {"preset": "veryfast", "crf": "23", "threads": "1"}
+        # One thread: with more, x264's output depends on how many there are, and on chance.
+        stream.codec_context.thread_count = 1
+        # No macroblock tree: on some processors it makes the same pictures into different bytes now and then.
+        stream.options = {"preset": "veryfast", "crf": "23", "x264-params": "mbtree=0"}
         for image in images:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
             progress(1)
