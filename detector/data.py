@@ -65,13 +65,15 @@ def read_coco(source: DataSource) -> list[AnnotatedImage]:
     boxes: dict[Any, list[list[float]]] = {number: [] for number in files}
     ignored: dict[Any, list[list[float]]] = {number: [] for number in files}
     for row in rows:
+        if not isinstance(row, dict):
+            raise DetectorError(f"{path}: an annotation is no mapping: {str(row)[:60]}")
         if row.get("category_id") != person:
             continue
         if row.get("image_id") not in files:
             raise DetectorError(
                 f"{path}: annotation {row.get('id')} belongs to image {row.get('image_id')}, which is not listed"
             )
-        x, y, width, height = row["bbox"]
+        x, y, width, height = _bbox(row, path)
         if width > 0 and height > 0:
             (ignored if row.get("iscrowd") else boxes)[row["image_id"]].append([x, y, x + width, y + height])
     result = [
@@ -85,6 +87,17 @@ def read_coco(source: DataSource) -> list[AnnotatedImage]:
             + (f", the first is {missing[0]}" if missing else "; expected at least one")
         )
     return result
+
+
+def _bbox(row: dict[str, Any], path: Path) -> list[float]:
+    box = row.get("bbox")
+    numbers = [float(value) for value in box if isinstance(value, int | float)] if isinstance(box, list) else []
+    if len(numbers) != 4 or not np.isfinite(numbers).all():
+        raise DetectorError(
+            f"{path}: annotation {row.get('id')} has bbox {str(box)[:60]}; "
+            "expected [left, top, width, height] in px"
+        )
+    return numbers
 
 
 def _array(rows: list[list[float]]) -> NDArray[np.float32]:

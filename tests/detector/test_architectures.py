@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from detector.architectures import build
+from detector.architectures import build, freeze_stem
 from detector.presets import ARCHITECTURES
 
 
@@ -70,6 +70,26 @@ def test_training_gives_losses_and_detection_gives_boxes(models, preset):
     assert output["boxes"].shape[1] == 4
     assert (output["boxes"] >= 0).all()
     assert (output["boxes"] <= torch.tensor([160, 128, 160, 128])).all()
+
+
+def test_boxes_are_decoded_in_full_precision_under_autocast(models):
+    # bfloat16 knows whole multiples of 8 only, around 1,500 px.
+    model = models["small"].eval()
+    levels = [torch.randn(1, 64, 8, 8) for _ in range(3)]
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        logits, deltas = model.rpn.head(levels)
+        scores, boxes = model.roi_heads.box_predictor(torch.randn(5, 256))
+        assert model.rpn.head.bbox_pred(levels[0]).dtype == torch.bfloat16  # autocast is on
+    assert {value.dtype for value in (*logits, *deltas, scores, boxes)} == {torch.float32}
+
+
+def test_the_stem_and_first_stage_can_be_held_fixed():
+    model = build(ARCHITECTURES["fpn"])
+    freeze_stem(model)
+    fixed = {name for name, value in model.named_parameters() if not value.requires_grad}
+    # conv1, and layer1's three blocks of three convolutions with one shortcut
+    assert len(fixed) == 1 + 10
+    assert all(name.startswith(("backbone.body.conv1", "backbone.body.layer1")) for name in fixed)
 
 
 def test_images_are_not_scaled_inside_and_normalised_as_imagenet(models):

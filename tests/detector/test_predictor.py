@@ -36,7 +36,7 @@ def test_an_image_gives_the_same_alone_and_in_a_batch(predictor):
     for one, expected in zip(prepared, together, strict=True):
         (alone,) = predictor.predict([one])
         assert len(alone) == len(expected)
-        np.testing.assert_allclose(alone.boxes, expected.boxes, atol=1e-2)
+        np.testing.assert_allclose(alone.boxes, expected.boxes, rtol=1e-4, atol=1e-3)
         np.testing.assert_allclose(alone.scores, expected.scores, atol=1e-4)
 
 
@@ -48,9 +48,22 @@ def test_the_same_image_twice_is_the_same_to_the_bit(predictor):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (3, 2)])
-def test_a_tiny_image_gives_a_valid_answer(predictor, size):
-    (found,) = predictor.predict([predictor.preprocess(pictures(size)[0])])
-    assert (found.boxes[:, 2] <= size[0]).all()
+def test_a_tiny_image_shows_nobody_and_leaves_its_neighbour_alone(predictor, size):
+    tiny, image = (predictor.preprocess(one) for one in pictures(size, (384, 216)))
+    found, neighbour = predictor.predict([tiny, image])
+    assert len(found) == 0
+    assert len(neighbour) == len(predictor.predict([image])[0]) > 0
+
+
+def test_a_long_thin_image_is_taken(predictor):
+    (found,) = predictor.predict([predictor.preprocess(pictures((2000, 9))[0])])
+    assert (found.boxes <= [2000, 9, 2000, 9]).all()
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
+def test_what_is_no_rgb_image_is_refused(predictor, image):
+    with pytest.raises(ValueError, match=r"must be uint8 \(H, W, 3\)"):
+        predictor.preprocess(image)
 
 
 def test_nothing_in_nothing_out(predictor):

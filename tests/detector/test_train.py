@@ -1,10 +1,17 @@
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from detector.config import Augmentation, DataSource, Resize, TrainConfig
 from detector.data import TrainingSamples, read_coco
@@ -65,6 +72,44 @@ def test_a_resumed_run_gives_the_losses_of_an_undisturbed_one(data, tmp_path):
         assert torch.equal(value, states[1]["model"][name]), name
 
 
+def test_a_signal_to_all_processes_of_the_run_saves_it(data, tmp_path):
+    # As a terminal's Ctrl-C or a batch system's end of time: the workers that load images get it too.
+    settings = config(data, iterations=100_000, workers=1, checkpoint_every=100_000)
+    (tmp_path / "config.txt").write_text(settings.model_dump_json())
+    code = (
+        "from pathlib import Path\nfrom detector.config import TrainConfig\nfrom detector.train import train\n"
+        "text = Path('config.txt').read_text()\ntrain(TrainConfig.model_validate_json(text), Path('run'))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    log = tmp_path / "run" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and len(log.read_text().splitlines()) >= 3) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, complaint = process.communicate(timeout=60)
+    assert "and saved; run again to go on" in complaint
+    state = torch.load(tmp_path / "run" / "resume.pt", weights_only=True)
+    assert state["iteration"] >= 3
+
+
+def test_validation_leaves_torchs_threads_as_they_were(data, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        train(config(data, iterations=1, validation=data), tmp_path)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_training_learns(data, tmp_path):
     settings = {"iterations": 30, "batch_size": 4, "learning_rate": 2e-3, "ema": 0.0}
     train(config(data, **settings), tmp_path)
@@ -104,13 +149,18 @@ def test_rates_by_hand(data):
     assert [learning_rate(steps, at) for at in (239_999, 240_000, 320_000)] == pytest.approx([0.01, 0.001, 0.0001])
 
 
+@pytest.mark.parametrize("preset", ["paper-c4", "fpn", "small"])
+def test_the_recipes_are_valid(preset):
+    assert recipe_of(preset).preset == preset
+
+
+def recipe_of(preset):
+    path = Path(__file__).parents[2] / "configs" / "detector" / f"{preset}.yaml"
+    return TrainConfig.model_validate(yaml.safe_load(path.read_text()))
+
+
 def test_the_papers_recipe_is_the_papers():
-    from pathlib import Path
-
-    import yaml
-
-    path = Path(__file__).parents[2] / "configs" / "detector" / "paper-c4.yaml"
-    recipe = TrainConfig.model_validate(yaml.safe_load(path.read_text()))
+    recipe = recipe_of("paper-c4")
     assert (recipe.iterations, recipe.learning_rate, recipe.steps) == (360_000, 0.01, (240_000, 320_000))
 
 
@@ -154,11 +204,25 @@ def test_ignored_regions_are_blanked(data, tmp_path):
         assert image.max() < 150  # no bar is left
 
 
+def coco_text(bbox, image=1):
+    return json.dumps(
+        {
+            "images": [{"id": 1, "file_name": "1.png"}],
+            "annotations": [{"id": 7, "image_id": image, "category_id": 1, "bbox": bbox}],
+            "categories": [{"id": 1, "name": "person"}],
+        }
+    )
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
         ("{", "not COCO annotations"),
         ("[]", "not COCO annotations"),
+        (coco_text([1, 2, 3]), r"annotation 7 has bbox \[1, 2, 3\]; expected \[left, top, width, height\]"),
+        (coco_text([1, 2, 3, float("nan")]), "annotation 7 has bbox"),
+        (coco_text("1 2 3 4"), "annotation 7 has bbox"),
+        (coco_text([1, 2, 3, 4], image=8), "annotation 7 belongs to image 8, which is not listed"),
         ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}', "expected at least one"),
         (
             '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]}',

@@ -1,16 +1,22 @@
+import os
 import pickle
+import re
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
 from detector.architectures import build
-from detector.checkpoint import load_checkpoint, load_into, load_torchvision, save_checkpoint
+from detector.checkpoint import load_checkpoint, load_into, load_torchvision, person_only, save_checkpoint
 from detector.config import DetectorConfig, Resize
 from detector.errors import DetectorError
 from detector.predictor import Predictor
-from detector.presets import ARCHITECTURES, TORCHVISION
+from detector.presets import ARCHITECTURES
 from detector.weights import EMBEDDED, OFFLINE, resolve
 
 RULE = Resize(width=96, height=96)
@@ -59,6 +65,60 @@ def test_auto_prefers_the_folder_then_coco_then_the_embedded_model(checkpoint, t
     found = resolve("auto", None, folder)
     assert (found.path, found.warning) == (mine, None)
     assert resolve("auto", "fpn", folder).path == cached
+
+
+def test_auto_passes_over_other_models_and_half_written_files(checkpoint, tmp_path):
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    mine = checkpoint.rename(folder / "mine.safetensors")
+    save_file({"a": torch.zeros(1)}, folder / "reid.safetensors", metadata={"format": "something else"})
+    (folder / ".part-last.safetensors").write_bytes(b"half")
+    for newer in (folder / "reid.safetensors", folder / ".part-last.safetensors"):
+        os.utime(newer, (mine.stat().st_mtime + 9,) * 2)
+    assert resolve("auto", None, folder).path == mine
+
+
+def test_auto_does_not_pass_over_a_damaged_checkpoint(checkpoint, tmp_path):
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    torn = checkpoint.rename(folder / "torn.safetensors")
+    torn.write_bytes(torn.read_bytes()[:500])
+    with pytest.raises(DetectorError, match=r"torn\.safetensors: not a checkpoint, or a torn one"):
+        resolve("auto", None, folder)
+
+
+def test_the_checkpoints_anchors_win_over_the_presets(tmp_path):
+    other = SMALL.model_copy(update={"anchor_sizes": ((5, 8), (13, 20), (30, 45))})
+    path = tmp_path / "other.safetensors"
+    save_checkpoint(path, build(other).state_dict(), architecture=other, training={})
+    predictor = Predictor.load(DetectorConfig(weights=str(path), device="cpu"))
+    assert predictor._model.rpn.anchor_generator.sizes == other.anchor_sizes
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"architecture": "{}"},
+        {"architecture": '{"preset": "huge"}'},
+        {"classes": "1"},
+        {"classes": "many"},
+        {"training": "[]"},
+    ],
+)
+def test_a_description_that_makes_no_sense_is_refused(checkpoint, changes):
+    with safe_open(checkpoint, "pt") as file:
+        metadata = file.metadata()
+    save_file(load_file(checkpoint), checkpoint, metadata=metadata | changes)
+    with pytest.raises(DetectorError, match="its description is damaged"):
+        resolve(str(checkpoint), None)
+
+
+def test_weights_that_are_not_finite_are_refused(small, checkpoint):
+    loaded = load_checkpoint(checkpoint)
+    name = "backbone.body.conv1.weight"
+    broken = {**loaded.state, name: torch.full_like(loaded.state[name], torch.nan)}
+    with pytest.raises(DetectorError, match=rf"{name} holds values that are not finite"):
+        load_into(small, replace(loaded, state=broken), checkpoint)
 
 
 def test_a_preset_without_weights_says_where_to_put_some(tmp_path):
@@ -134,15 +194,53 @@ def test_another_architecture_is_named(small, checkpoint, tmp_path):
         load_into(build(ARCHITECTURES["fpn"]), load_torchvision(path, "fpn"), path)
 
 
-def test_torchvisions_own_91_class_weights_find_persons_only(tmp_path):
+@pytest.fixture(scope="module")
+def coco(tmp_path_factory):
+    """torchvision's own model with random weights, and its file under the names that its COCO file has."""
     torch.manual_seed(2)
-    model = build(TORCHVISION["fpn"], classes=91)
-    path = tmp_path / "coco.pth"
-    torch.save(model.state_dict(), path)
-    predictor = Predictor.load(DetectorConfig(weights=str(path), floor=0.0, resize=Resize(width=128, height=128)))
-    import numpy as np
+    model = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=91)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.weight.data.fill_(0.015)  # or random weights let the activations grow from stage to stage
+            module.running_var.fill_(1e-3)  # small, so that a wrong eps shows
+    model.roi_heads.box_predictor.cls_score.bias.data[1] = 2.0
+    state = {name: value for name, value in model.state_dict().items() if "num_batches_tracked" not in name}
+    old = {re.sub(r"(conv|blocks\.\d)(\.0)+\.(weight|bias)$", r"\1.\3", name): name for name in state}
+    renamed = {
+        before: now for before, now in old.items() if before != now and before.startswith(("rpn", "backbone.fpn"))
+    }
+    assert len(renamed) == 2 + 2 * 8
+    path = tmp_path_factory.mktemp("coco") / "coco.pth"
+    names = {now: before for before, now in renamed.items()}
+    torch.save({names.get(name, name): value for name, value in state.items()}, path)
+    return model.eval(), path
 
-    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+
+def test_torchvisions_coco_weights_find_the_persons_that_torchvision_finds(coco):
+    model, path = coco
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eps = 0.0  # as torchvision does with its COCO weights
+    model.roi_heads.score_thresh, model.roi_heads.detections_per_img = 0.0, 500
+    image = np.random.default_rng(0).integers(0, 256, (192, 256, 3), np.uint8)
+    tensor = torch.from_numpy(image).permute(2, 0, 1) / 255
+    model.transform.min_size, model.transform.max_size = (192,), 256  # the image's own size
+    with torch.inference_mode():
+        (expected,) = model([tensor])
+    person = expected["labels"] == 1
+    assert person.sum() > 50
+    rule = Resize(width=256, height=192)
+    predictor = Predictor.load(DetectorConfig(weights=str(path), device="cpu", floor=0.0, resize=rule))
     (found,) = predictor.predict([predictor.preprocess(image)])
-    (raw,) = predictor._model([predictor.preprocess(image).tensor])
-    assert len(found) == int((raw["labels"] == 1).sum())
+    np.testing.assert_allclose(found.scores, expected["scores"][person], atol=1e-5)
+    np.testing.assert_allclose(found.boxes, expected["boxes"][person], atol=1e-2)
+
+
+def test_a_training_can_start_from_torchvisions_coco_weights(coco):
+    model, path = coco
+    loaded = person_only(load_torchvision(path, "fpn"))
+    person = model.roi_heads.box_predictor
+    ours = build(ARCHITECTURES["fpn"])
+    load_into(ours, loaded, path)
+    torch.testing.assert_close(ours.roi_heads.box_predictor.cls_score.weight, person.cls_score.weight[:2])
+    torch.testing.assert_close(ours.roi_heads.box_predictor.bbox_pred.weight, person.bbox_pred.weight[:8])
