@@ -104,6 +104,7 @@ class VideoFile(Video):
             yield self._frame(index, decoded, upright)
         for index in missing:
             self._note(found, index, self._loss(index, frames.run), lost=True)
+        self._add_neighbours(segment, missing, found)
         self._add_trouble(segment, found)
         if damage is not None:
             damage.extend(found[index] for index in sorted(found))
@@ -174,6 +175,13 @@ class VideoFile(Video):
         if self.table.packet is not None and packet < 0:
             return "behind the end of the file, which was cut short"
         return run.reasons.get(packet, "the decoder made no picture of it")
+
+    def _add_neighbours(self, segment: Segment, lost: set[int], found: dict[int, Damage]) -> None:
+        """Suspect the packet before one that is lost: noise at its end may have decoded without complaint."""
+        for index in lost:
+            before = self.table.frame_of(self.table.packet_of(index) - 1)
+            if before is not None and segment.first <= before < segment.stop and before not in found:
+                self._note(found, before, "its end may be damaged: what follows it in the file is", lost=False)
 
     def _add_trouble(self, segment: Segment, damage: dict[int, Damage]) -> None:
         """Put errors of the container itself on the frame that follows them, or on the last one."""
