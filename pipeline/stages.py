@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from detector.records import Detections
-from detector.weights import WeightsSource, resolve
+from detector.weights import resolve
 from pipeline.config import FlightConfig
 from pipeline.crops import CropsStage
 from pipeline.detect import DetectStage, detections_by_frame, read_detections
@@ -91,7 +91,7 @@ def open_stages(config: FlightConfig, video_path: Path, until: str) -> Iterator[
         section = config.frames.model_dump(include={"images", "stride", "quality"})
         stages: list[PixelStage] = [FramesStage(flight.stage("frames"), reading, section)]
         if until != "frames":
-            source = resolve_weights(config)
+            source = resolve(config.detector.weights, config.detector.preset)
             stages.append(
                 DetectStage(
                     flight.stage("detections"),
@@ -110,19 +110,14 @@ def open_stages(config: FlightConfig, video_path: Path, until: str) -> Iterator[
         yield flight, stages
 
 
-def resolve_weights(config: FlightConfig) -> WeightsSource:
-    """The weights that the configuration means; a stand-in is announced."""
-    source = resolve(config.detector.weights, config.detector.preset)
-    if source.warning:
-        log.warning("%s", source.warning)
-    return source
-
-
 def _model(config: FlightConfig) -> Callable[[], Model]:
     def make() -> Model:
         from detector.predictor import Predictor  # imports torch: only when a frame needs the model
 
-        return Predictor.load(config.detector)
+        source = resolve(config.detector.weights, config.detector.preset)
+        if source.warning:
+            log.warning("%s", source.warning)
+        return Predictor.load(config.detector, source)
 
     return make
 

@@ -6,7 +6,7 @@ Errors are one line: the file, the field, what was expected.
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -152,8 +152,9 @@ def _describe(error: Any, model: type[BaseModel]) -> str:
 def _keys_at(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
     for part in path:
         field = model.model_fields.get(str(part))
-        inner = field.annotation if field else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        choices = get_args(field.annotation) or (field.annotation,) if field else ()
+        sections = [inner for inner in choices if isinstance(inner, type) and issubclass(inner, BaseModel)]
+        if not sections:
             return []
-        model = inner
+        model = sections[0]
     return list(model.model_fields)
