@@ -4,7 +4,7 @@ import hashlib
 import os
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -59,7 +59,7 @@ def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) ->
     if weights == "auto":
         return _automatic(preset, folder)
     if weights == "embedded":
-        return _checked(_embedded(), preset)
+        return _checked(replace(_embedded(), warning=None), preset)  # asked for by name: no surprise
     if weights == "coco":
         found = _coco()
         if found is None:

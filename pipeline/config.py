@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from detector.config import DetectorConfig
 from pipeline.errors import PipelineError
+from pipeline.workspace import flight_name
 from pipeline.yaml_file import apply_settings, read_yaml_mapping, validate
 
 
@@ -125,9 +126,9 @@ def require_flights(config: FlightConfig) -> tuple[Path, ...]:
         raise PipelineError("no video: name one on the command line or as 'video:' in the configuration")
     stems: dict[str, Path] = {}
     for video in config.flights:
-        other = stems.setdefault(video.stem, video)
+        other = stems.setdefault(flight_name(video), video)
         if other is not video:
             raise PipelineError(
-                f"{video}: shares the name '{video.stem}' with {other}; a workspace needs distinct names"
+                f"{video}: shares the name '{flight_name(video)}' with {other}; a workspace needs distinct names"
             )
     return config.flights

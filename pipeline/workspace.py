@@ -160,6 +160,14 @@ class Flight:
         return StageFolder(self.folder / name)
 
 
+def flight_name(video: Path) -> str:
+    """The name of a video's folder in the workspace: its own name without the ending.
+
+    Made absolute first, so that `.` or `..` as a folder of images does not lead out of the workspace.
+    """
+    return Path(os.path.abspath(video)).stem  # noqa: PTH100 - unlike resolve() it keeps a link's own name
+
+
 @contextmanager
 def open_flight(workspace: Path, video: Path) -> Iterator[Flight]:
     """The flight of `video` in `workspace`, locked against a second run until the end of the `with`.
@@ -173,7 +181,7 @@ def open_flight(workspace: Path, video: Path) -> Iterator[Flight]:
     """
     if not video.exists():
         raise PipelineError(f"{video}: no such video file or folder of images")
-    folder = workspace / video.stem
+    folder = workspace / flight_name(video)
     with _lock(folder):
         yield Flight(video, folder, _identify(video, folder))
 

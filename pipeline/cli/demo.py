@@ -20,7 +20,7 @@ def demo(folder: Path, seconds: float, people: int) -> None:
     from pipeline.score import read_truth, score
     from pipeline.simulate import simulate_flight
     from pipeline.stages import bring_up, bring_up_overlay
-    from pipeline.workspace import read_json
+    from pipeline.workspace import flight_name, read_json
 
     video = folder / "flight01.mp4"
     truth = video.with_suffix(".gt.txt")
@@ -35,7 +35,7 @@ def demo(folder: Path, seconds: float, people: int) -> None:
         counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if name != "last_s")
         click.echo(f"{result.stage:8} {done}: {counts.replace('_', ' ')}")
     overlay = bring_up_overlay(config, video, progress_bar)
-    flight = folder / "runs" / video.stem
+    flight = folder / "runs" / flight_name(video)
     frames = (read_json(flight / "frames" / "manifest.json") or {})["counts"]["frames"]
     click.echo("\nagainst the simulator's truth (IoU 0.5, persons at least a quarter visible):")
     for line in score(read_truth(truth), read_detections(flight / "detections"), frames=frames):

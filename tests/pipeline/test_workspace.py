@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+from pathlib import Path
 
 import pytest
 
@@ -100,6 +101,14 @@ def test_another_video_of_the_same_name_is_refused(tmp_path):
         open_flight(tmp_path / "runs", tmp_path / "b" / "flight.mp4"),
     ):
         pass
+
+
+def test_a_flight_never_leaves_the_workspace(tmp_path, monkeypatch):
+    (tmp_path / "images" / "inner").mkdir(parents=True)
+    (tmp_path / "images" / "1.png").write_bytes(b"one")
+    monkeypatch.chdir(tmp_path / "images" / "inner")
+    with open_flight(tmp_path / "runs", Path("..")) as flight:
+        assert flight.folder == tmp_path / "runs" / "images"
 
 
 def _hold(runs, video, held, release):
