@@ -3,7 +3,6 @@
 import hashlib
 import os
 import random
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,9 +13,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.video import Damage, Frame, Video, content_hash, open_video
-
-sys.path.insert(0, str(Path(__file__).parent))
-from video_samples import packet_ranges, picture, plain_decode, write_rotated, write_video
+from tests.pipeline.video_samples import packet_ranges, picture, plain_decode, write_rotated, write_video
 
 X264 = "keyint=12:min-keyint=12:scenecut=0:"
 CLIPS = {

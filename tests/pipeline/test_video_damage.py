@@ -1,16 +1,13 @@
 """Damaged files: what is whole is delivered, what is not is listed, and both are the same each time."""
 
 import random
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.video import Damage, Frame, open_video
-
-sys.path.insert(0, str(Path(__file__).parent))
-from video_samples import packet_ranges, write_holes, write_video
+from tests.pipeline.video_samples import packet_ranges, write_holes, write_video
 
 
 def read(path: Path, threads: int | None = None, segment_frames: int = 64) -> tuple[list[Frame], list[Damage]]:

@@ -2,7 +2,6 @@
 
 import os
 import random
-import sys
 from pathlib import Path
 
 import av
@@ -11,9 +10,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.video import content_hash, open_video
-
-sys.path.insert(0, str(Path(__file__).parent))
-from video_samples import write_holes, write_video
+from tests.pipeline.video_samples import write_holes, write_video
 
 
 @pytest.fixture(scope="module")
