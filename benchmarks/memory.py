@@ -38,7 +38,7 @@ def main() -> None:
         folder, peaks = Path(name), []
         for frames in (arguments.short, arguments.long):
             video = folder / f"{frames}.mp4"
-            simulate_flight(video, seconds=frames / 30, seed=5, size=(1280, 720))
+            simulate_flight(video, seconds=frames / 30, seed=5, size=(640, 360))
             peaks.append(peak_mib(video, folder / "runs"))
             print(f"{frames} frames: peak {peaks[-1]:.0f} MiB")
     print(f"long / short: {peaks[1] / peaks[0]:.3f}")
