@@ -1,6 +1,7 @@
 """Checkpoints on disk: safetensors with a description of what they are, never anything that runs code."""
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,7 +93,9 @@ def load_torchvision(path: Path, preset: str) -> Checkpoint:
 
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch muses about pickle protocols; our one line says enough
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler met: every way means "not weights"
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise DetectorError(

@@ -1,11 +1,9 @@
 """COCO's average precision, by faster-coco-eval."""
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from io import StringIO
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -117,9 +115,3 @@ def evaluate(
                     }
                 )
     return coco_ap(truth, rows)
-
-
-def read_results(path: Path) -> list[dict[str, Any]]:
-    """The rows of a COCO result file."""
-    rows: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))
-    return rows

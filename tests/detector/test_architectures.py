@@ -13,7 +13,8 @@ def parameters(module: nn.Module) -> int:
 @pytest.fixture(scope="module")
 def models():
     torch.manual_seed(0)
-    return {preset: build(architecture) for preset, architecture in ARCHITECTURES.items()}
+    quick = {"proposals": (200, 50), "rois_per_image": 32}
+    return {preset: build(architecture.model_copy(update=quick)) for preset, architecture in ARCHITECTURES.items()}
 
 
 def test_backbones_are_the_published_ones(models):

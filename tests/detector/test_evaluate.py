@@ -2,10 +2,12 @@ import json
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from detector.evaluate import coco_ap, result_rows
+from detector.config import DataSource
+from detector.evaluate import coco_ap, evaluate, result_rows
 from detector.records import Detections
 
 SAMPLES = os.environ.get("UAVPIPE_SAMPLE_DATA")
@@ -100,6 +102,40 @@ def test_equal_to_pycocotools():
     ours = coco_ap(people, found, max_detections=100)
     expected = evaluation.stats[:6]
     np.testing.assert_allclose(list(ours.values())[:5], expected[:5], atol=1e-4)
+
+
+class _Oracle:
+    """Knows the answer by the picture's first pixel, and checks how it is asked."""
+
+    batch_size, workers = 2, 2
+
+    def __init__(self, answers):
+        self.answers = answers
+
+    def preprocess(self, image):
+        return int(image[0, 0, 0])
+
+    def predict(self, batch):
+        assert 1 <= len(batch) <= 2
+        boxes = [np.array([self.answers[key]], np.float32) for key in batch]
+        return [Detections(box, np.ones(1, np.float32)) for box in boxes]
+
+
+def test_each_image_meets_its_own_detections(tmp_path):
+    rows, answers = [], {}
+    for number in range(5):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((60, 80, 3), number * 10, np.uint8))
+        answers[number * 10] = (number, number, number + 20, number + 40)
+        rows.append({"id": number, "image_id": number, "category_id": 3, "bbox": [number, number, 20, 40]})
+    images = [{"id": number, "file_name": f"{number}.png"} for number in range(5)]
+    categories = [{"id": 3, "name": "person"}, {"id": 4, "name": "car"}]
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps({"images": images, "annotations": rows, "categories": categories}))
+    source, counted = DataSource(annotations=path, images=tmp_path), []
+    assert evaluate(_Oracle(answers), source, counted.append)["AP"] == pytest.approx(1.0)
+    assert sum(counted) == 5
+    shuffled = dict(zip(answers, list(answers.values())[::-1], strict=True))
+    assert evaluate(_Oracle(shuffled), source)["AP"] < 1.0
 
 
 @pytest.mark.skipif(not SAMPLES, reason="UAVPIPE_SAMPLE_DATA is not set")

@@ -100,6 +100,13 @@ def test_a_signal_to_all_processes_of_the_run_saves_it(data, tmp_path):
     assert state["iteration"] >= 3
 
 
+def test_workers_change_nothing_but_the_speed(data, tmp_path):
+    blurred = PLAIN.model_copy(update={"colour": 1.0, "noise": 1.0, "flip": 0.5})
+    for workers in (0, 2):
+        train(config(data, iterations=3, workers=workers, augmentation=blurred), tmp_path / str(workers))
+    assert losses(tmp_path / "0") == losses(tmp_path / "2")
+
+
 def test_validation_leaves_torchs_threads_as_they_were(data, tmp_path):
     before = torch.get_num_threads()
     torch.set_num_threads(3)
