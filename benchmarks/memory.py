@@ -1,6 +1,6 @@
 """Peak memory of the detect stage over a short and a long clip: it must not grow with the length.
 
-    python benchmarks/memory.py [--short 300] [--long 3000]
+python benchmarks/memory.py [--short 300] [--long 3000]
 """
 
 import argparse

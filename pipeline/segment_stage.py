@@ -134,10 +134,7 @@ def run_pass(
     started = time.monotonic()
     for stage in stages:
         stage.folder.begin()
-    wanting = {
-        segment.number: [stage for stage in stages if not stage.done(segment)]
-        for segment in video.segments
-    }
+    wanting = {segment.number: [stage for stage in stages if not stage.done(segment)] for segment in video.segments}
     todo = [segment for segment in video.segments if wanting[segment.number]]
     advance(video.frame_count - sum(segment.stop - segment.first for segment in todo))
     undetected = {
