@@ -1,14 +1,19 @@
 """Simulated flights: people of distinct looks under a moving camera, with exact truth.
 
-camera   where a point of the world falls in the picture
-shapes   solid things as hulls of balls, drawn from any angle
-people   looks and walking bodies
-scenery  what hides people or looks like them
-ground   what they walk on
-effects  air, lens, sensor
-scene    all of it at one moment, with the truth
-stills   training pictures
-flight   videos
+camera     where a point of the world falls in the picture
+textures   noise and painted surfaces
+shapes     solid things as hulls of balls, plates and leafy discs, and their outlines
+sprites    how those are drawn, and what hides what
+people     looks and walking bodies
+boxes      houses, cars, stalls and other boxy things
+scenery    trees, posts, cycles, and where everything stands
+materials  grass, gravel, slabs, asphalt
+markings   streets and what is painted on them
+ground     what people walk on, put together
+effects    light, air, lens, sensor
+scene      all of it at one moment, with the truth
+stills     training pictures
+flight     videos
 """
 
 from pipeline.simulate.flight import FlightFiles, simulate_flight

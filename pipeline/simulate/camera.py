@@ -5,6 +5,7 @@ the top left pixel at (0, 0).
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ class Camera:
     width: int
     height: int
 
-    @property
+    @cached_property
     def rotation(self) -> Points:
         """float64 (3, 3): rows are the camera's right, down and forward axes in the world."""
         cos_p, sin_p = np.cos(self.pitch), np.sin(self.pitch)

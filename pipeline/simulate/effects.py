@@ -1,12 +1,14 @@
 """What air, lens, sensor and codec do to a picture."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
+_NOISE_SIDE, _NOISE_UNIT = 512, 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +24,11 @@ class Look:
         grain: deviation of the sensor's noise, grey levels.
         sharpen: strength of the camera's sharpening.
         grey: whether the camera is black and white.
+        saturation: strength of colours; 1 leaves them.
+        vignette: share of light missing in the corners.
+        lamps: float64 (n, 4), lamps at night: x and y as shares of the picture, reach as a share of its width,
+            strength 0..1; without any, light is even.
+        lamp_colour: RGB gain of their light.
 
     """
 
@@ -33,33 +40,52 @@ class Look:
     grain: float
     sharpen: float
     grey: bool
+    saturation: float = 1.0
+    vignette: float = 0.0
+    lamps: NDArray[np.float64] | None = None
+    lamp_colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 def draw_look(rng: np.random.Generator) -> Look:
-    """A random one: mostly day, sometimes dusk; mostly sharp."""
-    dusk = rng.random() < 0.12
-    gain = rng.uniform(0.3, 0.6) if dusk else rng.uniform(0.75, 1.25)
-    balance = rng.normal(1, 0.12 if dusk else 0.05, 3)
+    """A random one: mostly day, sometimes dusk or lamplight; mostly sharp."""
+    time = str(rng.choice(["day", "dusk", "night"], p=[0.88, 0.06, 0.06]))
+    gain = {"day": rng.uniform(0.78, 1.35), "dusk": rng.uniform(0.38, 0.65), "night": rng.uniform(0.7, 1.1)}[time]
+    balance = rng.normal(1, 0.04 if time == "day" else 0.12, 3)
     levels = np.arange(256)[:, None] / 255
     toned = (levels ** rng.uniform(0.8, 1.25) * gain * balance).clip(0, 1)
-    contrast = rng.uniform(0.85, 1.2)
-    table = (((toned - 0.5) * contrast + 0.5) * 255).clip(0, 255).astype(np.uint8)
+    lifted = rng.uniform(0, 0.06)
+    toned = lifted + (1 - lifted) * ((toned - 0.5) * rng.uniform(0.85, 1.25) + 0.5)
+    dark = time != "day"
     return Look(
-        table=table,
+        table=(toned * 255).clip(0, 255).astype(np.uint8),
         haze=float(rng.choice([0, 0, rng.uniform(0, 0.3)])),
         blur=float(rng.choice([0, rng.uniform(0.3, 0.7), rng.uniform(0.5, 1.3)])),
         motion=float(rng.choice([0, 0, 0, rng.uniform(1.5, 6)])),
         motion_angle=float(rng.uniform(0, np.pi)),
-        grain=float(rng.choice([rng.uniform(0, 2), rng.uniform(1, 5), rng.uniform(4, 9) if dusk else 2])),
-        sharpen=float(rng.choice([0, rng.uniform(0.2, 1.0)])),
-        grey=bool(rng.random() < 0.07),
+        grain=float(rng.choice([rng.uniform(0, 2), rng.uniform(1, 5), rng.uniform(4, 9) if dark else 2])),
+        sharpen=float(rng.choice([0, rng.uniform(0.2, 1.2)])),
+        grey=bool(rng.random() < 0.06),
+        saturation=float(rng.uniform(0.45, 1.15)),
+        vignette=float(rng.choice([0, rng.uniform(0, 0.35)])),
+        lamps=_lamps(rng) if time == "night" else None,
+        lamp_colour=((1.15, 0.95, 0.6), (1.0, 1.0, 1.0), (0.85, 0.9, 1.25))[rng.integers(3)],
     )
+
+
+def _lamps(rng: np.random.Generator) -> NDArray[np.float64]:
+    count = int(rng.integers(1, 6))
+    columns = [rng.uniform(-0.1, 1.1, count), rng.uniform(-0.2, 1.1, count), rng.uniform(0.15, 0.6, count)]
+    return np.stack([*columns, rng.uniform(0.4, 1.1, count)], axis=1)
 
 
 def apply_look(image: Image, look: Look, rng: np.random.Generator) -> Image:
     """`image` (uint8 (H, W, 3) RGB) as the camera records it."""
+    if look.saturation != 1:
+        image = cv2.transform(image, _desaturate(look.saturation))
     if look.haze:
-        image = cv2.addWeighted(image, 1 - look.haze, np.full_like(image, 205), look.haze, 0)
+        image = cv2.addWeighted(image, 1 - look.haze, image, 0, 205 * look.haze)
+    if look.lamps is not None or look.vignette:
+        image = cv2.multiply(image, _illumination(look, image.shape[1], image.shape[0]), scale=1 / 160)
     if look.blur:
         image = cv2.GaussianBlur(image, (0, 0), look.blur)
     if look.motion:
@@ -74,6 +100,27 @@ def apply_look(image: Image, look: Look, rng: np.random.Generator) -> Image:
     return np.asarray(image)
 
 
+def _desaturate(strength: float) -> NDArray[np.float64]:
+    grey = np.array([0.299, 0.587, 0.114])
+    return strength * np.eye(3) + (1 - strength) * np.tile(grey, (3, 1))
+
+
+def _illumination(look: Look, width: int, height: int) -> Image:
+    """Light at each pixel, uint8 (height, width, 3), 160 is neutral; computed small, for it is smooth."""
+    columns, rows = 64, max(2, round(64 * height / width))
+    x, y = np.meshgrid(np.linspace(0, 1, columns), np.linspace(0, 1, rows))
+    light = np.ones((rows, columns, 3))
+    if look.lamps is not None:
+        light *= 0.22
+        for left, top, reach, strength in look.lamps:
+            square = ((x - left) ** 2 + ((y - top) * height / width) ** 2) / reach**2
+            light += (strength / (1 + 6 * square))[..., None] * np.array(look.lamp_colour)
+    radius = (2 * x - 1) ** 2 + (2 * y - 1) ** 2
+    light *= (1 - look.vignette * radius / 2)[..., None]
+    small = (160 * light).clip(0, 255).astype(np.uint8)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
 def _streak(length: float, angle: float) -> NDArray[np.float32]:
     size = int(np.ceil(length)) | 1
     kernel = np.zeros((size, size), np.float32)
@@ -84,12 +131,21 @@ def _streak(length: float, angle: float) -> NDArray[np.float32]:
     return kernel / kernel.sum()
 
 
+@lru_cache(maxsize=4)
+def _noise(width: int, height: int) -> tuple[Image, Image]:
+    """Noise a tile wider and higher than the picture, its positive and its negative half; deviation _NOISE_UNIT."""
+    tile = np.random.default_rng(5).normal(0, _NOISE_UNIT, (_NOISE_SIDE, _NOISE_SIDE))
+    repeat = (height // _NOISE_SIDE + 2, width // _NOISE_SIDE + 2)
+    more, less = (np.tile(half.clip(0, 255).astype(np.uint8), repeat) for half in (tile, -tile))
+    return more, less
+
+
 def _grain(image: Image, deviation: float, rng: np.random.Generator) -> Image:
     """Add noise from a tile that is laid anew at each call: drawing it afresh would take most of the time."""
     height, width = image.shape[:2]
-    tile = np.random.default_rng(5).normal(0, 1, (256, 256)).astype(np.float32)
-    shifted = np.roll(tile * deviation, rng.integers(0, 256, 2), (0, 1))
-    noise = np.tile(shifted, (height // 256 + 1, width // 256 + 1))[:height, :width]
-    positive = noise.clip(0, 255).astype(np.uint8)
-    negative = (-noise).clip(0, 255).astype(np.uint8)
-    return np.asarray(cv2.subtract(cv2.add(image, cv2.merge([positive] * 3)), cv2.merge([negative] * 3)))
+    x, y = (int(value) for value in rng.integers(0, _NOISE_SIDE, 2))
+    more, less = (
+        cv2.merge([cv2.convertScaleAbs(half[y : y + height, x : x + width], alpha=deviation / _NOISE_UNIT)] * 3)
+        for half in _noise(width, height)
+    )
+    return np.asarray(cv2.subtract(cv2.add(image, more), less))

@@ -16,7 +16,7 @@ from pipeline.simulate.effects import draw_look
 from pipeline.simulate.ground import make_ground
 from pipeline.simulate.people import Pose, cast_member
 from pipeline.simulate.scene import Person, Scene, TrueBox, draw_light
-from pipeline.simulate.scenery import make_thing
+from pipeline.simulate.scenery import make_things
 from pipeline.workspace import atomic_file
 
 _ALTITUDES = (3.0, 200.0)  # metres
@@ -165,15 +165,14 @@ class _Route:
 def _make_scene(rng: np.random.Generator, route: _Route, altitude: float) -> Scene:
     look = draw_look(rng)
     camera = route.camera(0)
-    softness = camera.focal / altitude * 0.03
+    fine = float(np.linalg.norm(camera.position)) / camera.focal
     spread = 1.6 * route.reach
-    things = [
-        make_thing(rng, x, y, below=0.4 * altitude)
-        for x, y in rng.uniform(-spread, spread, (int(rng.integers(10, 26)), 2))
-    ]
     side = float(np.clip(7 * route.reach, 30, 400))
-    ground = make_ground(rng, size=3072, side=side)
-    return Scene(ground, draw_light(rng, softness), things, look, roughness=float(rng.uniform(0.02, 0.1)))
+    ground = make_ground(rng, size=3072, side=side, fine=fine)
+    places = rng.uniform(-spread, spread, (int(rng.integers(8, 18)), 2))
+    things = make_things(rng, ground, places, below=0.4 * altitude)
+    light = draw_light(rng, softness=0.03 / fine)
+    return Scene(ground, light, things, look, roughness=float(rng.uniform(0.02, 0.14)))
 
 
 class _Walk:

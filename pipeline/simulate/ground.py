@@ -1,4 +1,4 @@
-"""The ground from straight above: grass, pavement, asphalt, paths, markings, stains."""
+"""The ground from straight above: grass, pavement, asphalt, streets, paths, markings, stains."""
 
 from dataclasses import dataclass
 
@@ -7,13 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.simulate.camera import Camera, Points
-
-Texture = NDArray[np.uint8]
-
-_GRASS = ((96, 112, 60), (128, 124, 72), (70, 92, 48), (148, 136, 92), (112, 104, 66))
-_DIRT = ((150, 124, 96), (172, 150, 118), (120, 100, 82))
-_STONE = ((150, 148, 144), (182, 178, 170), (128, 124, 122), (196, 196, 196), (160, 140, 126))
-_ASPHALT = ((84, 86, 90), (104, 104, 106), (66, 68, 74), (124, 124, 122))
+from pipeline.simulate.markings import Street, draw_street
+from pipeline.simulate.materials import KINDS, material
+from pipeline.simulate.textures import TILE, Texture, field, grain_tile, grey, lay, loud, paint, step, vary
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,163 +19,178 @@ class Ground:
     Attributes:
         texture: uint8 (n, n, 3) RGB, row 0 in the north, column 0 in the west.
         side: metres.
+        axis: direction that streets, joints and rows of things follow, radians from east towards north.
+        streets: on it.
+        grain: seamless uint8 tile of fine detail, 128 neutral; None: the texture is all there is.
+        grain_side: metres a side of that tile.
 
     """
 
     texture: Texture
     side: float
+    axis: float = 0.0
+    streets: tuple[Street, ...] = ()
+    grain: Texture | None = None
+    grain_side: float = 8.0
 
-    def seen_by(self, camera: Camera, homography: Points | None = None) -> NDArray[np.uint8]:
-        """What `camera` sees of it: uint8 (H, W, 3) RGB."""
-        size = self.texture.shape[0]
-        scale = self.side / size
-        to_metres = np.array(
-            [[scale, 0, (0.5 - size / 2) * scale], [0, -scale, (size / 2 - 0.5) * scale], [0, 0, 1]]
-        )
-        matrix = (camera.ground_homography() if homography is None else homography) @ to_metres
+    def seen_by(self, camera: Camera) -> NDArray[np.uint8]:
+        """What `camera` sees of it: uint8 (H, W, 3) RGB; what lies above the horizon is not painted over."""
+        homography, shape = camera.ground_homography(), (camera.width, camera.height)
         seen = cv2.warpPerspective(
             self.texture,
-            matrix,
-            (camera.width, camera.height),
+            homography @ _to_metres(self.side, self.texture.shape[0]),
+            shape,
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REFLECT_101,
         )
+        if self.grain is not None:
+            fine = cv2.warpPerspective(
+                self.grain,
+                homography @ _to_metres(self.grain_side, TILE),
+                shape,
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_WRAP,
+            )
+            seen = paint(seen, fine)
         return np.asarray(seen)
 
 
-def fractal_noise(rng: np.random.Generator, size: int, coarsest: int, falloff: float) -> NDArray[np.float32]:
-    """Noise of several octaves, float32 (size, size), mean about 0 and deviation 1.
+def _to_metres(side: float, size: int) -> Points:
+    scale = side / size
+    return np.array([[scale, 0, (0.5 - size / 2) * scale], [0, -scale, (size / 2 - 0.5) * scale], [0, 0, 1]])
+
+
+def make_ground(rng: np.random.Generator, *, size: int, side: float, fine: float) -> Ground:
+    """A ground of `side` metres in `size` pixels, with streets, paths and marks as the dice say.
 
     Args:
         rng: source.
         size: pixels a side.
-        coarsest: cells a side of the largest octave.
-        falloff: weight of each octave against the one before; near 1 is rough, near 0.5 cloudy.
+        side: metres a side.
+        fine: metres that one pixel of a picture shows where it shows most; sets the size of the finest grain.
 
     """
-    total = np.zeros((size, size), np.float32)
-    cells, weight = coarsest, 1.0
-    while cells <= size:
-        octave = rng.standard_normal((cells, cells), np.float32)
-        total += weight * cv2.resize(octave, (size, size), interpolation=cv2.INTER_CUBIC)
-        cells, weight = cells * 2, weight * falloff
-    return (total - total.mean()) / max(float(total.std()), 1e-6)
-
-
-def make_ground(rng: np.random.Generator, *, size: int, side: float) -> Ground:
-    """A ground of `side` metres in `size` pixels, of a kind, with paths and marks as the dice say."""
-    scale = size / side
-    kind = rng.choice(["grass", "grass", "pavement", "asphalt", "plaza", "dirt"])
-    texture = _surface(rng, str(kind), size, scale)
-    if kind == "asphalt":
-        _markings(rng, texture, scale)
-    for _ in range(rng.integers(0, 4)):
+    scale, axis = size / side, float(rng.uniform(0, np.pi))
+    texture = material(rng, str(rng.choice(KINDS, p=_SHARES)), size, scale, axis)
+    for _ in range(int(rng.integers(0, 3))):
+        _area(rng, texture, scale, axis)
+    for _ in range(int(rng.choice([0, 0, 1, 2]))):
         _path(rng, texture, scale)
+    streets = _streets(rng, side, axis)
+    for street in streets:
+        draw_street(rng, texture, scale, street)
     if rng.random() < 0.5:
         _patches(rng, texture, scale)
     _stains(rng, texture, scale)
-    return Ground(texture, side)
-
-
-def _surface(rng: np.random.Generator, kind: str, size: int, scale: float) -> Texture:
-    palette = {"grass": _GRASS, "dirt": _DIRT, "asphalt": _ASPHALT}.get(kind, _STONE)
-    first, second = (np.array(palette[rng.integers(len(palette))], np.float32) for _ in range(2))
-    soft = fractal_noise(rng, size, int(rng.integers(3, 14)), 0.65)
-    mix = (1 / (1 + np.exp(-1.5 * soft)))[..., None]
-    colour = first + (second - first) * mix
-    rough = {"grass": 0.11, "dirt": 0.08}.get(kind, 0.045) * rng.uniform(0.6, 1.3)
-    fine = rng.standard_normal((size, size), np.float32)
-    colour *= 1 + rough * fine[..., None] + 0.05 * fractal_noise(rng, size, 64, 0.8)[..., None]
-    texture: Texture = colour.clip(0, 255).astype(np.uint8)
-    if kind in ("pavement", "plaza"):
-        _tiles(rng, texture, scale)
-    return texture
-
-
-def _tiles(rng: np.random.Generator, texture: Texture, scale: float) -> None:
-    """Joints between slabs, every so many slabs a slab of another shade."""
-    size = texture.shape[0]
-    wide, high = (max(4, round(scale * side)) for side in rng.uniform(0.5, 2.5, 2))
-    rows, columns = size // high + 2, size // wide + 2
-    shade = 1 + rng.uniform(0.01, 0.08) * rng.standard_normal((rows, columns)).astype(np.float32)
-    if rng.random() < 0.4:
-        shade[:: rng.integers(2, 6)] *= rng.uniform(0.7, 1.15)
     if rng.random() < 0.3:
-        shade[:, :: rng.integers(2, 6)] *= rng.uniform(0.7, 1.15)
-    large = np.repeat(np.repeat(shade, high, 0), wide, 1)[:size, :size]
-    texture[:] = (texture * large[..., None]).clip(0, 255).astype(np.uint8)
-    joint = tuple(float(value) for value in texture.mean(axis=(0, 1)) * rng.uniform(0.6, 0.9))
-    for place in range(0, size, wide):
-        cv2.line(texture, (place, 0), (place, size), joint, 1)
-    for place in range(0, size, high):
-        cv2.line(texture, (0, place), (size, place), joint, 1)
+        _hidden_shadows(rng, texture, scale)
+    grain = grain_tile(rng, float(rng.uniform(0.01, 0.13)))
+    return Ground(texture, side, axis, streets, grain, float(TILE * fine * rng.uniform(1.0, 2.2)))
 
 
-def _line(texture: Texture, start: Points, stop: Points, colour: tuple[float, ...], width: float) -> None:
-    ends = [tuple(int(value) for value in np.rint(end)) for end in (start, stop)]
-    cv2.line(texture, ends[0], ends[1], colour, max(1, round(width)), cv2.LINE_AA)
+_SHARES = (0.26, 0.12, 0.12, 0.26, 0.06, 0.14, 0.04)
 
 
-def _markings(rng: np.random.Generator, texture: Texture, scale: float) -> None:
-    """Lanes and a zebra crossing."""
+def _streets(rng: np.random.Generator, side: float, axis: float) -> tuple[Street, ...]:
+    """None, one or two crossing streets; where the ground is small, often none."""
+    streets: list[Street] = []
+    if rng.random() < min(0.75, side / 60):
+        across = np.array([-np.sin(axis), np.cos(axis)])
+        width = float(rng.uniform(5, 18))
+        pavement = float(rng.uniform(1.5, 5)) if rng.random() < 0.8 else 0.0
+        streets.append(Street(across * rng.normal(0, 0.12 * side), axis, width, pavement))
+        if rng.random() < 0.35:
+            along = np.array([np.cos(axis), np.sin(axis)])
+            other = Street(along * rng.normal(0, 0.2 * side), axis + np.pi / 2, float(rng.uniform(4, 12)), pavement)
+            streets.insert(0, other)
+    return tuple(streets)
+
+
+def _area(rng: np.random.Generator, texture: Texture, scale: float, axis: float) -> None:
+    """A part of the ground of another kind: a lawn, a square, a bed, a bare spot."""
     size = texture.shape[0]
-    angle = rng.uniform(0, np.pi)
-    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
-    centre = rng.uniform(0.3, 0.7, 2) * size
-    paint = (float(rng.uniform(180, 235)),) * 3
-    for lane in range(-3, 4):
-        offset = centre + across * lane * 3.4 * scale
-        dash, gap = (3, 5) if lane % 3 else (400, 0)
-        for step in np.arange(-80, 80, dash + gap):
-            start = offset + along * step * scale
-            _line(texture, start, start + along * dash * scale, paint, 0.14 * scale)
-    for bar in range(int(rng.integers(6, 20))):
-        start = centre + across * (bar - 8) * 0.95 * scale
-        _line(texture, start, start + along * 4 * scale, paint, 0.45 * scale)
+    kind = str(rng.choice(KINDS, p=_SHARES))
+    if kind in ("grass", "dirt", "gravel") and rng.random() < 0.6:  # nature knows no straight edges
+        values = field(rng, size, rng.uniform(2, 7))
+        mask = step(values, rng.uniform(110, 190), rng.uniform(3, 60))
+    else:
+        mask = np.zeros((size, size), np.uint8)
+        centre, sides = rng.uniform(0.1, 0.9, 2) * size, np.minimum(rng.uniform(3, 40, 2) * scale, size)
+        if rng.random() < 0.25:
+            where = (int(centre[0]), int(centre[1]))
+            cv2.circle(mask, where, int(sides[0] / 2), 255, -1, cv2.LINE_AA)
+        else:
+            box = cv2.boxPoints((tuple(centre), tuple(sides), -float(np.degrees(axis))))
+            cv2.fillPoly(mask, [np.rint(box).astype(np.int32)], 255, cv2.LINE_AA)
+        if rng.random() < 0.6:
+            _edge(rng, texture, mask, scale)
+    lay(texture, material(rng, kind, size, scale, axis), mask)
+
+
+def _edge(rng: np.random.Generator, texture: Texture, mask: Texture, scale: float) -> None:
+    """Kerb stones, or a low hedge's dark line, around `mask`."""
+    wide = max(1, round(rng.uniform(0.1, 0.35) * scale))
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(texture, contours, -1, grey(rng, 40, 215), 2 * wide, cv2.LINE_AA)
 
 
 def _path(rng: np.random.Generator, texture: Texture, scale: float) -> None:
     """A winding strip of another surface with a kerb."""
     size = texture.shape[0]
-    points = np.cumsum(rng.normal(0, 0.12, (9, 2)), axis=0) * size
-    points += np.linspace(0, 1, 9)[:, None] * rng.normal(0, 1.2, 2) * size + rng.uniform(0.1, 0.9, 2) * size
-    line = np.rint(points).astype(np.int32)[:, None]
-    width = rng.uniform(1.2, 6) * scale
-    palette = _STONE + _DIRT + _ASPHALT
-    colour = np.array(palette[rng.integers(len(palette))], np.float32) * rng.uniform(0.85, 1.1)
+    turn = np.cumsum(rng.normal(0, 0.22, 40)) + rng.uniform(0, 2 * np.pi)
+    points = np.cumsum(np.stack([np.cos(turn), np.sin(turn)], axis=1) * size / 18, axis=0)
+    points += rng.uniform(0.2, 0.8, 2) * size - points[20]
+    line = [np.rint(points * 16).astype(np.int32)[:, None]]
+    width = min(rng.uniform(1.0, 5) * scale, 0.5 * size)
     mask = np.zeros(texture.shape[:2], np.uint8)
-    cv2.polylines(mask, [line], False, 255, max(2, round(width)), cv2.LINE_AA)
+    cv2.polylines(mask, line, False, 255, max(2, round(width)), cv2.LINE_AA, 4)
     if rng.random() < 0.5:
-        kerb = tuple(float(value) for value in colour * rng.uniform(0.7, 1.25))
-        cv2.polylines(texture, [line], False, kerb, max(3, round(width + 0.4 * scale)), cv2.LINE_AA)
-    weight = (mask.astype(np.float32) / 255)[..., None]
-    grain = 1 + 0.05 * rng.standard_normal(texture.shape[:2], np.float32)[..., None]
-    texture[:] = (texture * (1 - weight) + (colour * grain).clip(0, 255) * weight).astype(np.uint8)
+        kerb = grey(rng, 90, 210)
+        cv2.polylines(texture, line, False, kerb, max(3, round(width + 0.4 * scale)), cv2.LINE_AA, 4)
+    kind = str(rng.choice(["dirt", "gravel", "pavement", "asphalt"]))
+    lay(texture, material(rng, kind, size, scale, 0.0), mask)
 
 
 def _patches(rng: np.random.Generator, texture: Texture, scale: float) -> None:
-    """Flower beds, repaired asphalt, manholes, carpets: flat things with edges."""
+    """Repaired asphalt, manholes, mats, puddles: flat things with edges, mostly dull, sometimes loud."""
     size = texture.shape[0]
-    for _ in range(rng.integers(3, 30)):
-        centre, sides = rng.uniform(0, size, 2), rng.uniform(0.2, 4, 2) * scale
-        colour = tuple(float(value) for value in rng.uniform(40, 220) + rng.normal(0, 25, 3))
+    for _ in range(int(rng.integers(3, 30))):
+        centre, sides = rng.uniform(0, size, 2), np.exp(rng.uniform(np.log(0.2), np.log(3), 2)) * scale
+        under = texture[int(centre[1]), int(centre[0])].astype(float)
+        colour = vary(rng, under * rng.uniform(0.5, 1.4), 8)
+        if rng.random() < 0.15:
+            colour = loud(rng)
         if rng.random() < 0.4:
-            where = tuple(int(value) for value in centre)
-            cv2.ellipse(texture, where, tuple(int(s) + 1 for s in sides / 2), 0, 0, 360, colour, -1, cv2.LINE_AA)
+            where = (int(centre[0]), int(centre[1]))
+            axes = (int(sides[0] / 2) + 1, int(sides[1 if rng.random() < 0.5 else 0] / 2) + 1)
+            cv2.ellipse(texture, where, axes, float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
         else:
             box = cv2.boxPoints((tuple(centre), tuple(sides), float(rng.uniform(0, 90))))
             cv2.fillPoly(texture, [np.rint(box).astype(np.int32)], colour, cv2.LINE_AA)
 
 
 def _stains(rng: np.random.Generator, texture: Texture, scale: float) -> None:
-    """Leaves, litter, wet spots."""
+    """Wet or worn spots, leaves and litter, alone and in drifts."""
     size = texture.shape[0]
-    wet = fractal_noise(rng, size // 4, int(rng.integers(4, 30)), 0.6) > rng.uniform(1.2, 2.5)
-    dark = cv2.resize(wet.astype(np.float32), (size, size)) * rng.uniform(0.1, 0.35)
-    texture[:] = (texture * (1 - dark[..., None])).astype(np.uint8)
-    for x, y in rng.integers(0, size, (int(rng.integers(0, 400)), 2)):
+    if rng.random() < 0.7:
+        spots = step(field(rng, size, rng.uniform(4, 25)), rng.uniform(190, 230), rng.uniform(4, 40))
+        dark = 128 - cv2.convertScaleAbs(spots, alpha=rng.uniform(0.1, 0.3) * 0.5)
+        texture[:] = paint(texture, dark)
+    drift = rng.uniform(0, size, 2)
+    for number in range(int(rng.choice([0, 60, 400]))):
+        place = rng.normal(drift, 0.15 * size) if number % 2 else rng.uniform(0, size, 2)
+        x, y = (int(value) for value in place.clip(0, size - 1))
         under = texture[y, x].astype(float)
-        colour = tuple(
-            float(value) for value in under + 0.45 * (rng.uniform(0, 255) - under) + rng.normal(0, 12, 3)
-        )
-        cv2.circle(texture, (int(x), int(y)), max(1, int(rng.uniform(0.02, 0.1) * scale)), colour, -1)
+        colour = vary(rng, under + 0.45 * (rng.uniform(0, 255) - under), 12, 0)
+        cv2.circle(texture, (x, y), max(1, int(rng.uniform(0.02, 0.09) * scale)), colour, -1)
+
+
+def _hidden_shadows(rng: np.random.Generator, texture: Texture, scale: float) -> None:
+    """Shadows of trees and houses that are themselves out of the picture."""
+    size = texture.shape[0]
+    shade = step(field(rng, size, rng.uniform(2, 9), rough=True), rng.uniform(140, 200), rng.uniform(8, 40))
+    if rng.random() < 0.4:
+        box = cv2.boxPoints((tuple(rng.uniform(0, size, 2)), (0.6 * size, 0.4 * size), float(rng.uniform(0, 90))))
+        cv2.fillPoly(shade, [np.rint(box).astype(np.int32)], 255, cv2.LINE_AA)
+    shade = cv2.GaussianBlur(shade, (0, 0), max(0.6, 0.08 * scale))
+    texture[:] = paint(texture, 128 - cv2.convertScaleAbs(shade, alpha=rng.uniform(0.15, 0.3)))

@@ -12,7 +12,8 @@ from pipeline.simulate.effects import Look as CameraLook
 from pipeline.simulate.effects import apply_look
 from pipeline.simulate.ground import Ground
 from pipeline.simulate.people import Look, Pose, body
-from pipeline.simulate.shapes import Light, Part, draw_sprite, paste, shadow_mask
+from pipeline.simulate.shapes import Light, Part, shadow_mask
+from pipeline.simulate.sprites import draw_person, draw_thing, paste
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,7 @@ class Person:
     number: int
     look: Look
     pose: Pose
+    vehicle: Sequence[Part] = ()  # a bicycle under the person, where the person is
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Scene:
     things: Sequence[Sequence[Part]]
     look: CameraLook
     roughness: float
+    sky: tuple[float, float, float] = (206.0, 212.0, 220.0)
 
     def render(
         self, camera: Camera, people: Sequence[Person], rng: np.random.Generator
@@ -62,32 +65,79 @@ class Scene:
         """The picture, uint8 (H, W, 3) RGB, and the truth about everyone of whom a pixel shows."""
         image = self.ground.seen_by(camera)
         bodies = {person.number: body(person.look, person.pose) for person in people}
-        everything = [(0, parts) for parts in self.things] + list(bodies.items())
+        everything = [(0, parts) for parts in [*self.things, *_vehicles(people)]] + list(bodies.items())
         self._shade(image, camera, [parts for _, parts in everything])
+        paint_sky(image, camera, self.sky)
         distances = [
             np.linalg.norm(np.concatenate([part.points for part in parts]).mean(axis=0) - camera.position)
             for _, parts in everything
         ]
         owner = np.zeros(image.shape[:2], np.int32)
+        nearest = np.full(image.shape[:2], np.float32(np.inf))
         drawn: dict[int, tuple[tuple[float, float, float, float], float]] = {}
         for place in np.argsort(distances, kind="stable")[::-1]:
             number, parts = everything[place]
-            sprite = draw_sprite(parts, camera, self.light, rng, self.roughness)
+            # Folds stay the same from frame to frame: they belong to the clothes.
+            folds = np.random.default_rng((number, 13))
+            sprite = (
+                draw_person(parts, camera, self.light, folds, self.roughness)
+                if number
+                else draw_thing(parts, camera, self.light)
+            )
             if sprite is not None:
-                drawn[number] = (sprite.box, paste(image, owner, sprite, number))
+                drawn[number] = (sprite.box, paste(image, owner, nearest, sprite, number))
         truth = _truth(owner, drawn, set(bodies))
         return apply_look(image, self.look, rng), truth
 
     def _shade(self, image: NDArray[np.uint8], camera: Camera, things: Sequence[Sequence[Part]]) -> None:
-        if not self.light.shadow:
+        """Darken the ground by cast shadows, and a little close under everything."""
+        light = self.light
+        if not light.shadow and not light.contact:
             return
-        mask = np.zeros(image.shape[:2], np.uint8)
+        height, width = image.shape[:2]
+        scale = 0.5 if width > 1000 and light.softness > 1 else 1.0
+        small = (round(width * scale), round(height * scale))
+        mask = np.zeros(small[::-1], np.uint8)
         for parts in things:
-            shadow_mask(parts, camera, self.light, mask)
-        if self.light.softness:
-            mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), self.light.softness))
-        lit = 255 - (mask * self.light.shadow).astype(np.uint8)
+            if light.shadow:
+                shadow_mask(parts, camera, light.sun, mask, scale, 255 * light.shadow)
+        soft = max(light.softness * scale, 0.3)
+        mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), soft))
+        if light.contact:
+            close = np.zeros_like(mask)
+            for parts in things:
+                low = [part for part in parts if part.points[:, 2].min() - part.radii[0] < _LOW]
+                if low:
+                    shadow_mask(low, camera, _OVERHEAD, close, scale, 255 * light.contact)
+            cv2.max(mask, cv2.GaussianBlur(close, (0, 0), 1.5 * soft), mask)
+        lit = cv2.resize(255 - mask, (width, height), interpolation=cv2.INTER_LINEAR)
         cv2.multiply(image, cv2.merge([lit] * 3), image, scale=1 / 255)
+
+
+_OVERHEAD = np.zeros(2)
+_LOW = 0.6  # metres; what hangs higher casts no shadow close under itself
+
+
+def _vehicles(people: Sequence[Person]) -> list[list[Part]]:
+    """What people ride on, under them."""
+    return [list(person.vehicle) for person in people if person.vehicle]
+
+
+def paint_sky(image: NDArray[np.uint8], camera: Camera, colour: tuple[float, float, float]) -> None:
+    """Paint what lies above the horizon, and let the ground fade into it."""
+    horizon = (camera.height - 1) / 2 - np.tan(camera.pitch) * camera.focal
+    reach = 0.06 * camera.height
+    slope = np.tan(camera.roll) * camera.width / 2
+    lowest = horizon + abs(slope) + reach
+    if lowest < 0:
+        return
+    rows = min(int(lowest) + 1, camera.height)
+    across = np.linspace(-slope, slope, camera.width, dtype=np.float32)[None]
+    below = np.arange(rows, dtype=np.float32)[:, None] - np.float32(horizon) + across
+    share = (1 - below / np.float32(reach)).clip(0, 1)[..., None]
+    paint = np.array(colour, np.float32) * (1 - 0.0006 * np.minimum(below, 0)[..., None]).clip(0.8, 1.1)
+    top = image[:rows]
+    top[:] = (top + share * (paint.clip(0, 255) - top)).astype(np.uint8)
 
 
 def _truth(
@@ -111,4 +161,5 @@ def draw_light(rng: np.random.Generator, softness: float) -> Light:
     """A random sun; a third of the days are overcast and without shadows."""
     angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.15, 2.2)
     strength = 0.0 if rng.random() < 0.35 else float(rng.uniform(0.15, 0.65))
-    return Light(length * np.array([np.cos(angle), np.sin(angle)]), strength, softness)
+    sun = length * np.array([np.cos(angle), np.sin(angle)])
+    return Light(sun, strength, softness, contact=float(rng.uniform(0.1, 0.45)))

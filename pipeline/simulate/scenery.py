@@ -1,171 +1,206 @@
-"""Things that hide people or look like them: trees, cars, walls, posts, bins, bushes, bicycles."""
+"""What stands around: things that hide people or look like them, and where they stand."""
 
 from collections.abc import Callable
 
 import numpy as np
 
+from pipeline.simulate import boxes
 from pipeline.simulate.camera import Points
-from pipeline.simulate.shapes import Part
+from pipeline.simulate.ground import Ground
+from pipeline.simulate.shapes import Part, turn_of
+from pipeline.simulate.textures import Colour, grey, loud, puff, vary
 
-Colour = tuple[float, float, float]
-Maker = Callable[[np.random.Generator], list[Part]]
+Thing = list[Part]
+Maker = Callable[[np.random.Generator], Thing]
+
+_GREENS = (
+    (58, 88, 38),
+    (74, 104, 46),
+    (44, 72, 40),
+    (98, 116, 52),
+    (120, 116, 56),
+    (66, 82, 56),
+    (140, 150, 60),
+)
 
 
-def _colour(rng: np.random.Generator, low: float = 20, high: float = 235, spread: float = 30) -> Colour:
-    value = (rng.uniform(low, high) + rng.normal(0, spread, 3)).clip(5, 250)
-    return (float(value[0]), float(value[1]), float(value[2]))
+def _green(rng: np.random.Generator) -> Colour:
+    return vary(rng, _GREENS[rng.integers(len(_GREENS))], 6, 0.2)
 
 
-def _green(rng: np.random.Generator) -> Points:
-    return np.array([rng.uniform(40, 110), rng.uniform(70, 130), rng.uniform(25, 70)])
-
-
-def _box(low: Points, high: Points, colour: Colour) -> list[Part]:
-    """A box as its four walls, in shades, and its lid, which comes last: it is nearest to a drone."""
-    (x1, y1, z1), (x2, y2, z2) = low, high
-    corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
+def _leaves(rng: np.random.Generator, centre: Points, spread: Points, size: float, count: int) -> Thing:
+    """`count` clumps of leaves around `centre`, the lower ones darker."""
+    base = np.array(_green(rng))
+    textures = [puff(rng, base * shade) for shade in (0.65, 0.85, 1.05, 1.15)]
     parts = []
-    for number in range(4):
-        a, b = corners[number], corners[(number + 1) % 4]
-        wall = np.array([(*a, z1), (*b, z1), (*b, z2), (*a, z2)], float)
-        shade = (0.62, 0.8, 0.95, 0.72)[number]
-        parts.append(Part(wall, np.full(4, 0.01), tuple(c * shade for c in colour), 0.0))  # type: ignore[arg-type]
-    lid = np.array([(*corner, z2) for corner in corners], float)
-    parts.append(Part(lid, np.full(4, 0.01), tuple(min(250.0, c * 1.1) for c in colour), 0.0))  # type: ignore[arg-type]
+    for height in rng.random(count):
+        place = centre + np.append(rng.uniform(-1, 1, 2), 2 * height - 1) * spread
+        radius = np.array([size * rng.uniform(0.75, 1.25)])
+        parts.append(Part(place[None], radius, (0.0, 0.0, 0.0), 0, texture=textures[int(4 * height)]))
     return parts
 
 
-def _tree(rng: np.random.Generator) -> list[Part]:
-    height, crown = rng.uniform(3, 9), rng.uniform(1.0, 2.8)
-    trunk = np.array([[0, 0, 0], [0, 0, height - crown * 0.6]])
-    parts = [Part(trunk, np.array([0.18, 0.12]), (86, 70, 56))]
-    base = _green(rng)
-    for _ in range(int(rng.integers(50, 100))):
-        centre = rng.normal(0, 0.45, 3) * crown * np.array([1, 1, 0.7]) + np.array([0, 0, height])
-        shade = base * rng.uniform(0.6, 1.25)
-        parts.append(Part(centre[None], np.array([rng.uniform(0.1, 0.26) * crown]), tuple(shade), 0.12))
-    return parts
+def _tree(rng: np.random.Generator) -> Thing:
+    height, crown = rng.uniform(3, 9), rng.uniform(0.8, 2.6)
+    trunk = np.array([[0, 0, 0], [0, 0, height - crown * 0.3]])
+    spread = np.array([0.62, 0.62, 0.5]) * crown
+    leaves = _leaves(rng, np.array([0, 0, height]), spread, 0.6 * crown, int(rng.integers(7, 15)))
+    return [Part(trunk, np.array([0.15, 0.1]), vary(rng, (86, 72, 60))), *leaves]
 
 
-def _bush(rng: np.random.Generator) -> list[Part]:
-    base, size = _green(rng), rng.uniform(0.3, 0.9)
-    return [
-        Part(
-            (rng.normal(0, 0.5, 3) * size * np.array([1, 1, 0.3]) + np.array([0, 0, size * 0.6]))[None],
-            np.array([rng.uniform(0.25, 0.5) * size]),
-            tuple(base * rng.uniform(0.6, 1.25)),
-        )
-        for _ in range(int(rng.integers(6, 16)))
-    ]
+def _bush(rng: np.random.Generator) -> Thing:
+    size = rng.uniform(0.3, 1.1)
+    spread = np.array([rng.uniform(0.4, 1.6), 0.4, 0.25]) * size
+    return _leaves(rng, np.array([0, 0, 0.55 * size]), spread, 0.5 * size, int(rng.integers(3, 9)))
 
 
-def _car(rng: np.random.Generator) -> list[Part]:
-    length, width = rng.uniform(3.8, 5), rng.uniform(1.65, 1.95)
-    paint = _colour(rng, 20, 240, 15)
-    dark = (34.0, 38.0, 44.0)
-    half, side = length / 2, width / 2
-    parts = []
-    for x in (-0.32 * length, 0.3 * length):
-        for y in (-side, side):
-            parts.append(Part(np.array([[x, y * 0.95, 0.3]]), np.array([0.32]), (24, 24, 26)))
-    parts += _box(np.array([-half, -side, 0.35]), np.array([half, side, 0.85]), paint)
-    parts += _box(np.array([-half * 0.62, -side * 0.86, 0.85]), np.array([half * 0.38, side * 0.86, 1.35]), dark)
-    roof = _box(np.array([-half * 0.5, -side * 0.8, 1.35]), np.array([half * 0.22, side * 0.8, 1.45]), paint)
-    return parts + roof
-
-
-def _post(rng: np.random.Generator) -> list[Part]:
-    """A bollard, hydrant, lamp or traffic cone: upright and of two colours, like a person and yet not."""
-    height, radius = rng.uniform(0.5, 2.2), rng.uniform(0.05, 0.25)
+def _post(rng: np.random.Generator) -> Thing:
+    """A bollard, hydrant, bin or cone: upright and of two colours, like a person and yet not."""
+    height, radius = rng.uniform(0.5, 2.0), rng.uniform(0.05, 0.24)
     cut = height * rng.uniform(0.3, 0.8)
-    lower = Part(np.array([[0, 0, 0], [0, 0, cut]]), np.array([radius, radius * rng.uniform(0.7, 1)]), _colour(rng))
-    upper = Part(
-        np.array([[0, 0, cut], [0, 0, height]]),
-        np.array([radius * 0.9, radius * rng.uniform(0.4, 1)]),
-        _colour(rng),
-    )
-    return [lower, upper]
+    first, second = (loud(rng) if rng.random() < 0.35 else grey(rng, 20, 230, 20) for _ in range(2))
+    lower = Part(np.array([[0, 0, radius], [0, 0, cut]]), np.array([radius, radius * rng.uniform(0.7, 1)]), first)
+    upper = np.array([[0, 0, cut], [0, 0, height]])
+    return [lower, Part(upper, np.array([radius * 0.9, radius * rng.uniform(0.4, 1)]), second)]
 
 
-def _lamp(rng: np.random.Generator) -> list[Part]:
+def _statue(rng: np.random.Generator) -> Thing:
+    """Blobs on blobs in one colour: a statue, a sack, a covered machine."""
+    colour = grey(rng, 30, 210, 12)
+    centre = np.cumsum(np.concatenate([np.zeros((1, 3)), rng.normal([0, 0, 0.35], [0.12, 0.12, 0.12], (4, 3))]), 0)
+    centre[:, 2] += 0.25
+    return [Part(place[None], rng.uniform(0.12, 0.36, 1), vary(rng, colour, 5)) for place in centre]
+
+
+def _lamp(rng: np.random.Generator) -> Thing:
     height = rng.uniform(3, 8)
-    arm = np.array([[0, 0, height], [rng.uniform(0.3, 1.5), 0, height]])
-    grey = _colour(rng, 40, 160, 5)
-    return [
-        Part(np.array([[0, 0, 0], [0, 0, height]]), np.array([0.09, 0.06]), grey),
-        Part(arm, np.array([0.05, 0.1]), grey),
-    ]
+    arm = np.array([[0, 0, height], [rng.uniform(0.3, 1.8), 0, height]])
+    colour = grey(rng, 40, 190, 5)
+    pole = Part(np.array([[0, 0, 0], [0, 0, height]]), np.array([0.09, 0.06]), colour)
+    return [pole, Part(arm, np.array([0.05, 0.1]), colour)]
 
 
-def _sign(rng: np.random.Generator) -> list[Part]:
-    height = rng.uniform(1.4, 2.6)
-    plate = np.array([[0, y, z] for y in (-0.3, 0.3) for z in (height - 0.5, height)])
-    pole = Part(np.array([[0, 0, 0], [0, 0, height]]), np.array([0.04, 0.04]), (120, 120, 122))
-    return [pole, Part(plate, np.full(4, 0.03), _colour(rng, 30, 230, 60), 0.0)]
-
-
-def _crate(rng: np.random.Generator) -> list[Part]:
-    sides = rng.uniform(0.3, 1.4, 3)
-    return _box(np.array([-sides[0] / 2, -sides[1] / 2, 0]), np.array([*(sides[:2] / 2), sides[2]]), _colour(rng))
-
-
-def _wall(rng: np.random.Generator) -> list[Part]:
-    length, height = rng.uniform(2, 12), rng.uniform(0.8, 2.6)
-    return _box(np.array([-length / 2, -0.15, 0]), np.array([length / 2, 0.15, height]), _colour(rng, 70, 210, 12))
-
-
-def _kiosk(rng: np.random.Generator) -> list[Part]:
-    sides = rng.uniform(1.5, 4, 2)
-    low, high = np.array([*(-sides / 2), 0]), np.array([*(sides / 2), rng.uniform(2, 3)])
-    return _box(low, high, _colour(rng, 60, 220, 25))
-
-
-def _bench(rng: np.random.Generator) -> list[Part]:
-    wood = _colour(rng, 60, 150, 20)
-    seat = _box(np.array([-0.8, -0.22, 0.36]), np.array([0.8, 0.22, 0.44]), wood)
-    return seat + _box(np.array([-0.8, 0.18, 0.44]), np.array([0.8, 0.24, 0.8]), wood)
-
-
-def _bicycle(rng: np.random.Generator) -> list[Part]:
-    paint = _colour(rng)
-    parts = []
+def cycle(rng: np.random.Generator) -> Thing:
+    """A bicycle or a scooter, its front towards +x; a saddle stands 0.85 m or 0.75 m above the ground."""
+    colour = loud(rng) if rng.random() < 0.4 else grey(rng, 20, 200, 15)
+    parts: Thing = []
     for x in (-0.52, 0.52):
         angles = np.linspace(0, 2 * np.pi, 9)
         rim = np.stack([x + 0.32 * np.cos(angles), 0 * angles, 0.34 + 0.32 * np.sin(angles)], axis=1)
-        parts += [Part(rim[n : n + 2], np.full(2, 0.025), (30, 30, 32), 0.0) for n in range(8)]
-    frame = np.array([[-0.52, 0, 0.34], [-0.15, 0, 0.85], [0.4, 0, 0.9], [0.52, 0, 0.34], [0, 0, 0.3]])
+        parts += [Part(rim[n : n + 2], np.full(2, 0.03), (30, 30, 32), 0.0) for n in range(8)]
+    frame = np.array([[-0.52, 0, 0.34], [-0.15, 0, 0.85], [0.4, 0, 0.95], [0.52, 0, 0.34], [0, 0, 0.3]])
     for a, b in ((0, 1), (1, 2), (2, 3), (4, 1), (4, 2)):
-        parts.append(Part(frame[[a, b]], np.full(2, 0.03), paint, 0.0))
+        parts.append(Part(frame[[a, b]], np.full(2, 0.03), colour, 0.0))
+    bar = np.array([[0.38, -0.28, 1.0], [0.38, 0.28, 1.0]])
+    parts.append(Part(bar, np.full(2, 0.025), (40, 40, 42), 0.0))
+    if rng.random() < 0.55:  # a motor scooter has a body
+        parts.append(Part(np.array([[-0.6, 0, 0.5], [-0.1, 0, 0.6], [-0.5, 0, 0.7]]), np.full(3, 0.17), colour))
+        parts.append(Part(np.array([[0.42, 0, 0.4], [0.36, 0, 0.9]]), np.array([0.14, 0.16]), colour))
+        parts.append(Part(np.array([[-0.1, 0, 0.3], [0.35, 0, 0.3]]), np.full(2, 0.12), (50, 50, 54)))
     return parts
 
 
-def _parasol(rng: np.random.Generator) -> list[Part]:
-    radius, height = rng.uniform(0.9, 1.8), rng.uniform(1.9, 2.6)
+def _parasol(rng: np.random.Generator) -> Thing:
+    radius, height = rng.uniform(0.5, 1.8), rng.uniform(1.7, 2.6)
     angles = np.linspace(0, 2 * np.pi, 9)[:-1]
     rim = np.stack([radius * np.cos(angles), radius * np.sin(angles), np.full(8, height)], axis=1)
     cone = np.concatenate([rim, [[0, 0, height + 0.5]]])
     pole = Part(np.array([[0, 0, 0], [0, 0, height]]), np.array([0.04, 0.04]), (170, 170, 170))
-    return [pole, Part(cone, np.full(9, 0.02), _colour(rng, 40, 240, 50), 0.1)]
+    colour = loud(rng) if rng.random() < 0.6 else grey(rng)
+    return [pole, Part(cone, np.full(9, 0.02), colour, 0.1)]
 
 
-# maker, how often against the others
-_KINDS: tuple[tuple[Maker, float], ...] = (
-    (_tree, 3), (_bush, 3), (_car, 2.5), (_post, 4), (_lamp, 1.5), (_sign, 1.5), (_crate, 2), (_wall, 1),
-    (_kiosk, 0.6), (_bench, 1.5), (_bicycle, 2), (_parasol, 0.6),
+# maker, how often against the others, whether it likes company of its kind in a row
+_KINDS: tuple[tuple[Maker, float, float], ...] = (
+    (_tree, 3, 5.0), (_bush, 3, 1.6), (boxes.car, 2.5, 2.6), (boxes.van, 0.7, 3.4), (_post, 4, 1.5),
+    (_lamp, 1.5, 0), (boxes.sign, 1.5, 0), (boxes.crate, 2, 1.2), (boxes.wall, 1, 0), (boxes.kiosk, 0.7, 4.0),
+    (boxes.stall, 1.2, 3.0), (boxes.table, 0.7, 2.4), (boxes.bench, 1.2, 3.0), (cycle, 2.2, 0.7),
+    (_parasol, 0.6, 3.2), (_statue, 0.8, 0),
 )  # fmt: skip
 
 
-def make_thing(rng: np.random.Generator, x: float, y: float, below: float) -> list[Part]:
-    """Parts of a random thing that stands at ground point (x, y), in metres, turned at random.
+def _placed(parts: Thing, x: float, y: float, angle: float) -> Thing:
+    turn = turn_of(angle)
+    return [part.moved(turn, np.array([x, y, 0.0])) for part in parts]
 
-    Nothing reaches higher than `below` metres: a crown in front of the lens shows nothing.
+
+def make_things(rng: np.random.Generator, ground: Ground, places: Points, below: float) -> list[Thing]:
+    """Things around `places` (n, 2), one or a row of its kind at each, and what goes with the streets.
+
+    Args:
+        rng: source.
+        ground: on which they stand; rows and most things follow its axis.
+        places: metres.
+        below: none but houses reaches higher, metres: a crown in front of the lens shows nothing.
+
     """
-    weights = np.array([weight for _, weight in _KINDS])
-    maker = _KINDS[rng.choice(len(_KINDS), p=weights / weights.sum())][0]
-    angle = rng.uniform(0, 2 * np.pi)
-    cos, sin = np.cos(angle), np.sin(angle)
-    turn = np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
-    parts = maker(rng)
-    if max(part.points[:, 2].max() for part in parts) > below:
-        parts = _post(rng)
-    return [Part(part.points @ turn + np.array([x, y, 0]), part.radii, part.colour, part.lit) for part in parts]
+    weights = np.array([weight for _, weight, _ in _KINDS])
+    things: list[Thing] = []
+    for x, y in places:
+        maker, _, gap = _KINDS[rng.choice(len(_KINDS), p=weights / weights.sum())]
+        free = rng.random() < 0.4
+        angle = rng.uniform(0, 2 * np.pi) if free else ground.axis + np.pi / 2 * rng.integers(4)
+        count = int(rng.integers(2, 7)) if gap and rng.random() < 0.35 else 1
+        row = ground.axis + np.pi / 2 * rng.integers(2)
+        if count > 1:
+            angle = row + np.pi / 2  # side by side
+        for number in range(count):
+            shift = number * gap * rng.uniform(0.9, 1.3)
+            thing = maker(rng)
+            if _top(thing) < below:
+                things.append(_placed(thing, x + shift * np.cos(row), y + shift * np.sin(row), angle))
+    return things + _along_streets(rng, ground, below)
+
+
+def _top(thing: Thing) -> float:
+    return max(float((part.points[:, 2] + part.radii).max()) for part in thing)
+
+
+def _along_streets(rng: np.random.Generator, ground: Ground, below: float) -> list[Thing]:
+    """Cars on the lanes, parked ones at the kerb, trees on the pavement."""
+    things: list[Thing] = []
+    for street in ground.streets:
+        reach = min(0.5 * ground.side, 45.0)
+        rows: list[tuple[Maker, float, float, float]] = []  # maker, across, gap, share of places taken
+        for side in (-1, 1):
+            edge = side * street.width / 2
+            if rng.random() < 0.4:
+                rows.append((boxes.car, edge - side * 1.15, 5.6, rng.uniform(0.2, 0.9)))
+            if rng.random() < 0.5:
+                rows.append((boxes.car if rng.random() < 0.8 else boxes.van, edge / 2, 13.0, rng.uniform(0.1, 0.6)))
+            if street.pavement and rng.random() < 0.45:
+                rows.append((_tree, edge + side * 0.8, rng.uniform(4, 9), 0.8))
+            if street.pavement and rng.random() < 0.25:
+                rows.append((cycle, edge + side * 0.6, 0.8, rng.uniform(0.1, 0.5)))
+        for maker, across, gap, share in rows:
+            turned = np.pi / 2 if maker is cycle else 0.0
+            for along in np.arange(-reach, reach, gap):
+                if rng.random() > share or len(things) > 60:
+                    continue
+                x, y = street.at(along + rng.normal(0, 0.1 * gap), across + rng.normal(0, 0.1))
+                thing = maker(rng)
+                if _top(thing) < below:
+                    things.append(_placed(thing, x, y, street.angle + turned + np.pi * rng.integers(2)))
+    return things
+
+
+def make_houses(rng: np.random.Generator, away: Points, near: float, altitude: float) -> list[Thing]:
+    """Houses in a row at the far side of what a camera looks at.
+
+    Args:
+        rng: source.
+        away: float64 (2,), unit vector from the camera to what it looks at, along the ground.
+        near: how far behind the origin the row begins, metres.
+        altitude: of the camera, metres; houses stay below it.
+
+    """
+    across = np.array([-away[1], away[0]])
+    turn = np.arctan2(across[1], across[0])
+    things, at = [], -rng.uniform(20, 60)
+    for _ in range(int(rng.integers(1, 6))):
+        wide, deep = rng.uniform(6, 26), rng.uniform(6, 14)
+        high = float(min(rng.uniform(3, 22), 0.85 * altitude))
+        centre = away * (near + deep / 2 + rng.uniform(0, 2)) + across * (at + wide / 2)
+        things.append(_placed(boxes.building(rng, wide, deep, high), centre[0], centre[1], turn))
+        at += wide + float(rng.choice([0.0, rng.uniform(1, 8)]))
+    return things

@@ -16,9 +16,11 @@ from pipeline.images import write_jpeg
 from pipeline.simulate.camera import Camera, Points
 from pipeline.simulate.effects import draw_look
 from pipeline.simulate.ground import make_ground
-from pipeline.simulate.people import Pose, cast_member
+from pipeline.simulate.people import Pose, cast_member, random_arms
 from pipeline.simulate.scene import Person, Scene, TrueBox, draw_light
-from pipeline.simulate.scenery import make_thing
+from pipeline.simulate.scenery import cycle, make_houses, make_things
+from pipeline.simulate.shapes import turn_of
+from pipeline.simulate.textures import vary
 from pipeline.workspace import write_json
 
 _MIN_VISIBLE, _MIN_HEIGHT = 0.25, 8.0  # below: annotated as a region to ignore
@@ -63,7 +65,7 @@ def _write_still(folder: Path, seed: int, size: tuple[int, int], number: int) ->
     rng = np.random.default_rng((seed, number))
     image, truth = render_still(rng, size)
     name = f"{number:06d}.jpg"
-    write_jpeg(folder / "images" / name, image, int(rng.integers(45, 96)))
+    write_jpeg(folder / "images" / name, image, int(rng.integers(50, 96)))
     return name, truth
 
 
@@ -71,31 +73,57 @@ def render_still(rng: np.random.Generator, size: tuple[int, int]) -> tuple[NDArr
     """One picture, uint8 (H, W, 3) RGB, and the truth about the people in it."""
     person_pixels = float(np.exp(rng.uniform(np.log(11), np.log(0.26 * size[1]))))
     camera = _draw_camera(rng, size, person_pixels)
-    seen = np.linalg.norm(camera.on_ground(np.array([[size[0] / 2, size[1] / 2], [size[0], size[1]]])), axis=1)
-    side = float(np.clip(seen.max() * 3, 12, 160))
-    ground = make_ground(rng, size=1024, side=side)
+    distance = float(np.linalg.norm(camera.position))
+    ground = make_ground(rng, size=1024, side=_side(camera), fine=distance / camera.focal)
+    altitude = float(camera.position[2])
+    things = make_things(rng, ground, _places(rng, camera, int(rng.integers(0, 12))), below=0.55 * altitude)
+    if rng.random() < (0.6 if camera.pitch < 0.6 else 0.25) and altitude > 6:
+        away = np.array([np.cos(camera.yaw), np.sin(camera.yaw)])
+        near = 0.35 * distance * rng.uniform(0.6, 2)
+        things += make_houses(rng, away, near, altitude)
     scene = Scene(
         ground,
         draw_light(rng, softness=float(rng.uniform(0.3, 2.5))),
-        [
-            make_thing(rng, x, y, below=0.5 * float(camera.position[2]))
-            for x, y in _places(rng, camera, int(rng.integers(0, 14)))
-        ],
+        things,
         draw_look(rng),
-        roughness=float(rng.uniform(0, 0.12)),
+        roughness=float(rng.uniform(0, 0.16)),
+        sky=vary(rng, (206, 212, 220), 8, 0.12),
     )
-    return scene.render(camera, _draw_people(rng, camera), rng)
+    image, truth = scene.render(camera, _draw_people(rng, camera), rng)
+    return _transmitted(rng, image), truth
+
+
+def _transmitted(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What is left of a picture after a video codec or a smaller sensor; most pictures pass unharmed."""
+    height, width = image.shape[:2]
+    if rng.random() < 0.2:
+        share = rng.uniform(0.5, 0.9)
+        small = cv2.resize(image, (round(width * share), round(height * share)), interpolation=cv2.INTER_AREA)
+        image = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))
+    if rng.random() < 0.3:
+        settings = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(18, 60))]
+        packed = cv2.imencode(".jpg", image[..., ::-1], settings)[1]
+        image = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR))[..., ::-1].copy()
+        if rng.random() < 0.5:  # codecs smooth their blocks
+            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 0.8))
+    return np.asarray(image)
 
 
 def _draw_camera(rng: np.random.Generator, size: tuple[int, int], person_pixels: float) -> Camera:
     """A camera so high that a person in the middle of its picture is `person_pixels` tall."""
-    pitch = np.radians(rng.uniform(28, 88) if rng.random() < 0.75 else rng.uniform(35, 60))
+    style = rng.random()
+    if style < 0.12:  # nearly level: the horizon comes into the picture
+        pitch = np.radians(rng.uniform(14, 28))
+    else:
+        pitch = np.radians(rng.uniform(28, 89) if style < 0.6 else rng.uniform(30, 58))
     focal = size[0] / 2 / np.tan(np.radians(rng.uniform(45, 84)) / 2)
     apparent = _PERSON_METRES * np.cos(pitch) + 0.5 * np.sin(pitch)  # head and shoulders remain from above
-    distance = max(4.0, focal * apparent / person_pixels)
+    distance = max(4.0 / np.sin(pitch), focal * apparent / person_pixels)
+    yaw = rng.uniform(0, 2 * np.pi)
+    toward = np.array([np.cos(pitch) * np.cos(yaw), np.cos(pitch) * np.sin(yaw), -np.sin(pitch)])
     return Camera(
-        np.array([0.0, 0.0, distance * np.sin(pitch)]),
-        yaw=rng.uniform(0, 2 * np.pi),
+        -distance * toward,
+        yaw=yaw,
         pitch=pitch,
         roll=np.radians(rng.normal(0, 3)),
         focal=focal,
@@ -104,34 +132,53 @@ def _draw_camera(rng: np.random.Generator, size: tuple[int, int], person_pixels:
     )
 
 
+def _side(camera: Camera) -> float:
+    """Metres a side of a square around the origin that holds what `camera` sees, but for what is very far."""
+    top = max(0.0, _horizon(camera) + 0.12 * camera.height)
+    corners = [[0, top], [camera.width, top], [0, camera.height], [camera.width, camera.height]]
+    seen = np.abs(camera.on_ground(np.array(corners, float))).max()
+    return float(np.clip(2.05 * seen, 8, 9 * np.linalg.norm(camera.position)))
+
+
+def _horizon(camera: Camera) -> float:
+    return camera.height / 2 - float(np.tan(camera.pitch)) * camera.focal
+
+
 def _places(rng: np.random.Generator, camera: Camera, count: int) -> Points:
     """`count` ground points (n, 2) spread over the picture, less of them far away."""
-    low = -0.05 * camera.height
-    horizon = camera.height / 2 - np.tan(camera.pitch) * camera.focal + 0.06 * camera.height
-    top = max(low, horizon)
+    top = max(-0.05 * camera.height, _horizon(camera) + 0.1 * camera.height)
     pixels = np.stack([rng.uniform(0, camera.width, count), rng.uniform(top, camera.height * 1.05, count)], axis=1)
     return camera.on_ground(pixels)
 
 
 def _draw_people(rng: np.random.Generator, camera: Camera) -> list[Person]:
-    count = 0 if rng.random() < 0.08 else int(np.exp(rng.uniform(0, np.log(40))))
+    count = 0 if rng.random() < 0.08 else int(np.exp(rng.uniform(0, np.log(45))))
     places = _places(rng, camera, count)
+    spread = rng.uniform(0.5, 1.2)
     for follower in range(1, count):  # people walk in groups: some stand close to somebody before them
         if rng.random() < 0.4:
-            places[follower] = places[rng.integers(follower)] + rng.normal(0, 0.7, 2)
-    people = []
-    for number, (x, y) in enumerate(places, start=1):
-        style = rng.random()
-        pose = Pose(
-            x,
-            y,
-            heading=rng.uniform(0, 2 * np.pi),
-            phase=rng.uniform(0, 2 * np.pi),
-            stride=0.05 if style < 0.25 else float(rng.uniform(0.3, 0.55)) if style < 0.92 else 0.8,
-            crouch=float(rng.uniform(0.4, 1)) if rng.random() < 0.06 else 0.0,
-        )
-        people.append(Person(number, cast_member(int(rng.integers(2**31)), number), pose))
-    return people
+            places[follower] = places[rng.integers(follower)] + rng.normal(0, spread, 2)
+    riders = float(rng.choice([0, 0.05, 0.5]))
+    return [_draw_person(rng, number, x, y, riders) for number, (x, y) in enumerate(places, start=1)]
+
+
+def _draw_person(rng: np.random.Generator, number: int, x: float, y: float, riders: float) -> Person:
+    look = cast_member(int(rng.integers(2**31)), number)
+    heading, phase = rng.uniform(0, 2 * np.pi), rng.uniform(0, 2 * np.pi)
+    style = rng.random()
+    if rng.random() < riders:
+        seat = 0.87 - 0.27 * look.height
+        pose = Pose(x, y, heading, phase, 0.25, 0.85, "front", lift=seat, lean=float(rng.uniform(0, 0.1)))
+        return Person(number, look, pose, [p.moved(turn_of(heading), np.array([x, y, 0.0])) for p in cycle(rng)])
+    if style < 0.07:
+        pose = Pose(x, y, heading, 0.0, 0.05, float(rng.uniform(0.4, 1)), random_arms(rng, standing=True))
+    elif style < 0.33:
+        lean = float(rng.choice([0, 0, rng.uniform(0, 0.2)]))
+        pose = Pose(x, y, heading, phase, 0.06, 0.0, random_arms(rng, standing=True), lean=lean)
+    else:
+        stride = float(rng.uniform(0.15, 0.48)) if style < 0.95 else 0.75
+        pose = Pose(x, y, heading, phase, stride, 0.0, random_arms(rng, standing=False))
+    return Person(number, look, pose)
 
 
 def _coco(results: Sequence[tuple[str, list[TrueBox]]], size: tuple[int, int]) -> dict[str, Any]:
