@@ -79,24 +79,26 @@ def _lamps(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def apply_look(image: Image, look: Look, rng: np.random.Generator) -> Image:
-    """`image` (uint8 (H, W, 3) RGB) as the camera records it."""
+    """`image` (uint8 (H, W, 3) RGB) as the camera records it; `image` itself is used up."""
+    # In place wherever OpenCV can: fresh pages for every step would take as long as the steps.
     if look.saturation != 1:
-        image = cv2.transform(image, _desaturate(look.saturation))
+        cv2.transform(image, _desaturate(look.saturation), image)
     if look.haze:
-        image = cv2.addWeighted(image, 1 - look.haze, image, 0, 205 * look.haze)
+        cv2.addWeighted(image, 1 - look.haze, image, 0, 205 * look.haze, image)
     if look.lamps is not None or look.vignette:
-        image = cv2.multiply(image, _illumination(look, image.shape[1], image.shape[0]), scale=1 / 160)
+        cv2.multiply(image, _illumination(look, image.shape[1], image.shape[0]), image, scale=1 / 160)
     if look.blur:
-        image = cv2.GaussianBlur(image, (0, 0), look.blur)
+        cv2.GaussianBlur(image, (0, 0), look.blur, image)
     if look.motion:
         image = cv2.filter2D(image, -1, _streak(look.motion, look.motion_angle))
     if look.sharpen:
-        image = cv2.addWeighted(image, 1 + look.sharpen, cv2.GaussianBlur(image, (0, 0), 1.2), -look.sharpen, 0)
-    image = cv2.LUT(image, look.table[None])
+        soft = cv2.GaussianBlur(image, (0, 0), 1.2)
+        cv2.addWeighted(image, 1 + look.sharpen, soft, -look.sharpen, 0, image)
+    cv2.LUT(image, look.table[None], image)
     if look.grey:
         image = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if look.grain:
-        image = _grain(image, look.grain, rng)
+        _grain(image, look.grain, rng)
     return np.asarray(image)
 
 
@@ -140,12 +142,19 @@ def _noise(width: int, height: int) -> tuple[Image, Image]:
     return more, less
 
 
-def _grain(image: Image, deviation: float, rng: np.random.Generator) -> Image:
+@lru_cache(maxsize=2)
+def _scaled_noise(width: int, height: int, deviation: float) -> tuple[Image, Image]:
+    """`_noise` of another deviation, in three channels."""
+    more, less = (
+        cv2.merge([cv2.convertScaleAbs(half, alpha=deviation / _NOISE_UNIT)] * 3) for half in _noise(width, height)
+    )
+    return more, less
+
+
+def _grain(image: Image, deviation: float, rng: np.random.Generator) -> None:
     """Add noise from a tile that is laid anew at each call: drawing it afresh would take most of the time."""
     height, width = image.shape[:2]
     x, y = (int(value) for value in rng.integers(0, _NOISE_SIDE, 2))
-    more, less = (
-        cv2.merge([cv2.convertScaleAbs(half[y : y + height, x : x + width], alpha=deviation / _NOISE_UNIT)] * 3)
-        for half in _noise(width, height)
-    )
-    return np.asarray(cv2.subtract(cv2.add(image, more), less))
+    more, less = (half[y : y + height, x : x + width] for half in _scaled_noise(width, height, deviation))
+    cv2.add(image, more, image)
+    cv2.subtract(image, less, image)

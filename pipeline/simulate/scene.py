@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline.simulate.effects import Look as CameraLook
 from pipeline.simulate.effects import apply_look
 from pipeline.simulate.ground import Ground
 from pipeline.simulate.people import Look, Pose, body
-from pipeline.simulate.shapes import Light, Part, shadow_mask
+from pipeline.simulate.shapes import Bounds, Light, Part, shadow_mask
 from pipeline.simulate.sprites import draw_person, draw_thing, paste
 
 
@@ -48,6 +49,9 @@ class TrueBox:
     visibility: float
 
 
+_Drawn = tuple[tuple[float, float, float, float], float]  # box of the silhouette, and its pixels
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """What stays: the ground, the light, and the things that stand on the ground."""
@@ -65,16 +69,18 @@ class Scene:
         """The picture, uint8 (H, W, 3) RGB, and the truth about everyone of whom a pixel shows."""
         image = self.ground.seen_by(camera)
         bodies = {person.number: body(person.look, person.pose) for person in people}
-        everything = [(0, parts) for parts in [*self.things, *_vehicles(people)]] + list(bodies.items())
-        self._shade(image, camera, [parts for _, parts in everything])
+        things = self._in_sight(camera) + _vehicles(people)
+        everything = [(0, parts) for parts in things] + list(bodies.items())
+        shading = self._in_sight(camera, self._shadow_reach)
+        self._shade(image, camera, [*shading, *_vehicles(people), *bodies.values()])
         paint_sky(image, camera, self.sky)
         distances = [
             np.linalg.norm(np.concatenate([part.points for part in parts]).mean(axis=0) - camera.position)
             for _, parts in everything
         ]
-        owner = np.zeros(image.shape[:2], np.int32)
+        owner = np.zeros(image.shape[:2], np.uint16)
         nearest = np.full(image.shape[:2], np.float32(np.inf))
-        drawn: dict[int, tuple[tuple[float, float, float, float], float]] = {}
+        drawn: dict[int, _Drawn] = {}
         for place in np.argsort(distances, kind="stable")[::-1]:
             number, parts = everything[place]
             # Folds stay the same from frame to frame: they belong to the clothes.
@@ -88,6 +94,20 @@ class Scene:
                 drawn[number] = (sprite.box, paste(image, owner, nearest, sprite, number))
         truth = _truth(owner, drawn, set(bodies))
         return apply_look(image, self.look, rng), truth
+
+    @cached_property
+    def _bounds(self) -> Bounds:
+        return Bounds.of(self.things)
+
+    def _in_sight(self, camera: Camera, more: float = 0.0) -> list[Sequence[Part]]:
+        seen = self._bounds.in_sight(camera, more)
+        return [parts for parts, shows in zip(self.things, seen, strict=True) if shows]
+
+    @cached_property
+    def _shadow_reach(self) -> float:
+        """How far the longest shadow falls beside its thing, metres."""
+        highest = max((part.points[:, 2].max() for parts in self.things for part in parts), default=0.0)
+        return float(highest * np.linalg.norm(self.light.sun)) if self.light.shadow else 0.0
 
     def _shade(self, image: NDArray[np.uint8], camera: Camera, things: Sequence[Sequence[Part]]) -> None:
         """Darken the ground by cast shadows, and a little close under everything."""
@@ -118,9 +138,9 @@ _OVERHEAD = np.zeros(2)
 _LOW = 0.6  # metres; what hangs higher casts no shadow close under itself
 
 
-def _vehicles(people: Sequence[Person]) -> list[list[Part]]:
+def _vehicles(people: Sequence[Person]) -> list[Sequence[Part]]:
     """What people ride on, under them."""
-    return [list(person.vehicle) for person in people if person.vehicle]
+    return [person.vehicle for person in people if person.vehicle]
 
 
 def paint_sky(image: NDArray[np.uint8], camera: Camera, colour: tuple[float, float, float]) -> None:
@@ -140,20 +160,19 @@ def paint_sky(image: NDArray[np.uint8], camera: Camera, colour: tuple[float, flo
     top[:] = (top + share * (paint.clip(0, 255) - top)).astype(np.uint8)
 
 
-def _truth(
-    owner: NDArray[np.int32],
-    drawn: dict[int, tuple[tuple[float, float, float, float], float]],
-    people: set[int],
-) -> list[TrueBox]:
+def _truth(owner: NDArray[np.uint16], drawn: dict[int, _Drawn], people: set[int]) -> list[TrueBox]:
     height, width = owner.shape
-    visible = np.bincount(owner.ravel(), minlength=max(people, default=0) + 1)
     boxes = []
     for number in sorted(people & set(drawn)):
         (x1, y1, x2, y2), pixels = drawn[number]
-        # Outlines are of pixel centres: half a pixel more on each side covers the pixels themselves.
-        x1, y1, x2, y2 = max(x1, 0), max(y1, 0), min(x2 + 1, width), min(y2 + 1, height)
-        if visible[number] and x2 > x1 and y2 > y1:
-            boxes.append(TrueBox(number, x1, y1, x2, y2, min(1.0, visible[number] / max(pixels, 1.0))))
+        # Outlines count from the centre of the first pixel, boxes from its edge.
+        x1, y1, x2, y2 = max(x1 + 0.5, 0), max(y1 + 0.5, 0), min(x2 + 0.5, width), min(y2 + 0.5, height)
+        if x2 <= x1 or y2 <= y1:
+            continue
+        around = owner[max(0, int(y1) - 2) : int(y2) + 3, max(0, int(x1) - 2) : int(x2) + 3]
+        visible = np.count_nonzero(around == number)
+        if visible:
+            boxes.append(TrueBox(number, x1, y1, x2, y2, min(1.0, visible / max(pixels, 1.0))))
     return boxes
 
 

@@ -65,6 +65,44 @@ class Light:
     contact: float = 0.0
 
 
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """Spheres around things, to pass over those out of sight.
+
+    Attributes:
+        centres: float64 (n, 3), metres.
+        radii: float64 (n,), metres.
+
+    """
+
+    centres: Points
+    radii: Points
+
+    @classmethod
+    def of(cls, things: Sequence[Sequence[Part]]) -> "Bounds":
+        """Around each of `things`."""
+        centres, radii = np.zeros((len(things), 3)), np.zeros(len(things))
+        for number, parts in enumerate(things):
+            points = np.concatenate([part.points for part in parts])
+            centres[number] = (points.min(axis=0) + points.max(axis=0)) / 2
+            distances = np.linalg.norm(points - centres[number], axis=1)
+            radii[number] = (distances + np.concatenate([part.radii for part in parts])).max()
+        return cls(centres, radii)
+
+    def in_sight(self, camera: Camera, more: float = 0.0) -> NDArray[np.bool_]:
+        """Which of them, made larger by `more` metres, may show: bool (n,)."""
+        if not len(self.radii):
+            return np.zeros(0, bool)
+        seen = (self.centres - camera.position) @ camera.rotation.T
+        reach = self.radii + more
+        # Beside a picture's edge by more than the radius, measured square to the plane through eye and edge.
+        outside = seen[:, 2] < -reach
+        for axis, half in ((0, camera.width / 2), (1, camera.height / 2)):
+            slant = np.hypot(camera.focal, half)
+            outside |= (np.abs(seen[:, axis]) * camera.focal - half * seen[:, 2]) / slant > reach
+        return np.asarray(~outside)
+
+
 def turn_of(angle: float) -> Points:
     """Matrix (3, 3) that turns row vectors by `angle` radians from east towards north."""
     cos, sin = np.cos(angle), np.sin(angle)

@@ -251,12 +251,12 @@ def _upright_depth(camera: Camera, centre: Points, rows: Points) -> Depths:
     return np.asarray(depth.clip(seen[2] - 1.2, seen[2] + 1.2).astype(np.float32))[:, None]
 
 
-def paste(image: Texture, owner: NDArray[np.int32], nearest: Depths, sprite: Sprite, number: int) -> float:
+def paste(image: Texture, owner: NDArray[np.uint16], nearest: Depths, sprite: Sprite, number: int) -> float:
     """Lay `sprite` over `image` where nothing nearer is; mark its pixels in `owner` and `nearest`.
 
     Args:
         image: uint8 (H, W, 3).
-        owner: int32 (H, W), whose pixel it is.
+        owner: uint16 (H, W), whose pixel it is.
         nearest: float32 (H, W), depth of what is drawn so far, metres.
         sprite: what to lay.
         number: its mark.
