@@ -49,11 +49,11 @@ class Look:
 def draw_look(rng: np.random.Generator) -> Look:
     """A random one: mostly day, sometimes dusk or lamplight; mostly sharp."""
     time = str(rng.choice(["day", "dusk", "night"], p=[0.88, 0.06, 0.06]))
-    gain = {"day": rng.uniform(0.78, 1.35), "dusk": rng.uniform(0.38, 0.65), "night": rng.uniform(0.7, 1.1)}[time]
+    gain = {"day": rng.uniform(0.62, 1.2), "dusk": rng.uniform(0.38, 0.65), "night": rng.uniform(0.7, 1.1)}[time]
     balance = rng.normal(1, 0.04 if time == "day" else 0.12, 3)
     levels = np.arange(256)[:, None] / 255
     toned = (levels ** rng.uniform(0.8, 1.25) * gain * balance).clip(0, 1)
-    lifted = rng.uniform(0, 0.06)
+    lifted = rng.uniform(0, 0.08)
     toned = lifted + (1 - lifted) * ((toned - 0.5) * rng.uniform(0.85, 1.25) + 0.5)
     dark = time != "day"
     return Look(
@@ -65,7 +65,7 @@ def draw_look(rng: np.random.Generator) -> Look:
         grain=float(rng.choice([rng.uniform(0, 2), rng.uniform(1, 5), rng.uniform(4, 9) if dark else 2])),
         sharpen=float(rng.choice([0, rng.uniform(0.2, 1.2)])),
         grey=bool(rng.random() < 0.06),
-        saturation=float(rng.uniform(0.45, 1.15)),
+        saturation=float(rng.uniform(0.5, 1.5)),
         vignette=float(rng.choice([0, rng.uniform(0, 0.35)])),
         lamps=_lamps(rng) if time == "night" else None,
         lamp_colour=((1.15, 0.95, 0.6), (1.0, 1.0, 1.0), (0.85, 0.9, 1.25))[rng.integers(3)],

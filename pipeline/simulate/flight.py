@@ -96,7 +96,10 @@ def simulate_flight(
             before = homography
             yield image
 
-    output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PipelineError(f"simulate: output: cannot make the folder {output.parent}: {error.strerror}") from None
     with atomic_file(files.video) as video:
         _encode(video, prefetch(frames(), 4), size, fps, progress)
         for path, rows in ((files.truth, truth_rows), (files.camera, camera_rows)):
@@ -110,7 +113,9 @@ def _check(output: Path, people: int, seconds: float, size: tuple[int, int], fps
         "output must end in .mp4": output.suffix != ".mp4",
         "people must be 0 to 1000": not 0 <= people <= 1000,
         "fps must be 1 to 240": not 1 <= fps <= 240,
-        "seconds must give at least one frame": not seconds * fps >= 1,
+        "seconds must give at least one frame, and be a day at most": not (
+            seconds * fps >= 1 and seconds <= 86_400
+        ),
         "size must be even and at least 64x64": min(size) < 64 or size[0] % 2 or size[1] % 2,
         f"altitude must be {_ALTITUDES[0]:g} to {_ALTITUDES[1]:g} m": not _ALTITUDES[0]
         <= altitude

@@ -85,7 +85,7 @@ def make_ground(rng: np.random.Generator, *, size: int, side: float, fine: float
     if rng.random() < 0.3:
         _hidden_shadows(rng, texture, scale)
     # Laid side by side beforehand: OpenCV takes thrice the time for what lies beyond a picture's border.
-    grain = np.tile(grain_tile(rng, float(rng.uniform(0.01, 0.13))), (size // TILE, size // TILE))
+    grain = np.tile(grain_tile(rng, float(rng.uniform(0.01, 0.1))), (size // TILE, size // TILE))
     return Ground(texture, side, axis, streets, grain, float(grain.shape[0] * fine * rng.uniform(1.0, 2.2)))
 
 

@@ -185,22 +185,31 @@ def _along_streets(rng: np.random.Generator, ground: Ground, below: float) -> li
 
 
 def make_houses(rng: np.random.Generator, away: Points, near: float, altitude: float) -> list[Thing]:
-    """Houses in a row at the far side of what a camera looks at.
+    """Houses in a row beyond what a camera looks at, sometimes with a belt of trees instead of some.
 
     Args:
         rng: source.
-        away: float64 (2,), unit vector from the camera to what it looks at, along the ground.
-        near: how far behind the origin the row begins, metres.
+        away: float64 (2,), unit vector along the ground, square to the row.
+        near: how far from the origin the row begins, metres.
         altitude: of the camera, metres; houses stay below it.
 
     """
     across = np.array([-away[1], away[0]])
-    turn = np.arctan2(across[1], across[0])
-    things, at = [], -rng.uniform(20, 60)
-    for _ in range(int(rng.integers(1, 6))):
+    turn = float(np.arctan2(across[1], across[0]))
+    things: list[Thing] = []
+    at = -rng.uniform(20, 60)
+    for _ in range(int(rng.integers(2, 7))):
         wide, deep = rng.uniform(6, 26), rng.uniform(6, 14)
-        high = float(min(rng.uniform(3, 22), 0.85 * altitude))
-        centre = away * (near + deep / 2 + rng.uniform(0, 2)) + across * (at + wide / 2)
-        things.append(_placed(boxes.building(rng, wide, deep, high), centre[0], centre[1], turn))
+        middle = near + deep / 2 + rng.uniform(0, 2)
+        if rng.random() < 0.25:
+            for _ in range(int(rng.integers(3, 9))):
+                centre = away * (middle + rng.normal(0, 3)) + across * (at + rng.uniform(0, wide))
+                tree = _tree(rng)
+                if _top(tree) < altitude:
+                    things.append(_placed(tree, centre[0], centre[1], 0.0))
+        else:
+            centre = away * middle + across * (at + wide / 2)
+            high = float(min(rng.uniform(3, 22), 0.85 * altitude))
+            things.append(_placed(boxes.building(rng, wide, deep, high), centre[0], centre[1], turn))
         at += wide + float(rng.choice([0.0, rng.uniform(1, 8)]))
     return things

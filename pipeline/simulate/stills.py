@@ -18,7 +18,7 @@ from pipeline.simulate.effects import draw_look
 from pipeline.simulate.ground import make_ground
 from pipeline.simulate.people import Pose, cast_member, random_arms
 from pipeline.simulate.scene import Person, Scene, TrueBox, draw_light
-from pipeline.simulate.scenery import cycle, make_houses, make_things
+from pipeline.simulate.scenery import Thing, cycle, make_houses, make_things
 from pipeline.simulate.shapes import turn_of
 from pipeline.simulate.textures import vary
 from pipeline.workspace import write_json
@@ -76,11 +76,10 @@ def render_still(rng: np.random.Generator, size: tuple[int, int]) -> tuple[NDArr
     distance = float(np.linalg.norm(camera.position))
     ground = make_ground(rng, size=1024, side=_side(camera), fine=distance / camera.focal)
     altitude = float(camera.position[2])
-    things = make_things(rng, ground, _places(rng, camera, int(rng.integers(0, 12))), below=0.55 * altitude)
-    if rng.random() < (0.6 if camera.pitch < 0.6 else 0.25) and altitude > 6:
-        away = np.array([np.cos(camera.yaw), np.sin(camera.yaw)])
-        near = 0.35 * distance * rng.uniform(0.6, 2)
-        things += make_houses(rng, away, near, altitude)
+    # From high up one sees more, and all of it small.
+    most = int(np.clip(0.35 * distance, 8, 30))
+    things = make_things(rng, ground, _places(rng, camera, int(rng.integers(0, most))), below=0.55 * altitude)
+    things += _houses(rng, camera)
     scene = Scene(
         ground,
         draw_light(rng, softness=float(rng.uniform(0.3, 2.5))),
@@ -91,6 +90,21 @@ def render_still(rng: np.random.Generator, size: tuple[int, int]) -> tuple[NDArr
     )
     image, truth = scene.render(camera, _draw_people(rng, camera), rng)
     return _transmitted(rng, image), truth
+
+
+def _houses(rng: np.random.Generator, camera: Camera) -> list[Thing]:
+    """Rows of houses beyond and beside what the camera looks at; none if it flies low."""
+    altitude, distance = float(camera.position[2]), float(np.linalg.norm(camera.position))
+    houses: list[Thing] = []
+    if altitude < 6:
+        return houses
+    half = distance * camera.width / 2 / camera.focal  # metres from the middle to the side of the picture
+    chances = (0.6 if camera.pitch < 0.6 else 0.3, 0.12, 0.12)
+    for chance, turn, near in zip(chances, (0.0, np.pi / 2, -np.pi / 2), (0.3 * distance, half, half), strict=True):
+        if rng.random() < chance:
+            away = np.array([np.cos(camera.yaw + turn), np.sin(camera.yaw + turn)])
+            houses += make_houses(rng, away, near * rng.uniform(0.6, 1.6), 0.9 * altitude)
+    return houses
 
 
 def _transmitted(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -152,7 +166,7 @@ def _places(rng: np.random.Generator, camera: Camera, count: int) -> Points:
 
 
 def _draw_people(rng: np.random.Generator, camera: Camera) -> list[Person]:
-    count = 0 if rng.random() < 0.08 else int(np.exp(rng.uniform(0, np.log(45))))
+    count = 0 if rng.random() < 0.08 else int(np.exp(rng.uniform(0, np.log(60))))
     places = _places(rng, camera, count)
     spread = rng.uniform(0.5, 1.2)
     for follower in range(1, count):  # people walk in groups: some stand close to somebody before them
