@@ -12,6 +12,7 @@ markings   streets and what is painted on them
 ground     what people walk on, put together
 effects    light, air, lens, sensor
 scene      all of it at one moment, with the truth
+output     where it is written
 stills     training pictures
 flight     videos
 """

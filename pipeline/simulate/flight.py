@@ -15,12 +15,15 @@ from pipeline.overlap import prefetch
 from pipeline.simulate.camera import Camera, Points
 from pipeline.simulate.effects import draw_look
 from pipeline.simulate.ground import make_ground
-from pipeline.simulate.people import Pose, cast_member
+from pipeline.simulate.output import make_folder
+from pipeline.simulate.people import Look, Pose, cast_member, random_arms, riding
 from pipeline.simulate.scene import Person, Scene, TrueBox, draw_light
-from pipeline.simulate.scenery import make_things
+from pipeline.simulate.scenery import Thing, cycle, make_houses, make_things
+from pipeline.simulate.shapes import turn_of
 from pipeline.workspace import atomic_file
 
 _ALTITUDES = (3.0, 200.0)  # metres
+_RIDERS = 0.06  # share of people on bicycles
 _KEY_INTERVAL = 1.0  # seconds between key frames, as drones record
 
 
@@ -67,7 +70,7 @@ def simulate_flight(
         progress: called with the number of frames made.
 
     Raises:
-        PipelineError: an argument is out of range; names it.
+        PipelineError: an argument is out of range or the folder is not writable; names it.
 
     """
     _check(output, people, seconds, size, fps, altitude)
@@ -87,7 +90,7 @@ def simulate_flight(
             time = (number - 1) / fps
             camera = route.camera(time)
             present = [
-                Person(n, look, walk.pose(time)) for n, (look, walk) in enumerate(zip(cast, walks, strict=True), 1)
+                walk.person(n, look, time) for n, (look, walk) in enumerate(zip(cast, walks, strict=True), 1)
             ]
             image, truth = scene.render(camera, present, np.random.default_rng((seed, number, 11)))
             truth_rows.extend(_mot_row(number, box) for box in truth)
@@ -96,10 +99,7 @@ def simulate_flight(
             before = homography
             yield image
 
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PipelineError(f"simulate: output: cannot make the folder {output.parent}: {error.strerror}") from None
+    make_folder(output.parent, "output")
     with atomic_file(files.video) as video:
         _encode(video, prefetch(frames(), 4), size, fps, progress)
         for path, rows in ((files.truth, truth_rows), (files.camera, camera_rows)):
@@ -177,6 +177,9 @@ def _make_scene(rng: np.random.Generator, route: _Route, altitude: float) -> Sce
     ground = make_ground(rng, size=3072, side=side, fine=fine)
     places = rng.uniform(-spread, spread, (int(rng.integers(8, 18)), 2))
     things = make_things(rng, ground, places, below=0.4 * altitude)
+    if rng.random() < 0.4:
+        away = -camera.position[:2] / np.linalg.norm(camera.position[:2])
+        things += make_houses(rng, away, route.reach * rng.uniform(0.9, 1.6), 0.8 * altitude)
     light = draw_light(rng, softness=0.03 / fine)
     return Scene(ground, light, things, look, roughness=float(rng.uniform(0.02, 0.14)))
 
@@ -200,6 +203,8 @@ class _Walk:
         self._distances = np.concatenate([[0], np.cumsum(np.hypot(np.diff(self._x), np.diff(self._y)))])
         self._phase = rng.uniform(0, 2 * np.pi)
         self._fast = speed > 2
+        self._arms = {still: random_arms(rng, standing=still) for still in (False, True)}
+        self._cycle: Thing = cycle(rng) if rng.random() < _RIDERS else []
 
     def _place(self, time: float) -> Points:
         time = time + self._start
@@ -208,6 +213,14 @@ class _Walk:
     def _walked(self, time: float) -> float:
         """Metres walked so far: what the step goes by, so that feet do not slide."""
         return float(np.interp(time + self._start, self._times, self._distances))
+
+    def person(self, number: int, look: Look, time: float) -> Person:
+        """Identity `number` at `time` seconds, with what the person rides on."""
+        pose = self.pose(time)
+        if not self._cycle:
+            return Person(number, look, pose)
+        turn, by = turn_of(pose.heading), np.array([pose.x, pose.y, 0.0])
+        return Person(number, look, riding(look, pose), [part.moved(turn, by) for part in self._cycle])
 
     def pose(self, time: float) -> Pose:
         """Where and how the person is at `time` seconds; corners are rounded over half a second."""
@@ -222,7 +235,8 @@ class _Walk:
             float(here[1]),
             heading=float(np.arctan2(toward[1], toward[0])),
             phase=self._phase + 2 * np.pi * self._walked(time) / self._stride_length,
-            stride=0.04 if still else 0.85 if self._fast else min(0.5, 0.2 + 0.25 * speed),
+            stride=0.04 if still else 0.75 if self._fast else min(0.46, 0.16 + 0.22 * speed),
+            arms="swing" if self._fast else self._arms[still],
         )
 
 

@@ -1,6 +1,6 @@
 """Simulated people: what they look like, how they are built, how they walk, sit and ride."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -132,6 +132,12 @@ _SWINGS = ("swing", "swing", "swing", "phone", "folded", "hips", "raised")
 def random_arms(rng: np.random.Generator, *, standing: bool) -> str:
     """What somebody's arms do: mostly hang or swing."""
     return str(rng.choice(_SWINGS[2:])) if standing else str(rng.choice(["swing"] * 8 + ["phone", "folded"]))
+
+
+def riding(look: Look, pose: Pose, lean: float = 0.05) -> Pose:
+    """`pose` on a saddle 0.87 m above the ground, hands on the handlebar."""
+    seat = 0.87 - 0.27 * look.height
+    return replace(pose, stride=0.25, crouch=0.85, arms="front", lift=seat, lean=lean)
 
 
 class _Body:

@@ -16,7 +16,8 @@ from pipeline.images import write_jpeg
 from pipeline.simulate.camera import Camera, Points
 from pipeline.simulate.effects import draw_look
 from pipeline.simulate.ground import make_ground
-from pipeline.simulate.people import Pose, cast_member, random_arms
+from pipeline.simulate.output import make_folder
+from pipeline.simulate.people import Pose, cast_member, random_arms, riding
 from pipeline.simulate.scene import Person, Scene, TrueBox, draw_light
 from pipeline.simulate.scenery import Thing, cycle, make_houses, make_things
 from pipeline.simulate.shapes import turn_of
@@ -43,14 +44,14 @@ def render_stills(
         workers: processes.
 
     Raises:
-        PipelineError: an argument is out of range.
+        PipelineError: an argument is out of range or the folder is not writable.
 
     """
     if count < 1 or min(size) < 32 or workers < 1:
         raise PipelineError(
             f"stills: count {count}, size {size} and workers {workers} must be positive (size from 32)"
         )
-    (folder / "images").mkdir(parents=True, exist_ok=True)
+    make_folder(folder / "images", "folder")
     render = partial(_write_still, folder, seed, size)
     if workers == 1:
         results = [render(number) for number in range(count)]
@@ -181,8 +182,7 @@ def _draw_person(rng: np.random.Generator, number: int, x: float, y: float, ride
     heading, phase = rng.uniform(0, 2 * np.pi), rng.uniform(0, 2 * np.pi)
     style = rng.random()
     if rng.random() < riders:
-        seat = 0.87 - 0.27 * look.height
-        pose = Pose(x, y, heading, phase, 0.25, 0.85, "front", lift=seat, lean=float(rng.uniform(0, 0.1)))
+        pose = riding(look, Pose(x, y, heading, phase), float(rng.uniform(0, 0.1)))
         return Person(number, look, pose, [p.moved(turn_of(heading), np.array([x, y, 0.0])) for p in cycle(rng)])
     if style < 0.07:
         pose = Pose(x, y, heading, 0.0, 0.05, float(rng.uniform(0.4, 1)), random_arms(rng, standing=True))

@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from pipeline.errors import PipelineError
-from pipeline.score import read_truth
-from pipeline.simulate import render_stills, simulate_flight
+from pipeline.simulate import boxes
 from pipeline.simulate.camera import Camera
 from pipeline.simulate.effects import Look as CameraLook
 from pipeline.simulate.ground import Ground
-from pipeline.simulate.people import Pose, cast_member
+from pipeline.simulate.people import ARMS, Pose, cast_member
 from pipeline.simulate.scene import Person, Scene
-from pipeline.simulate.shapes import Light, Part
+from pipeline.simulate.scenery import make_things
+from pipeline.simulate.shapes import Bounds, Light, Part
+from pipeline.simulate.sprites import draw_thing
 
 PLAIN = CameraLook(np.tile(np.arange(256, dtype=np.uint8)[:, None], 3), 0, 0, 0, 0, 0, 0, grey=False)
 NO_SUN = Light(np.array([1.0, 0.0]), 0.0, 0.0)
@@ -90,57 +90,62 @@ def test_cast_members_keep_their_looks_and_differ():
     assert len({cast_member(7, number).top for number in range(30)}) == 30
 
 
-def test_a_flight_is_the_same_each_time_and_its_files_fit_together(tmp_path):
-    settings = {"people": 5, "seconds": 1.0, "seed": 4, "size": (192, 108), "fps": 10, "altitude": 15}
-    first, second = (simulate_flight(tmp_path / name / "a.mp4", **settings) for name in ("one", "two"))
-    for one, two in zip(vars(first).values(), vars(second).values(), strict=True):
-        assert one.read_bytes() == two.read_bytes()
-    import av
-
-    with av.open(str(first.video)) as container:
-        times = [frame.time for frame in container.decode(video=0)]
-    np.testing.assert_allclose(times, np.arange(10) / 10, atol=1e-6)
-    people = read_truth(first.truth)
-    assert set(people) <= set(range(10))
-    for truth in people.values():
-        assert (truth.boxes[:, :2] >= 0).all()
-        assert (truth.boxes[:, 2:] <= (192.01, 108.01)).all()
-    rows = np.loadtxt(first.camera, delimiter=",", skiprows=1)
-    assert rows.shape == (10, 26)
-    ground, motion = rows[:, 8:17].reshape(-1, 3, 3), rows[:, 17:].reshape(-1, 3, 3)
-    for before, now, step in zip(ground, ground[1:], motion[1:], strict=False):
-        moved = step @ before
-        np.testing.assert_allclose(moved / moved[2, 2], now / now[2, 2], rtol=1e-5, atol=1e-6)
+def moved(parts, x, y):
+    return [part.moved(np.eye(3), np.array([x, y, 0.0])) for part in parts]
 
 
-def test_another_seed_is_another_flight_of_the_same_cast(tmp_path):
-    settings = {"people": 3, "seconds": 0.2, "size": (128, 72), "fps": 10, "cast_seed": 9}
-    one = simulate_flight(tmp_path / "a.mp4", seed=1, **settings)
-    two = simulate_flight(tmp_path / "b.mp4", seed=2, **settings)
-    assert one.camera.read_text() != two.camera.read_text()
+@pytest.mark.parametrize(("x", "y", "hidden"), [(12.6, 3.3, True), (9.2, 3.3, False), (9.2, 8.0, False)])
+def test_a_long_box_hides_whoever_is_behind_it_and_nobody_before_it(x, y, hidden):
+    # The last of them is farther from the camera than the middle of the box, and yet before it.
+    box = moved(boxes.frustum((-1.0, -6.0, 0.0), (1.0, 6.0, 1.3), (90.0, 90.0, 90.0)), 11.0, 3.3)
+    view = camera(pitch=40, height=9.0)
+    person = standing(x=x, y=y)
+    (free,) = render(scene(), [person], view)[1]
+    (found,) = render(scene(box), [person], view)[1]
+    assert free.visibility == 1.0
+    if hidden:
+        assert 0.05 < found.visibility < 0.95
+    else:
+        assert found.visibility == 1.0
 
 
-def test_stills_come_with_coco_annotations(tmp_path):
-    from detector.config import DataSource
-    from detector.data import read_coco
+@pytest.mark.parametrize("arms", ARMS)
+@pytest.mark.parametrize("crouch", [0.0, 1.0])
+def test_every_pose_stands_on_the_ground_and_is_as_large_as_a_person(arms, crouch):
+    from pipeline.simulate.people import body
 
-    render_stills(tmp_path, 6, seed=2, size=(160, 96))
-    images = read_coco(DataSource(annotations=tmp_path / "annotations.json", images=tmp_path / "images"))
-    assert len(images) == 6
-    assert sum(len(image.boxes) for image in images) > 0
+    look = cast_member(1, 2)
+    parts = body(look, Pose(0, 0, 0.5, arms=arms, crouch=crouch))
+    low = min((part.points[:, 2] - part.radii).min() for part in parts)
+    high = max((part.points[:, 2] + part.radii).max() for part in parts)
+    assert -0.05 < low < 0.1
+    assert high < 1.35 * look.height
+    assert crouch or high > 0.93 * look.height
 
 
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        ({"people": -1}, "people must be"),
-        ({"size": (191, 108)}, "size must be even"),
-        ({"seconds": 0.0}, "seconds must give"),
-        ({"altitude": 1.0}, "altitude must be 3 to 200"),
-        ({"fps": float("nan")}, "fps must be"),
-    ],
-)
-def test_an_argument_out_of_range_is_named(tmp_path, change, expected):
-    with pytest.raises(PipelineError, match=expected):
-        simulate_flight(tmp_path / "a.mp4", **change)
-    assert not list(tmp_path.iterdir())
+def test_the_back_of_a_plate_is_not_drawn():
+    corners = np.array([[10.0, 4, 2], [10, 2, 2], [10, 2, 0], [10, 4, 0]])  # its front looks west, to the camera
+    front = Part(corners, np.full(4, 0.01), (200.0, 10.0, 10.0), 0.0, plate=True)
+    back = Part(corners[::-1], np.full(4, 0.01), (200.0, 10.0, 10.0), 0.0, plate=True)
+    assert draw_thing([front], camera(), NO_SUN).alpha.any()
+    assert not draw_thing([back], camera(), NO_SUN).alpha.any()
+
+
+def test_what_is_passed_over_would_not_have_shown():
+    view = camera(pitch=60)
+    ground = Ground(np.full((64, 64, 3), 255, np.uint8), 200.0)
+    rng = np.random.default_rng(3)
+    things = make_things(rng, ground, rng.uniform(-30, 40, (60, 2)), below=6.0)
+    shows = Bounds.of(things).in_sight(view)
+    assert 0 < shows.sum() < len(things)
+    for thing, may_show in zip(things, shows, strict=True):
+        if not may_show:
+            sprite = draw_thing(thing, view, NO_SUN)
+            assert sprite is None or not sprite.alpha[2:-2, 2:-2].any()
+
+
+def test_above_the_horizon_there_is_sky():
+    stage = Scene(Ground(np.zeros((64, 64, 3), np.uint8), 200.0), NO_SUN, [], PLAIN, 0.0, sky=(200.0, 210.0, 220.0))
+    image, _ = stage.render(camera(pitch=3), [], np.random.default_rng(0))
+    assert image[:40].min() > 150
+    assert image[-40:].max() == 0
