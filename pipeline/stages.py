@@ -70,7 +70,7 @@ def bring_up(config: FlightConfig, video_path: Path, until: str, progress: Progr
             with progress(
                 f"{flight.folder.name}: {', '.join(s.name for s in stale)}", video.frame_count
             ) as advance:
-                run_pass(video, stale, _model(config), _stored_detections(stages), advance)
+                run_pass(video, stale, _model(config, stages), _stored_detections(stages), advance)
         results = [
             StageResult(s.name, s.folder.path, (s.folder.manifest() or {})["counts"], s not in stale)
             for s in stages
@@ -110,11 +110,13 @@ def open_stages(config: FlightConfig, video_path: Path, until: str) -> Iterator[
         yield flight, stages
 
 
-def _model(config: FlightConfig) -> Callable[[], Model]:
+def _model(config: FlightConfig, stages: list[PixelStage]) -> Callable[[], Model]:
     def make() -> Model:
         from detector.predictor import Predictor  # imports torch: only when a frame needs the model
 
         source = resolve(config.detector.weights, config.detector.preset)
+        if source.sha256 != stages[1].inputs["weights"]:
+            raise PipelineError(f"{source.path}: the weights changed while the run began; run again")
         if source.warning:
             log.warning("%s", source.warning)
         return Predictor.load(config.detector, source)
