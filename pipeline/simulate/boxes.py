@@ -160,7 +160,7 @@ def car(rng: np.random.Generator) -> list[Part]:
 def van(rng: np.random.Generator) -> list[Part]:
     """A van, lorry or bus."""
     half, side, tall = rng.uniform(2.4, 6.0), rng.uniform(0.95, 1.25), rng.uniform(2.0, 3.1)
-    colour = loud(rng) if rng.random() < 0.45 else vary(rng, (222, 222, 220), 5)
+    colour = loud(rng) if rng.random() < 0.3 else vary(rng, (222, 222, 220), 5)
     glass = (44.0, 50.0, 58.0)
     top = roof(rng, 2 * half, 2 * side) if rng.random() < 0.3 else None
     parts = frustum((-half, -side, 0.35), (half, side, 0.45 * tall), colour)

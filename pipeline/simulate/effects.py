@@ -65,7 +65,7 @@ def draw_look(rng: np.random.Generator) -> Look:
         grain=float(rng.choice([rng.uniform(0, 2), rng.uniform(1, 5), rng.uniform(4, 9) if dark else 2])),
         sharpen=float(rng.choice([0, rng.uniform(0.2, 1.2)])),
         grey=bool(rng.random() < 0.06),
-        saturation=float(rng.uniform(0.5, 1.5)),
+        saturation=float(rng.uniform(0.5, 1.3)),
         vignette=float(rng.choice([0, rng.uniform(0, 0.35)])),
         lamps=_lamps(rng) if time == "night" else None,
         lamp_colour=((1.15, 0.95, 0.6), (1.0, 1.0, 1.0), (0.85, 0.9, 1.25))[rng.integers(3)],

@@ -210,13 +210,14 @@ def _disc(canvas: Texture, mask: Texture, texture: Texture, outline: NDArray[np.
 
 
 def _roughen(colour: Texture, rng: np.random.Generator, share: float) -> Texture:
-    """Weave and folds on clothes."""
+    """Weave and folds on clothes, and less light towards the feet."""
     height, width = colour.shape[:2]
     cell = max(2.0, height / 12)
     shape = (max(2, round(height / cell)), max(2, round(width / cell)))
     folds = cv2.resize(rng.standard_normal(shape, np.float32), (width, height))
     weave = rng.standard_normal((height, width), np.float32)
-    grain = (128 * (1 + share * (folds + 0.4 * weave))).clip(0, 255).astype(np.uint8)
+    sky = np.linspace(1.08, 0.88, height, dtype=np.float32)[:, None]  # light comes from above
+    grain = (128 * sky * (1 + share * (folds + 0.4 * weave))).clip(0, 255).astype(np.uint8)
     return np.asarray(cv2.multiply(colour, cv2.merge([grain] * 3), scale=1 / 128))
 
 
