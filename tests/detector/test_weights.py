@@ -230,7 +230,8 @@ def test_torchvisions_coco_weights_find_the_persons_that_torchvision_finds(coco)
     person = expected["labels"] == 1
     assert person.sum() > 50
     rule = Resize(width=256, height=192)
-    predictor = Predictor.load(DetectorConfig(weights=str(path), device="cpu", floor=0.0, resize=rule))
+    config = DetectorConfig(weights=str(path), device="cpu", floor=0.0, resize=rule, nms_iou=0.5)
+    predictor = Predictor.load(config)
     (found,) = predictor.predict([predictor.preprocess(image)])
     np.testing.assert_allclose(found.scores, expected["scores"][person], atol=1e-5)
     np.testing.assert_allclose(found.boxes, expected["boxes"][person], atol=1e-2)
