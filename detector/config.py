@@ -52,6 +52,16 @@ class Resize(Section):
         return max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5))
 
 
+class Tiles(Section):
+    """Sliced inference: the image is cut into overlapping squares, each scaled up for the model by itself."""
+
+    size: int = Field(640, ge=64, description="side of a tile, in pixels of the original image")
+    overlap: float = Field(
+        0.2, ge=0, lt=1, description="share of a tile that its neighbour sees too; a person should fit into it"
+    )
+    full_image: bool = Field(True, description="look at the whole image as well: for persons larger than a tile")
+
+
 class DetectorConfig(Section):
     """How persons are found."""
 
@@ -69,6 +79,7 @@ class DetectorConfig(Section):
     )
     batch_size: int | None = Field(None, ge=1, description="images a forward; null: 16 on CUDA, 1 on a CPU")
     resize: Resize | None = Field(None, description="null: as the weights were trained")
+    tiles: Tiles | None = Field(None, description="null: the whole image at once; {}: tiles for small persons")
     floor: float = Field(0.05, ge=0, le=1, description="lowest score that is stored")
     threshold: float = Field(0.8, ge=0, le=1, description="lowest score that becomes a crop (the paper's 0.8)")
     max_detections: int = Field(500, ge=1, description="boxes an image at most, best first")

@@ -4,26 +4,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from io import StringIO
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from detector.config import DataSource
 from detector.data import read_coco
 from detector.images import read_image
+from detector.load import PersonDetector
 from detector.records import Detections
 
 MAX_DETECTIONS = 500  # VisDrone's cap: drone images hold hundreds of persons
 _NAMES = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
-
-
-class _Predictor(Protocol):
-    batch_size: int
-    workers: int
-
-    def preprocess(self, image: Any) -> Any: ...
-
-    def predict(self, batch: Any) -> list[Detections]: ...
 
 
 def coco_ap(
@@ -74,7 +66,7 @@ def result_rows(image_id: int, detections: Detections) -> list[dict[str, Any]]:
 
 
 def evaluate(
-    predictor: _Predictor, source: DataSource, advance: Callable[[int], None] = lambda count: None
+    predictor: PersonDetector, source: DataSource, advance: Callable[[int], None] = lambda count: None
 ) -> dict[str, float]:
     """COCO AP of `predictor` on the persons of `source`, at most 500 detections an image.
 

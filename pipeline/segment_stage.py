@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Protocol
 
+from detector.load import PersonDetector
 from detector.records import Detections
 from pipeline.overlap import ordered_map, prefetch
 from pipeline.tables import SegmentTable
@@ -85,19 +86,6 @@ class PixelStage(ABC):
         )
 
 
-class Model(Protocol):
-    """What `run_pass` asks of a detector: `detector.predictor.Predictor` gives it."""
-
-    batch_size: int
-    workers: int
-
-    def preprocess(self, image: Any) -> Any:
-        """Resize one uint8 (H, W, 3) RGB image for the model."""
-
-    def predict(self, batch: Any) -> list[Detections]:
-        """The persons in each preprocessed image of `batch`."""
-
-
 @dataclass(frozen=True, eq=False)
 class _SegmentEnd:
     """Comes after the last frame of a segment, with all that was wrong in it."""
@@ -117,7 +105,7 @@ class _Step:
 def run_pass(
     video: Video,
     stages: Sequence[PixelStage],
-    model: Callable[[], Model],
+    model: Callable[[], PersonDetector],
     stored_detections: Callable[[Segment], dict[int, Detections]],
     advance: Callable[[int], None],
 ) -> None:
@@ -159,7 +147,7 @@ def _decode(video: Video, todo: Sequence[Segment]) -> Generator[_Step]:
         yield _Step(_SegmentEnd(tuple(damage)))
 
 
-def _detect(steps: Generator[_Step], model: Model, wanted: set[range]) -> Generator[_Step]:
+def _detect(steps: Generator[_Step], model: PersonDetector, wanted: set[range]) -> Generator[_Step]:
     """Put detections on every frame of the `wanted` stretches."""
 
     def preprocess(step: _Step) -> _Step:

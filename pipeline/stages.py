@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from detector.load import PersonDetector, load_predictor
 from detector.records import Detections
 from detector.weights import resolve
 from pipeline.config import FlightConfig
@@ -19,7 +20,7 @@ from pipeline.detect import DetectStage, detections_by_frame, read_detections
 from pipeline.errors import PipelineError
 from pipeline.frames import FramesStage
 from pipeline.overlay import write_overlay
-from pipeline.segment_stage import Model, PixelStage, run_pass
+from pipeline.segment_stage import PixelStage, run_pass
 from pipeline.video import Segment, Video, open_video
 from pipeline.workspace import Flight, open_flight, stage_fingerprint
 
@@ -110,16 +111,14 @@ def open_stages(config: FlightConfig, video_path: Path, until: str) -> Iterator[
         yield flight, stages
 
 
-def _model(config: FlightConfig, stages: list[PixelStage]) -> Callable[[], Model]:
-    def make() -> Model:
-        from detector.predictor import Predictor  # imports torch: only when a frame needs the model
-
+def _model(config: FlightConfig, stages: list[PixelStage]) -> Callable[[], PersonDetector]:
+    def make() -> PersonDetector:
         source = resolve(config.detector.weights, config.detector.preset)
         if source.sha256 != stages[1].inputs["weights"]:
             raise PipelineError(f"{source.path}: the weights changed while the run began; run again")
         if source.warning:
             log.warning("%s", source.warning)
-        return Predictor.load(config.detector, source)
+        return load_predictor(config.detector, source)
 
     return make
 

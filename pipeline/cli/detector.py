@@ -39,12 +39,12 @@ def evaluate(annotations: Path, images: Path, weights: str, settings: tuple[str,
     """COCO's average precision on ANNOTATIONS (COCO JSON), whose files lie in IMAGES."""
     from detector.config import DataSource, DetectorConfig
     from detector.evaluate import evaluate as run
-    from detector.predictor import Predictor
+    from detector.load import load_predictor
     from pipeline.progress import progress_bar
     from pipeline.yaml_file import apply_settings, validate
 
     content = apply_settings({"weights": weights}, settings)
-    predictor = Predictor.load(validate(content, DetectorConfig, "detector"))
+    predictor = load_predictor(validate(content, DetectorConfig, "detector"))
     with progress_bar(annotations.name, None) as advance:
         figures = run(predictor, DataSource(annotations=annotations, images=images), advance)
     for name, value in figures.items():

@@ -84,7 +84,7 @@ def test_a_second_run_does_nothing(undisturbed, flight, monkeypatch):
 
 def test_another_threshold_makes_new_crops_without_the_model(flight, tmp_path, monkeypatch):
     bring_up(config(tmp_path), flight, "crops", progress_bar)
-    monkeypatch.setattr("detector.predictor.Predictor.load", lambda *a: pytest.fail("the model was loaded"))
+    monkeypatch.setattr("pipeline.stages.load_predictor", lambda *a: pytest.fail("the model was loaded"))
     higher = SMALL.model_copy(update={"threshold": 0.6})
     frames, detect, crops = bring_up(config(tmp_path, detector=higher), flight, "crops", progress_bar)
     assert (frames.skipped, detect.skipped, crops.skipped) == (True, True, False)
