@@ -151,7 +151,9 @@ class TrainConfig(Section):
     augmentation: Augmentation | None = Field(
         Augmentation(), description="null: whole images, resized as in detection, flipped"
     )
-    precision: Literal["fp32", "fp16", "bf16"] = Field("fp32", description="fp16 and bf16 on CUDA only")
+    precision: Literal["fp32", "fp16", "bf16"] = Field(
+        "fp32", description="fp16 on CUDA only; bf16 also on CPUs with AMX (others emulate it, slowly)"
+    )
     workers: int = Field(1, ge=0, description="processes that prepare images; 0: none")
     cache_gb: float = Field(4.0, ge=0, description="decoded images kept in memory, per worker")
     seed: int = Field(0, ge=0)

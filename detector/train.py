@@ -1,7 +1,8 @@
 """Training a detector: a loop that can be read in one sitting, killed at any moment, and resumed exactly.
 
-A batch is a pure function of (seed, iteration), and so are the model's own random choices; a resumed run
-gives the losses that an undisturbed one gives (on a CPU to the bit, with the same number of threads).
+A sample is a pure function of (seed, its number), and so are the model's own random choices in it. A resumed run
+therefore gives the losses that an undisturbed one gives (on a CPU to the bit, with the same number of threads),
+and several processes those of a single one, but for batch norms (`small`), which know their own process's images.
 
 On a CPU set MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456 in
 the environment before starting: else glibc gives large blocks back after each use and must fetch them again
@@ -20,6 +21,7 @@ from typing import Any
 import cv2
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
@@ -32,6 +34,7 @@ from detector.errors import DetectorError
 from detector.evaluate import evaluate
 from detector.predictor import Predictor
 from detector.presets import ARCHITECTURES, Architecture
+from detector.sampling import use_numbered_samplers
 
 # Settings that change how a run goes, not what comes out of it: a resumed run may have others.
 _FREE = {"workers", "cache_gb", "log_every", "checkpoint_every", "evaluate_every", "validation"}
@@ -84,12 +87,13 @@ class _Run:
     def __init__(self, config: TrainConfig, output: Path) -> None:
         self.config, self.output = config, output
         self.start, self.best = 0, -1.0
+        AcceleratorState._reset_state()  # it would hold a later run in this process to the first one's precision
         self.accelerator = Accelerator(
             mixed_precision={"fp32": "no"}.get(config.precision, config.precision),
             cpu=not torch.cuda.is_available(),
         )
-        if config.precision != "fp32" and self.accelerator.device.type != "cuda":
-            raise DetectorError(f"precision '{config.precision}' needs a CUDA device; take fp32")
+        if config.precision == "fp16" and self.accelerator.device.type != "cuda":
+            raise DetectorError("precision 'fp16' needs a CUDA device; take bf16 or fp32")
         processes = self.accelerator.num_processes
         if config.batch_size % processes:
             raise DetectorError(f"batch_size {config.batch_size} does not divide among {processes} processes")
@@ -98,6 +102,7 @@ class _Run:
         torch.manual_seed(config.seed)
         model = build(self.architecture, rois_per_image=config.rois_per_image)
         _initialise(model, self.architecture, config.init)
+        self.samplers = use_numbered_samplers(model)
         optimizer = _optimizer(model, config)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.average = {name: value.detach().clone() for name, value in self.bare.state_dict().items()}
@@ -160,7 +165,7 @@ class _Run:
 
     def batches(self) -> Iterator[tuple[int, Any]]:
         """Iteration number and batch, from where the run stands to its end."""
-        config, processes = self.config, self.accelerator.num_processes
+        config = self.config
         samples = TrainingSamples(
             config.train,
             config.augmentation,
@@ -169,19 +174,20 @@ class _Run:
             count=config.iterations * config.batch_size,
             cache_gb=config.cache_gb,
         )
-        numbers = [
-            range(first + self.accelerator.process_index, first + config.batch_size, processes)
-            for first in range(self.start * config.batch_size, len(samples), config.batch_size)
-        ]
         loader = DataLoader(
             samples,
-            batch_sampler=numbers,  # type: ignore[arg-type]
+            batch_sampler=[self._numbers(at) for at in range(self.start, config.iterations)],  # type: ignore[misc]
             collate_fn=collate,
             num_workers=config.workers,
             pin_memory=self.accelerator.device.type == "cuda",
             worker_init_fn=_quiet_worker,
         )
         return enumerate(loader, start=self.start)
+
+    def _numbers(self, iteration: int) -> range:
+        """The samples of `iteration` that are this process's: every so many-th of the whole batch."""
+        first, size = iteration * self.config.batch_size, self.config.batch_size
+        return range(first + self.accelerator.process_index, first + size, self.accelerator.num_processes)
 
     def step(self, iteration: int, images: list[Tensor], targets: list[dict[str, Tensor]]) -> dict[str, float]:
         """One update; returns the parts of the loss, averaged over processes."""
@@ -191,8 +197,8 @@ class _Run:
         rate = learning_rate(self.config, iteration)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        # The heads sample anchors and RoIs: seeding by iteration makes a resumed run sample alike.
-        torch.manual_seed(self.config.seed * 1_000_003 + iteration * 97 + self.accelerator.process_index)
+        for sampler in self.samplers:
+            sampler.seeds = [self.config.seed * 1_000_003 + number for number in self._numbers(iteration)]
         self.model.train()
         with self.accelerator.autocast():
             parts: dict[str, Tensor] = self.model(images, targets)

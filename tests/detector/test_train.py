@@ -100,6 +100,49 @@ def test_a_signal_to_all_processes_of_the_run_saves_it(data, tmp_path):
     assert state["iteration"] >= 3
 
 
+DISTRIBUTED = """
+import sys
+from pathlib import Path
+from detector import presets
+from detector.config import TrainConfig
+from detector.train import train
+# Batch norm would see other images in each process; frozen, the arithmetic is that of one process.
+presets.ARCHITECTURES["small"] = presets.ARCHITECTURES["small"].model_copy(update={"norm": "frozen"})
+train(TrainConfig.model_validate_json(Path("config.txt").read_text()), Path(sys.argv[1]))
+"""
+
+
+def test_two_processes_at_half_the_batch_give_the_losses_of_one(data, tmp_path):
+    larger = PLAIN.model_copy(update={"crop": 128})  # so that each image has as many RoIs as are asked for
+    # Not Adam: it makes whole steps of what is rounding alone.
+    settings = config(
+        data, iterations=4, batch_size=4, augmentation=larger, optimizer="sgd", learning_rate=1e-2, weight_decay=0
+    )
+    (tmp_path / "config.txt").write_text(settings.model_dump_json())
+    (tmp_path / "script.py").write_text(DISTRIBUTED)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for name, launcher in (("one", []), ("two", torchrun)):
+        command = [sys.executable, *launcher, "script.py", name]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=300)
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(one) == 4
+    np.testing.assert_allclose(two, one, rtol=1e-4)
+    states = [torch.load(tmp_path / name / "resume.pt", weights_only=True)["model"] for name in ("one", "two")]
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_bfloat16_starts_from_the_loss_of_float32(data, tmp_path):
+    for precision in ("fp32", "bf16"):
+        train(config(data, precision=precision, iterations=1), tmp_path / precision)
+    ((mixed,), (full,)) = (losses(tmp_path / precision) for precision in ("bf16", "fp32"))
+    assert mixed == pytest.approx(full, rel=0.02)
+    assert mixed != full
+    with pytest.raises(DetectorError, match="'fp16' needs a CUDA device"):
+        train(config(data, precision="fp16"), tmp_path / "fp16")
+
+
 def test_workers_change_nothing_but_the_speed(data, tmp_path):
     blurred = PLAIN.model_copy(update={"colour": 1.0, "noise": 1.0, "flip": 0.5})
     for workers in (0, 2):
