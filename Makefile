@@ -7,6 +7,7 @@ WORKSPACE ?= runs
 VIDEO     ?=
 CONFIG    ?=
 SET       ?=
+RECIPE    ?= configs/detector/small.yaml
 PYTHON    ?= python3
 VENV      ?= .venv
 
@@ -15,9 +16,11 @@ READY    := $(VENV)/.ready
 FLIGHT   := $(WORKSPACE)/$(basename $(notdir $(VIDEO)))
 # Without VIDEO the configuration names the videos, and the workspace with them.
 ARGUMENTS = $(if $(VIDEO),$(VIDEO) --workspace $(WORKSPACE)) $(if $(CONFIG),--config $(CONFIG)) $(addprefix --set ,$(SET))
+NAME      = $(basename $(notdir $(RECIPE)))
+STILLS   := data/stills/annotations.json data/stills-validation/annotations.json
 SETTINGS := $(CONFIG) $(if $(SET),always)
 
-.PHONY: help setup video-given frames detect crops overlay demo test lint bench doctor clean always
+.PHONY: help setup video-given frames detect crops overlay train-detector demo test lint bench doctor clean always
 .DEFAULT_GOAL := help
 
 help: ## This text
@@ -57,6 +60,15 @@ $(FLIGHT)/crops/manifest.json: $(FLIGHT)/detections/manifest.json $(SETTINGS)
 $(FLIGHT)/overlay/manifest.json: $(FLIGHT)/detections/manifest.json $(SETTINGS)
 	$(UAVPIPE) overlay $(ARGUMENTS)
 	@touch -c $@
+
+train-detector: $(READY) $(if $(findstring small,$(RECIPE)),$(STILLS)) ## Train RECIPE=configs/detector/small.yaml; `auto` finds the result
+	$(UAVPIPE) detector train --config $(RECIPE) --output $(WORKSPACE)/detector/$(NAME) --weights weights/$(NAME).safetensors $(addprefix --set ,$(SET))
+
+data/stills/annotations.json: | $(READY)
+	$(UAVPIPE) simulate-stills data/stills --count 1600 --seed 101
+
+data/stills-validation/annotations.json: | $(READY)
+	$(UAVPIPE) simulate-stills data/stills-validation --count 100 --seed 102
 
 demo: $(READY) ## Simulate a flight, run the chain on it, compare with the truth
 	$(UAVPIPE) demo

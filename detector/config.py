@@ -139,6 +139,14 @@ class TrainConfig(Section):
     rois_per_image: int | None = Field(
         None, ge=1, description="RoIs of an image that the box head sees; null: the preset's"
     )
+    anchor_sizes: tuple[tuple[int, ...], ...] | None = Field(
+        None,
+        description="square roots of the anchors' areas, px of the scaled image, by level; null: the preset's",
+    )
+    anchor_ratios: tuple[float, ...] | None = Field(None, description="height / width; null: the preset's")
+    resize: Resize | None = Field(
+        None, description="how whole images are scaled, in detection with these weights too; null: the preset's"
+    )
     optimizer: Literal["sgd", "adamw"] = "adamw"
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)

@@ -22,6 +22,7 @@ import cv2
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
@@ -98,7 +99,7 @@ class _Run:
         if config.batch_size % processes:
             raise DetectorError(f"batch_size {config.batch_size} does not divide among {processes} processes")
         self._claim_folder()
-        self.architecture = ARCHITECTURES[config.preset]
+        self.architecture = _architecture(config)
         torch.manual_seed(config.seed)
         model = build(self.architecture, rois_per_image=config.rois_per_image)
         _initialise(model, self.architecture, config.init)
@@ -295,6 +296,15 @@ def learning_rate(config: TrainConfig, iteration: int) -> float:
         return rate * 0.1 ** sum(iteration >= step for step in config.steps)
     progress = (iteration - config.warmup) / max(1, config.iterations - config.warmup)
     return rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def _architecture(config: TrainConfig) -> Architecture:
+    """The preset's, with the recipe's own anchors and scale."""
+    own = config.model_dump(include={"anchor_sizes", "anchor_ratios", "resize"}, exclude_none=True)
+    try:
+        return Architecture.model_validate(ARCHITECTURES[config.preset].model_dump() | own)
+    except ValidationError as error:
+        raise DetectorError("; ".join(problem["msg"] for problem in error.errors())) from None
 
 
 def _initialise(model: Any, architecture: Architecture, init: str) -> None:

@@ -1,5 +1,6 @@
 """`uavpipe detector …`: train and evaluate person detectors on annotated images, no flight needed."""
 
+import shutil
 from pathlib import Path
 
 import click
@@ -15,19 +16,26 @@ def detector() -> None:
 @detector.command()
 @click.option("--config", "config_path", type=PATH, required=True, help="As configs/detector/small.yaml.")
 @click.option("--output", type=PATH, required=True, help="Folder of the run; one found there is resumed.")
+@click.option("--weights", type=PATH, help="Copy the finished checkpoint here, as weights/mine.safetensors.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in iterations=100.")
-def train(config_path: Path, output: Path, settings: tuple[str, ...]) -> None:
+def train(config_path: Path, output: Path, weights: Path | None, settings: tuple[str, ...]) -> None:
     """Train a detector on COCO annotations; a killed run goes on where it was saved."""
     from detector.config import TrainConfig
     from detector.train import train as run
     from pipeline.progress import training_bar
+    from pipeline.workspace import atomic_file
     from pipeline.yaml_file import apply_settings, read_yaml_mapping, validate
 
     content = apply_settings(read_yaml_mapping(config_path), settings)
     config = validate(content, TrainConfig, str(config_path))
     with training_bar(config.preset, config.iterations) as advance:
         best = run(config, output, advance=advance)
-    click.echo(f"{best}: use it as detector.weights, or copy it to weights/ for 'auto'")
+    if weights is None:
+        click.echo(f"{best}: use it as detector.weights, or copy it to weights/ for 'auto'")
+        return
+    with atomic_file(weights) as temporary:
+        shutil.copyfile(best, temporary)
+    click.echo(f"{weights}: from {best}")
 
 
 @detector.command()

@@ -13,9 +13,11 @@ import pytest
 import torch
 import yaml
 
+from detector.checkpoint import load_checkpoint
 from detector.config import Augmentation, DataSource, Resize, TrainConfig
 from detector.data import TrainingSamples, read_coco
 from detector.errors import DetectorError
+from detector.presets import ARCHITECTURES
 from detector.train import learning_rate, train
 
 
@@ -185,6 +187,16 @@ def test_another_runs_folder_is_refused(data, tmp_path):
     train(config(data, iterations=1), tmp_path)
     with pytest.raises(DetectorError, match="other settings \\(iterations\\)"):
         train(config(data, iterations=2), tmp_path)
+
+
+def test_the_recipes_own_anchors_go_into_the_checkpoint(data, tmp_path):
+    sizes = ((12,), (24,), (48,))
+    path = train(config(data, iterations=1, anchor_sizes=sizes, anchor_ratios=(2.0,)), tmp_path / "a")
+    architecture = load_checkpoint(path).architecture
+    assert (architecture.anchor_sizes, architecture.anchor_ratios) == (sizes, (2.0,))
+    assert architecture.resize == ARCHITECTURES["small"].resize
+    with pytest.raises(DetectorError, match="'small' has 3 levels, anchor_sizes has 1"):
+        train(config(data, iterations=1, anchor_sizes=((32, 64),)), tmp_path / "b")
 
 
 def test_rates_by_hand(data):
