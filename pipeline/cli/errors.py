@@ -10,6 +10,7 @@ import click
 
 from detector.errors import DetectorError
 from pipeline.errors import PipelineError
+from reid.errors import ReidError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CANNOT_WRITE = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -29,7 +30,7 @@ def one_line_errors() -> Iterator[None]:
     logging.basicConfig(level=logging.WARNING, format="uavpipe: %(message)s", stream=sys.stderr)
     try:
         yield
-    except (PipelineError, DetectorError) as error:
+    except (PipelineError, DetectorError, ReidError) as error:
         raise UserError(str(error)) from None
     except OSError as error:
         if error.errno in _FULL:
