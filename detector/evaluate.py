@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from detector.backend import PersonDetector
 from detector.config import DataSource
 from detector.data import read_coco
 from detector.images import read_image
-from detector.load import PersonDetector
 from detector.records import Detections
 
 MAX_DETECTIONS = 500  # VisDrone's cap: drone images hold hundreds of persons

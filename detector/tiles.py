@@ -6,18 +6,16 @@ end at an inner edge give way to whole ones, or, where nobody saw the person who
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torchvision.ops import nms
 
+from detector.backend import PersonDetector
 from detector.config import DetectorConfig, Tiles
 from detector.records import Detections
-
-if TYPE_CHECKING:
-    from detector.load import PersonDetector
 
 _EDGE = 2.0  # px of the original: a box that ends this near to a tile's edge is taken to be cut there
 _COVERED = 0.5  # share of the smaller of two boxes that lies in the other, from which they mean one person
@@ -47,9 +45,9 @@ class TiledImage:
 
 
 class TiledPredictor:
-    """A predictor that looks at tiles through another one; see `detector.load.PersonDetector`."""
+    """A predictor that looks at tiles through another one; see `detector.backend.PersonDetector`."""
 
-    def __init__(self, inner: "PersonDetector", config: DetectorConfig) -> None:
+    def __init__(self, inner: PersonDetector, config: DetectorConfig) -> None:
         assert config.tiles is not None
         self.batch_size, self.workers = inner.batch_size, inner.workers
         self._inner, self._config, self._tiles = inner, config, config.tiles

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from detector.load import PersonDetector, load_predictor
+from detector.backend import PersonDetector
+from detector.load import load_predictor
 from detector.records import Detections
 from detector.weights import resolve
 from pipeline.config import FlightConfig
