@@ -114,38 +114,39 @@ def test_a_flight_never_leaves_the_workspace(tmp_path, monkeypatch):
 def _hold(runs, video, held, release):
     with open_flight(runs, video):
         held.set()
-        release.wait(30)
+        release.wait(60)
 
 
-def test_a_second_run_is_told_who_is_at_work(tmp_path):
+@pytest.fixture
+def at_work(tmp_path):
+    """A video, and another process that is at work on it until `release` is set or it is killed."""
     video = tmp_path / "flight.mp4"
     video.write_bytes(b"one")
     spawn = multiprocessing.get_context("spawn")
     held, release = spawn.Event(), spawn.Event()
     other = spawn.Process(target=_hold, args=(tmp_path / "runs", video, held, release))
     other.start()
-    try:
-        assert held.wait(30)
-        with (
-            pytest.raises(PipelineError, match=rf"another uavpipe \(process {other.pid}\)"),
-            open_flight(tmp_path / "runs", video),
-        ):
-            pass
-    finally:
-        release.set()
-        other.join()
+    assert held.wait(60)
+    yield video, other, release
+    release.set()
+    other.join()
+
+
+def test_a_second_run_is_told_who_is_at_work(at_work, tmp_path):
+    video, other, release = at_work
+    with (
+        pytest.raises(PipelineError, match=rf"another uavpipe \(process {other.pid}\)"),
+        open_flight(tmp_path / "runs", video),
+    ):
+        pass
+    release.set()
+    other.join()
     with open_flight(tmp_path / "runs", video) as flight:  # the lock goes with its process
         assert (flight.folder / ".lock").read_text() == str(os.getpid())
 
 
-def test_a_killed_run_does_not_lock_the_next_one_out(tmp_path):
-    video = tmp_path / "flight.mp4"
-    video.write_bytes(b"one")
-    spawn = multiprocessing.get_context("spawn")
-    held, release = spawn.Event(), spawn.Event()
-    other = spawn.Process(target=_hold, args=(tmp_path / "runs", video, held, release))
-    other.start()
-    assert held.wait(30)
+def test_a_killed_run_does_not_lock_the_next_one_out(at_work, tmp_path):
+    video, other, _ = at_work
     other.kill()
     other.join()
     with open_flight(tmp_path / "runs", video) as flight:
