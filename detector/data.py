@@ -173,10 +173,8 @@ def _whole(
     height, width = pixels.shape[:2]
     size = rule.size(width, height)
     ratio = np.array([size[0] / width, size[1] / height] * 2, np.float32)
-    image = resize(pixels, *size).copy()
-    for x1, y1, x2, y2 in np.rint(annotated.ignored * ratio).astype(int):
-        image[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)] = _GREY
-    return image, annotated.boxes * ratio
+    boxes = annotated.boxes * ratio
+    return _blank(resize(pixels, *size), annotated.ignored * ratio, boxes), boxes
 
 
 def _cut(
@@ -199,11 +197,19 @@ def _cut(
     origin = np.array([round(left), round(top)] * 2, np.float32)
     ratio = how.crop / window.shape[0]
     image = resize(window, how.crop, how.crop)
-    if image is window:
-        image = image.copy()
-    for x1, y1, x2, y2 in np.rint((annotated.ignored - origin) * ratio).astype(int):
-        image[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)] = _GREY
-    return image, _inside((annotated.boxes - origin) * ratio, how.crop)
+    boxes = (annotated.boxes - origin) * ratio
+    return _blank(image, (annotated.ignored - origin) * ratio, boxes), _inside(boxes, how.crop)
+
+
+def _blank(image: NDArray[np.uint8], ignored: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A copy of `image` without what must not be learnt from, but with every person who must, whole."""
+    blanked = image.copy()
+    for x1, y1, x2, y2 in np.rint(ignored).astype(int).clip(0):
+        blanked[y1:y2, x1:x2] = _GREY
+    if len(ignored):  # somebody hidden stands behind somebody seen
+        for x1, y1, x2, y2 in np.rint(boxes).astype(int).clip(0):
+            blanked[y1:y2, x1:x2] = image[y1:y2, x1:x2]
+    return blanked
 
 
 def _window(pixels: NDArray[np.uint8], left: int, top: int, side: int) -> NDArray[np.uint8]:

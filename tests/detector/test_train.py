@@ -266,6 +266,29 @@ def test_ignored_regions_are_blanked(data, tmp_path):
         assert image.max() < 150  # no bar is left
 
 
+def test_who_stands_before_somebody_ignored_is_left_whole(data, tmp_path):
+    content = json.loads(data.annotations.read_text())
+    for row in list(content["annotations"]):
+        x, y, width, height = row["bbox"]
+        behind = [x - 8, y - 8, width + 4, height + 4]
+        content["annotations"].append(row | {"id": row["id"] + 10, "bbox": behind, "iscrowd": 1})
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    source = DataSource(annotations=tmp_path / "coco.json", images=data.images)
+    for augmentation in (None, PLAIN):
+        samples = TrainingSamples(
+            [source], augmentation, Resize(width=160, height=160), seed=1, count=8, cache_gb=0
+        )
+        boxes = 0
+        for number in range(8):
+            image, target = samples[number]
+            for x1, y1, x2, y2 in target["boxes"].round().int().tolist():
+                assert image[:, y1 + 2 : y2 - 2, x1 + 2 : x2 - 2].float().mean() > 200
+                boxes += 1
+            if len(target["boxes"]):
+                assert (image == 114).all(dim=0).any()  # the rest of the region is blank
+        assert boxes
+
+
 def coco_text(bbox, image=1):
     return json.dumps(
         {
