@@ -1,11 +1,8 @@
-"""Training data: COCO annotations, and augmented samples that depend on nothing but (seed, number)."""
+"""Training data: augmented samples that depend on nothing but (seed, number)."""
 
-import json
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -13,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from detector.coco import AnnotatedImage, read_coco
 from detector.config import Augmentation, DataSource, Resize
-from detector.errors import DetectorError
 from detector.images import read_image, resize, to_tensor
 
 _GREY = 114  # colour of what is outside the image or must not be learnt from
@@ -22,86 +19,6 @@ _MIN_VISIBLE = 0.4  # share of a person that must lie inside a crop to be asked 
 _MIN_SIDE = 3.0  # boxes narrower than this at the training scale are too small to learn from
 
 Sample = tuple[torch.Tensor, dict[str, torch.Tensor]]
-
-
-@dataclass(frozen=True, eq=False)
-class AnnotatedImage:
-    """One image of a COCO data set.
-
-    Attributes:
-        path: the image file.
-        boxes: float32 (n, 4) xyxy, persons.
-        ignored: float32 (m, 4) xyxy, regions where persons may be but are not annotated (`iscrowd`).
-
-    """
-
-    path: Path
-    boxes: NDArray[np.float32]
-    ignored: NDArray[np.float32]
-
-
-def read_coco(source: DataSource) -> list[AnnotatedImage]:
-    """The images of `source`, persons only: the category named "person", or the only one there is.
-
-    Raises:
-        DetectorError: not COCO JSON, no person category, a box without its image, or an image file missing.
-
-    """
-    path = source.annotations
-    try:
-        content = json.loads(path.read_text("utf-8"))
-        categories = {category["name"]: category["id"] for category in content["categories"]}
-        files = {image["id"]: image["file_name"] for image in content["images"]}
-        rows = content["annotations"]
-    except OSError as error:
-        raise DetectorError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DetectorError(
-            f"{path}: not COCO annotations ({error!r}); expected images, annotations and categories"
-        ) from None
-    person = categories.get("person", next(iter(categories.values())) if len(categories) == 1 else None)
-    if person is None:
-        raise DetectorError(f"{path}: no category 'person' among {', '.join(sorted(categories)) or 'none'}")
-    boxes: dict[Any, list[list[float]]] = {number: [] for number in files}
-    ignored: dict[Any, list[list[float]]] = {number: [] for number in files}
-    for row in rows:
-        if not isinstance(row, dict):
-            raise DetectorError(f"{path}: an annotation is no mapping: {str(row)[:60]}")
-        if row.get("category_id") != person:
-            continue
-        if row.get("image_id") not in files:
-            raise DetectorError(
-                f"{path}: annotation {row.get('id')} belongs to image {row.get('image_id')}, which is not listed"
-            )
-        x, y, width, height = _bbox(row, path)
-        if width > 0 and height > 0:
-            (ignored if row.get("iscrowd") else boxes)[row["image_id"]].append([x, y, x + width, y + height])
-    result = [
-        AnnotatedImage(source.images / name, _array(boxes[number]), _array(ignored[number]))
-        for number, name in files.items()
-    ]
-    missing = [image.path for image in result if not image.path.exists()]
-    if missing or not result:
-        raise DetectorError(
-            f"{path}: {len(missing)} of its {len(result)} images are missing"
-            + (f", the first is {missing[0]}" if missing else "; expected at least one")
-        )
-    return result
-
-
-def _bbox(row: dict[str, Any], path: Path) -> list[float]:
-    box = row.get("bbox")
-    numbers = [float(value) for value in box if isinstance(value, int | float)] if isinstance(box, list) else []
-    if len(numbers) != 4 or not np.isfinite(numbers).all():
-        raise DetectorError(
-            f"{path}: annotation {row.get('id')} has bbox {str(box)[:60]}; "
-            "expected [left, top, width, height] in px"
-        )
-    return numbers
-
-
-def _array(rows: list[list[float]]) -> NDArray[np.float32]:
-    return np.array(rows, np.float32).reshape(-1, 4)
 
 
 class TrainingSamples(Dataset[Sample]):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from detector.backend import PersonDetector
+from detector.coco import read_coco
 from detector.config import DataSource
-from detector.data import read_coco
 from detector.images import read_image
 from detector.records import Detections
 

@@ -15,7 +15,7 @@ import yaml
 
 from detector.checkpoint import load_checkpoint
 from detector.config import Augmentation, DataSource, Resize, TrainConfig
-from detector.data import TrainingSamples, read_coco
+from detector.data import TrainingSamples
 from detector.errors import DetectorError
 from detector.presets import ARCHITECTURES
 from detector.train import learning_rate, train
@@ -287,42 +287,3 @@ def test_who_stands_before_somebody_ignored_is_left_whole(data, tmp_path):
             if len(target["boxes"]):
                 assert (image == 114).all(dim=0).any()  # the rest of the region is blank
         assert boxes
-
-
-def coco_text(bbox, image=1):
-    return json.dumps(
-        {
-            "images": [{"id": 1, "file_name": "1.png"}],
-            "annotations": [{"id": 7, "image_id": image, "category_id": 1, "bbox": bbox}],
-            "categories": [{"id": 1, "name": "person"}],
-        }
-    )
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        ("{", "not COCO annotations"),
-        ("[]", "not COCO annotations"),
-        (coco_text([1, 2, 3]), r"annotation 7 has bbox \[1, 2, 3\]; expected \[left, top, width, height\]"),
-        (coco_text([1, 2, 3, float("nan")]), "annotation 7 has bbox"),
-        (coco_text("1 2 3 4"), "annotation 7 has bbox"),
-        (coco_text([1, 2, 3, 4], image=8), "annotation 7 belongs to image 8, which is not listed"),
-        ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}', "expected at least one"),
-        (
-            '{"images": [], "annotations": [], "categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]}',
-            "no category",
-        ),
-    ],
-)
-def test_bad_annotations_are_named(tmp_path, content, expected):
-    path = tmp_path / "coco.json"
-    path.write_text(content)
-    with pytest.raises(DetectorError, match=expected) as caught:
-        read_coco(DataSource(annotations=path, images=tmp_path))
-    assert str(path) in str(caught.value)
-
-
-def test_a_missing_image_is_named(data, tmp_path):
-    with pytest.raises(DetectorError, match=r"4 of its 4 images are missing, the first is .*1\.png"):
-        read_coco(DataSource(annotations=data.annotations, images=tmp_path))

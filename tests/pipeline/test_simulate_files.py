@@ -39,8 +39,8 @@ def test_another_seed_is_another_flight_of_the_same_cast(tmp_path):
 
 
 def test_stills_come_with_coco_annotations(tmp_path):
+    from detector.coco import read_coco
     from detector.config import DataSource
-    from detector.data import read_coco
 
     render_stills(tmp_path, 6, seed=2, size=(160, 96))
     images = read_coco(DataSource(annotations=tmp_path / "annotations.json", images=tmp_path / "images"))
