@@ -67,7 +67,7 @@ def read_annotations(annotations: Path, images: Path) -> list[AnnotatedImage]:
         return _parse(json.loads(annotations.read_text("utf-8")), annotations, images)
     except OSError as error:
         raise DetectorError(f"{annotations}: cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise DetectorError(
             f"{annotations}: not COCO annotations ({error!r}); expected images, annotations and categories"
         ) from None

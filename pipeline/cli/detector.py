@@ -5,12 +5,17 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli.detector_data import convert_visdrone, convert_yolo
 from pipeline.cli.options import PATH
 
 
 @click.group()
 def detector() -> None:
     """Train and evaluate person detectors."""
+
+
+for _command in (convert_visdrone, convert_yolo):
+    detector.add_command(_command)
 
 
 @detector.command()

@@ -1,0 +1,170 @@
+"""Foreign annotations on their way to COCO's JSON: what the readers of all formats share."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from PIL import Image, UnidentifiedImageError
+
+from detector.errors import DetectorError
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
+_ORIENTATION, _LYING = 0x0112, range(5, 9)  # EXIF: the sensor was turned by a quarter
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True)
+class ConvertedImage:
+    """One image and what is annotated in it.
+
+    Attributes:
+        file_name: relative to the root of the data set, with forward slashes.
+        size: width and height in pixels.
+        clip: the video it was taken from; images of one clip resemble each other.
+        annotations: fields of COCO's annotations: `category_id`, `bbox` (left, top, width, height in pixels),
+            `iscrowd`, and the format's own.
+
+    """
+
+    file_name: str
+    size: tuple[int, int]
+    clip: str
+    annotations: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A data set as it was read.
+
+    Attributes:
+        images: sorted by file name.
+        categories: their names, in the order of their ids, from 1.
+        notes: what a user should know of, as "boxes without area dropped", and how often it happened.
+
+    """
+
+    images: Sequence[ConvertedImage]
+    categories: Sequence[str]
+    notes: Counter[str]
+
+
+def write_coco(path: Path, images: Sequence[ConvertedImage], categories: Sequence[str]) -> None:
+    """Write `images` to `path` as COCO's JSON, atomically; ids count from 1.
+
+    Raises:
+        DetectorError: `path` cannot be written.
+
+    """
+    annotations: list[dict[str, Any]] = []
+    for image_id, image in enumerate(images, start=1):
+        for row in image.annotations:
+            area = row["bbox"][2] * row["bbox"][3]
+            annotations.append({"id": len(annotations) + 1, "image_id": image_id, **row, "area": area})
+    content = {
+        "images": [
+            {
+                "id": image_id,
+                "file_name": image.file_name,
+                "width": image.size[0],
+                "height": image.size[1],
+                "clip": image.clip,
+            }
+            for image_id, image in enumerate(images, start=1)
+        ],
+        "annotations": annotations,
+        "categories": [{"id": number, "name": name} for number, name in enumerate(categories, start=1)],
+    }
+    temporary = path.with_name(f".part-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(json.dumps(content, separators=(",", ":")) + "\n", "utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise DetectorError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def hold_out(
+    images: Sequence[ConvertedImage], share: float, seed: int
+) -> tuple[list[ConvertedImage], list[ConvertedImage]]:
+    """Divide `images` into what to train on and about `share` of them to hold out, each clip wholly in one half.
+
+    A clip's place in the draw depends on (seed, its name) alone: data that comes later moves few of the old clips.
+
+    Raises:
+        DetectorError: `share` is not between 0 and 1, or there is but one clip.
+
+    """
+    if not 0 < share < 1:
+        raise DetectorError(f"holdout {share}: expected a share between 0 and 1, as 0.2")
+    sizes = Counter(image.clip for image in images)
+    if len(sizes) < 2:
+        raise DetectorError(f"holdout {share}: all {len(images)} images are of one clip; nothing can be held out")
+    drawn = sorted(sizes, key=lambda clip: hashlib.sha256(f"{seed} {clip}".encode()).digest())
+    room = share * len(images)
+    held: set[str] = set()
+    for clip in drawn:
+        if sizes[clip] <= room:
+            held.add(clip)
+            room -= sizes[clip]
+    held = held or {min(drawn, key=lambda clip: sizes[clip])}
+    return [image for image in images if image.clip not in held], [image for image in images if image.clip in held]
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The image files in `folder` itself, sorted by name."""
+    files = (path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    return sorted(path for path in files if not path.name.startswith("."))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels of the image in `path` as it is shown, from its header alone.
+
+    Raises:
+        DetectorError: missing, or not an image.
+
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            return (height, width) if image.getexif().get(_ORIENTATION) in _LYING else (width, height)
+    except UnidentifiedImageError:
+        raise DetectorError(f"{path}: not an image that can be read; expected JPEG, PNG or the like") from None
+    except OSError as error:
+        raise DetectorError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def read_rows(
+    path: Path, number: Callable[[str], Number], columns: Sequence[str], separator: str | None
+) -> Iterator[tuple[int, list[Number]]]:
+    """Line number (from 1) and numbers of every row in `path`; empty lines and trailing separators are passed over.
+
+    Raises:
+        DetectorError: not a text file, or a row that is not as `columns` says; names the line.
+
+    """
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except OSError as error:
+        raise DetectorError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise DetectorError(f"{path}: not a text file; expected rows of {' '.join(columns)}") from None
+    for line_number, line in enumerate(lines, start=1):
+        text = line.strip().rstrip(separator)
+        if not text:
+            continue
+        try:
+            values = [number(field) for field in text.split(separator)]
+        except ValueError:
+            values = []
+        if len(values) != len(columns):
+            kind = "whole numbers" if number is int else "numbers"
+            raise DetectorError(
+                f"{path} line {line_number}: '{line[:60]}'; "
+                f"expected {len(columns)} {kind}: {(separator or ' ').join(columns)}"
+            )
+        yield line_number, values

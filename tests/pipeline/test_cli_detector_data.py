@@ -1,0 +1,54 @@
+import cv2
+import numpy as np
+from click.testing import CliRunner
+
+from detector.coco import read_coco
+from detector.config import DataSource
+from pipeline.cli import main
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["detector", *map(str, arguments)])
+
+
+def test_the_command_divides_by_clip_and_training_reads_it(tmp_path):
+    folder = tmp_path / "set"
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "images").mkdir()
+    for number in range(10):
+        cv2.imwrite(str(folder / f"images/{number // 2}_{number}.jpg"), np.zeros((54, 96, 3), np.uint8))
+        rows = "9,8,7,6,0,0,0,0\n10,20,5,8,1,1,0,1\n1,2,0,5,1,1,0,0\n"
+        (folder / f"annotations/{number // 2}_{number}.txt").write_text(rows)
+    out = tmp_path / "train.json"
+    shown = run("convert-visdrone", folder, "--out", out, "--holdout", 0.2)
+    assert shown.exit_code == 0, shown.output
+    assert f"{out}: 8 images of 4 clips, 8 persons, 8 regions to ignore" in shown.output
+    assert "10 boxes without area dropped" in shown.output
+    assert f"validation: {{annotations: {tmp_path / 'train.holdout.json'}, images: {folder}}}" in shown.output
+    train, held = (
+        read_coco(DataSource(annotations=tmp_path / name, images=folder))
+        for name in ("train.json", "train.holdout.json")
+    )
+    assert (len(train), len(held)) == (8, 2)
+    clips = [{image.path.name.split("_")[0] for image in half} for half in (train, held)]
+    assert not clips[0] & clips[1]
+    np.testing.assert_array_equal(held[0].boxes, [[10, 20, 15, 28]])
+    assert len(held[0].ignored) == 1
+
+
+def test_yolo_by_command(tmp_path):
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+    cv2.imwrite(str(tmp_path / "images/a.png"), np.zeros((50, 200, 3), np.uint8))
+    (tmp_path / "labels/a.txt").write_text("0 .5 .5 .1 .2\n1 .5 .5 .2 .2\n2 .5 .5 .3 .3\n")
+    shown = run("convert-yolo", tmp_path, "--out", tmp_path / "a.json", "--person", 0, "--person", 1)
+    assert shown.exit_code == 0, shown.output
+    assert "1 images of 1 clips, 2 persons" in shown.output
+    assert "1 boxes of other classes left out" in shown.output
+
+
+def test_a_mistake_is_one_line(tmp_path):
+    shown = run("convert-visdrone", tmp_path, "--out", tmp_path / "a.json")
+    assert shown.exit_code == 1
+    assert shown.output.startswith(f"uavpipe: {tmp_path}: no VisDrone data here")
+    assert len(shown.output.splitlines()) == 1
