@@ -20,7 +20,7 @@ NAME      = $(basename $(notdir $(RECIPE)))
 STILLS   := data/stills/annotations.json data/stills-validation/annotations.json
 SETTINGS := $(CONFIG) $(if $(SET),always)
 
-.PHONY: help setup video-given frames detect crops overlay train-detector demo test lint bench doctor clean always
+.PHONY: help setup video-given frames detect crops tracks overlay train-detector demo test lint bench doctor clean always
 .DEFAULT_GOAL := help
 
 help: ## This text
@@ -42,6 +42,7 @@ video-given:
 frames: $(FLIGHT)/frames/manifest.json ## List the frames of VIDEO and its damage
 detect: $(FLIGHT)/detections/manifest.json ## Find the persons in VIDEO
 crops: $(FLIGHT)/crops/manifest.json ## Cut the persons out of VIDEO
+tracks: $(FLIGHT)/tracks/manifest.json ## Link the persons in VIDEO from frame to frame
 overlay: $(FLIGHT)/overlay/manifest.json ## Render the boxes on VIDEO
 
 $(FLIGHT)/frames/manifest.json: $(wildcard $(VIDEO)) $(SETTINGS) | $(READY) video-given
@@ -55,6 +56,11 @@ $(FLIGHT)/detections/manifest.json: $(wildcard $(VIDEO)) $(SETTINGS) | $(READY) 
 
 $(FLIGHT)/crops/manifest.json: $(FLIGHT)/detections/manifest.json $(SETTINGS)
 	$(UAVPIPE) crops $(ARGUMENTS)
+	@touch -c $@
+
+# The camera's motion and the persons' looks come from the same pass over the video as the crops.
+$(FLIGHT)/tracks/manifest.json: $(wildcard $(VIDEO)) $(SETTINGS) | $(READY) video-given
+	$(UAVPIPE) tracks $(ARGUMENTS)
 	@touch -c $@
 
 $(FLIGHT)/overlay/manifest.json: $(FLIGHT)/detections/manifest.json $(SETTINGS)

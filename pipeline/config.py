@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -43,6 +43,26 @@ class CropsConfig(Section):
     corrupt: bool = Field(False, description="take crops from frames that the decoder called corrupt, too")
 
 
+class TracksConfig(Section):
+    """How detections are linked to tracklets."""
+
+    method: Literal["botsort", "bytetrack"] = Field(
+        "botsort", description="botsort follows the camera's motion, bytetrack does not"
+    )
+    low: float = Field(0.1, ge=0.1, le=1, description="lowest score that may prolong a tracklet")
+    high: float = Field(0.5, ge=0, le=1, description="from here a detection may also find a lost tracklet again")
+    begin: float = Field(0.6, ge=0, le=1, description="lowest score that begins a tracklet")
+    lost_s: float = Field(1.0, ge=0, description="seconds unseen after which a tracklet ends")
+    min_length: int = Field(3, ge=1, description="tracklets of fewer detections are dropped")
+    split_below: float | None = Field(
+        0.8,
+        ge=0,
+        le=1,
+        description="a tracklet is cut where the looks before and after are less alike than this; null: never",
+    )
+    window: int = Field(8, ge=1, description="detections before and after that are compared for it")
+
+
 class OverlayConfig(Section):
     """The video with the boxes drawn on it."""
 
@@ -62,6 +82,7 @@ class FlightConfig(Section):
     frames: FramesConfig = FramesConfig()
     detector: DetectorConfig = DetectorConfig()
     crops: CropsConfig = CropsConfig()
+    tracks: TracksConfig = TracksConfig()
     overlay: OverlayConfig = OverlayConfig()
 
     @model_validator(mode="after")

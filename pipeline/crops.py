@@ -69,6 +69,7 @@ class CropsStage(PixelStage):
     """Fills `crops/crops.parquet` and `crops/images/<segment>/<frame>_<rank>.jpg`."""
 
     name = "crops"
+    reads_detections = True
 
     @cached_property
     def table(self) -> SegmentTable:

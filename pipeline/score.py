@@ -24,11 +24,13 @@ class Truth:
     Attributes:
         boxes: float64 (n, 4) xyxy, pixels.
         asked: bool (n,); False for persons too hidden to be asked for.
+        identities: int64 (n,), who it is.
 
     """
 
     boxes: NDArray[np.float64]
     asked: NDArray[np.bool_]
+    identities: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,9 @@ def _parse_row(path: Path, number: int, line: str) -> tuple[int, list[float]]:
     except ValueError:
         raise PipelineError(f"{path} line {number}: expected numbers and commas, found '{line[:40]}'") from None
     if len(values) == 4:
-        return number - 1, [*values, 1.0, 1.0]
+        return number - 1, [*values, 1.0, 1.0, 1.0]
     if len(values) in (9, 10) and values[0] >= 1 and values[0] == int(values[0]):
-        return int(values[0]) - 1, [*values[2:6], values[6], values[8]]
+        return int(values[0]) - 1, [*values[2:6], values[6], values[8], values[1]]
     raise PipelineError(
         f"{path} line {number}: expected frame,id,left,top,width,height,flag,class,visibility or x,y,w,h, "
         f"found {len(values)} values"
@@ -89,7 +91,7 @@ def _parse_row(path: Path, number: int, line: str) -> tuple[int, list[float]]:
 def _truth(rows: NDArray[np.float64]) -> Truth:
     rows = rows[np.isfinite(rows[:, :4]).all(axis=1)]  # UAV123 writes NaN where the target is out of view
     boxes = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
-    return Truth(boxes, (rows[:, 4] > 0) & (rows[:, 5] >= MIN_VISIBILITY))
+    return Truth(boxes, (rows[:, 4] > 0) & (rows[:, 5] >= MIN_VISIBILITY), rows[:, 6].astype(np.int64))
 
 
 def iou(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -101,6 +103,9 @@ def iou(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np
     area_second = (second[:, 2:] - second[:, :2]).astype(np.float64).prod(axis=1)
     union = area_first[:, None] + area_second[None] - overlap
     return np.asarray(overlap / np.maximum(union, 1e-9))
+
+
+NOBODY = Truth(np.empty((0, 4)), np.empty(0, bool), np.empty(0, np.int64))
 
 
 def match(truth: Truth, detections: Detections, min_iou: float) -> tuple[int, int]:
@@ -140,13 +145,12 @@ def score(
         frames: number of frames with truth, empty ones included; None: those in `truth`.
 
     """
-    nothing = Truth(np.empty((0, 4)), np.empty(0, bool))
     indices = range(frames) if frames is not None else sorted(truth)
     results = []
     for threshold in thresholds:
         right = wrong = persons = 0
         for index in indices:
-            here = truth.get(index, nothing)
+            here = truth.get(index, NOBODY)
             persons += int(here.asked.sum())
             if index in detections:
                 hit, miss = match(here, detections[index].above(threshold), min_iou)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from detector.backend import PersonDetector
 from detector.records import Detections
@@ -40,9 +40,11 @@ class PixelStage(ABC):
         folder: its folder in the workspace.
         inputs: fingerprints of what it reads.
         section: the settings it obeys.
+        reads_detections: whether its writers need them; said by the class.
 
     """
 
+    reads_detections: ClassVar[bool] = False
     folder: StageFolder
     inputs: dict[str, Any]
     section: dict[str, Any]
@@ -78,12 +80,14 @@ class PixelStage(ABC):
         """Whether nothing needs to be done."""
         return self.folder.holds(self.fingerprint)
 
+    def files(self) -> list[str]:
+        """What `holds` checks, relative to the folder."""
+        return self.table.files(self.folder.path)
+
     def finish(self, video: Video, seconds: float) -> None:
         """Sweep what no segment claims, write the manifest."""
         self.table.sweep({segment.first for segment in video.segments})
-        self.folder.finish(
-            self.name, self.inputs, self.section, self.counts(), seconds, self.table.files(self.folder.path)
-        )
+        self.folder.finish(self.name, self.inputs, self.section, self.counts(), seconds, self.files())
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +196,8 @@ def _write(
             stages = wanting[segment.number]
             writers = [stage.write(segment) for stage in stages]
             names = {stage.name for stage in stages}
-            stored = stored_detections(segment) if "crops" in names and "detect" not in names else {}
+            wanted = "detect" not in names and any(stage.reads_detections for stage in stages)
+            stored = stored_detections(segment) if wanted else {}
         if isinstance(step.item, _SegmentEnd):
             for writer in writers:
                 writer.finish(step.item.damage)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,17 +16,21 @@ from detector.backend import PersonDetector
 from detector.load import load_predictor
 from detector.records import Detections
 from detector.weights import resolve
+from pipeline.appearance import AppearanceStage
 from pipeline.config import FlightConfig
 from pipeline.crops import CropsStage
 from pipeline.detect import DetectStage, detections_by_frame, read_detections
 from pipeline.errors import PipelineError
 from pipeline.frames import FramesStage
+from pipeline.motion import MotionStage
 from pipeline.overlay import write_overlay
 from pipeline.segment_stage import PixelStage, run_pass
+from pipeline.tracks import TABLE as TRACKLETS
+from pipeline.tracks import write_tracklets
 from pipeline.video import Segment, Video, open_video
 from pipeline.workspace import Flight, open_flight, stage_fingerprint
 
-PIXEL_STAGES = ("frames", "detect", "crops")
+PIXEL_STAGES = ("frames", "detect", "crops", "motion", "appearance")
 # Settings that say where and when to work, not what comes out: changing them leaves results valid.
 _NOT_IN_RESULT = {"threshold", "weights", "preset", "device", "batch_size"}
 
@@ -58,7 +63,7 @@ class StageResult:
 
 
 def bring_up(config: FlightConfig, video_path: Path, until: str, progress: Progress) -> list[StageResult]:
-    """Bring the stages of one flight up to date, up to `until` (`frames`, `detect` or `crops`), in one pass.
+    """Bring the stages of one flight up to date, up to `until`, one of `PIXEL_STAGES`, in one pass.
 
     Raises:
         PipelineError: the video, the workspace or the damage limit; one line.
@@ -93,23 +98,26 @@ def open_stages(config: FlightConfig, video_path: Path, until: str) -> Iterator[
         section = config.frames.model_dump(include={"images", "stride", "quality"})
         stages: list[PixelStage] = [FramesStage(flight.stage("frames"), reading, section)]
         if until != "frames":
-            source = resolve(config.detector.weights, config.detector.preset)
-            stages.append(
-                DetectStage(
-                    flight.stage("detections"),
-                    reading | {"weights": source.sha256},
-                    config.detector.model_dump(mode="json", exclude=_NOT_IN_RESULT),
-                )
-            )
-        if until == "crops":
-            stages.append(
-                CropsStage(
-                    flight.stage("crops"),
-                    reading | {"detections": stages[-1].fingerprint},
-                    config.crops.model_dump() | {"threshold": config.detector.threshold},
-                )
-            )
+            stages += _detection_stages(config, flight, reading)[: PIXEL_STAGES.index(until)]
         yield flight, stages
+
+
+def _detection_stages(config: FlightConfig, flight: Flight, reading: dict[str, Any]) -> list[PixelStage]:
+    """The pixel stages after `frames`, in the chain's order."""
+    source = resolve(config.detector.weights, config.detector.preset)
+    detect = DetectStage(
+        flight.stage("detections"),
+        reading | {"weights": source.sha256},
+        config.detector.model_dump(mode="json", exclude=_NOT_IN_RESULT),
+    )
+    found = reading | {"detections": detect.fingerprint}
+    cut = config.crops.model_dump() | {"threshold": config.detector.threshold}
+    return [
+        detect,
+        CropsStage(flight.stage("crops"), found, cut),
+        MotionStage(flight.stage("motion"), reading, {}),
+        AppearanceStage(flight.stage("appearance"), found, {"low": config.tracks.low}),
+    ]
 
 
 def _model(config: FlightConfig, stages: list[PixelStage]) -> Callable[[], PersonDetector]:
@@ -151,29 +159,55 @@ def bring_up_overlay(config: FlightConfig, video_path: Path, progress: Progress)
 
     """
     bring_up(config, video_path, "detect", progress)
-    with open_stages(config, video_path, "detect") as (flight, stages):
-        threshold = config.overlay.threshold
-        section = config.overlay.model_dump() | {
-            "threshold": config.detector.threshold if threshold is None else threshold
-        }
-        inputs = {"detections": stages[-1].fingerprint}
-        folder = flight.stage("overlay")
-        if held := folder.holds(stage_fingerprint("overlay", inputs, section)):
-            return StageResult("overlay", folder.path, (folder.manifest() or {})["counts"], held)
+    threshold = config.overlay.threshold
+    section = config.overlay.model_dump() | {
+        "threshold": config.detector.threshold if threshold is None else threshold
+    }
+
+    def write(flight: Flight) -> dict[str, Any]:
         video = _open(config, video_path)
-        started = time.monotonic()
-        folder.begin()
         with progress(f"{flight.folder.name}: overlay", video.frame_count) as advance:
-            written = write_overlay(
-                folder.path / "overlay.mp4",
-                video,
-                read_detections(stages[-1].folder.path),
-                advance=advance,
-                **section,
-            )
-        counts = {"frames": written}
-        folder.finish("overlay", inputs, section, counts, time.monotonic() - started, ["overlay.mp4"])
-        return StageResult("overlay", folder.path, counts, skipped=False)
+            found = read_detections(flight.stage("detections").path)
+            path = flight.stage("overlay").path / "overlay.mp4"
+            return {"frames": write_overlay(path, video, found, advance=advance, **section)}
+
+    with open_stages(config, video_path, "detect") as (flight, stages):
+        inputs = {"detections": stages[-1].fingerprint}
+        return _bring_up_file(flight, "overlay", inputs, section, "overlay.mp4", write)
+
+
+def bring_up_tracks(config: FlightConfig, video_path: Path, progress: Progress) -> list[StageResult]:
+    """Bring the tracklets of one flight up to date, and all that they are made from, in one pass over the video.
+
+    Raises:
+        PipelineError, DetectorError: as `bring_up`.
+
+    """
+    results = bring_up(config, video_path, PIXEL_STAGES[-1], progress)
+    with open_stages(config, video_path, PIXEL_STAGES[-1]) as (flight, stages):
+        inputs = {stage.name: stage.fingerprint for stage in stages if stage.name != "crops"}
+        section = config.tracks.model_dump()
+        write = partial(write_tracklets, config=config.tracks)
+        return [*results, _bring_up_file(flight, "tracks", inputs, section, TRACKLETS, write)]
+
+
+def _bring_up_file(
+    flight: Flight,
+    name: str,
+    inputs: dict[str, Any],
+    section: dict[str, Any],
+    file: str,
+    write: Callable[[Flight], dict[str, Any]],
+) -> StageResult:
+    """A stage that writes one file from the tables of others; `write` does it and says what it found."""
+    folder = flight.stage(name)
+    if folder.holds(stage_fingerprint(name, inputs, section)):
+        return StageResult(name, folder.path, (folder.manifest() or {})["counts"], skipped=True)
+    started = time.monotonic()
+    folder.begin()
+    counts = write(flight)
+    folder.finish(name, inputs, section, counts, time.monotonic() - started, [file])
+    return StageResult(name, folder.path, counts, skipped=False)
 
 
 def _open(config: FlightConfig, video_path: Path) -> Video:

@@ -10,6 +10,7 @@ _COMMANDS = {
     "frames": ("stages", "frames", "List the frames of a video, its damage, and write JPEGs on request."),
     "detect": ("stages", "detect", "Find persons in every frame."),
     "crops": ("stages", "crops", "Cut the persons out."),
+    "tracks": ("stages", "tracks", "Link the persons from frame to frame."),
     "overlay": ("stages", "overlay", "Render the boxes on the video."),
     "score": ("stages", "score", "Compare detections with a ground truth."),
     "simulate": ("simulate", "simulate", "Make a simulated flight with exact ground truth."),

@@ -9,6 +9,7 @@ from pipeline.cli.options import PATH, flight_options
 
 if TYPE_CHECKING:
     from pipeline.config import FlightConfig
+    from pipeline.stages import StageResult
 
 
 def _run(until: str, config: "FlightConfig") -> None:
@@ -18,9 +19,13 @@ def _run(until: str, config: "FlightConfig") -> None:
 
     for video in require_flights(config):
         for result in bring_up(config, video, until, progress_bar):
-            counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if name != "last_s")
-            state = "up to date: " if result.skipped else ""
-            click.echo(f"{result.stage:8} {state}{counts.replace('_', ' ')}  → {result.folder}")
+            _report(result)
+
+
+def _report(result: "StageResult") -> None:
+    counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if name != "last_s")
+    state = "up to date: " if result.skipped else ""
+    click.echo(f"{result.stage:10} {state}{counts.replace('_', ' ')}  → {result.folder}")
 
 
 def _load(
@@ -82,6 +87,25 @@ def crops(
 
 @click.command()
 @flight_options
+def tracks(
+    videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
+) -> None:
+    """Link the persons of a VIDEO from frame to frame; all stages before it in the same pass, where missing.
+
+    Writes WORKSPACE/<flight>/tracks/tracklets.parquet: tracklet, frame, rank.
+    """
+    from pipeline.config import require_flights
+    from pipeline.progress import progress_bar
+    from pipeline.stages import bring_up_tracks
+
+    config = _load(videos, config_path, workspace, settings)
+    for video in require_flights(config):
+        for result in bring_up_tracks(config, video, progress_bar):
+            _report(result)
+
+
+@click.command()
+@flight_options
 def overlay(
     videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
 ) -> None:
@@ -103,7 +127,7 @@ def overlay(
 @click.option("--threshold", "thresholds", type=float, multiple=True, default=(0.5, 0.8), show_default=True)
 @click.option("--iou", "min_iou", type=float, default=0.5, show_default=True, help="Overlap of a right box.")
 def score(flight: Path, truth: Path, thresholds: tuple[float, ...], min_iou: float) -> None:
-    """Compare the detections of FLIGHT (a folder in the workspace) with the ground truth TRUTH.
+    """Compare the detections of FLIGHT (a folder in the workspace), and its tracklets, with the ground truth TRUTH.
 
     TRUTH is MOTChallenge text, as `uavpipe simulate` writes it, or `x,y,w,h` of one target a frame.
     """
@@ -122,3 +146,17 @@ def score(flight: Path, truth: Path, thresholds: tuple[float, ...], min_iou: flo
             f"score ≥ {line.threshold:g}: recall {line.recall:.3f} of {line.persons:,} persons, "
             f"precision {line.precision:.3f}, {line.wrong_per_frame:.2f} boxes a frame that match nobody"
         )
+    if (flight / "tracks" / "manifest.json").exists():
+        _score_tracks(flight, truth, min_iou)
+
+
+def _score_tracks(flight: Path, truth: Path, min_iou: float) -> None:
+    from pipeline.score import read_truth
+    from pipeline.track_score import score_tracks
+    from pipeline.tracks import read_tracked
+
+    line = score_tracks(read_truth(truth), read_tracked(flight), min_iou)
+    click.echo(
+        f"tracklets: HOTA {line.hota:.3f}, IDF1 {line.idf1:.3f}, MOTA {line.mota:.3f}, {line.switches:,} switches, "
+        f"purity {line.purity:.4f}; {line.tracklets:,} tracklets of {line.persons:,} persons"
+    )

@@ -34,7 +34,9 @@ def test_every_command_has_a_help_text():
 
 def test_the_schema_describes_every_section():
     schema = json.loads(run("config", "--schema").output)
-    assert {"video", "videos", "workspace", "frames", "detector", "crops", "overlay"} == set(schema["properties"])
+    assert {"video", "videos", "workspace", "frames", "detector", "crops", "tracks", "overlay"} == set(
+        schema["properties"]
+    )
 
 
 def test_the_configuration_is_printed_with_its_defaults():

@@ -12,7 +12,9 @@ def found(*rows):
 
 
 def truth(*boxes, asked=None):
-    return Truth(np.array(boxes, float).reshape(-1, 4), np.array(asked or [True] * len(boxes), bool))
+    return Truth(
+        np.array(boxes, float).reshape(-1, 4), np.array(asked or [True] * len(boxes), bool), np.arange(len(boxes))
+    )
 
 
 def test_iou_by_hand():

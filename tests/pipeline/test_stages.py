@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from detector.config import DetectorConfig, Resize
-from pipeline.config import CropsConfig, FlightConfig, FramesConfig
+from pipeline.config import CropsConfig, FlightConfig, FramesConfig, TracksConfig
 from pipeline.progress import progress_bar
 from pipeline.simulate import simulate_flight
-from pipeline.stages import bring_up, bring_up_overlay
+from pipeline.stages import PIXEL_STAGES, bring_up, bring_up_overlay, bring_up_tracks
 from pipeline.tables import read_table
 
 # A low floor and threshold: what is tested here is the chain, not how good the detector is.
@@ -93,6 +93,21 @@ def test_another_threshold_makes_new_crops_without_the_model(flight, tmp_path, m
     assert (rows["score"] >= 0.6).all()
     on_disk = {path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg")}
     assert on_disk == set(rows["crop"])
+
+
+def test_tracklets_run_on_over_segments(flight, tmp_path):
+    easy = TracksConfig(begin=0.2, high=0.2, split_below=None)
+    results = bring_up_tracks(config(tmp_path, tracks=easy), flight, progress_bar)
+    assert [result.stage for result in results] == [*PIXEL_STAGES, "tracks"]
+    table = pd.read_parquet(tmp_path / "flight01" / "tracks" / "tracklets.parquet")
+    assert not table.duplicated(["frame", "rank"]).any()
+    assert not table.duplicated(["frame", "tracklet"]).any()
+    spans = table.groupby("tracklet")["frame"].agg(["min", "max"]) // 8  # eight frames a segment
+    assert (spans["max"] > spans["min"]).any()
+    assert all(result.skipped for result in bring_up_tracks(config(tmp_path, tracks=easy), flight, progress_bar))
+    harder = easy.model_copy(update={"min_length": 5})
+    again = bring_up_tracks(config(tmp_path, tracks=harder), flight, progress_bar)
+    assert [result.stage for result in again if not result.skipped] == ["tracks"]
 
 
 def test_every_nth_frame_and_least_height(flight, tmp_path):
