@@ -49,7 +49,8 @@ class TiledPredictor:
 
     def __init__(self, inner: PersonDetector, config: DetectorConfig) -> None:
         assert config.tiles is not None
-        self.batch_size, self.workers = inner.batch_size, inner.workers
+        self.batch_size = 1  # an image is a batch of pieces; several images' pieces would only fill the memory
+        self.workers = inner.workers
         self._inner, self._config, self._tiles = inner, config, config.tiles
 
     def preprocess(self, image: NDArray[np.uint8]) -> TiledImage:
@@ -70,8 +71,9 @@ class TiledPredictor:
         """The persons in each image: boxes in pixels of the original, best first."""
         prepared = [piece.prepared for image in batch for piece in image.pieces]
         found: list[Detections] = []
-        for first in range(0, len(prepared), self.batch_size):
-            found += self._inner.predict(prepared[first : first + self.batch_size])
+        size = self._inner.batch_size
+        for first in range(0, len(prepared), size):
+            found += self._inner.predict(prepared[first : first + size])
         result, start = [], 0
         for image in batch:
             stop = start + len(image.pieces)
