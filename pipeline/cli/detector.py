@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.detector_data import convert_visdrone, convert_yolo
+from pipeline.cli.detector_data import anchors, convert_visdrone, convert_yolo
 from pipeline.cli.options import PATH
 
 
@@ -14,7 +14,7 @@ def detector() -> None:
     """Train and evaluate person detectors."""
 
 
-for _command in (convert_visdrone, convert_yolo):
+for _command in (convert_visdrone, convert_yolo, anchors):
     detector.add_command(_command)
 
 

@@ -79,3 +79,43 @@ def _counts(images: "Sequence[ConvertedImage]") -> str:
     regions = sum(len({tuple(row["bbox"]) for row in image.annotations if row["iscrowd"]}) for image in images)
     clips = len({image.clip for image in images})
     return f"{len(images):,} images of {clips:,} clips, {persons:,} persons, {regions:,} regions to ignore"
+
+
+@click.command()
+@click.argument("annotations", type=PATH)
+@click.option("--preset", type=click.Choice(["paper-c4", "fpn", "small"]), default="fpn", show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in resize.short_side=1000.")
+@click.option("--images", type=PATH, help="Their folder, for sizes that ANNOTATIONS lacks.  [default: beside it]")
+@click.option("--plot", type=PATH, help="Picture to draw, as anchors.png.")
+def anchors(
+    annotations: Path, preset: str, settings: tuple[str, ...], images: Path | None, plot: Path | None
+) -> None:
+    """Compare the persons in ANNOTATIONS (COCO JSON) with the anchors of the presets, and suggest better ones."""
+    from detector.anchor_report import AnchorFit, describe_scale, iou_table, save_plot, size_table
+    from detector.anchors import best_ious, scale_persons, suggest
+    from detector.coco import read_annotations
+    from detector.presets import ARCHITECTURES, Architecture
+    from pipeline.yaml_file import apply_settings, validate
+
+    def measured(architecture: Architecture) -> AnchorFit:
+        persons = scale_persons(found, architecture)
+        return AnchorFit(architecture, persons, best_ious(persons, architecture))
+
+    found = read_annotations(annotations, images or annotations.parent)
+    content = apply_settings(ARCHITECTURES[preset].model_dump(), settings)
+    chosen = measured(validate(content, Architecture, f"preset {preset}"))
+    fits = {name: measured(architecture) for name, architecture in ARCHITECTURES.items()}
+    name = f"{preset}, as set" if settings else preset
+    suggestion = f"{preset}, suggested"
+    better = suggest(chosen.persons, chosen.architecture)
+    fits |= {name: chosen, suggestion: measured(better)}
+    click.echo(f"{len(chosen.ious):,} persons in {len(found):,} images, {describe_scale(better.resize)}:\n")
+    click.echo(size_table(chosen))
+    click.echo("\nBest IoU of each person with an anchor, the anchors placed as the model places them:\n")
+    click.echo(iou_table(fits))
+    click.echo("\nSuggested, for a recipe:\n")
+    click.echo(f"anchor_sizes: {[list(sizes) for sizes in better.anchor_sizes]}")
+    click.echo(f"anchor_ratios: {list(better.anchor_ratios)}")
+    if plot is not None:
+        save_plot(plot, fits, name, suggestion)
+        click.echo(f"\n{plot}: written")

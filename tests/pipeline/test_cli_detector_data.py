@@ -1,5 +1,8 @@
+import json
+
 import cv2
 import numpy as np
+import yaml
 from click.testing import CliRunner
 
 from detector.coco import read_coco
@@ -52,3 +55,24 @@ def test_a_mistake_is_one_line(tmp_path):
     assert shown.exit_code == 1
     assert shown.output.startswith(f"uavpipe: {tmp_path}: no VisDrone data here")
     assert len(shown.output.splitlines()) == 1
+
+
+def test_the_anchor_report_compares_the_presets_and_suggests(tmp_path):
+    rows = [
+        {"id": n, "image_id": 1, "category_id": 1, "bbox": [20 * n, 30, 4 + n % 5, 12 + n % 7]}
+        for n in range(1, 40)
+    ]
+    content = {
+        "images": [{"id": 1, "file_name": "gone.jpg", "width": 960, "height": 540}],
+        "annotations": rows,
+        "categories": [{"id": 1, "name": "person"}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    shown = run("anchors", tmp_path / "a.json", "--preset", "small", "--set", "anchor_ratios=[1, 2]")
+    assert shown.exit_code == 0, shown.output
+    assert "39 persons in 1 images, into 960×960 px" in shown.output
+    for name in ("paper-c4", "fpn", "small, as set", "small, suggested"):
+        assert f"\n{name} " in shown.output
+    suggested = yaml.safe_load(shown.output.split("Suggested, for a recipe:")[1])
+    assert np.shape(suggested["anchor_sizes"]) == (3, 2)
+    assert len(suggested["anchor_ratios"]) == 2
