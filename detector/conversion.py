@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -85,6 +86,8 @@ def write_coco(path: Path, images: Sequence[ConvertedImage], categories: Sequenc
         temporary.write_text(json.dumps(content, separators=(",", ":")) + "\n", "utf-8")
         temporary.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
         raise DetectorError(f"{path}: cannot be written: {error.strerror}") from None
 
 
@@ -132,8 +135,10 @@ def image_size(path: Path) -> tuple[int, int]:
         with Image.open(path) as image:
             width, height = image.size
             return (height, width) if image.getexif().get(_ORIENTATION) in _LYING else (width, height)
-    except UnidentifiedImageError:
+    except (UnidentifiedImageError, ValueError):
         raise DetectorError(f"{path}: not an image that can be read; expected JPEG, PNG or the like") from None
+    except Image.DecompressionBombError as error:
+        raise DetectorError(f"{path}: {error}; cut it into smaller images") from None
     except OSError as error:
         raise DetectorError(f"{path}: cannot be read: {error.strerror or error}") from None
 

@@ -61,6 +61,8 @@ def _write(conversion: "Conversion", root: Path, out: Path, holdout: float | Non
     if holdout is not None:
         kept, held = hold_out(conversion.images, holdout, seed)
         parts = {"train": (out, kept), "validation": (out.with_suffix(".holdout.json"), held)}
+        if len({image.clip for image in conversion.images}) == len(conversion.images):
+            click.echo("every image is a clip by itself, to go by the names: look-alikes may stand in both halves")
     for path, images in parts.values():
         write_coco(path, images, conversion.categories)
         click.echo(f"{path}: {_counts(images)}")

@@ -1,4 +1,5 @@
 import json
+import zlib
 
 import cv2
 import numpy as np
@@ -73,6 +74,16 @@ def test_files_that_are_no_images_are_named(tmp_path):
         image_size(tmp_path / "b.jpg")
 
 
+def test_a_header_of_absurd_size_is_named(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((9, 9), np.uint8))
+    header = bytearray((tmp_path / "a.png").read_bytes())
+    header[16:24] = (100_000).to_bytes(4, "big") * 2
+    header[29:33] = zlib.crc32(header[12:29]).to_bytes(4, "big")
+    (tmp_path / "a.png").write_bytes(header)
+    with pytest.raises(DetectorError, match=r"a\.png: .*10000000000 pixels.*cut it into smaller images"):
+        image_size(tmp_path / "a.png")
+
+
 def test_the_json_is_cocos(tmp_path):
     row = {"category_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 0, "truncation": 1}
     write_coco(tmp_path / "new" / "a.json", [ConvertedImage("images/7_1.jpg", (64, 48), "7", [row])], ["person"])
@@ -82,5 +93,12 @@ def test_the_json_is_cocos(tmp_path):
         "categories": [{"id": 1, "name": "person"}],
     }
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.json"]
-    with pytest.raises(DetectorError, match="cannot be written"):
-        write_coco(tmp_path / "new" / "a.json" / "b.json", [], ["person"])
+
+
+def test_a_place_that_cannot_be_written_is_named_and_left_clean(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file" / "a.json", tmp_path / "folder"):
+        with pytest.raises(DetectorError, match=f"{path}: cannot be written"):
+            write_coco(path, [], ["person"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]

@@ -50,6 +50,16 @@ def test_yolo_by_command(tmp_path):
     assert "1 boxes of other classes left out" in shown.output
 
 
+def test_names_that_tell_no_clips_are_remarked(tmp_path):
+    for part in ("images", "labels"):
+        (tmp_path / part).mkdir()
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"images/{number}.png"), np.zeros((50, 200, 3), np.uint8))
+    shown = run("convert-yolo", tmp_path, "--out", tmp_path / "a.json", "--holdout", 0.25)
+    assert "every image is a clip by itself" in shown.output
+    assert "a.json: 3 images of 3 clips" in shown.output
+
+
 def test_a_mistake_is_one_line(tmp_path):
     shown = run("convert-visdrone", tmp_path, "--out", tmp_path / "a.json")
     assert shown.exit_code == 1
