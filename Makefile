@@ -17,7 +17,7 @@ FLIGHT   := $(WORKSPACE)/$(basename $(notdir $(VIDEO)))
 # Without VIDEO the configuration names the videos, and the workspace with them.
 ARGUMENTS = $(if $(VIDEO),$(VIDEO) --workspace $(WORKSPACE)) $(if $(CONFIG),--config $(CONFIG)) $(addprefix --set ,$(SET))
 NAME      = $(basename $(notdir $(RECIPE)))
-STILLS   := data/stills/annotations.json data/stills-validation/annotations.json
+STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation)
 SETTINGS := $(CONFIG) $(if $(SET),always)
 
 .PHONY: help setup video-given frames detect crops tracks overlay train-detector demo test lint bench doctor clean always
@@ -71,10 +71,13 @@ train-detector: $(READY) $(if $(findstring small,$(RECIPE)),$(STILLS)) ## Train 
 	$(UAVPIPE) detector train --config $(RECIPE) --output $(WORKSPACE)/detector/$(NAME) --weights weights/$(NAME).safetensors $(addprefix --set ,$(SET))
 
 data/stills/annotations.json: | $(READY)
-	$(UAVPIPE) simulate-stills data/stills --count 1600 --seed 101
+	$(UAVPIPE) simulate-stills data/stills --count 4500 --seed 101
 
-data/stills-validation/annotations.json: | $(READY)
-	$(UAVPIPE) simulate-stills data/stills-validation --count 100 --seed 102
+data/flight-stills/annotations.json: | $(READY)
+	$(UAVPIPE) simulate-stills data/flight-stills --flights --count 600 --seed 103
+
+data/validation/annotations.json: | $(READY)
+	$(UAVPIPE) simulate-stills data/validation --flights --count 100 --seed 102
 
 demo: $(READY) ## Simulate a flight, run the chain on it, compare with the truth
 	$(UAVPIPE) demo

@@ -8,7 +8,9 @@ import click
 from pipeline.cli.options import PATH
 
 
-def _size(ctx: click.Context, parameter: click.Parameter, value: str) -> tuple[int, int]:
+def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    if value is None:
+        return None
     found = re.fullmatch(r"(\d+)x(\d+)", value)
     if not found:
         raise click.BadParameter(f"expected WIDTHxHEIGHT as in 1920x1080, not '{value}'")
@@ -55,13 +57,16 @@ def simulate(
 
 @click.command()
 @click.argument("folder", type=PATH)
-@click.option("--count", default=2000, show_default=True, help="Pictures, each of a scene of its own.")
+@click.option("--count", default=2000, show_default=True, help="Pictures.")
 @click.option("--seed", default=1, show_default=True)
-@click.option("--size", default="960x540", show_default=True, callback=_size)
+@click.option("--size", callback=_size, help="[default: 960x540, 1920x1080 with --flights]")
+@click.option("--flights", is_flag=True, help="Frames of short flights, four each, instead of a scene a picture.")
 @click.option("--workers", default=1, show_default=True, help="Processes.")
-def stills(folder: Path, count: int, seed: int, size: tuple[int, int], workers: int) -> None:
+def stills(folder: Path, count: int, seed: int, size: tuple[int, int] | None, flights: bool, workers: int) -> None:
     """Make training pictures for a detector: FOLDER/images and FOLDER/annotations.json (COCO)."""
-    from pipeline.simulate import render_stills
+    from pipeline.simulate import render_flight_stills, render_stills
 
-    render_stills(folder, count, seed=seed, size=size, workers=workers)
+    render = render_flight_stills if flights else render_stills
+    chosen = {} if size is None else {"size": size}
+    render(folder, count, seed=seed, workers=workers, **chosen)
     click.echo(f"{folder}: {count} pictures and annotations.json")

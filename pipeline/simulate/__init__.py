@@ -13,11 +13,14 @@ ground     what people walk on, put together
 effects    light, air, lens, sensor
 scene      all of it at one moment, with the truth
 output     where it is written
-stills     training pictures
 flight     videos
+pictures   pictures with their truth as a COCO data set
+stills     such pictures, each of a scene of its own
+flight_stills   such pictures out of flights
 """
 
 from pipeline.simulate.flight import FlightFiles, simulate_flight
+from pipeline.simulate.flight_stills import render_flight_stills
 from pipeline.simulate.stills import render_stills
 
-__all__ = ["FlightFiles", "render_stills", "simulate_flight"]
+__all__ = ["FlightFiles", "render_flight_stills", "render_stills", "simulate_flight"]

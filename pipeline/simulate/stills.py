@@ -1,11 +1,7 @@
 """Training pictures: each of a scene, a camera and people of its own, with COCO annotations."""
 
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,15 +12,13 @@ from pipeline.images import write_jpeg
 from pipeline.simulate.camera import Camera, Points
 from pipeline.simulate.effects import draw_look
 from pipeline.simulate.ground import make_ground
-from pipeline.simulate.output import make_folder
 from pipeline.simulate.people import Pose, cast_member, random_arms, riding
+from pipeline.simulate.pictures import Picture, write_pictures
 from pipeline.simulate.scene import Person, Scene, TrueBox, draw_light
 from pipeline.simulate.scenery import Thing, cycle, make_houses, make_things
 from pipeline.simulate.shapes import turn_of
 from pipeline.simulate.textures import vary
-from pipeline.workspace import write_json
 
-_MIN_VISIBLE, _MIN_HEIGHT = 0.25, 8.0  # below: annotated as a region to ignore
 _PERSON_METRES = 1.7
 
 
@@ -51,23 +45,16 @@ def render_stills(
         raise PipelineError(
             f"stills: count {count}, size {size} and workers {workers} must be positive (size from 32)"
         )
-    make_folder(folder / "images", "folder")
-    render = partial(_write_still, folder, seed, size)
-    if workers == 1:
-        results = [render(number) for number in range(count)]
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            results = list(pool.map(render, range(count), chunksize=16))
-    write_json(folder / "annotations.json", _coco(results, size))
+    write_pictures(folder, partial(_write_still, folder, seed, size), count, size=size, workers=workers)
 
 
-def _write_still(folder: Path, seed: int, size: tuple[int, int], number: int) -> tuple[str, list[TrueBox]]:
+def _write_still(folder: Path, seed: int, size: tuple[int, int], number: int) -> list[Picture]:
     cv2.setNumThreads(1)
     rng = np.random.default_rng((seed, number))
     image, truth = render_still(rng, size)
     name = f"{number:06d}.jpg"
     write_jpeg(folder / "images" / name, image, int(rng.integers(50, 96)))
-    return name, truth
+    return [(name, truth)]
 
 
 def render_still(rng: np.random.Generator, size: tuple[int, int]) -> tuple[NDArray[np.uint8], list[TrueBox]]:
@@ -193,29 +180,3 @@ def _draw_person(rng: np.random.Generator, number: int, x: float, y: float, ride
         stride = float(rng.uniform(0.15, 0.48)) if style < 0.95 else 0.75
         pose = Pose(x, y, heading, phase, stride, 0.0, random_arms(rng, standing=False))
     return Person(number, look, pose)
-
-
-def _coco(results: Sequence[tuple[str, list[TrueBox]]], size: tuple[int, int]) -> dict[str, Any]:
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for number, (name, truth) in enumerate(results, start=1):
-        images.append({"id": number, "file_name": name, "width": size[0], "height": size[1]})
-        for box in truth:
-            width, height = box.x2 - box.x1, box.y2 - box.y1
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": number,
-                    "category_id": 1,
-                    "bbox": [round(value, 2) for value in (box.x1, box.y1, width, height)],
-                    "area": round(width * height, 2),
-                    "iscrowd": int(box.visibility < _MIN_VISIBLE or height < _MIN_HEIGHT),
-                    "visibility": round(box.visibility, 3),
-                }
-            )
-    return {
-        "images": images,
-        "annotations": annotations,
-        "categories": [{"id": 1, "name": "person"}],
-        "info": {"description": "simulated drone pictures, made by uavpipe simulate-stills"},
-    }

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.score import read_truth
-from pipeline.simulate import render_stills, simulate_flight
+from pipeline.simulate import render_flight_stills, render_stills, simulate_flight
 
 
 def test_a_flight_is_the_same_each_time_and_its_files_fit_together(tmp_path):
@@ -36,6 +36,24 @@ def test_another_seed_is_another_flight_of_the_same_cast(tmp_path):
     one = simulate_flight(tmp_path / "a.mp4", seed=1, **settings)
     two = simulate_flight(tmp_path / "b.mp4", seed=2, **settings)
     assert one.camera.read_text() != two.camera.read_text()
+
+
+def test_pictures_of_flights_come_with_coco_annotations(tmp_path):
+    render_flight_stills(tmp_path, 5, seed=2, size=(320, 180))
+    content = json.loads((tmp_path / "annotations.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == [
+        f"{flight:06d}_{frame}.jpg" for flight in (0, 1) for frame in range(4)
+    ]
+    assert {image["width"] for image in content["images"]} == {320}
+    people = [row for row in content["annotations"] if not row["iscrowd"]]
+    assert len(people) > 8
+    for row in people:
+        left, top, width, height = row["bbox"]
+        assert left >= 0
+        assert top >= 0
+        assert left + width <= 320.01
+        assert top + height <= 180.01
+        assert row["visibility"] >= 0.25
 
 
 def test_stills_come_with_coco_annotations(tmp_path):
