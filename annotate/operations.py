@@ -1,0 +1,195 @@
+"""What a labeller can do: each operation as a record that checks itself, and as JSON.
+
+A tracklet is named `FLIGHT/NUMBER`, as in "flight01/7"; an identity is a number from 1 up. A frame is the index in
+the video, from 0.
+"""
+
+from enum import StrEnum
+from itertools import pairwise
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from annotate.errors import AnnotateError
+
+MAX_NAME = 200  # characters of a name
+
+
+class Mark(StrEnum):
+    """What a tracklet is as long as it is nobody."""
+
+    OPEN = "open"  # waits for a decision
+    SKIPPED = "skipped"  # somebody passed over it: it waits behind the open ones
+    JUNK = "junk"  # shows nobody in particular, or too little of them
+    DISTRACTOR = "distractor"  # somebody who is nobody's match
+
+
+class Seen(NamedTuple):
+    """A detection of a flight: its frame, and its rank within the frame."""
+
+    frame: int
+    rank: int
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("expected printable characters without space around them")
+    return text
+
+
+def check_flight(name: str) -> str:
+    """`name`, if it can name a flight.
+
+    Raises:
+        ValueError: it is not the name of one folder.
+
+    """
+    if _printable(name) in ("", ".", "..") or "/" in name or "\\" in name:
+        raise ValueError(f"flight {name!r}: expected the name of a folder")
+    return name
+
+
+def tracklet_id(flight: str, number: int) -> str:
+    """The name of tracklet `number` of `flight`."""
+    return f"{flight}/{number}"
+
+
+def flight_of(tracklet: str) -> str:
+    """The flight that `tracklet` is of."""
+    return tracklet.rpartition("/")[0]
+
+
+Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_printable)]
+FlightName = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(check_flight)]
+UserName = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_printable)]
+OperationId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
+TrackletId = Annotated[str, Field(pattern=r"^[^/]+/[0-9]{1,9}$", max_length=MAX_NAME + 10)]
+Index = Annotated[int, Field(ge=0, lt=2**31)]
+Identity = Annotated[int, Field(ge=1, lt=2**31)]
+Tracklets = Annotated[tuple[TrackletId, ...], Field(min_length=1, max_length=100_000)]
+
+
+class _Operation(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class AddFlight(_Operation):
+    """The tracklets of a flight, before anybody has looked at them: number -> detections in order of frames."""
+
+    op: Literal["add_flight"] = "add_flight"
+    flight: FlightName
+    tracklets: dict[Annotated[int, Field(ge=0, lt=10**9, strict=False)], tuple[tuple[Index, Index], ...]]
+
+    @model_validator(mode="after")
+    def _check_order(self) -> "AddFlight":
+        for number, seen in self.tracklets.items():
+            frames = [frame for frame, _ in seen]
+            if not frames or any(first >= second for first, second in pairwise(frames)):
+                raise ValueError(f"tracklet {number}: expected detections, each in a later frame than the last")
+        detections = [each for seen in self.tracklets.values() for each in seen]
+        if len(detections) != len(set(detections)):
+            raise ValueError("a detection is in two tracklets")
+        return self
+
+
+class NewIdentity(_Operation):
+    """A new identity, and the tracklets that are it."""
+
+    op: Literal["new_identity"] = "new_identity"
+    tracklets: Annotated[tuple[TrackletId, ...], Field(max_length=100_000)] = ()
+    name: Name = ""
+
+
+class Assign(_Operation):
+    """These tracklets are this identity."""
+
+    op: Literal["assign"] = "assign"
+    tracklets: Tracklets
+    identity: Identity
+
+
+class SetMark(_Operation):
+    """These tracklets are nobody: junk, distractor, skipped; or open again."""
+
+    op: Literal["mark"] = "mark"
+    tracklets: Tracklets
+    mark: Annotated[Mark, Field(strict=False)]
+
+
+class Merge(_Operation):
+    """Two identities are one: all tracklets of `source` go to `into`, `source` ceases to exist."""
+
+    op: Literal["merge"] = "merge"
+    source: Identity
+    into: Identity
+
+
+class Rename(_Operation):
+    """The name of an identity; "" takes it away."""
+
+    op: Literal["rename"] = "rename"
+    identity: Identity
+    name: Name
+
+
+class Split(_Operation):
+    """The detections from `frame` on are a new tracklet, which is open."""
+
+    op: Literal["split"] = "split"
+    tracklet: TrackletId
+    frame: Index
+
+
+class SwapTails(_Operation):
+    """The detections of two tracklets of one flight change places from `frame` on."""
+
+    op: Literal["swap_tails"] = "swap_tails"
+    first: TrackletId
+    second: TrackletId
+    frame: Index
+
+
+class Undo(_Operation):
+    """Take back the operation of sequence number `target`."""
+
+    op: Literal["undo"] = "undo"
+    target: Identity
+
+
+class Redo(_Operation):
+    """Do again what was taken back: the operation of sequence number `target`."""
+
+    op: Literal["redo"] = "redo"
+    target: Identity
+
+
+Decision = NewIdentity | Assign | SetMark | Merge | Rename | Split | SwapTails
+Operation = AddFlight | Decision | Undo | Redo
+
+_OPERATION: TypeAdapter[Operation] = TypeAdapter(Annotated[Operation, Field(discriminator="op")])
+
+
+def read_operation(text: str | bytes) -> Operation:
+    """The operation in the JSON object `text`, as `{"op": "assign", "tracklets": ["flight01/7"], "identity": 3}`.
+
+    Raises:
+        AnnotateError: not JSON, no known operation, or a field is missing, unknown or wrong; names the field.
+
+    """
+    try:
+        return _OPERATION.validate_json(text)
+    except ValidationError as error:
+        raise AnnotateError(describe(error)) from None
+
+
+def write_operation(operation: Operation) -> str:
+    """`operation` as JSON on one line: always the same text for the same operation."""
+    return operation.model_dump_json()
+
+
+def describe(error: ValidationError) -> str:
+    """The first thing that is wrong, with its field, on one line."""
+    first: Any = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    found = repr(first["input"])
+    return f"{field + ': ' if field else ''}{first['msg']}, found {found[:80]}"

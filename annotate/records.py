@@ -1,0 +1,171 @@
+"""What labelling works on: the tracklets of flights, read from the tables of a workspace.
+
+A flight is a folder of the workspace. In it `tracks/tracklets.parquet` has the columns tracklet, frame, rank (which
+detection is of which tracklet), `detections/detections.parquet` frame, rank, pts_s, x1, y1, x2, y2, score, and
+`crops/crops.parquet` frame, rank, crop, sharpness for those detections that were cut out. Each is one Parquet file
+or a folder of parts. A column `flight` in the tracklets, where there is one, is that of the folder.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from annotate.errors import AnnotateError
+from annotate.operations import check_flight, tracklet_id
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TRACKLETS = "tracks/tracklets.parquet"
+_DETECTIONS = "detections/detections.parquet"
+_CROPS = "crops/crops.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A person in a frame.
+
+    Attributes:
+        frame: index in the video, from 0.
+        rank: with `frame`, which detection.
+        time: seconds, as the video has it.
+        box: x1, y1, x2, y2 in pixels of the frame, origin at the top left; None where it is not known.
+        score: of the detector, 0 to 1.
+        crop: the JPEG, relative to the workspace, with forward slashes; None where none was cut.
+        sharpness: of the crop, variance of the Laplacian; 0 without a crop.
+
+    Raises:
+        ValueError: a value is not as above, or the crop lies outside the workspace.
+
+    """
+
+    frame: int
+    rank: int
+    time: float
+    box: tuple[float, float, float, float] | None
+    score: float
+    crop: str | None = None
+    sharpness: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.frame < 0 or self.rank < 0:
+            raise ValueError(f"frame {self.frame}, rank {self.rank}: expected numbers from 0 up")
+        if self.box is not None and not (
+            all(map(math.isfinite, self.box)) and self.box[0] < self.box[2] and self.box[1] < self.box[3]
+        ):
+            raise ValueError(f"box {self.box}: expected x1 < x2 and y1 < y2")
+        if not math.isfinite(self.time) or not 0 <= self.score <= 1:
+            raise ValueError(f"time {self.time}, score {self.score}: expected seconds, and 0 to 1")
+        if self.crop is not None and not _inside(self.crop):
+            raise ValueError(f"crop {self.crop!r}: expected a path inside the workspace")
+
+
+@dataclass(frozen=True)
+class Tracklet:
+    """Detections of one person in one flight, as the tracker believes.
+
+    Attributes:
+        flight: its name.
+        number: of the tracklet in the flight, from 0 up.
+        detections: in order of frames, at least one, at most one a frame.
+
+    Raises:
+        ValueError: a value is not as above.
+
+    """
+
+    flight: str
+    number: int
+    detections: tuple[Detection, ...]
+
+    def __post_init__(self) -> None:
+        check_flight(self.flight)
+        frames = [each.frame for each in self.detections]
+        if self.number < 0 or not frames:
+            raise ValueError(f"tracklet {self.number} with {len(frames)} detections: expected from 0 up, and one")
+        for first, second in pairwise(frames):
+            if first >= second:
+                raise ValueError(f"tracklet {self.number}: frame {second} after frame {first}")
+
+    @property
+    def id(self) -> str:
+        """Its name among all flights, as in "flight01/7"."""
+        return tracklet_id(self.flight, self.number)
+
+
+def flights_with_tracklets(workspace: Path) -> list[str]:
+    """The names of the flights in `workspace` that have tracklets, sorted.
+
+    Raises:
+        AnnotateError: there is none.
+
+    """
+    found = sorted(path.parents[1].name for path in workspace.glob(f"*/{_TRACKLETS}"))
+    if not found:
+        raise AnnotateError(f"{workspace}: no flight with tracklets here; make them with `uavpipe tracks`")
+    return found
+
+
+def read_tracklets(workspace: Path, flight: str) -> tuple[Tracklet, ...]:
+    """The tracklets of `flight`, by number.
+
+    Raises:
+        AnnotateError: a table is missing or damaged, or says what cannot be; names it.
+
+    """
+    try:
+        check_flight(flight)
+    except ValueError as error:
+        raise AnnotateError(f"{workspace}: {error}") from None
+    folder = workspace / flight
+    tracklets = _read(folder / _TRACKLETS, ["tracklet", "frame", "rank"], "uavpipe tracks")
+    detections = _read(
+        folder / _DETECTIONS, ["frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score"], "uavpipe detect"
+    )
+    crops = _read(folder / _CROPS, ["frame", "rank", "crop", "sharpness"], "uavpipe crops")
+    if tracklets.duplicated(["frame", "rank"]).any():
+        raise AnnotateError(f"{folder / _TRACKLETS}: a detection is in two tracklets; run `uavpipe tracks` again")
+    rows = tracklets.merge(detections, on=["frame", "rank"], how="left", validate="one_to_one")
+    if rows["score"].isna().any():
+        first = rows[rows["score"].isna()].iloc[0]
+        missing = f"frame {first['frame']} has no detection {first['rank']}"
+        raise AnnotateError(f"{folder / _TRACKLETS}: {missing}; run `uavpipe tracks` again")
+    rows = rows.merge(crops, on=["frame", "rank"], how="left", validate="one_to_one")
+    return tuple(_records(folder / _TRACKLETS, flight, rows.sort_values(["tracklet", "frame"])))
+
+
+def _read(path: Path, columns: list[str], command: str) -> "pd.DataFrame":
+    import pandas as pd
+    import pyarrow as pa
+
+    if not path.exists():
+        raise AnnotateError(f"{path}: no such table; make it with `{command}`")
+    try:
+        return pd.read_parquet(path, columns=columns)
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise AnnotateError(
+            f"{path}: not a table with columns {', '.join(columns)}; make it again with `{command}`: {error}"
+        ) from None
+
+
+def _records(table: Path, flight: str, rows: "pd.DataFrame") -> list[Tracklet]:
+    names = ["tracklet", "frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score", "crop", "sharpness"]
+    contents: dict[int, list[Detection]] = {}
+    number = frame = -1
+    try:
+        for number, frame, rank, time, x1, y1, x2, y2, score, crop, sharpness in zip(
+            *(rows[name].tolist() for name in names), strict=True
+        ):
+            box = None if math.isnan(x1) else (x1, y1, x2, y2)
+            cut = (f"{flight}/crops/{crop}", sharpness) if isinstance(crop, str) else (None, 0.0)
+            contents.setdefault(number, []).append(Detection(frame, rank, time, box, score, *cut))
+        return [Tracklet(flight, number, tuple(content)) for number, content in contents.items()]
+    except ValueError as error:
+        raise AnnotateError(f"{table}: tracklet {number}, frame {frame}: {error}") from None
+
+
+def _inside(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    return bool(parts) and parts[0] != "/" and ".." not in parts and "\\" not in path and path.isprintable()

@@ -1,0 +1,243 @@
+"""The labels at one moment, and what an operation would change in them."""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import singledispatchmethod
+from typing import Any, NamedTuple
+
+from annotate.errors import Refused
+from annotate.operations import (
+    AddFlight,
+    Assign,
+    Decision,
+    Mark,
+    Merge,
+    NewIdentity,
+    Rename,
+    Seen,
+    SetMark,
+    Split,
+    SwapTails,
+    flight_of,
+    tracklet_id,
+)
+
+Label = int | Mark  # the number of an identity, or what the tracklet is instead
+
+
+class Cell(NamedTuple):
+    """One value of the state: `key` in the table (the attribute of `State`) of that name."""
+
+    table: str
+    key: str | int
+
+
+class Change(NamedTuple):
+    """A cell's value before and after; None: it is not there."""
+
+    cell: Cell
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What an operation does to a state.
+
+    Attributes:
+        changes: every cell it writes, once.
+        reads: cells it relies on without writing them.
+        created: the identity or the tracklet that it brings into being.
+
+    """
+
+    changes: tuple[Change, ...]
+    reads: frozenset[Cell] = frozenset()
+    created: int | str | None = None
+
+    def cells(self) -> set[Cell]:
+        """All cells it has to do with."""
+        return {change.cell for change in self.changes} | self.reads
+
+
+@dataclass
+class State:
+    """Who is who. Read it as you like; only `perform` changes it.
+
+    Attributes:
+        tracklets: name -> its detections in order of frames, at least one, each frame once.
+        labels: name of a tracklet -> its label.
+        identities: number -> name, "" where none was given.
+        members: number -> its tracklets. Kept in step with `labels`.
+        exists: number -> True: what relies on an identity relies on this cell, not on its name.
+        flights: name of a flight -> the highest number that one of its tracklets ever had.
+        last_identity: the highest number that an identity ever had. No number is given twice, also where
+            the operation that got it was undone.
+
+    """
+
+    flights: dict[str, int] = field(default_factory=dict)
+    tracklets: dict[str, tuple[Seen, ...]] = field(default_factory=dict)
+    labels: dict[str, Label] = field(default_factory=dict)
+    identities: dict[int, str] = field(default_factory=dict)
+    exists: dict[int, bool] = field(default_factory=dict)
+    members: dict[int, set[str]] = field(default_factory=dict)
+    last_identity: int = 0
+
+    def labelled(self) -> Mapping[tuple[str, int, int], Label]:
+        """The label of every detection, by (flight, frame, rank)."""
+        return {
+            (flight_of(name), seen.frame, seen.rank): self.labels[name]
+            for name, content in self.tracklets.items()
+            for seen in content
+        }
+
+    def perform(self, effect: Effect) -> None:
+        """Make `effect`'s changes; it must have been planned on this very state."""
+        for cell, before, after in effect.changes:
+            table = getattr(self, cell.table)
+            if after is None:
+                del table[cell.key]
+            else:
+                table[cell.key] = after
+            if cell.table == "labels":
+                self._move(str(cell.key), before, after)
+        if isinstance(effect.created, int):
+            self.last_identity = max(self.last_identity, effect.created)
+        elif isinstance(effect.created, str):
+            flight, _, number = effect.created.rpartition("/")
+            self.flights[flight] = max(self.flights[flight], int(number))
+
+    def _move(self, tracklet: str, before: Label | None, after: Label | None) -> None:
+        if isinstance(before, int):
+            self.members[before].discard(tracklet)
+            if not self.members[before]:
+                del self.members[before]
+        if isinstance(after, int):
+            self.members.setdefault(after, set()).add(tracklet)
+
+    @singledispatchmethod
+    def plan(self, operation: Decision | AddFlight, created: int | str | None = None) -> Effect:
+        """What `operation` would do.
+
+        Args:
+            operation: any but undo and redo, which `annotate.history` resolves.
+            created: the identity or tracklet that it brought into being before it was undone.
+
+        Raises:
+            Refused: it refers to what is not there, or would change nothing for a reason that the user should know.
+
+        """
+        raise TypeError(f"no plan for {operation!r}")
+
+    @plan.register
+    def _(self, operation: NewIdentity, created: int | str | None = None) -> Effect:
+        number = created or self.last_identity + 1
+        changes = [
+            Change(Cell("exists", number), None, True),
+            Change(Cell("identities", number), None, operation.name),
+        ]
+        labels, reads = self._label(operation.tracklets, int(number))
+        return Effect((*changes, *labels), reads, number)
+
+    @plan.register
+    def _(self, operation: Assign, created: int | str | None = None) -> Effect:
+        exists = self._identity(operation.identity)
+        labels, reads = self._label(operation.tracklets, operation.identity)
+        return Effect(labels, reads | {exists})
+
+    @plan.register
+    def _(self, operation: SetMark, created: int | str | None = None) -> Effect:
+        return Effect(*self._label(operation.tracklets, operation.mark))
+
+    @plan.register
+    def _(self, operation: Merge, created: int | str | None = None) -> Effect:
+        source, into = self._identity(operation.source), self._identity(operation.into)
+        if source == into:
+            raise Refused(f"identity {operation.into} cannot be merged with itself")
+        labels, reads = self._label(sorted(self.members.get(operation.source, ())), operation.into)
+        gone = Change(source, True, None)
+        nameless = Change(Cell("identities", operation.source), self.identities[operation.source], None)
+        return Effect((gone, nameless, *labels), reads | {into})
+
+    @plan.register
+    def _(self, operation: Rename, created: int | str | None = None) -> Effect:
+        exists = self._identity(operation.identity)
+        cell = Cell("identities", operation.identity)
+        return Effect((Change(cell, self.identities[operation.identity], operation.name),), frozenset({exists}))
+
+    @plan.register
+    def _(self, operation: Split, created: int | str | None = None) -> Effect:
+        content = self._tracklet(operation.tracklet)
+        head, tail = _cut(content, operation.frame)
+        if not head or not tail:
+            raise Refused(
+                f"{operation.tracklet} cannot be split at frame {operation.frame}: "
+                f"its frames are {content[0].frame} to {content[-1].frame}"
+            )
+        flight = flight_of(operation.tracklet)
+        name = created or tracklet_id(flight, self.flights[flight] + 1)
+        return Effect(
+            (
+                Change(Cell("tracklets", operation.tracklet), content, head),
+                Change(Cell("tracklets", name), None, tail),
+                Change(Cell("labels", name), None, Mark.OPEN),
+            ),
+            created=name,
+        )
+
+    @plan.register
+    def _(self, operation: SwapTails, created: int | str | None = None) -> Effect:
+        first, second = self._tracklet(operation.first), self._tracklet(operation.second)
+        if operation.first == operation.second or flight_of(operation.first) != flight_of(operation.second):
+            raise Refused(f"{operation.first} and {operation.second}: expected two tracklets of one flight")
+        head1, tail1 = _cut(first, operation.frame)
+        head2, tail2 = _cut(second, operation.frame)
+        if not head1 + tail2 or not head2 + tail1 or not tail1 + tail2:
+            raise Refused(
+                f"{operation.first} and {operation.second} cannot change tails at frame {operation.frame}: "
+                "neither has one, or nothing of one would be left"
+            )
+        return Effect(
+            (
+                Change(Cell("tracklets", operation.first), first, head1 + tail2),
+                Change(Cell("tracklets", operation.second), second, head2 + tail1),
+            )
+        )
+
+    @plan.register
+    def _(self, operation: AddFlight, created: int | str | None = None) -> Effect:
+        if operation.flight in self.flights:
+            raise Refused(f"flight {operation.flight} is there already")
+        last = max(operation.tracklets, default=-1)
+        changes = [Change(Cell("flights", operation.flight), None, last)]
+        for number, seen in sorted(operation.tracklets.items()):
+            name = tracklet_id(operation.flight, number)
+            changes.append(Change(Cell("tracklets", name), None, tuple(Seen(*each) for each in seen)))
+            changes.append(Change(Cell("labels", name), None, Mark.OPEN))
+        return Effect(tuple(changes))
+
+    def _tracklet(self, name: str) -> tuple[Seen, ...]:
+        if name not in self.tracklets:
+            raise Refused(f"there is no tracklet {name}")
+        return self.tracklets[name]
+
+    def _identity(self, number: int) -> Cell:
+        if number not in self.exists:
+            raise Refused(f"there is no identity {number}")
+        return Cell("exists", number)
+
+    def _label(self, names: Iterable[str], label: Label) -> tuple[tuple[Change, ...], frozenset[Cell]]:
+        """The changes that give tracklets `names` that label; who labels a tracklet relies on what is in it."""
+        changes, reads = [], set()
+        for name in dict.fromkeys(names):
+            self._tracklet(name)
+            changes.append(Change(Cell("labels", name), self.labels[name], label))
+            reads.add(Cell("tracklets", name))
+        return tuple(changes), frozenset(reads)
+
+
+def _cut(content: tuple[Seen, ...], frame: int) -> tuple[tuple[Seen, ...], tuple[Seen, ...]]:
+    at = bisect_left(content, frame, key=lambda seen: seen.frame)
+    return content[:at], content[at:]
