@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import click
 
+from annotate.errors import AnnotateError
 from detector.errors import DetectorError
 from pipeline.errors import PipelineError
 from reid.errors import ReidError
@@ -30,7 +31,7 @@ def one_line_errors() -> Iterator[None]:
     logging.basicConfig(level=logging.WARNING, format="uavpipe: %(message)s", stream=sys.stderr)
     try:
         yield
-    except (PipelineError, DetectorError, ReidError) as error:
+    except (PipelineError, AnnotateError, DetectorError, ReidError) as error:
         raise UserError(str(error)) from None
     except OSError as error:
         if error.errno in _FULL:

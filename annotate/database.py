@@ -1,0 +1,150 @@
+"""The SQLite file that holds the log: opening it, checking it, reading and writing rows."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from annotate.errors import AnnotateError
+from annotate.history import Entry
+from annotate.operations import read_operation, write_operation
+
+VERSION = 1  # of the schema; raise it with every change, and migrate older files in `_prepare`
+_APPLICATION = 0x75617650  # "uavP" in SQLite's header: this file is ours
+_WAIT_S = 30.0  # for another process's transaction, which takes milliseconds
+
+_RESTORE = "it was damaged or changed by hand: restore it from an exported log or a copy"
+
+_SCHEMA = """
+CREATE TABLE operations (
+    sequence INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    user TEXT NOT NULL,
+    time TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    hash TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER operations_stay BEFORE UPDATE ON operations
+    BEGIN SELECT RAISE(ABORT, 'the log of operations only grows'); END;
+CREATE TRIGGER operations_are_kept BEFORE DELETE ON operations
+    BEGIN SELECT RAISE(ABORT, 'the log of operations only grows'); END;
+CREATE TABLE leases (tracklet TEXT PRIMARY KEY, user TEXT NOT NULL, expires REAL NOT NULL) STRICT;
+"""
+
+
+def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
+    """The database in `path`, in WAL mode, every commit on the disk before it returns.
+
+    Args:
+        path: the file.
+        create: make one where there is none.
+
+    Raises:
+        AnnotateError: it is not there, not ours, newer than this program, or the file system cannot hold it.
+
+    """
+    if not create and not path.is_file():
+        raise AnnotateError(f"{path}: no such file; expected labels, as `labels.sqlite` in a workspace")
+    with database_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("PRAGMA trusted_schema = OFF")
+    _check_ours(connection, path)  # before anything is written: it might be another program's
+    if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+        raise AnnotateError(f"{path}: this file system cannot hold it (no shared memory); choose a local disk")
+    connection.execute("PRAGMA synchronous = FULL")
+    with transaction(connection):
+        if _is_empty(connection):
+            _create(connection)
+
+
+def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != _APPLICATION and not (application == 0 and _is_empty(connection)):
+        raise AnnotateError(f"{path}: a database, but not of labels; choose another file")
+    if application and version != VERSION:
+        raise AnnotateError(
+            f"{path}: labels of format {version}, this uavpipe knows {VERSION}; install a newer uavpipe"
+        )
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    return not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    statement = ""
+    for line in _SCHEMA.splitlines():
+        statement += line + "\n"
+        if sqlite3.complete_statement(statement):
+            connection.execute(statement)  # not executescript: that would commit the transaction
+            statement = ""
+    connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """One transaction that no other process writes beside; kept at the end, or as if it had never been."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def database_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the disk have to complain of into one line."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise AnnotateError(
+            f"{path}: {error}; free the disk, or restore the labels from their exported log"
+        ) from None
+
+
+def read_rows(connection: sqlite3.Connection, path: Path, after: int, chain: str) -> Iterator[tuple[Entry, str]]:
+    """The entries behind number `after`, whose hash is `chain`, each with its own hash, checked one by one.
+
+    Raises:
+        AnnotateError: a hole in the sequence, an operation that is unknown or damaged, a row that was changed.
+
+    """
+    rows = connection.execute(
+        "SELECT sequence, id, user, time, operation, hash FROM operations WHERE sequence > ? ORDER BY sequence",
+        (after,),
+    )
+    for expected, (sequence, identifier, user, time, text, stored) in enumerate(rows, start=after + 1):
+        where = f"{path}: operation {sequence}"
+        if sequence != expected:
+            raise AnnotateError(f"{path}: operation {expected} is missing; {_RESTORE}")
+        try:
+            entry = Entry(sequence, identifier, user, time, read_operation(text))
+        except AnnotateError as error:
+            raise AnnotateError(f"{where}: {error}; {_RESTORE}") from None
+        chain = entry.chained(chain)
+        if chain != stored:
+            raise AnnotateError(f"{where} ({entry.operation.op} by {user}) is not as it was written; {_RESTORE}")
+        yield entry, chain
+
+
+def append_row(connection: sqlite3.Connection, entry: Entry, chain: str) -> None:
+    """Write `entry` with its hash; durable when the transaction is committed."""
+    connection.execute(
+        "INSERT INTO operations VALUES (?, ?, ?, ?, ?, ?)",
+        (entry.sequence, entry.id, entry.user, entry.time, write_operation(entry.operation), chain),
+    )

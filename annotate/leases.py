@@ -1,0 +1,70 @@
+"""Who is looking at which tracklet, so that two labellers are not given the same one.
+
+A lease is a courtesy, not a lock: it runs out by itself, is no part of the log, and no decision is refused for it.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from annotate.database import database_errors, transaction
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A tracklet in somebody's hands.
+
+    Attributes:
+        user: whose.
+        expires: seconds since 1970 (UTC).
+
+    """
+
+    user: str
+    expires: float
+
+
+class Leases:
+    """The leases in the labels' file; made by `annotate.store.LabelStore`."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        lock: AbstractContextManager[object],
+        path: Path,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._connection, self._lock, self._path, self._now = connection, lock, path, now
+
+    def take(self, tracklet: str, user: str, seconds: float) -> bool:
+        """Lease `tracklet` to `user` for `seconds` from now, also where they had it.
+
+        Returns:
+            Whether they have it; False where it is in somebody else's hands.
+
+        """
+        with self._lock, database_errors(self._path), transaction(self._connection):
+            now = self._now().timestamp()
+            self._connection.execute("DELETE FROM leases WHERE expires <= ?", (now,))
+            changed = self._connection.execute(
+                "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (tracklet) DO UPDATE "
+                "SET expires = excluded.expires WHERE user = excluded.user",
+                (tracklet, user, now + seconds),
+            )
+            return changed.rowcount == 1
+
+    def release(self, tracklet: str, user: str) -> None:
+        """Give `tracklet` back, if it is `user`'s."""
+        with self._lock, database_errors(self._path):
+            self._connection.execute("DELETE FROM leases WHERE tracklet = ? AND user = ?", (tracklet, user))
+
+    def held(self) -> dict[str, Lease]:
+        """The leases that have not run out, by tracklet."""
+        with self._lock, database_errors(self._path):
+            rows = self._connection.execute(
+                "SELECT tracklet, user, expires FROM leases WHERE expires > ?", (self._now().timestamp(),)
+            )
+            return {tracklet: Lease(user, expires) for tracklet, user, expires in rows}

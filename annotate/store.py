@@ -1,0 +1,266 @@
+"""The labels on disk: every decision is durable before the call returns, and none is applied twice.
+
+    with LabelStore(workspace / LABELS) as store:
+        store.add_flight(tracklets)
+        new = store.apply(NewIdentity(tracklets=("flight01/7",)), user="ann", id="b1c2")
+        store.apply(Assign(tracklets=("flight01/9",), identity=new.created), user="ann", id="b1c3")
+        store.undo(user="ann", id="b1c4")
+
+Several processes may have one file open: each takes in what the others wrote before it decides. Within a process
+one store serves all threads.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from annotate import database
+from annotate.errors import AnnotateError, Refused
+from annotate.history import Entry, History
+from annotate.leases import Leases
+from annotate.operations import (
+    AddFlight,
+    Decision,
+    Operation,
+    OperationId,
+    Redo,
+    Undo,
+    UserName,
+    describe,
+)
+from annotate.records import Tracklet
+from annotate.state import State
+
+LABELS = "labels.sqlite"  # in the workspace
+
+_Request = Decision | type[Undo] | type[Redo]
+_USER: TypeAdapter[str] = TypeAdapter(UserName)
+_ID: TypeAdapter[str] = TypeAdapter(OperationId)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a request.
+
+    Attributes:
+        entry: the operation as it stands in the log.
+        created: the identity's number or the tracklet's name that it brought into being.
+        repeated: the request had been answered before; nothing was done now.
+
+    """
+
+    entry: Entry
+    created: int | str | None
+    repeated: bool
+
+
+class LabelStore:
+    """The labels in one file, replayed from its log.
+
+    Attributes:
+        path: the file.
+        leases: who is looking at which tracklet.
+
+    Raises:
+        AnnotateError: the file cannot be opened, or its log is damaged; names the operation.
+
+    """
+
+    def __init__(self, path: Path, *, create: bool = True, now: Callable[[], datetime] | None = None) -> None:
+        self.path = path
+        self._now = now or (lambda: datetime.now(UTC))
+        self._lock = threading.RLock()
+        self._history = History()
+        self._chain = ""  # hash of the last entry
+        self._connection = database.connect(path, create=create)
+        self.leases = Leases(self._connection, self._lock, path, self._now)
+        try:
+            self.refresh()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> "LabelStore":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            self._connection.close()
+
+    @property
+    def state(self) -> State:
+        """The labels as this process knows them; `refresh` takes in what others decided."""
+        return self._history.state
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The log as this process knows it."""
+        return self._history.entries
+
+    @property
+    def chain(self) -> str:
+        """Hash over the whole log: equal for equal logs."""
+        return self._chain
+
+    def refresh(self) -> None:
+        """Take in what other processes wrote.
+
+        Raises:
+            AnnotateError: the log is damaged, or does not follow from itself; names the operation.
+
+        """
+        with self._lock, database.database_errors(self.path):
+            for entry, chain in database.read_rows(self._connection, self.path, len(self.entries), self._chain):
+                try:
+                    effect = self._history.plan(entry.operation, entry.user)
+                except Refused as error:
+                    raise AnnotateError(f"{self.path}: operation {entry.sequence} cannot follow: {error}") from None
+                self._history.perform(entry, effect)
+                self._chain = chain
+
+    def add_flight(self, flight: str, tracklets: Iterable[Tracklet], user: str = "uavpipe") -> None:
+        """Make the tracklets of `flight` known; nothing happens where they are.
+
+        Raises:
+            AnnotateError: others are known by these names: the tracklets were made again meanwhile.
+
+        """
+        contents = {
+            tracklet.number: tuple((each.frame, each.rank) for each in tracklet.detections)
+            for tracklet in tracklets
+        }
+        operation = AddFlight(flight=flight, tracklets=contents)
+        identifier = f"add-flight-{sha256(flight.encode()).hexdigest()[:32]}"
+        with self._deciding():
+            known = self._history.by_id.get(identifier)
+            if known is None:
+                self._append(self._entry(operation, user, identifier))
+            elif known.operation != operation:
+                raise Refused(
+                    f"{self.path}: the tracklets of {flight} are not those that were labelled; restore them, or "
+                    "label the new ones in another workspace"
+                )
+
+    def apply(self, operation: Decision, *, user: str, id: str, seen: int | None = None) -> Outcome:
+        """Decide `operation`; it is on the disk when this returns.
+
+        Args:
+            operation: what is decided.
+            user: by whom.
+            id: the client's name for this request; the same request again changes nothing and answers the same.
+            seen: the last entry of the log that the client knew of; if somebody else changed since then what
+                this operation has to do with, it is refused. None: do not ask.
+
+        Raises:
+            Refused: it does not fit the labels as they are now; nothing was changed.
+            AnnotateError: `user` or `id` will not do, or the disk is full or gone.
+
+        """
+        return self._decide(operation, user, id, seen)
+
+    def undo(self, *, user: str, id: str) -> Outcome:
+        """Take back the last operation of `user` that still holds; as `apply`."""
+        return self._decide(Undo, user, id)
+
+    def redo(self, *, user: str, id: str) -> Outcome:
+        """Do again what `user` undid last; as `apply`."""
+        return self._decide(Redo, user, id)
+
+    def take_log(self, entries: Sequence[Entry]) -> int:
+        """Add what `entries`, a log of which this one is the beginning, has more than this one: all or nothing.
+
+        Returns:
+            How many entries were added.
+
+        Raises:
+            Refused: the logs part before this one ends, or an entry cannot follow; names it.
+
+        """
+        with self._deciding():
+            for mine, theirs in zip(self.entries, entries, strict=False):
+                if mine != theirs:
+                    raise Refused(
+                        f"{self.path}: operation {mine.sequence} is another one there ({mine.operation.op} by "
+                        f"{mine.user}, {mine.time}): these labels have parted; import into a new file"
+                    )
+            more = entries[len(self.entries) :]
+            for entry in more:
+                try:
+                    self._append(entry)
+                except Refused as error:
+                    raise Refused(f"operation {entry.sequence} cannot follow: {error}") from None
+            return len(more)
+
+    def _decide(self, request: _Request, user: str, identifier: str, seen: int | None = None) -> Outcome:
+        _check("user", _USER, user)
+        _check("id", _ID, identifier)
+        with self._deciding():
+            known = self._history.by_id.get(identifier)
+            if known is not None:
+                if known.user != user or not _is_request(known.operation, request):
+                    raise Refused(f"id {identifier} was used for operation {known.sequence}; give each its own")
+                return self._outcome(known, repeated=True)
+            entry = self._entry(self._resolve(request, user), user, identifier)
+            self._append(entry, seen)
+            return self._outcome(entry, repeated=False)
+
+    def _resolve(self, request: _Request, user: str) -> Operation:
+        if request is Undo:
+            return Undo(target=self._history.last_decision(user))
+        if request is Redo:
+            return Redo(target=self._history.last_undone(user))
+        assert not isinstance(request, type)
+        return request
+
+    def _entry(self, operation: Operation, user: str, identifier: str) -> Entry:
+        time = self._now().isoformat(timespec="milliseconds")
+        return Entry(len(self.entries) + 1, identifier, user, time, operation)
+
+    def _append(self, entry: Entry, seen: int | None = None) -> None:
+        effect = self._history.plan(entry.operation, entry.user)
+        if seen is not None:
+            self._history.check_unseen(effect, entry.user, seen)
+        chain = entry.chained(self._chain)
+        database.append_row(self._connection, entry, chain)
+        self._history.perform(entry, effect)
+        self._chain = chain
+
+    def _outcome(self, entry: Entry, repeated: bool) -> Outcome:
+        return Outcome(entry, self._history.created.get(entry.sequence), repeated)
+
+    @contextmanager
+    def _deciding(self) -> Iterator[None]:
+        """A transaction on the log as it is on the disk; where it fails, memory is what the disk says."""
+        with self._lock, database.database_errors(self.path):
+            known = -1
+            try:
+                with database.transaction(self._connection):
+                    self.refresh()
+                    known = len(self.entries)
+                    yield
+            except BaseException as error:
+                if not isinstance(error, Refused) or len(self.entries) != known:
+                    self._history, self._chain = History(), ""
+                    self.refresh()
+                raise
+
+
+def _is_request(operation: Operation, request: _Request) -> bool:
+    return isinstance(operation, request) if isinstance(request, type) else operation == request
+
+
+def _check(field: str, adapter: TypeAdapter[str], value: str) -> None:
+    try:
+        adapter.validate_python(value)
+    except ValidationError as error:
+        raise AnnotateError(f"{field}: {describe(error)}") from None

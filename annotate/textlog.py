@@ -1,0 +1,132 @@
+"""The log of operations as text, to keep, to send and to compare: JSON lines.
+
+The first line says what it is and how many operations follow, each later line is one of them, with a hash over
+itself and all before it: nothing can be changed, left out or cut off unnoticed.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from annotate.errors import AnnotateError, Refused
+from annotate.history import Entry
+from annotate.operations import Operation, OperationId, UserName, describe, write_operation
+from annotate.store import LabelStore
+
+_VERSION = 1
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class _Head(_Line):
+    format: Literal["uavpipe labels"] = "uavpipe labels"
+    version: int
+    operations: int
+
+
+class _Row(_Line):
+    sequence: int
+    id: OperationId
+    user: UserName
+    time: Annotated[str, Field(max_length=40)]
+    operation: Annotated[Operation, Field(discriminator="op")]
+    hash: str
+
+
+def write_log(path: Path, entries: Sequence[Entry]) -> None:
+    """Write `entries`, a log from its beginning, to `path`: wholly or not at all."""
+    temporary = path.with_name(f".part-{path.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    chain = ""
+    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(_Head(version=_VERSION, operations=len(entries)).model_dump_json() + "\n")
+        for entry in entries:
+            chain = entry.chained(chain)
+            fields = {name: getattr(entry, name) for name in ("sequence", "id", "user", "time")}
+            operation = json.loads(write_operation(entry.operation))
+            file.write(json.dumps({**fields, "operation": operation, "hash": chain}, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read_log(path: Path) -> list[Entry]:
+    """The entries in `path`.
+
+    Raises:
+        AnnotateError: not a log, of a newer version, cut off, or changed; names the line and the field.
+
+    """
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise AnnotateError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        head = _Head.model_validate_json(lines[0] if lines else b"")
+    except ValidationError as error:
+        raise AnnotateError(f"{path} line 1: not a log of labels: {describe(error)}") from None
+    if head.version != _VERSION:
+        raise AnnotateError(
+            f"{path}: a log of format {head.version}, this uavpipe knows {_VERSION}; install a newer one"
+        )
+    entries: list[Entry] = []
+    chain = ""
+    for number, line in enumerate(lines[1:], start=2):
+        entry, chain = _read_row(f"{path} line {number}", line, chain)
+        if entry.sequence != len(entries) + 1:
+            raise AnnotateError(f"{path} line {number}: operation {entry.sequence}, expected {len(entries) + 1}")
+        entries.append(entry)
+    if len(entries) != head.operations:
+        raise AnnotateError(
+            f"{path}: {len(entries)} operations, expected {head.operations}: cut off; export the log again"
+        )
+    return entries
+
+
+def _read_row(where: str, line: bytes, before: str) -> tuple[Entry, str]:
+    try:
+        row = _Row.model_validate_json(line)
+    except ValidationError as error:
+        raise AnnotateError(f"{where}: {describe(error)}") from None
+    entry = Entry(row.sequence, row.id, row.user, row.time, row.operation)
+    chain = entry.chained(before)
+    if chain != row.hash:
+        raise AnnotateError(f"{where}: not as it was written, or a line before it is missing; export the log again")
+    return entry, chain
+
+
+def replay(log: Path, out: Path) -> int:
+    """Make the labels in `out` that follow from the text `log`; `out` appears when all is done.
+
+    Returns:
+        The number of operations.
+
+    Raises:
+        AnnotateError: as `read_log`, an operation cannot follow, or `out` is there already.
+
+    """
+    if out.exists():
+        raise AnnotateError(f"{out}: is there already; choose another name, or remove it")
+    entries = read_log(log)
+    temporary = out.with_name(f".part-{out.name}")
+    _remove(temporary)
+    try:
+        with LabelStore(temporary) as store:
+            store.take_log(entries)
+        temporary.replace(out)
+    except Refused as error:
+        raise AnnotateError(f"{log}: {error}") from None
+    finally:
+        _remove(temporary)
+    return len(entries)
+
+
+def _remove(database: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
