@@ -31,7 +31,7 @@ class Detection:
         frame: index in the video, from 0.
         rank: with `frame`, which detection.
         time: seconds, as the video has it.
-        box: x1, y1, x2, y2 in pixels of the frame, origin at the top left; None where it is not known.
+        box: x1, y1, x2, y2 in pixels of the frame, origin at the top left.
         score: of the detector, 0 to 1.
         crop: the JPEG, relative to the workspace, with forward slashes; None where none was cut.
         sharpness: of the crop, variance of the Laplacian; 0 without a crop.
@@ -44,7 +44,7 @@ class Detection:
     frame: int
     rank: int
     time: float
-    box: tuple[float, float, float, float] | None
+    box: tuple[float, float, float, float]
     score: float
     crop: str | None = None
     sharpness: float = 0.0
@@ -52,9 +52,8 @@ class Detection:
     def __post_init__(self) -> None:
         if self.frame < 0 or self.rank < 0:
             raise ValueError(f"frame {self.frame}, rank {self.rank}: expected numbers from 0 up")
-        if self.box is not None and not (
-            all(map(math.isfinite, self.box)) and self.box[0] < self.box[2] and self.box[1] < self.box[3]
-        ):
+        x1, y1, x2, y2 = self.box
+        if not (all(map(math.isfinite, self.box)) and x1 < x2 and y1 < y2):
             raise ValueError(f"box {self.box}: expected x1 < x2 and y1 < y2")
         if not math.isfinite(self.time) or not 0 <= self.score <= 1:
             raise ValueError(f"time {self.time}, score {self.score}: expected seconds, and 0 to 1")
@@ -130,10 +129,16 @@ def read_tracklets(workspace: Path, flight: str) -> tuple[Tracklet, ...]:
     rows = tracklets.merge(detections, on=["frame", "rank"], how="left", validate="one_to_one")
     if rows["score"].isna().any():
         first = rows[rows["score"].isna()].iloc[0]
-        missing = f"frame {first['frame']} has no detection {first['rank']}"
+        missing = f"frame {int(first['frame'])} has no detection {int(first['rank'])}"
         raise AnnotateError(f"{folder / _TRACKLETS}: {missing}; run `uavpipe tracks` again")
     rows = rows.merge(crops, on=["frame", "rank"], how="left", validate="one_to_one")
     return tuple(_records(folder / _TRACKLETS, flight, rows.sort_values(["tracklet", "frame"])))
+
+
+def count_frames(workspace: Path, flight: str) -> int | None:
+    """How many frames the video of `flight` has; None where no table says."""
+    table = workspace / flight / "frames" / "frames.parquet"
+    return len(_read(table, ["frame"], "uavpipe frames")) if table.exists() else None
 
 
 def _read(path: Path, columns: list[str], command: str) -> "pd.DataFrame":
@@ -158,9 +163,8 @@ def _records(table: Path, flight: str, rows: "pd.DataFrame") -> list[Tracklet]:
         for number, frame, rank, time, x1, y1, x2, y2, score, crop, sharpness in zip(
             *(rows[name].tolist() for name in names), strict=True
         ):
-            box = None if math.isnan(x1) else (x1, y1, x2, y2)
             cut = (f"{flight}/crops/{crop}", sharpness) if isinstance(crop, str) else (None, 0.0)
-            contents.setdefault(number, []).append(Detection(frame, rank, time, box, score, *cut))
+            contents.setdefault(number, []).append(Detection(frame, rank, time, (x1, y1, x2, y2), score, *cut))
         return [Tracklet(flight, number, tuple(content)) for number, content in contents.items()]
     except ValueError as error:
         raise AnnotateError(f"{table}: tracklet {number}, frame {frame}: {error}") from None

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -167,6 +168,33 @@ class LabelStore:
 
         """
         return self._decide(operation, user, id, seen)
+
+    @contextmanager
+    def together(self, *, user: str, id: str) -> Iterator[Callable[[Decision], int | str | None]]:
+        """Several decisions of which all or none become true.
+
+            with store.together(user="ann", id="import-7") as decide:
+                decide(Assign(tracklets=(decide(Split(tracklet="flight01/7", frame=120)),), identity=3))
+
+        They are named ID.1, ID.2 and so on; `decide` gives what the decision brings into being.
+
+        Raises:
+            Refused: one does not fit, or `id` was used; none of them was applied.
+
+        """
+        _check("user", _USER, user)
+        _check("id", _ID, f"{id}.1")
+        with self._deciding():
+            numbers = count(1)
+
+            def decide(operation: Decision) -> int | str | None:
+                entry = self._entry(operation, user, f"{id}.{next(numbers)}")
+                if entry.id in self._history.by_id:
+                    raise Refused(f"id {entry.id} was used before; give each its own")
+                self._append(entry)
+                return self._history.created[entry.sequence]
+
+            yield decide
 
     def undo(self, *, user: str, id: str) -> Outcome:
         """Take back the last operation of `user` that still holds; as `apply`."""

@@ -12,7 +12,7 @@ from annotate.textlog import read_log, replay, write_log
 @pytest.fixture
 def store(tmp_path):
     with LabelStore(tmp_path / "labels.sqlite") as store:
-        store.add_flight("f", [Tracklet("f", 0, (Detection(0, 0, 0.0, None, 1.0),))])
+        store.add_flight("f", [Tracklet("f", 0, (Detection(0, 0, 0.0, (0, 0, 1, 1), 1.0),))])
         store.apply(NewIdentity(tracklets=("f/0",), name="Änne <b>"), user="ann", id="a")
         store.undo(user="ann", id="b")
         store.redo(user="ann", id="c")

@@ -1,0 +1,148 @@
+"""Labels as tracks for other tools, and tracks from other tools as labels."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from annotate.exchange.records import Clip, TrackBox
+from annotate.operations import Assign, Decision, Mark, NewIdentity, Seen, Split, flight_of
+from annotate.records import Detection, Tracklet
+from annotate.state import State
+from annotate.store import LabelStore
+
+MIN_IOU = 0.5  # overlap from which a detection and a foreign box are one person
+
+_Decide = Callable[[Decision], int | str | None]
+
+
+def labelled_clip(state: State, flight: str, tracklets: Sequence[Tracklet], length: int | None = None) -> Clip:
+    """The detections of `flight` that are somebody's, by frame; the track is the identity's number.
+
+    `extra["attributes"]` has the name of the tracklet and, where there is one, of the identity.
+
+    Args:
+        state: the labels.
+        flight: its name.
+        tracklets: of the flight, as they were before anybody labelled.
+        length: frames of the video, where that is known.
+
+    """
+    detections = _by_place(tracklets)
+    boxes = []
+    for name in _tracklets_of(state, flight):
+        identity = state.labels[name]
+        if isinstance(identity, Mark):
+            continue
+        person = {"name": state.identities[identity]} if state.identities[identity] else {}
+        extra = {"attributes": {"tracklet": name, **person}}
+        for seen in state.tracklets[name]:
+            found = detections[seen]
+            boxes.append(TrackBox(found.frame, identity, found.box, round(found.score, 6), extra=extra))
+    return Clip(flight, tuple(sorted(boxes, key=lambda box: (box.frame, box.track))), length)
+
+
+def label_from(
+    store: LabelStore,
+    clips: Mapping[str, Clip],
+    tracklets: Mapping[str, Sequence[Tracklet]],
+    *,
+    user: str,
+    id: str,
+    same_identities: bool = False,
+) -> int:
+    """Label as `clips` say: a detection is whose box it overlaps most; tracklets of several are split.
+
+    Detections on nobody go with those before them, at the beginning with those after; a tracklet that is mostly on
+    nobody stays as it is. All or nothing is decided.
+
+    Args:
+        store: the labels.
+        clips: by flight; a track's number means the same person in all of them.
+        tracklets: by flight, as they were before anybody labelled.
+        user: whose decisions these are.
+        id: as `LabelStore.together` takes it.
+        same_identities: the tracks' numbers are those of the identities in `store`, as in files that were
+            exported from it, and tracklets that have a label get a new one. Else every track is a new identity,
+            and only tracklets that nobody has labelled are.
+
+    Returns:
+        How many tracklets got a label.
+
+    """
+    labelled = 0
+    with store.together(user=user, id=id) as decide:
+        identities = {number: number for number in store.state.identities} if same_identities else {}
+        for flight, clip in clips.items():
+            owners = _match(clip, _by_place(tracklets[flight]))
+            for name in _tracklets_of(store.state, flight):
+                if not same_identities and store.state.labels[name] not in (Mark.OPEN, Mark.SKIPPED):
+                    continue
+                runs = _runs(store.state.tracklets[name], owners)
+                labelled += sum(
+                    _label(store.state, decide, identities, *each) for each in _split(decide, name, runs)
+                )
+    return labelled
+
+
+def _tracklets_of(state: State, flight: str) -> list[str]:
+    return [name for name in state.tracklets if flight_of(name) == flight]
+
+
+def _by_place(tracklets: Sequence[Tracklet]) -> dict[Seen, Detection]:
+    return {Seen(each.frame, each.rank): each for tracklet in tracklets for each in tracklet.detections}
+
+
+def _match(clip: Clip, detections: Mapping[Seen, Detection]) -> dict[Seen, TrackBox]:
+    """For each detection the box it lies on, one each, most overlap first."""
+    by_frame: dict[int, list[TrackBox]] = defaultdict(list)
+    for box in clip.boxes:
+        if box.track >= 0:
+            by_frame[box.frame].append(box)
+    pairs = [
+        (overlap, seen, box)
+        for seen, detection in detections.items()
+        for box in by_frame[seen.frame]
+        if (overlap := _iou(detection.box, box.box)) >= MIN_IOU
+    ]
+    owners: dict[Seen, TrackBox] = {}
+    taken: set[int] = set()
+    for _, seen, box in sorted(pairs, key=lambda pair: (-pair[0], pair[1])):
+        if seen not in owners and id(box) not in taken:
+            owners[seen] = box
+            taken.add(id(box))
+    return owners
+
+
+def _iou(first: Sequence[float], second: Sequence[float]) -> float:
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = [(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in (first, second)]
+    return width * height / (sum(areas) - width * height)
+
+
+def _runs(content: Sequence[Seen], owners: Mapping[Seen, TrackBox]) -> list[tuple[int, TrackBox]]:
+    """From which frame on the tracklet is on whom; empty where most of it is on nobody."""
+    known = [(seen.frame, owners[seen]) for seen in content if seen in owners]
+    if 2 * len(known) < len(content):
+        return []
+    return known[:1] + [after for before, after in pairwise(known) if before[1].track != after[1].track]
+
+
+def _split(decide: _Decide, name: str, runs: Sequence[tuple[int, TrackBox]]) -> Iterator[tuple[str, TrackBox]]:
+    for place, (frame, box) in enumerate(runs):
+        if place:
+            name = str(decide(Split(tracklet=name, frame=frame)))
+        yield name, box
+
+
+def _label(state: State, decide: _Decide, identities: dict[int, int], name: str, box: TrackBox) -> bool:
+    if box.track not in identities:
+        called = str(box.extra.get("attributes", {}).get("name", ""))
+        identities[box.track] = int(decide(NewIdentity(tracklets=(name,), name=called)) or 0)
+    elif state.labels[name] == identities[box.track]:
+        return False
+    else:
+        decide(Assign(tracklets=(name,), identity=identities[box.track]))
+    return True

@@ -1,0 +1,110 @@
+"""What all formats of tracks have in common."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from annotate.errors import AnnotateError
+
+DECIMALS = 9  # of a pixel: corner + width − corner gives the same width again
+
+
+@dataclass(frozen=True)
+class TrackBox:
+    """Somebody in a frame.
+
+    Attributes:
+        frame: index in the video, from 0.
+        track: who it is; -1 where a file does not say.
+        box: x1, y1, x2, y2 in pixels of the frame, origin at the top left, x1 <= x2 and y1 <= y2.
+        score: how sure its maker was; 1 for what a person drew.
+        label: what it is.
+        extra: what the file says beyond this, by the format's own names; a format writes what it knows of.
+
+    Raises:
+        ValueError: a value is not as above.
+
+    """
+
+    frame: int
+    track: int
+    box: tuple[float, float, float, float]
+    score: float = 1.0
+    label: str = "person"
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.frame < 0 or self.track < -1:
+            raise ValueError(f"frame {self.frame}, track {self.track}: expected numbers from 0 up")
+        x1, y1, x2, y2 = self.box
+        if not all(map(math.isfinite, (*self.box, self.score))) or x1 > x2 or y1 > y2:
+            raise ValueError(f"box {self.box}, score {self.score}: expected finite numbers, no negative size")
+
+    @classmethod
+    def from_size(cls, frame: int, track: int, bbox: tuple[float, float, float, float], **more: Any) -> "TrackBox":
+        """As the constructor, from left, top, width, height."""
+        left, top, width, height = bbox
+        return cls(frame, track, (left, top, round(left + width, DECIMALS), round(top + height, DECIMALS)), **more)
+
+    @property
+    def ltwh(self) -> tuple[float, float, float, float]:
+        """Left, top, width, height in pixels."""
+        x1, y1, x2, y2 = self.box
+        return x1, y1, round(x2 - x1, DECIMALS), round(y2 - y1, DECIMALS)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video and who is where in it.
+
+    Attributes:
+        name: of the flight or sequence.
+        boxes: in the file's order.
+        length: frames; None where it is not known.
+        size: width and height of a frame in pixels; None where it is not known.
+        files: frame -> its picture's file name, where the frames are pictures.
+
+    """
+
+    name: str
+    boxes: tuple[TrackBox, ...]
+    length: int | None = None
+    size: tuple[int, int] | None = None
+    files: Mapping[int, str] = field(default_factory=dict)
+
+
+def number(value: float) -> str:
+    """`value` as short as it can be written at `DECIMALS` places: "12", "12.5"."""
+    return f"{round(value, DECIMALS) + 0.0:.15g}"
+
+
+def read_text(path: Path) -> str:
+    """The text in `path`.
+
+    Raises:
+        AnnotateError: it cannot be read, or is not UTF-8.
+
+    """
+    try:
+        return path.read_text("utf-8-sig")
+    except OSError as error:
+        raise AnnotateError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise AnnotateError(f"{path}: not a text file in UTF-8") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path`: wholly or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".part-{path.name}")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
