@@ -83,12 +83,7 @@ class DetectorConfig(Section):
     floor: float = Field(0.05, ge=0, le=1, description="lowest score that is stored")
     threshold: float = Field(0.8, ge=0, le=1, description="lowest score that becomes a crop (the paper's 0.8)")
     max_detections: int = Field(500, ge=1, description="boxes an image at most, best first")
-    nms_iou: float = Field(
-        0.4,
-        gt=0,
-        le=1,
-        description="of two boxes that overlap more, the better one stays; ours: 0.5 doubles near persons",
-    )
+    nms_iou: float = Field(0.5, gt=0, le=1, description="of two boxes that overlap more, the better one stays")
 
     @model_validator(mode="after")
     def _floor_below_threshold(self) -> "DetectorConfig":
