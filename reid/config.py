@@ -1,0 +1,154 @@
+"""Settings of the network, its losses and its training; importable without torch.
+
+Defaults are the paper's first stage (Grigorev et al. 2019): ImageNet to a source set with the triplet loss.
+What the paper leaves open says "our choice".
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GlobalBranch(Section):
+    """Two fully connected layers between the feature and the triplet loss; training only."""
+
+    width: int = Field(2048, ge=1, description="of the hidden layer")
+    dropout: float = Field(0.5, ge=0, lt=1, description="after the hidden layer; the rate is our choice")
+    dimension: int = Field(128, ge=1, description="of the embedding that the triplet loss sees")
+
+
+class GroupBranch(Section):
+    """The feature's channels in equal groups, each embedded for its own L-GM loss; training only."""
+
+    groups: int = Field(4, ge=1, description="must divide the feature's length; our choice")
+    width: int = Field(256, ge=1, description="of the layer that all groups share")
+    dimension: int = Field(128, ge=1, description="of each group's embedding")
+
+
+class NetworkConfig(Section):
+    """From an image to a feature, and the branches that training hangs onto it."""
+
+    backbone: str = Field("resnet50", description="of torchvision, by name; or 'timm:NAME' where timm is installed")
+    last_stride: Literal[1, 2] = Field(1, description="of a ResNet's last stage; other backbones keep their own")
+    pooling: Literal["average", "gem"] = Field(
+        "average", description="gem: generalised mean with a learned exponent (Radenovic et al. 2018)"
+    )
+    neck: Literal["none", "batch_norm"] = Field(
+        "none",
+        description="batch_norm: the triplet loss sees the feature before it, cross-entropy and inference after "
+        "it (BNNeck, Luo et al. 2019)",
+    )
+    height: int = Field(256, ge=32, le=4096, description="of the images, px")
+    width: int = Field(128, ge=16, le=4096, description="of the images, px")
+    global_branch: GlobalBranch | None = Field(
+        GlobalBranch(), description="null: the triplet loss sees the feature itself"
+    )
+    group_branch: GroupBranch | None = Field(None, description="needed by the L-GM loss; {}: the paper's")
+
+
+class TripletConfig(Section):
+    """Batch-hard triplet loss (Hermans et al. 2017)."""
+
+    margin: float | Literal["soft"] = Field(0.2, description="0.1, 0.2, 0.3 in the paper; or 'soft'")
+
+    @model_validator(mode="after")
+    def _margin_is_positive(self) -> "TripletConfig":
+        if self.margin != "soft" and self.margin <= 0:
+            raise ValueError(f"margin {self.margin}: expected a number above 0, or 'soft'")
+        return self
+
+
+class LGMConfig(Section):
+    """Large-margin Gaussian mixture loss (Wan et al. 2018) on each group of the group branch."""
+
+    margin: float = Field(0.3, ge=0, description="the authors' alpha: share by which the own distance grows")
+    likelihood: float = Field(0.1, ge=0, description="the authors' lambda: weight of the likelihood")
+    weight: float = Field(0.25, ge=0, description="the paper's k: of the groups' sum, against the triplet loss")
+    covariance: Literal["identity", "diagonal"] = Field("identity", description="diagonal: learned, by class")
+    means_rate: float = Field(2.0, gt=0, description="learning rate of the means, against the others'")
+
+
+class CrossEntropyConfig(Section):
+    """Identity classification by a linear layer on the feature behind the neck."""
+
+    smoothing: float = Field(0.1, ge=0, lt=1, description="of the labels (Szegedy et al. 2016)")
+    weight: float = Field(1.0, ge=0)
+
+
+class LossConfig(Section):
+    """What is minimised: the weighted sum of those that are not null."""
+
+    triplet: TripletConfig = TripletConfig()
+    lgm: LGMConfig | None = None
+    cross_entropy: CrossEntropyConfig | None = None
+
+
+class SamplerConfig(Section):
+    """A batch: so many identities, so many images of each."""
+
+    identities: int = Field(32, ge=2)
+    images: int = Field(4, ge=1, description="of an identity; repeated only where it has fewer")
+
+
+class Augmentation(Section):
+    """What happens to a training image, each part with its own random draw."""
+
+    margin: float = Field(
+        1.125, ge=1, le=2, description="images are scaled to so many times the network's size and cropped at random"
+    )
+    flip: float = Field(0.5, ge=0, le=1, description="share that is mirrored")
+    erase: float = Field(0.0, ge=0, le=1, description="share with a rectangle blanked (Zhong et al. 2020)")
+    erase_area: tuple[float, float] = Field((0.02, 0.4), description="of the image, drawn from here")
+    erase_aspect: float = Field(0.3, gt=0, le=1, description="the rectangle's, from this to its inverse")
+    brightness: float = Field(0.0, ge=0, lt=1, description="factor drawn from 1 - this to 1 + this")
+    contrast: float = Field(0.0, ge=0, lt=1)
+    saturation: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _area_is_a_range(self) -> "Augmentation":
+        low, high = self.erase_area
+        if not 0 < low <= high < 1:
+            raise ValueError(f"erase_area {list(self.erase_area)}: expected two rising shares between 0 and 1")
+        return self
+
+
+class TrainConfig(Section):
+    """A training run, apart from its data."""
+
+    network: NetworkConfig = NetworkConfig()
+    loss: LossConfig = LossConfig()
+    sampler: SamplerConfig = SamplerConfig()
+    augmentation: Augmentation = Augmentation()
+    init: str = Field(
+        "imagenet",
+        description="'imagenet': torchvision's backbone weights; 'random'; or a checkpoint, torchvision's .pth too",
+    )
+    init_heads: bool = Field(False, description="take neck and branches of that checkpoint too, where they fit")
+    iterations: int = Field(25_000, ge=1, description="the paper's t1: 25,000; 16,000 on the drone's set")
+    decay_from: int = Field(15_000, ge=0, description="the paper's t0: 15,000; 8,000 on the drone's set")
+    learning_rate: float = Field(1e-4, gt=0, description="until t0; from there it falls to 0.001 of it at t1")
+    late_beta1: float | None = Field(
+        0.5, ge=0, lt=1, description="Adam's first momentum from t0 on (Hermans et al.); null: 0.9 throughout"
+    )
+    weight_decay: float = Field(0.0, ge=0)
+    ema: float = Field(0.0, ge=0, lt=1, description="decay of the weights' moving average; 0: none")
+    precision: Literal["fp32", "fp16", "bf16"] = Field("fp32", description="of the backbone; fp16 on CUDA only")
+    cache_gb: float = Field(8.0, ge=0, description="decoded images kept in memory, per process, if all fit")
+    seed: int = Field(0, ge=0)
+    log_every: int = Field(20, ge=1)
+    checkpoint_every: int = Field(500, ge=1)
+    evaluate_every: int = Field(2500, ge=1, description="where query and gallery are at hand")
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "TrainConfig":
+        if (self.loss.lgm is None) != (self.network.group_branch is None):
+            raise ValueError("loss.lgm and network.group_branch need each other: give both ({} will do) or neither")
+        if self.decay_from > self.iterations:
+            raise ValueError(f"decay_from ({self.decay_from}) must not exceed iterations ({self.iterations})")
+        return self

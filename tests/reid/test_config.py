@@ -1,0 +1,31 @@
+import pytest
+from pydantic import ValidationError
+
+from reid.config import Augmentation, TrainConfig, TripletConfig
+
+
+def test_the_defaults_are_the_papers_first_stage():
+    config = TrainConfig()
+    assert (config.sampler.identities, config.sampler.images) == (32, 4)
+    assert (config.network.backbone, config.network.last_stride) == ("resnet50", 1)
+    assert (config.network.height, config.network.width) == (256, 128)
+    assert (config.iterations, config.decay_from, config.learning_rate) == (25_000, 15_000, 1e-4)
+    assert config.loss.triplet.margin == 0.2
+    assert config.loss.lgm is None
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda: TrainConfig.model_validate({"loss": {"lgm": {}}}), "need each other"),
+        (lambda: TrainConfig.model_validate({"network": {"group_branch": {}}}), "need each other"),
+        (lambda: TrainConfig(iterations=10), r"decay_from \(15000\) must not exceed iterations \(10\)"),
+        (lambda: TripletConfig(margin=0.0), "expected a number above 0, or 'soft'"),
+        (lambda: TripletConfig(margin="hard"), "soft"),
+        (lambda: Augmentation(erase_area=(0.4, 0.2)), "two rising shares"),
+        (lambda: TrainConfig.model_validate({"margin": 0.3}), "margin"),
+    ],
+)
+def test_contradictions_are_errors(make, complaint):
+    with pytest.raises(ValidationError, match=complaint):
+        make()
