@@ -1,0 +1,172 @@
+"""Crops on their way to the network: decoded once, kept small, and augmented a batch at a time."""
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reid.config import Augmentation
+from reid.errors import ReidError
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def read_crop(path: Path, height: int, width: int) -> NDArray[np.uint8]:
+    """The image in `path`, scaled to uint8 (height, width, 3) RGB without regard to its aspect, as the paper does.
+
+    Raises:
+        ReidError: missing, or not an image that OpenCV can read.
+
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise ReidError(f"{path}: cannot be read: {error.strerror}") from None
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if image is None:
+        raise ReidError(f"{path}: not an image that can be read; expected JPEG, PNG or the like")
+    return scale_crop(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), height, width)
+
+
+def scale_crop(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """`image` (uint8 (H, W, 3)) scaled to `height` x `width`; areas are averaged where it shrinks."""
+    shrinks = height * width < image.shape[0] * image.shape[1]
+    return np.asarray(
+        cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    )
+
+
+class CropStore:
+    """The crops of a data set at one size, each decoded once, when first asked for, if all fit into memory.
+
+    Args:
+        paths: of the images.
+        height: of a scaled crop, px.
+        width: of a scaled crop, px.
+        cache_gb: memory that they may take; if they need more, each is read anew every time.
+
+    """
+
+    def __init__(self, paths: Sequence[Path], height: int, width: int, cache_gb: float) -> None:
+        self._paths, self._size = paths, (height, width)
+        fits = len(paths) * height * width * 3 <= cache_gb * 2**30
+        # Not zeros: the system gives memory to pages that are written, a person's crop at a time.
+        self._kept = np.empty((len(paths), height, width, 3), np.uint8) if fits else None
+        self._have = np.zeros(len(paths), bool)
+        self._threads = ThreadPoolExecutor(thread_name_prefix="decode")
+
+    def take(self, numbers: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The crops with these numbers: uint8 (n, height, width, 3) RGB.
+
+        Raises:
+            ReidError: one of them cannot be read.
+
+        """
+        if self._kept is None:
+            return np.stack(list(self._threads.map(self._read, numbers)))
+        missing = np.unique(numbers[~self._have[numbers]])
+        for number, crop in zip(missing, self._threads.map(self._read, missing), strict=True):
+            self._kept[number] = crop
+            self._have[number] = True
+        return self._kept[numbers]
+
+    def _read(self, number: int) -> NDArray[np.uint8]:
+        return read_crop(self._paths[number], *self._size)
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """The random choices for n images, each a function of (seed, sample number) alone.
+
+    Attributes:
+        corner: int64 (n, 2), row and column where the crop begins, px.
+        flip: bool (n,).
+        blank: int64 (n, 4), rows and columns (from, to) of the erased rectangle, px of the crop; or empty.
+        colour: float32 (n, 3), factors of brightness, contrast and saturation.
+
+    """
+
+    corner: NDArray[np.int64]
+    flip: NDArray[np.bool_]
+    blank: NDArray[np.int64]
+    colour: NDArray[np.float32]
+
+
+def draw(
+    how: Augmentation, numbers: Sequence[int], *, seed: int, scaled: tuple[int, int], size: tuple[int, int]
+) -> Draws:
+    """Draw the augmentation of the samples `numbers`; `scaled` and `size` are (height, width) before and after."""
+    count = len(numbers)
+    room = np.subtract(scaled, size) + 1
+    spans = np.array([how.brightness, how.contrast, how.saturation])
+    # Each sample takes the same draws, used or not, so that no option changes what another does.
+    uniform = np.stack([np.random.default_rng((seed, number)).random(11) for number in numbers])
+    blank = np.zeros((count, 4), np.int64)
+    for row in np.flatnonzero(uniform[:, 3] < how.erase):
+        blank[row] = _rectangle(how, uniform[row, 4:8], size)
+    return Draws(
+        corner=(uniform[:, :2] * room).astype(np.int64),
+        flip=uniform[:, 2] < how.flip,
+        blank=blank,
+        colour=(1 + spans * (2 * uniform[:, 8:] - 1)).astype(np.float32),
+    )
+
+
+def _rectangle(how: Augmentation, uniform: NDArray[np.float64], size: tuple[int, int]) -> tuple[int, ...]:
+    low, high = how.erase_area
+    area = (low + (high - low) * uniform[0]) * size[0] * size[1]
+    aspect = math.exp(math.log(how.erase_aspect) * (2 * uniform[1] - 1))
+    height = min(size[0], max(1, round(math.sqrt(area * aspect))))
+    width = min(size[1], max(1, round(math.sqrt(area / aspect))))
+    top, left = int(uniform[2] * (size[0] - height + 1)), int(uniform[3] * (size[1] - width + 1))
+    return top, top + height, left, left + width
+
+
+def augment(crops: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
+    """Crop, mirror, recolour and blank a batch at once, on the device where it is.
+
+    Args:
+        crops: uint8 (n, H, W, 3) RGB.
+        draws: for these n.
+        size: height and width to crop to, px.
+
+    Returns:
+        uint8 (n, 3, height, width); blanked pixels have ImageNet's mean colour.
+
+    """
+    device = crops.device
+    rows, columns = torch.arange(size[0], device=device), torch.arange(size[1], device=device)
+    corner = torch.from_numpy(draws.corner).to(device)
+    flip = torch.from_numpy(draws.flip).to(device)
+    across = torch.where(flip[:, None], columns.flip(0), columns)
+    batch = torch.arange(len(crops), device=device)[:, None, None]
+    cut = crops[batch, (corner[:, :1] + rows)[:, :, None], (corner[:, 1:] + across)[:, None, :]]
+    images = cut.permute(0, 3, 1, 2)
+    if (draws.colour != 1).any():
+        images = _recolour(images, torch.from_numpy(draws.colour).to(device))
+    if draws.blank.any():
+        blank = torch.from_numpy(draws.blank).to(device)[:, :, None]
+        inside_rows = (rows >= blank[:, 0]) & (rows < blank[:, 1])
+        inside_columns = (columns >= blank[:, 2]) & (columns < blank[:, 3])
+        inside = inside_rows[:, None, :, None] & inside_columns[:, None, None, :]
+        mean = torch.tensor(IMAGENET_MEAN, device=device).mul(255).round().to(torch.uint8)
+        images = torch.where(inside, mean[None, :, None, None], images)
+    return images
+
+
+def _recolour(images: Tensor, factors: Tensor) -> Tensor:
+    """Brightness scales, contrast spreads about the image's mean grey, saturation about each pixel's grey."""
+    brightness, contrast, saturation = factors[:, :, None, None, None].unbind(1)
+    weights = torch.tensor((0.299, 0.587, 0.114), device=images.device)[:, None, None]
+    pixels = images.float() * brightness
+    middle = (pixels * weights).sum(1, keepdim=True).mean((2, 3), keepdim=True)
+    pixels = middle + (pixels - middle) * contrast
+    grey = (pixels * weights).sum(1, keepdim=True)
+    return (grey + (pixels - grey) * saturation).round().clamp(0, 255).to(torch.uint8)
