@@ -1,0 +1,141 @@
+"""Checkpoints on disk: safetensors with a description of what they are, never anything that runs code."""
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from reid.config import NetworkConfig
+from reid.errors import ReidError
+from reid.network import Network
+
+FORMAT = "uavpipe.reid.1"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Weights and what they belong to.
+
+    Attributes:
+        network: the architecture.
+        state: names and tensors of the network, backbone and heads.
+        training: where the weights come from, for people to read.
+
+    """
+
+    network: NetworkConfig
+    state: Mapping[str, Tensor]
+    training: Mapping[str, Any]
+
+
+def save_checkpoint(
+    path: Path, state: Mapping[str, Tensor], *, network: NetworkConfig, training: Mapping[str, Any]
+) -> None:
+    """Write the `state` of a network to `path` (`….safetensors`), atomically.
+
+    Matrices and kernels go as float16, which halves the file; the few vectors stay as they are, since the
+    variance of a batch norm may not fit into float16.
+    """
+    tensors = {
+        name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).detach().cpu().contiguous()
+        for name, value in state.items()
+    }
+    metadata = {
+        "format": FORMAT,
+        "network": network.model_dump_json(),
+        "training": json.dumps(dict(training), default=str),
+    }
+    temporary = path.with_name(f".part-{path.name}")
+    save_file(tensors, temporary, metadata=metadata)
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint of this project; floats come back as float32.
+
+    Raises:
+        ReidError: missing, torn, or not one of uavpipe's re-id networks.
+
+    """
+    if not path.is_file():
+        raise ReidError(f"{path}: no such checkpoint")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+    except (SafetensorError, OSError) as error:
+        raise ReidError(f"{path}: not a checkpoint, or a torn one ({error}); copy or download it again") from None
+    if metadata.get("format") != FORMAT:
+        raise ReidError(
+            f"{path}: safetensors, but not a re-id network of uavpipe; expected what 'uavpipe reid train' wrote"
+        )
+    try:
+        network = NetworkConfig.model_validate_json(metadata["network"])
+        training = json.loads(metadata["training"])
+        if not isinstance(training, dict):
+            raise ValueError
+    except (ValueError, KeyError, RecursionError, ValidationError):
+        raise ReidError(
+            f"{path}: its description is damaged or of another version; copy the file again or train anew"
+        ) from None
+    return Checkpoint(network, _float32(state), training)
+
+
+def load_foreign(path: Path) -> dict[str, Tensor]:
+    """The tensors of a `.pth` from elsewhere; a pickle that holds anything but tensors is refused, not run.
+
+    Raises:
+        ReidError: not such a file.
+
+    """
+    if not path.is_file():
+        raise ReidError(f"{path}: no such checkpoint")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch muses about pickle protocols; our one line says enough
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its unpickler met: every way means "not weights"
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise ReidError(
+            f"{path}: not a checkpoint of plain tensors ({reason}); nothing in it was run. "
+            "Expected a state dict, or a uavpipe .safetensors file"
+        ) from None
+    for wrapper in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict):
+        raise ReidError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
+    return _float32({str(name): value for name, value in state.items() if isinstance(value, Tensor)})
+
+
+def load_network(path: Path) -> Network:
+    """The trained network in `path`, ready for inference on the CPU.
+
+    Raises:
+        ReidError: no such checkpoint, a damaged one, or weights that are not finite.
+
+    """
+    checkpoint = load_checkpoint(path)
+    network = Network(checkpoint.network)
+    for name, value in checkpoint.state.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise ReidError(f"{path}: {name} holds values that are not finite; the training went wrong")
+    try:
+        network.load_state_dict(dict(checkpoint.state))
+    except RuntimeError as error:
+        raise ReidError(
+            f"{path}: weights and description do not fit: {' '.join(str(error).split())[:150]}"
+        ) from None
+    return network.eval()
+
+
+def _float32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.float() if value.is_floating_point() else value for name, value in state.items()}

@@ -1,0 +1,122 @@
+"""The weights that a training starts from."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from reid.checkpoint import load_checkpoint, load_foreign
+from reid.errors import ReidError
+from reid.network import Network, timm_trunk
+
+_log = logging.getLogger(__name__)
+_OFFLINE = "UAVPIPE_OFFLINE"  # set: never ask the network for weights
+
+
+def initialise(network: Network, init: str, *, heads: bool) -> str:
+    """Put the weights that `init` names into the backbone; the heads keep their random ones unless `heads`.
+
+    Args:
+        network: with random weights; changed in place.
+        init: `imagenet`, `random`, or the path of a checkpoint: uavpipe's, or a foreign `.pth` whose names are
+            torchvision's, with or without a prefix.
+        heads: take neck and branches of a uavpipe checkpoint as well, those that fit.
+
+    Returns:
+        One line: where the backbone's weights come from, and their hash. It is also logged.
+
+    Raises:
+        ReidError: no such weights, or they are of another architecture.
+
+    """
+    if init == "imagenet":
+        _load_trunk(network, _imagenet(network.config.backbone), "torchvision's ImageNet weights")
+    elif init != "random":
+        path = Path(init)
+        state = load_foreign(path) if path.suffix in (".pth", ".pt") else load_checkpoint(path).state
+        _load_trunk(network, state, str(path))
+        if heads:
+            _load_heads(network, state, path)
+    if heads and init in ("imagenet", "random"):
+        raise ReidError(f"init_heads: '{init}' has no heads; name a checkpoint as init, or leave init_heads off")
+    line = f"{network.config.backbone} from {init}, sha256 {weights_hash(network.backbone)[:16]}"
+    _log.info("backbone: %s", line)
+    return line
+
+
+def weights_hash(module: nn.Module) -> str:
+    """SHA-256 over names and values of all tensors of `module`: the same weights, the same hash, however stored."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _imagenet(backbone: str) -> Mapping[str, Tensor]:
+    if backbone.startswith("timm:"):
+        _refuse_offline(backbone)
+        return timm_trunk(backbone.removeprefix("timm:"), pretrained=True).state_dict()
+    # The first ones that torchvision published for a backbone: for ResNet-50 those of the paper's time.
+    source = next(iter(models.get_model_weights(backbone)))
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / source.url.rsplit("/", 1)[1]
+    if not cached.exists():
+        _refuse_offline(str(cached))
+    try:
+        state: Mapping[str, Tensor] = source.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise ReidError(
+            f"init 'imagenet': {source.url} could not be had ({error}); put that file into {cached.parent}, "
+            "or take init: random"
+        ) from None
+    return state
+
+
+def _refuse_offline(what: str) -> None:
+    if os.environ.get(_OFFLINE):
+        raise ReidError(
+            f"init 'imagenet': {what} is not on this machine, and {_OFFLINE} forbids to fetch it; "
+            "put the file there, or take init: random"
+        )
+
+
+def _load_trunk(network: Network, state: Mapping[str, Tensor], source: str) -> None:
+    trunk = network.backbone.trunk
+    own = {name: value for name, value in trunk.state_dict().items() if not name.endswith("num_batches_tracked")}
+    first = next(iter(own))
+    # Whatever a checkpoint wraps its backbone in stands in front of the name of the first layer.
+    prefix = next((name.removesuffix(first) for name in state if name == first or name.endswith(f".{first}")), "")
+    found = {name: state[prefix + name] for name in own if prefix + name in state}
+    shapes = [name for name, value in found.items() if value.shape != own[name].shape]
+    if len(found) < len(own) or shapes:
+        example = shapes[0] if shapes else next(name for name in own if name not in found)
+        raise ReidError(
+            f"{source}: not the weights of a {network.config.backbone}: of its {len(own)} tensors "
+            f"{len(own) - len(found)} are missing, {len(shapes)} have another shape (such as {example}); "
+            "name the checkpoint's backbone in network.backbone, or take another init"
+        )
+    for name, value in found.items():
+        if not value.isfinite().all():
+            raise ReidError(f"{source}: {prefix}{name} holds values that are not finite")
+    trunk.load_state_dict(found, strict=False)
+    exponent = state.get("backbone.exponent")
+    if network.backbone.exponent is not None and exponent is not None:
+        network.backbone.exponent.data.copy_(exponent)
+
+
+def _load_heads(network: Network, state: Mapping[str, Tensor], path: Path) -> None:
+    own = network.heads.state_dict()
+    fitting = {
+        name: state[f"heads.{name}"]
+        for name, value in own.items()
+        if f"heads.{name}" in state and state[f"heads.{name}"].shape == value.shape
+    }
+    if not fitting:
+        raise ReidError(f"{path}: has no heads that fit; leave init_heads off to take its backbone alone")
+    network.heads.load_state_dict(fitting, strict=False)
+    _log.info("heads: %d of %d tensors from %s", len(fitting), len(own), path)
