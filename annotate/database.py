@@ -111,10 +111,10 @@ def database_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite and the disk have to complain of into one line."""
     try:
         yield
+    except sqlite3.OperationalError as error:
+        raise AnnotateError(f"{path}: cannot be used: {error}") from None
     except sqlite3.DatabaseError as error:
-        raise AnnotateError(
-            f"{path}: {error}; free the disk, or restore the labels from their exported log"
-        ) from None
+        raise AnnotateError(f"{path}: {error}; {_RESTORE}") from None
 
 
 def read_rows(connection: sqlite3.Connection, path: Path, after: int, chain: str) -> Iterator[tuple[Entry, str]]:

@@ -7,7 +7,7 @@
         store.undo(user="ann", id="b1c4")
 
 Several processes may have one file open: each takes in what the others wrote before it decides. Within a process
-one store serves all threads.
+one store serves all threads; who reads the state beside a thread that decides does so in `reading`.
 """
 
 import threading
@@ -112,6 +112,13 @@ class LabelStore:
     def chain(self) -> str:
         """Hash over the whole log: equal for equal logs."""
         return self._chain
+
+    @contextmanager
+    def reading(self) -> Iterator[State]:
+        """The labels up to date, which no other thread changes before the end of the `with`."""
+        with self._lock:
+            self.refresh()
+            yield self.state
 
     def refresh(self) -> None:
         """Take in what other processes wrote.

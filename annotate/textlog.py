@@ -5,7 +5,6 @@ itself and all before it: nothing can be changed, left out or cut off unnoticed.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from annotate.errors import AnnotateError, Refused
+from annotate.files import write_text
 from annotate.history import Entry
 from annotate.operations import Operation, OperationId, UserName, describe, write_operation
 from annotate.store import LabelStore
@@ -41,19 +41,14 @@ class _Row(_Line):
 
 def write_log(path: Path, entries: Sequence[Entry]) -> None:
     """Write `entries`, a log from its beginning, to `path`: wholly or not at all."""
-    temporary = path.with_name(f".part-{path.name}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [_Head(version=_VERSION, operations=len(entries)).model_dump_json()]
     chain = ""
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(_Head(version=_VERSION, operations=len(entries)).model_dump_json() + "\n")
-        for entry in entries:
-            chain = entry.chained(chain)
-            fields = {name: getattr(entry, name) for name in ("sequence", "id", "user", "time")}
-            operation = json.loads(write_operation(entry.operation))
-            file.write(json.dumps({**fields, "operation": operation, "hash": chain}, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    for entry in entries:
+        chain = entry.chained(chain)
+        fields = {name: getattr(entry, name) for name in ("sequence", "id", "user", "time")}
+        operation = json.loads(write_operation(entry.operation))
+        lines.append(json.dumps({**fields, "operation": operation, "hash": chain}, ensure_ascii=False))
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def read_log(path: Path) -> list[Entry]:

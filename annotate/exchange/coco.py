@@ -13,7 +13,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from annotate.errors import AnnotateError
-from annotate.exchange.records import Clip, TrackBox, read_text, write_text
+from annotate.exchange.records import Clip, TrackBox
+from annotate.files import read_text, write_text
 from annotate.operations import describe
 
 _Number = Annotated[float, Field(allow_inf_nan=False)]

@@ -18,7 +18,8 @@ from xml.sax.saxutils import XMLGenerator
 from xml.sax.xmlreader import AttributesImpl, Locator
 
 from annotate.errors import AnnotateError
-from annotate.exchange.records import Clip, TrackBox, number, write_text
+from annotate.exchange.records import Clip, TrackBox, number
+from annotate.files import write_text
 
 _SHAPES = {"polygon", "polyline", "points", "cuboid", "ellipse", "mask", "skeleton"}
 _FLAGS = ("occluded", "keyframe")

@@ -8,7 +8,8 @@ stand.
 from pathlib import Path
 
 from annotate.errors import AnnotateError
-from annotate.exchange.records import Clip, TrackBox, number, read_text, write_text
+from annotate.exchange.records import Clip, TrackBox, number
+from annotate.files import read_text, write_text
 
 _FORM = "frame,id,left,top,width,height,score,… with 6 to 10 numbers, frames from 1"
 _UNKNOWN = [-1.0, -1.0, -1.0]  # x, y, z of results

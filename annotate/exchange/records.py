@@ -1,13 +1,9 @@
 """What all formats of tracks have in common."""
 
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-from annotate.errors import AnnotateError
 
 DECIMALS = 9  # of a pixel: corner + width − corner gives the same width again
 
@@ -79,32 +75,3 @@ class Clip:
 def number(value: float) -> str:
     """`value` as short as it can be written at `DECIMALS` places: "12", "12.5"."""
     return f"{round(value, DECIMALS) + 0.0:.15g}"
-
-
-def read_text(path: Path) -> str:
-    """The text in `path`.
-
-    Raises:
-        AnnotateError: it cannot be read, or is not UTF-8.
-
-    """
-    try:
-        return path.read_text("utf-8-sig")
-    except OSError as error:
-        raise AnnotateError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise AnnotateError(f"{path}: not a text file in UTF-8") from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`: wholly or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".part-{path.name}")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

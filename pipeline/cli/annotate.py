@@ -103,6 +103,7 @@ def import_(
     fps: float,
 ) -> None:
     """Label as SOURCE says: a log, tracks, or a Market-1501-style folder, which becomes flights."""
+    from annotate.records import flights_with_tracklets, read_tracklets
     from annotate.store import LABELS, LabelStore
 
     user = user or getpass.getuser()
@@ -113,13 +114,17 @@ def import_(
         counts = import_market(source, workspace, fps, user)
         click.echo(f"{workspace}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
         return
-    with LabelStore(workspace / LABELS) as store:
-        if form == "log":
-            from annotate.textlog import read_log
+    if form == "log":
+        from annotate.textlog import read_log
 
-            click.echo(f"{store.path}: {store.take_log(read_log(source)):,} new operations")
-            return
-        _add_flights(store, workspace)
+        entries = read_log(source)
+        with LabelStore(workspace / LABELS) as store:
+            click.echo(f"{store.path}: {store.take_log(entries):,} new operations")
+        return
+    flights = flights_with_tracklets(workspace)
+    with LabelStore(workspace / LABELS) as store:
+        for name in flights:
+            store.add_flight(name, read_tracklets(workspace, name))
         clips = _read_clips(store, source, form, flight)
         labelled = _label(store, workspace, clips, user, same_identities)
         click.echo(f"{store.path}: {labelled:,} tracklets labelled, from {_counts(clips)}")
@@ -129,13 +134,6 @@ def _format(path: Path) -> str:
     if path.suffix not in _BY_SUFFIX:
         raise click.UsageError(f"{path}: say which --format: {_FORMATS}")
     return _BY_SUFFIX[path.suffix]
-
-
-def _add_flights(store: "LabelStore", workspace: Path) -> None:
-    from annotate.records import flights_with_tracklets, read_tracklets
-
-    for name in flights_with_tracklets(workspace):
-        store.add_flight(name, read_tracklets(workspace, name))
 
 
 def _flight(store: "LabelStore", name: str | None) -> str:

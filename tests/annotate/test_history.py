@@ -198,12 +198,15 @@ class TwoLabellers(RuleBasedStateMachine):
         self.labels = Labels()
         self.holding = [(FLIGHT, None, "setup")]
         self.undone = {"ann": [], "bob": []}
+        self.given = set()
 
     def attempt(self, user, operation):
         try:
             created = self.labels.do(user, operation)
         except Refused:
             return
+        assert created is None or created not in self.given
+        self.given.add(created)
         self.holding.append((operation, created, user))
         self.undone[user].clear()
 

@@ -138,6 +138,40 @@ def test_a_failure_in_the_middle_leaves_memory_and_disk_as_they_were(store, path
     assert store.apply(NewIdentity(), user="ann", id="b").created == 2
 
 
+def test_a_full_disk_is_one_line_and_no_decision(store, path):
+    store.apply(NewIdentity(), user="ann", id="a")
+    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(AnnotateError, match=r"labels\.sqlite: cannot be used: database or disk is full"):
+        for number in range(100):
+            store.apply(NewIdentity(name="x" * 200), user="ann", id=f"b{number}")
+    store._connection.execute("PRAGMA max_page_count = 1000")
+    assert store.state == reopened(path).state
+    store.apply(NewIdentity(name="x" * 200), user="ann", id=f"b{number}")
+    assert store.state.last_identity == number + 2
+
+
+def test_several_decisions_are_all_or_none(store, path):
+    with store.together(user="ann", id="a") as decide:
+        decide(NewIdentity(tracklets=(decide(Split(tracklet="f/0", frame=2)),)))
+    assert store.state.labels["f/3"] == 1
+    with pytest.raises(Refused, match="no identity 9"), store.together(user="ann", id="b") as decide:
+        decide(SetMark(tracklets=("f/1",), mark=Mark.JUNK))
+        decide(Assign(tracklets=("f/1",), identity=9))
+    assert store.state.labels["f/1"] is Mark.OPEN
+    assert store.state == reopened(path).state
+
+
+def test_nobody_decides_while_somebody_reads(store):
+    with store.reading() as state:
+        thread = threading.Thread(target=lambda: store.apply(NewIdentity(), user="bob", id="a"))
+        thread.start()
+        thread.join(0.1)
+        assert state.identities == {}
+    thread.join()
+    assert store.state.identities == {1: ""}
+
+
 # --- leases
 
 
