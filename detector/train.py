@@ -183,7 +183,12 @@ class _Run:
             pin_memory=self.accelerator.device.type == "cuda",
             worker_init_fn=_quiet_worker,
         )
-        return enumerate(loader, start=self.start)
+        # A worker would wait for ever for the threads of OpenCV's that were idle when it was forked off.
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        batches = iter(loader)  # forks
+        cv2.setNumThreads(threads)
+        return enumerate(batches, start=self.start)
 
     def _numbers(self, iteration: int) -> range:
         """The samples of `iteration` that are this process's: every so many-th of the whole batch."""

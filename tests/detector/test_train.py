@@ -152,6 +152,18 @@ def test_workers_change_nothing_but_the_speed(data, tmp_path):
     assert losses(tmp_path / "0") == losses(tmp_path / "2")
 
 
+def test_workers_do_not_wait_for_opencvs_idle_threads(data, tmp_path):
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 2)
+        time.sleep(0.5)  # until they have stopped spinning
+        train(config(data, iterations=1, workers=1), tmp_path)
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(threads)
+
+
 def test_validation_leaves_torchs_threads_as_they_were(data, tmp_path):
     before = torch.get_num_threads()
     torch.set_num_threads(3)
