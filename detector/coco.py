@@ -1,7 +1,9 @@
 """Annotations in COCO's JSON, from anyone: read, checked, persons only. Importable without torch."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -12,7 +14,12 @@ from detector.config import DataSource
 from detector.errors import DetectorError
 
 # VisDrone tells pedestrians (who stand or walk) from people (in any other pose).
-_PERSON_NAMES = ({"person"}, {"pedestrian", "people"})
+_PERSON_NAMES = (("person",), ("pedestrian", "people"))
+_REGION = 0  # VisDrone's category of regions without annotations
+
+
+def _no_boxes() -> NDArray[np.float32]:
+    return np.zeros((0, 4), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,14 +30,33 @@ class AnnotatedImage:
         path: the image file.
         size: its width and height in pixels; None where the annotations do not say.
         boxes: float32 (n, 4) xyxy, persons.
-        ignored: float32 (m, 4) xyxy, regions where persons may be but are not annotated (`iscrowd`).
+        regions: float32 (r, 4) xyxy, regions where persons may be but are not annotated (`iscrowd`).
+        ignored_persons: float32 (m, 4) xyxy, single persons not to be counted (VisDrone's score 0).
+        annotated_areas: float32 (n,), px²: what the annotations call the areas of the persons (of their masks,
+            where there are masks); None where they are made without.
+        image_id: what the annotations call the image.
 
     """
 
     path: Path
     size: tuple[int, int] | None
     boxes: NDArray[np.float32]
-    ignored: NDArray[np.float32]
+    regions: NDArray[np.float32]
+    ignored_persons: NDArray[np.float32] = field(default_factory=_no_boxes)
+    annotated_areas: NDArray[np.float32] | None = None
+    image_id: int | str = 0
+
+    @property
+    def ignored(self) -> NDArray[np.float32]:
+        """Regions and ignored persons together: float32 (r + m, 4) xyxy."""
+        return np.concatenate([self.regions, self.ignored_persons])
+
+    @property
+    def areas(self) -> NDArray[np.float32]:
+        """The areas by which COCO sorts persons into small, medium and large: float32 (n,), px²."""
+        if self.annotated_areas is not None:
+            return self.annotated_areas
+        return (self.boxes[:, 2:] - self.boxes[:, :2]).prod(axis=1)
 
 
 def read_coco(source: DataSource) -> list[AnnotatedImage]:
@@ -63,23 +89,40 @@ def read_annotations(annotations: Path, images: Path) -> list[AnnotatedImage]:
         DetectorError: not COCO JSON, no person category, no image, one outside its folder, or a bad annotation.
 
     """
-    try:
+    with _complaints(annotations):
         return _parse(json.loads(annotations.read_text("utf-8")), annotations, images)
+
+
+def person_categories(annotations: Path) -> list[int]:
+    """The ids of the categories in `annotations` that `read_annotations` takes for persons.
+
+    Raises:
+        DetectorError: not COCO JSON, or no person category.
+
+    """
+    with _complaints(annotations):
+        return _person_categories(annotations, json.loads(annotations.read_text("utf-8")))
+
+
+@contextmanager
+def _complaints(path: Path) -> Iterator[None]:
+    """Whatever goes wrong within while COCO's JSON in `path` is read, in the user's words."""
+    try:
+        yield
     except OSError as error:
-        raise DetectorError(f"{annotations}: cannot be read: {error.strerror}") from None
+        raise DetectorError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise DetectorError(
-            f"{annotations}: not COCO annotations ({error!r}); expected images, annotations and categories"
+            f"{path}: not COCO annotations ({error!r}); expected images, annotations and categories"
         ) from None
 
 
 def _parse(content: Any, path: Path, images: Path) -> list[AnnotatedImage]:
-    persons = _person_categories(path, {row["name"]: row["id"] for row in content["categories"]})
+    persons = _person_categories(path, content)
     files = {row["id"]: (images / _inside(path, row["file_name"]), _size(row)) for row in content["images"]}
     if not files:
         raise DetectorError(f"{path}: lists no images; expected at least one")
-    boxes: dict[Any, list[list[float]]] = {number: [] for number in files}
-    ignored: dict[Any, list[list[float]]] = {number: [] for number in files}
+    found = {number: _Boxes() for number in files}
     for row in content["annotations"]:
         if not isinstance(row, dict):
             raise DetectorError(f"{path}: an annotation is no mapping: {str(row)[:60]}")
@@ -89,18 +132,48 @@ def _parse(content: Any, path: Path, images: Path) -> list[AnnotatedImage]:
             raise DetectorError(
                 f"{path}: annotation {row.get('id')} belongs to image {row.get('image_id')}, which is not listed"
             )
-        x, y, width, height = _bbox(row, path)
-        if width > 0 and height > 0:
-            (ignored if row.get("iscrowd") else boxes)[row["image_id"]].append([x, y, x + width, y + height])
-    return [
-        AnnotatedImage(file, size, _array(boxes[number]), _array(ignored[number]))
-        for number, (file, size) in files.items()
-    ]
+        found[row["image_id"]].add(row, read_bbox(row, f"{path}: annotation {row.get('id')}"))
+    return [found[number].image(file, size, number) for number, (file, size) in files.items()]
 
 
-def _person_categories(path: Path, categories: dict[str, Any]) -> list[Any]:
+class _Boxes:
+    """The boxes of one image, as they are read."""
+
+    def __init__(self) -> None:
+        self._boxes: list[list[float]] = []
+        self._areas: list[float] = []
+        self._regions: list[list[float]] = []
+        self._ignored_persons: list[list[float]] = []
+
+    def add(self, row: dict[str, Any], bbox: list[float]) -> None:
+        x, y, width, height = bbox
+        if width <= 0 or height <= 0:
+            return
+        box = [x, y, x + width, y + height]
+        if not row.get("iscrowd"):
+            self._boxes.append(box)
+            self._areas.append(float(row.get("area", width * height)))
+        elif row.get("original_category", _REGION) == _REGION:
+            self._regions.append(box)
+        else:
+            self._ignored_persons.append(box)
+
+    def image(self, path: Path, size: tuple[int, int] | None, number: int | str) -> AnnotatedImage:
+        return AnnotatedImage(
+            path=path,
+            size=size,
+            boxes=_array(self._boxes),
+            regions=_array(self._regions),
+            ignored_persons=_array(self._ignored_persons),
+            annotated_areas=np.array(self._areas, np.float32),
+            image_id=number,
+        )
+
+
+def _person_categories(path: Path, content: Any) -> list[int]:
+    categories = {row["name"]: row["id"] for row in content["categories"]}
     for names in _PERSON_NAMES:
-        if names <= categories.keys():
+        if set(names) <= categories.keys():
             return [categories[name] for name in names]
     if len(categories) == 1:
         return list(categories.values())
@@ -122,14 +195,17 @@ def _size(row: dict[str, Any]) -> tuple[int, int] | None:
     return None
 
 
-def _bbox(row: dict[str, Any], path: Path) -> list[float]:
+def read_bbox(row: dict[str, Any], place: str) -> list[float]:
+    """`row["bbox"]`, left, top, width and height in px; `place` is what an error begins with.
+
+    Raises:
+        DetectorError: not four finite numbers.
+
+    """
     box = row.get("bbox")
     numbers = [float(value) for value in box if isinstance(value, int | float)] if isinstance(box, list) else []
     if len(numbers) != 4 or not np.isfinite(numbers).all():
-        raise DetectorError(
-            f"{path}: annotation {row.get('id')} has bbox {str(box)[:60]}; "
-            "expected [left, top, width, height] in px"
-        )
+        raise DetectorError(f"{place} has bbox {str(box)[:60]}; expected [left, top, width, height] in px")
     return numbers
 
 

@@ -3,9 +3,11 @@ import json
 import numpy as np
 import pytest
 
-from detector.coco import read_annotations, read_coco
+from detector.coco import AnnotatedImage, person_categories, read_annotations, read_coco
 from detector.config import DataSource
 from detector.errors import DetectorError
+
+NONE = np.zeros((0, 4), np.float32)
 
 
 def coco(*names, bbox=(1, 2, 3, 4), category=1, files=("1.png",), **more):
@@ -79,6 +81,7 @@ def test_a_missing_image_is_named(tmp_path):
 def test_which_categories_are_persons(tmp_path, names, persons):
     found = [n for n in range(1, len(names) + 1) if len(read(tmp_path, coco(*names, category=n))[0].boxes)]
     assert tuple(found) == persons
+    assert tuple(person_categories(tmp_path / "coco.json")) == persons
 
 
 def test_boxes_are_corners_and_crowds_are_regions(tmp_path):
@@ -88,3 +91,20 @@ def test_boxes_are_corners_and_crowds_are_regions(tmp_path):
     image = read(tmp_path, coco(bbox=(10, 20, 5, 8), iscrowd=1))[0]
     assert image.boxes.shape == (0, 4)
     np.testing.assert_array_equal(image.ignored, [[10, 20, 15, 28]])
+
+
+@pytest.mark.parametrize(("category", "regions", "persons"), [(None, 1, 0), (0, 1, 0), (1, 0, 1), (2, 0, 1)])
+def test_visdrones_regions_are_told_from_its_ignored_persons(tmp_path, category, regions, persons):
+    original = {} if category is None else {"original_category": category}
+    image = read(tmp_path, coco(iscrowd=1, **original))[0]
+    assert (len(image.regions), len(image.ignored_persons), len(image.ignored)) == (regions, persons, 1)
+
+
+def test_an_area_is_the_annotated_one_or_the_boxs(tmp_path):
+    assert read(tmp_path, coco(area=7.5))[0].areas.tolist() == [7.5]
+    assert read(tmp_path, coco())[0].areas.tolist() == [12]
+    assert AnnotatedImage(tmp_path, None, np.array([[1, 2, 4, 6]], np.float32), NONE).areas.tolist() == [12]
+
+
+def test_an_image_keeps_its_id(tmp_path):
+    assert read(tmp_path, coco())[0].image_id == 1
