@@ -1,109 +1,134 @@
-"""COCO's average precision, by faster-coco-eval."""
+"""A detector measured on annotated images, by COCO's and by VisDrone's rules."""
 
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import redirect_stdout
-from io import StringIO
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from detector.backend import PersonDetector
-from detector.coco import read_coco
+from detector.coco import AnnotatedImage, read_coco
+from detector.coco_metric import MAX_DETECTIONS, person_ap, persons_by_size
 from detector.config import DataSource
-from detector.images import read_image
+from detector.conversion import image_size
+from detector.curves import Judged, by_height, judge
+from detector.errors import DetectorError
 from detector.records import Detections
-
-MAX_DETECTIONS = 500  # VisDrone's cap: drone images hold hundreds of persons
-_NAMES = ("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
+from detector.visdrone_metric import person_visdrone_ap
 
 
-def coco_ap(
-    ground_truth: dict[str, Any],
-    detections: Sequence[dict[str, Any]],
-    *,
-    max_detections: int = MAX_DETECTIONS,
-) -> dict[str, float]:
-    """COCO's AP of `detections` (rows of COCO's result format) against `ground_truth` (COCO's annotations).
-
-    Returns:
-        AP (IoU .50:.05:.95), AP50, AP75, and AP by size of the object (small < 32², medium < 96² pixels of
-        area); -1 where the ground truth has no such object, 0 without detections.
-
-    """
-    from faster_coco_eval import COCO, COCOeval_faster
-
-    if not detections:
-        return dict.fromkeys(_NAMES, 0.0)
-    with redirect_stdout(StringIO()):  # the library talks while it works
-        truth = COCO(ground_truth)
-        evaluation = COCOeval_faster(truth, truth.loadRes(list(detections)), "bbox", print_function=lambda *_: None)
-        evaluation.params.maxDets = [1, 100, max_detections]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    precision = evaluation.eval["precision"]  # IoU x recall x class x area x cap
-    ious = evaluation.params.iouThrs
-
-    def mean(area: int, iou: float | None = None) -> float:
-        values = precision[:, :, :, area, 2] if iou is None else precision[np.isclose(ious, iou), :, :, area, 2]
-        values = values[values > -1]
-        return float(values.mean()) if values.size else -1.0
-
-    return dict(zip(_NAMES, (mean(0), mean(0, 0.5), mean(0, 0.75), mean(1), mean(2), mean(3)), strict=True))
-
-
-def result_rows(image_id: int, detections: Detections) -> list[dict[str, Any]]:
-    """`detections` of image `image_id` as rows of COCO's result format, category 1."""
-    return [
-        {
-            "image_id": image_id,
-            "category_id": 1,
-            "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
-            "score": float(score),
-        }
-        for (x1, y1, x2, y2), score in zip(detections.boxes, detections.scores, strict=True)
-    ]
-
-
-def evaluate(
-    predictor: PersonDetector, source: DataSource, advance: Callable[[int], None] = lambda count: None
-) -> dict[str, float]:
-    """COCO AP of `predictor` on the persons of `source`, at most 500 detections an image.
+def evaluate(predictor: PersonDetector, source: DataSource) -> dict[str, float]:
+    """COCO's figures for `predictor` on the persons of `source`, and VisDrone's with "visdrone_" before the name.
 
     Raises:
         DetectorError: the data cannot be read.
 
     """
     images = read_coco(source)
-    truth: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}
-    rows: list[dict[str, Any]] = []
+    found = detect(predictor, images)
+    official = person_visdrone_ap(images, found, _sizes(images))
+    return person_ap(images, found) | {f"visdrone_{name}": value for name, value in official.items()}
+
+
+def detect(
+    predictor: PersonDetector, images: Sequence[AnnotatedImage], advance: Callable[[int], None] = lambda count: None
+) -> list[Detections]:
+    """What `predictor` finds in each of `images`; `advance` is called with the number of images just done.
+
+    Raises:
+        DetectorError: an image cannot be read.
+
+    """
+    from detector.images import read_image  # brings torch, which measuring does not need
+
     step = predictor.batch_size
 
-    def detect(first: int) -> tuple[list[tuple[int, int]], list[Detections]]:
-        pixels = [read_image(annotated.path) for annotated in images[first : first + step]]
-        found = predictor.predict([predictor.preprocess(image) for image in pixels])
-        return [image.shape[:2] for image in pixels], found
+    def one_batch(first: int) -> list[Detections]:
+        pixels = [read_image(image.path) for image in images[first : first + step]]
+        return predictor.predict([predictor.preprocess(image) for image in pixels])
 
+    found: list[Detections] = []
     # In threads of its own even if there is but one: a predictor sets torch's threads for who calls it, and
     # a training that is being validated must not go on with fewer.
     with ThreadPoolExecutor(predictor.workers) as pool:
-        starts = range(0, len(images), step)
-        for first, (sizes, found) in zip(starts, pool.map(detect, starts), strict=True):
-            for number, ((height, width), detections) in enumerate(zip(sizes, found, strict=True), start=first):
-                truth["images"].append({"id": number + 1, "height": height, "width": width})
-                rows += result_rows(number + 1, detections)
-            advance(len(sizes))
-    for number, annotated in enumerate(images, start=1):
-        for boxes, crowd in ((annotated.boxes, 0), (annotated.ignored, 1)):
-            for x1, y1, x2, y2 in boxes.tolist():
-                truth["annotations"].append(
-                    {
-                        "id": len(truth["annotations"]) + 1,
-                        "image_id": number,
-                        "category_id": 1,
-                        "bbox": [x1, y1, x2 - x1, y2 - y1],
-                        "area": (x2 - x1) * (y2 - y1),
-                        "iscrowd": crowd,
-                    }
-                )
-    return coco_ap(truth, rows)
+        for batch in pool.map(one_batch, range(0, len(images), step)):
+            found += batch
+            advance(len(batch))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Everything that is measured.
+
+    Attributes:
+        coco: figures by name, as `detector.coco_metric.coco_ap` gives them.
+        visdrone: figures by name, as `detector.visdrone_metric.visdrone_ap` gives them.
+        sizes: number of persons by COCO's sizes.
+        parts: right and wrong detections of "all" persons, and by height.
+        detections: how many there are.
+
+    """
+
+    coco: dict[str, float]
+    visdrone: dict[str, float]
+    sizes: dict[str, int]
+    parts: dict[str, Judged]
+    detections: int
+
+    def as_json(self) -> str:
+        """All figures; null where there is nothing to measure."""
+        parts = {
+            name: {
+                "persons": len(part.person_heights),
+                "AP50": part.ap50(),
+                "thresholds": [asdict(point) for point in part.points()],
+            }
+            for name, part in self.parts.items()
+        }
+        content: dict[str, Any] = {
+            "images": self.parts["all"].images,
+            "detections": self.detections,
+            "coco": _known(self.coco),
+            "visdrone": _known(self.visdrone),
+            "persons_by_size": self.sizes,
+            "by_height": parts,
+        }
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def measure(
+    images: Sequence[AnnotatedImage], found: Sequence[Detections], *, max_detections: int = MAX_DETECTIONS
+) -> Report:
+    """Measure what was `found` in each of `images`.
+
+    Args:
+        images: the truth.
+        found: as many.
+        max_detections: how many of an image COCO's figures and the curves take; VisDrone's takes 500.
+
+    Raises:
+        DetectorError: the size of an image is neither annotated nor to be read from its file.
+
+    """
+    judged = judge(images, found, max_detections)
+    return Report(
+        coco=person_ap(images, found, max_detections=max_detections),
+        visdrone=person_visdrone_ap(images, found, _sizes(images)),
+        sizes=persons_by_size(images),
+        parts={"all": judged, **by_height(judged)},
+        detections=sum(map(len, found)),
+    )
+
+
+def _sizes(images: Sequence[AnnotatedImage]) -> list[tuple[int, int]]:
+    try:
+        return [image.size or image_size(image.path) for image in images]
+    except DetectorError as error:
+        raise DetectorError(
+            f"{error}; its file is needed, since the annotations lack its width and height"
+        ) from None
+
+
+def _known(figures: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if value >= 0 else None for name, value in figures.items()}

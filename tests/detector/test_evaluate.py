@@ -6,102 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
+from detector.coco import AnnotatedImage, read_annotations
 from detector.config import DataSource
-from detector.evaluate import coco_ap, evaluate, result_rows
+from detector.conversion import write_coco
+from detector.errors import DetectorError
+from detector.evaluate import evaluate, measure
 from detector.records import Detections
+from detector.visdrone import read_visdrone
 
 SAMPLES = os.environ.get("UAVPIPE_SAMPLE_DATA")
-
-
-def truth(*boxes, crowd=()):
-    rows = [
-        {
-            "id": n,
-            "image_id": 1,
-            "category_id": 1,
-            "bbox": list(box),
-            "area": box[2] * box[3],
-            "iscrowd": int(n in crowd),
-        }
-        for n, box in enumerate(boxes, start=1)
-    ]
-    return {
-        "images": [{"id": 1, "width": 1000, "height": 1000}],
-        "annotations": rows,
-        "categories": [{"id": 1, "name": "person"}],
-    }
-
-
-def row(box, score):
-    return {"image_id": 1, "category_id": 1, "bbox": list(box), "score": score}
-
-
-GRID = [(x * 30, y * 40, 10, 20) for x in range(20) for y in range(15)]
-
-
-def test_300_perfect_detections_in_one_image_are_all_counted():
-    figures = coco_ap(truth(*GRID), [row(box, 0.9) for box in GRID])
-    assert figures["AP"] == pytest.approx(1.0)
-
-
-def test_a_cap_below_the_number_of_persons_costs_recall():
-    figures = coco_ap(truth(*GRID), [row(box, 0.9) for box in GRID], max_detections=150)
-    # 51 of the 101 recall points (0, .01, … .50) are reached, at precision 1.
-    assert figures["AP"] == pytest.approx(51 / 101)
-
-
-def test_by_hand_one_right_one_wrong_one_missed():
-    figures = coco_ap(
-        truth((0, 0, 10, 20), (500, 500, 10, 20)), [row((0, 0, 10, 20), 0.9), row((90, 90, 9, 9), 0.95)]
-    )
-    # Ranked wrong, right: precision 1/2 up to recall 1/2, that is at 51 of 101 points.
-    assert figures["AP50"] == pytest.approx(0.5 * 51 / 101)
-
-
-def test_a_box_on_a_crowd_is_no_mistake():
-    people = truth((0, 0, 10, 20), (100, 100, 200, 200), crowd={2})
-    assert coco_ap(people, [row((0, 0, 10, 20), 0.5), row((120, 120, 20, 40), 0.9)])["AP"] == pytest.approx(1.0)
-
-
-def test_no_detections_is_zero():
-    assert coco_ap(truth((0, 0, 10, 20)), [])["AP"] == 0
-
-
-def test_rows_are_xywh():
-    found = Detections(np.array([[1, 2, 4, 8]], np.float32), np.array([0.5], np.float32))
-    assert result_rows(7, found) == [{"image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 6], "score": 0.5}]
-
-
-def test_equal_to_pycocotools():
-    pytest.importorskip("pycocotools")
-    from contextlib import redirect_stdout
-    from io import StringIO
-
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    rng = np.random.default_rng(3)
-    people = truth(
-        *[tuple(map(float, box)) for box in np.c_[rng.uniform(0, 900, (40, 2)), rng.uniform(8, 60, (40, 2))]]
-    )
-    found = [
-        row(
-            np.array(rng.choice(people["annotations"])["bbox"]) + rng.normal(0, 3, 4).clip(-6, 6),
-            float(rng.random()),
-        )
-        for _ in range(80)
-    ]
-    with redirect_stdout(StringIO()):
-        reference = COCO()
-        reference.dataset = people
-        reference.createIndex()
-        evaluation = COCOeval(reference, reference.loadRes([dict(one) for one in found]), "bbox")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    ours = coco_ap(people, found, max_detections=100)
-    expected = evaluation.stats[:6]
-    np.testing.assert_allclose(list(ours.values())[:5], expected[:5], atol=1e-4)
+NONE = np.zeros((0, 4), np.float32)
 
 
 class _Oracle:
@@ -131,17 +45,54 @@ def test_each_image_meets_its_own_detections(tmp_path):
     categories = [{"id": 3, "name": "person"}, {"id": 4, "name": "car"}]
     path = tmp_path / "coco.json"
     path.write_text(json.dumps({"images": images, "annotations": rows, "categories": categories}))
-    source, counted = DataSource(annotations=path, images=tmp_path), []
-    assert evaluate(_Oracle(answers), source, counted.append)["AP"] == pytest.approx(1.0)
-    assert sum(counted) == 5
+    source = DataSource(annotations=path, images=tmp_path)
+    figures = evaluate(_Oracle(answers), source)
+    assert figures["AP"] == figures["visdrone_AP"] == pytest.approx(1.0)
     shuffled = dict(zip(answers, list(answers.values())[::-1], strict=True))
-    assert evaluate(_Oracle(shuffled), source)["AP"] < 1.0
+    figures = evaluate(_Oracle(shuffled), source)
+    assert max(figures["AP"], figures["visdrone_AP"]) < 1.0
+
+
+def perfect(image, *, more=NONE):
+    boxes = np.concatenate([more, image.boxes])
+    return Detections(boxes, np.full(len(boxes), 0.9, np.float32))
+
+
+def test_all_figures_go_into_the_file():
+    person = np.array([[10, 10, 20, 40]], np.float32)
+    image = AnnotatedImage(Path("x.jpg"), (100, 100), person, NONE)
+    content = json.loads(measure([image], [perfect(image)]).as_json())
+    assert (content["images"], content["detections"]) == (1, 1)
+    assert content["coco"]["AP"] == content["visdrone"]["AP"] == pytest.approx(1)
+    assert content["coco"]["AP_large"] is None
+    assert content["persons_by_size"] == {"small": 1, "medium": 0, "large": 0}
+    part = content["by_height"]["20–35 px"]
+    assert (part["persons"], part["AP50"]) == (1, pytest.approx(1))
+    assert part["thresholds"][2] == {"threshold": 0.8, "recall": 1, "precision": 1, "false_per_image": 0}
+    assert content["by_height"]["≥60 px"]["AP50"] is None
+
+
+def test_nothing_found_and_nobody_there():
+    empty = AnnotatedImage(Path("x.jpg"), (100, 100), NONE, NONE)
+    report = measure([empty], [perfect(empty)])
+    assert report.coco["AP"] == report.visdrone["AP"] == -1
+    assert json.loads(report.as_json())["by_height"]["all"]["thresholds"][0]["false_per_image"] == 0
+
+
+def test_a_size_that_nobody_knows(tmp_path):
+    image = AnnotatedImage(tmp_path / "x.jpg", None, NONE, NONE)
+    with pytest.raises(DetectorError, match=r"x\.jpg: cannot be read: .*the annotations lack its width and height"):
+        measure([image], [perfect(image)])
 
 
 @pytest.mark.skipif(not SAMPLES, reason="UAVPIPE_SAMPLE_DATA is not set")
-def test_equal_to_the_printout_published_with_coco():
-    folder = Path(SAMPLES) / "eval" / "coco_val2014_100"
-    people = json.loads((folder / "instances_val2014_100.json").read_text())
-    found = json.loads((folder / "instances_val2014_fakebbox100_results.json").read_text())
-    figures = coco_ap(people, found, max_detections=100)
-    assert [round(figures[name], 3) for name in ("AP", "AP50", "AP75")] == [0.505, 0.697, 0.573]
+def test_real_annotations_found_to_the_last_are_perfect_by_both_rules(tmp_path):
+    root = Path(SAMPLES) / "detection" / "visdrone_raw5"
+    conversion = read_visdrone(root)
+    write_coco(tmp_path / "coco.json", conversion.images, conversion.categories)
+    images = read_annotations(tmp_path / "coco.json", root)
+    assert sum(len(image.regions) for image in images) == 32
+    on_regions = [perfect(image, more=image.regions) for image in images]
+    report = measure(images, on_regions)
+    assert report.coco["AP"] == report.visdrone["AP"] == pytest.approx(1)
+    assert report.parts["all"].ap50() == pytest.approx(1)

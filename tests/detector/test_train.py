@@ -185,7 +185,8 @@ def test_validation_keeps_the_best(data, tmp_path):
     best = train(config(data, validation=data, evaluate_every=3), tmp_path)
     assert best == tmp_path / "best.safetensors"
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert [row["iteration"] for row in rows if "validation/AP50" in row] == [3, 6]
+    for figure in ("AP50", "visdrone_AP50"):
+        assert [row["iteration"] for row in rows if f"validation/{figure}" in row] == [3, 6]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(data, tmp_path):

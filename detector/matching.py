@@ -1,0 +1,65 @@
+"""Which detection finds which person: the greedy assignment that COCO and VisDrone share (Dollár's, of Caltech)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+NOBODY = -1
+
+
+def overlaps(
+    detections: NDArray[np.floating], truth: NDArray[np.floating], ignored: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """How well each detection fits each box of the truth: float64 (d, g) in [0, 1].
+
+    The IoU; with a box to be ignored, the share of the detection's area that lies in it.
+
+    Args:
+        detections: (d, 4) xyxy in px.
+        truth: (g, 4) xyxy in px.
+        ignored: bool (g,).
+
+    """
+    from faster_coco_eval.core import mask
+
+    if not len(detections) or not len(truth):
+        return np.zeros((len(detections), len(truth)))
+    found, asked = (
+        np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+        for boxes in (detections.astype(np.float64), truth.astype(np.float64))
+    )
+    return np.asarray(mask.iou(found, asked, ignored.astype(np.uint8)))
+
+
+def match(
+    fits: NDArray[np.float64], ignored: NDArray[np.bool_], thresholds: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """For each threshold and each detection the box of the truth that it takes, or `NOBODY`: int64 (t, d).
+
+    The detections choose one after the other, as they stand in `fits`; each takes the box it fits best, at least
+    by the threshold, among those that nobody has. A person comes before a box to be ignored, however well that
+    fits; the latter can be taken any number of times. Of boxes that fit equally the last one is taken.
+
+    Args:
+        fits: float64 (d, g), from `overlaps`; best detection first.
+        ignored: bool (g,).
+        thresholds: float64 (t,).
+
+    """
+    chosen = np.full((len(thresholds), len(fits)), NOBODY)
+    if not fits.size:
+        return chosen
+    free = np.ones((len(thresholds), len(ignored)), bool)
+    near = fits >= thresholds.min()
+    rows = np.arange(len(thresholds))
+    for detection in np.flatnonzero(near.any(axis=1)):
+        boxes = np.flatnonzero(near[detection])[::-1]  # argmax takes the first of equals
+        fit = fits[detection, boxes]
+        possible = free[:, boxes] & (fit >= thresholds[:, None])
+        persons = possible & ~ignored[boxes]
+        possible = np.where(persons.any(axis=1, keepdims=True), persons, possible)
+        best = boxes[np.where(possible, fit, -1).argmax(axis=1)]
+        hit = possible.any(axis=1)
+        chosen[hit, detection] = best[hit]
+        taken = hit & ~ignored[best]
+        free[rows[taken], best[taken]] = False
+    return chosen
