@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.detector_data import anchors, convert_visdrone, convert_yolo
+from pipeline.cli.detector_evaluate import evaluate
 from pipeline.cli.options import PATH
 
 
@@ -14,7 +15,7 @@ def detector() -> None:
     """Train and evaluate person detectors."""
 
 
-for _command in (convert_visdrone, convert_yolo, anchors):
+for _command in (convert_visdrone, convert_yolo, anchors, evaluate):
     detector.add_command(_command)
 
 
@@ -41,24 +42,3 @@ def train(config_path: Path, output: Path, weights: Path | None, settings: tuple
     with atomic_file(weights) as temporary:
         shutil.copyfile(best, temporary)
     click.echo(f"{weights}: from {best}")
-
-
-@detector.command()
-@click.argument("annotations", type=PATH)
-@click.argument("images", type=PATH)
-@click.option("--weights", default="auto", show_default=True, help="auto, embedded, coco or a checkpoint.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in floor=0.01.")
-def evaluate(annotations: Path, images: Path, weights: str, settings: tuple[str, ...]) -> None:
-    """COCO's average precision on ANNOTATIONS (COCO JSON), whose files lie in IMAGES."""
-    from detector.config import DataSource, DetectorConfig
-    from detector.evaluate import evaluate as run
-    from detector.load import load_predictor
-    from pipeline.progress import progress_bar
-    from pipeline.yaml_file import apply_settings, validate
-
-    content = apply_settings({"weights": weights}, settings)
-    predictor = load_predictor(validate(content, DetectorConfig, "detector"))
-    with progress_bar(annotations.name, None) as advance:
-        figures = run(predictor, DataSource(annotations=annotations, images=images), advance)
-    for name, value in figures.items():
-        click.echo(f"{name:10} {value:.3f}" if value >= 0 else f"{name:10} –")
