@@ -149,6 +149,8 @@ class TrainConfig(Section):
     def _parts_fit(self) -> "TrainConfig":
         if (self.loss.lgm is None) != (self.network.group_branch is None):
             raise ValueError("loss.lgm and network.group_branch need each other: give both ({} will do) or neither")
+        if self.network.neck == "batch_norm" and self.loss.cross_entropy is None:
+            raise ValueError("network.neck: batch_norm needs loss.cross_entropy, by which it learns")
         if self.decay_from > self.iterations:
             raise ValueError(f"decay_from ({self.decay_from}) must not exceed iterations ({self.iterations})")
         return self

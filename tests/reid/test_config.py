@@ -1,4 +1,7 @@
+from pathlib import Path
+
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from reid.config import Augmentation, TrainConfig, TripletConfig
@@ -14,11 +17,26 @@ def test_the_defaults_are_the_papers_first_stage():
     assert config.loss.lgm is None
 
 
+def recipe(name):
+    path = Path(__file__).parents[2] / "configs" / "reid" / f"{name}.yaml"
+    return TrainConfig.model_validate(yaml.safe_load(path.read_text()))
+
+
+def test_the_recipes_are_the_papers():
+    assert recipe("source") == TrainConfig()
+    drone = recipe("drone")
+    assert (drone.iterations, drone.decay_from) == (16_000, 8_000)
+    assert (drone.loss.lgm.weight, drone.loss.lgm.margin, drone.loss.lgm.likelihood) == (0.25, 0.3, 0.1)
+    assert drone.loss.lgm.covariance == "identity"
+    assert recipe("strong").network.neck == "batch_norm"
+
+
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
         (lambda: TrainConfig.model_validate({"loss": {"lgm": {}}}), "need each other"),
         (lambda: TrainConfig.model_validate({"network": {"group_branch": {}}}), "need each other"),
+        (lambda: TrainConfig.model_validate({"network": {"neck": "batch_norm"}}), "needs loss.cross_entropy"),
         (lambda: TrainConfig(iterations=10), r"decay_from \(15000\) must not exceed iterations \(10\)"),
         (lambda: TripletConfig(margin=0.0), "expected a number above 0, or 'soft'"),
         (lambda: TripletConfig(margin="hard"), "soft"),

@@ -1,0 +1,406 @@
+"""Training a re-id network: a loop that can be read in one sitting, killed at any moment, and resumed exactly.
+
+A batch is a pure function of (seed, iteration), and so are the network's own random choices in it. A resumed run
+therefore gives the losses that an undisturbed one gives (on a CPU to the bit, with the same number of threads).
+
+Several processes share one batch: each runs the backbone on its part, then all features are gathered, and the
+heads and losses of every process see the whole batch, as if there were one. Only the backbone's batch norms need
+help; on GPUs they are synchronised, on CPUs, where torch cannot, each knows its own process's images.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed.nn.functional as distributed
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from reid.batches import Batch, TrainingBatches
+from reid.checkpoint import save_checkpoint
+from reid.config import TrainConfig
+from reid.embedder import Embedder
+from reid.errors import ReidError
+from reid.initial import initialise
+from reid.losses import ReidLoss, diagnose, has_collapsed
+from reid.network import Network
+from reid.records import ReidData, Samples
+
+_log = logging.getLogger(__name__)
+# Settings that change how a run goes, not what comes out of it: a resumed run may have others.
+_FREE = {"cache_gb", "log_every", "checkpoint_every", "evaluate_every"}
+_FINAL_RATE = 0.001  # share of the learning rate that is left at the end (Hermans et al. 2017, eq. 6)
+
+# Query and gallery features float32 (n, d), and who they are; gives figures by name, "mAP" among them.
+Measure = Callable[[NDArray[np.float32], NDArray[np.float32], Samples, Samples], Mapping[str, float]]
+
+
+def train(
+    config: TrainConfig,
+    data: ReidData,
+    output: Path,
+    *,
+    measure: Measure | None = None,
+    advance: Callable[[int, str], None] = lambda done, text: None,
+) -> Path:
+    """Train by `config` on `data.train`; everything goes to `output`, and a run found there is resumed.
+
+    Writes `last.safetensors` and, with `measure`, `best.safetensors` (by mAP), `resume.pt`, `log.jsonl`,
+    TensorBoard events, and `run.json` with the whole configuration, the data's fingerprint and the hash of the
+    initial weights. SIGTERM and Ctrl-C save before they stop.
+
+    Args:
+        config: the recipe.
+        data: query and gallery serve `measure` alone.
+        output: folder of the run.
+        measure: how good features are.
+        advance: called with the number of iterations behind us and a line on how it goes.
+
+    Returns:
+        The checkpoint to use: the best one, or the last where nothing was measured.
+
+    Raises:
+        ReidError: bad data or settings, another run's folder, or a loss that is not finite.
+
+    """
+    run = _Run(config, data, output, measure)
+    with _stop_request() as stop_requested:
+        for iteration, batch in run.batches.between(run.start, config.iterations):
+            losses = run.step(iteration, batch)
+            done = iteration + 1
+            if done % config.log_every == 0:
+                run.log(done, losses)
+                advance(done, f"loss {sum(losses.values()):.3f}")
+            stop = run.any_process(stop_requested())
+            # Measured before it is saved: whoever resumes from a checkpoint has its measurement behind him.
+            if done % config.evaluate_every == 0 or done == config.iterations:
+                run.evaluate(done)
+            if done % config.checkpoint_every == 0 or done == config.iterations or stop:
+                run.save(done)
+            if stop and done < config.iterations:
+                raise ReidError(f"{output}: stopped at iteration {done} and saved; run again to go on")
+    best = output / "best.safetensors"
+    return best if best.exists() else output / "last.safetensors"
+
+
+class _Run:
+    """The state of a training run: network, losses, optimiser, average, logs."""
+
+    def __init__(self, config: TrainConfig, data: ReidData, output: Path, measure: Measure | None) -> None:
+        self.config, self.data, self.output, self.measure = config, data, output, measure
+        self.start, self.best = 0, -1.0
+        self.accelerator = _accelerator(config)
+        self.device = self.accelerator.device
+        self.batches = TrainingBatches(
+            data.train,
+            config,
+            process=self.accelerator.process_index,
+            processes=self.accelerator.num_processes,
+            pin=self.device.type == "cuda",
+        )
+        torch.manual_seed(config.seed)
+        network = Network(config.network)
+        groups = config.network.group_branch
+        loss = ReidLoss(
+            config.loss,
+            classes=self.batches.classes,
+            feature=network.backbone.dimension,
+            groups=None if groups is None else (groups.groups, groups.dimension),
+        )
+        resumed = (output / "resume.pt").exists()
+        self._claim_folder(None if resumed else initialise(network, config.init, heads=config.init_heads))
+        if self.accelerator.num_processes > 1 and self.device.type == "cuda":
+            network.backbone = nn.SyncBatchNorm.convert_sync_batchnorm(network.backbone)  # type: ignore[no-untyped-call]
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        self.loss = loss.to(self.device)
+        self.backbone, self.optimizer = self.accelerator.prepare(
+            network.backbone, _optimizer(network, loss, config)
+        )
+        # The state dict itself is the network's live weights: what is kept where there is no average.
+        self.average = network.state_dict()
+        if config.ema:
+            self.average = {name: value.clone() for name, value in self.average.items()}
+        if resumed:
+            self._restore(output / "resume.pt")
+        self.embeddings = self.labels = torch.empty(0)
+        self.collapsed = False
+        self.clock = time.monotonic()
+        self.writer: SummaryWriter | None = None
+        if self.accelerator.is_main_process:
+            _forget_after(output / "log.jsonl", self.start)
+            self.writer = SummaryWriter(
+                str(output / "tensorboard"), purge_step=self.start + 1 if self.start else None
+            )
+
+    def _claim_folder(self, initial: str | None) -> None:
+        self.output.mkdir(parents=True, exist_ok=True)
+        path = self.output / "run.json"
+        ours: dict[str, Any] = {
+            "config": self.config.model_dump(mode="json"),
+            "data": _fingerprint(self.data),
+            "initial": initial,
+        }
+        if path.exists():
+            theirs = json.loads(path.read_text("utf-8"))
+            differing = [
+                name
+                for name, value in ours["config"].items()
+                if name not in _FREE and theirs["config"].get(name) != value
+            ]
+            differing += ["the data"] if theirs["data"] != ours["data"] else []
+            if differing:
+                raise ReidError(
+                    f"{self.output}: holds a run with other settings ({', '.join(differing)}); "
+                    "choose another folder"
+                )
+        elif self.accelerator.is_main_process:
+            temporary = path.with_name(f".part-{path.name}")
+            temporary.write_text(json.dumps(ours, indent=2) + "\n", "utf-8")
+            temporary.replace(path)
+        self.accelerator.wait_for_everyone()
+
+    def _restore(self, path: Path) -> None:
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self.network.load_state_dict(state["network"])
+            self.loss.load_state_dict(state["loss"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.config.ema:
+                self.average = {name: value.to(self.device) for name, value in state["average"].items()}
+            if self.accelerator.scaler is not None:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
+            self.start, self.best = state["iteration"], state["best"]
+        except Exception as error:  # whatever a torn file makes torch raise
+            raise ReidError(
+                f"{path}: cannot be resumed from ({' '.join(str(error).split())[:100]}); "
+                "remove it to begin again, or choose another folder"
+            ) from None
+
+    def any_process(self, asked: bool) -> bool:
+        """Whether any process was asked to stop: all of them must stop after the same iteration."""
+        if self.accelerator.num_processes == 1:
+            return asked
+        flag = torch.tensor(float(asked), device=self.device)
+        return bool(self.accelerator.reduce(flag, "sum") > 0)
+
+    def step(self, iteration: int, batch: Batch) -> dict[str, float]:
+        """One update; returns the parts of the loss over the whole batch."""
+        self._schedule(iteration)
+        self.network.train()
+        images = self.batches.augment(batch, self.device)
+        self.labels = batch.labels.to(self.device, non_blocking=True)
+        self._seed(iteration, 1 + self.accelerator.process_index)
+        with self.accelerator.autocast():
+            features = self.backbone(images)
+        features = self._gathered(features)
+        self._seed(iteration, 0)  # the heads' dropout is the same in every process
+        embedded = self.network.heads(features)
+        self.embeddings = embedded.triplet.detach()
+        parts = self.loss(embedded, self.labels)
+        losses = dict(zip(parts, torch.stack(list(parts.values())).tolist(), strict=True))
+        if not all(math.isfinite(value) for value in losses.values()):
+            shown = ", ".join(f"{name} {value:g}" for name, value in losses.items())
+            raise ReidError(
+                f"{self.output}: the loss is not finite at iteration {iteration} ({shown}); the last checkpoint "
+                "is kept. Lower learning_rate, or take precision: fp32"
+            )
+        self.optimizer.zero_grad()
+        self.accelerator.backward(sum(parts.values()))
+        self._agree()
+        self.optimizer.step()
+        self._follow(iteration)
+        return losses
+
+    def _schedule(self, iteration: int) -> None:
+        rate = learning_rate(self.config, iteration)
+        late = self.config.late_beta1 is not None and iteration >= self.config.decay_from
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+            group["betas"] = (self.config.late_beta1 if late else 0.9, 0.999)
+
+    def _seed(self, iteration: int, stream: int) -> None:
+        mixed = np.random.SeedSequence((self.config.seed, iteration, stream)).generate_state(1)[0]
+        torch.manual_seed(int(mixed))
+
+    def _gathered(self, features: Tensor) -> Tensor:
+        """All processes' features. Their gradient comes back as a sum, of which the backbone takes the mean."""
+        if self.accelerator.num_processes == 1:
+            return features
+        return torch.cat(distributed.all_gather(features.contiguous()))  # type: ignore[no-untyped-call]
+
+    def _agree(self) -> None:
+        # Each process has the same gradient here but for rounding, which must not drive the copies apart.
+        if self.accelerator.num_processes > 1:
+            for parameter in (*self.network.heads.parameters(), *self.loss.parameters()):
+                if parameter.grad is not None:
+                    parameter.grad = self.accelerator.reduce(parameter.grad, "mean")
+
+    @torch.no_grad()
+    def _follow(self, iteration: int) -> None:
+        if not self.config.ema:
+            return
+        # Early on the average forgets faster, or it would carry the start along for long.
+        decay = min(self.config.ema, (1 + iteration) / (10 + iteration))
+        for name, value in self.network.state_dict().items():
+            if value.is_floating_point():
+                self.average[name].lerp_(value, 1 - decay)
+            else:
+                self.average[name].copy_(value)
+
+    def log(self, done: int, losses: dict[str, float]) -> None:
+        """One line in `log.jsonl`, one point in TensorBoard; a collapsed batch is named."""
+        if self.writer is None:
+            return
+        now = time.monotonic()
+        speed = self.config.log_every * self.batches.size / (now - self.clock)
+        self.clock = now
+        diagnosis = diagnose(self.embeddings, self.labels, self.loss.margin)
+        collapsed = has_collapsed(diagnosis)
+        if collapsed and not self.collapsed:
+            _log.warning(
+                "iteration %d: all embeddings of the batch are one point (largest distance %.2g of the margin), "
+                "where the triplet loss has no gradient. If it stays: lower learning_rate, take "
+                "loss.triplet.margin: soft, or start from trained weights (init)",
+                done,
+                diagnosis["spread"],
+            )
+        self.collapsed = collapsed
+        row = {"iteration": done, "loss": sum(losses.values()), **losses, **diagnosis, "collapsed": collapsed}
+        row |= {"learning_rate": learning_rate(self.config, done - 1), "images_per_s": round(speed, 2)}
+        self._append(row)
+
+    def _append(self, row: dict[str, Any]) -> None:
+        assert self.writer is not None
+        with (self.output / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        for name, value in row.items():
+            if name != "iteration":
+                self.writer.add_scalar(name, value, row["iteration"])
+
+    def save(self, done: int) -> None:
+        """Write `resume.pt` and `last.safetensors`, each whole or not at all."""
+        if not self.accelerator.is_main_process:
+            return
+        path = self.output / "resume.pt"
+        temporary = path.with_name(f".part-{path.name}")
+        scaler = self.accelerator.scaler
+        state = {
+            "network": self.network.state_dict(),
+            "loss": self.loss.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average if self.config.ema else None,
+            "iteration": done,
+            "best": self.best,
+            "scaler": None if scaler is None else scaler.state_dict(),
+        }
+        torch.save(state, temporary)
+        temporary.replace(path)
+        self._save_weights("last.safetensors", done, {})
+
+    def _save_weights(self, name: str, done: int, metrics: Mapping[str, float]) -> None:
+        run = json.loads((self.output / "run.json").read_text("utf-8"))
+        training = {"iteration": done, "metrics": dict(metrics), **run}
+        save_checkpoint(self.output / name, self.average, network=self.config.network, training=training)
+
+    def evaluate(self, done: int) -> None:
+        """Measure the averaged weights; keep them as `best.safetensors` if none were better."""
+        query, gallery = self.data.query, self.data.gallery
+        if not self.accelerator.is_main_process or self.measure is None or not len(query):
+            return
+        network = Network(self.config.network)
+        network.load_state_dict(self.average)
+        embedder = Embedder(network, str(self.device))
+        features = [embedder.embed_files(samples.paths) for samples in (query, gallery)]
+        metrics = self.measure(features[0], features[1], query, gallery)
+        self._append({"iteration": done, **{f"evaluation/{name}": value for name, value in metrics.items()}})
+        if metrics["mAP"] > self.best:
+            self.best = metrics["mAP"]
+            self._save_weights("best.safetensors", done, metrics)
+        self.clock = time.monotonic()
+
+
+def learning_rate(config: TrainConfig, iteration: int) -> float:
+    """The rate at `iteration` (from 0): constant until t0, then falling exponentially to 0.001 of it at t1.
+
+    Hermans et al. 2017, eq. 6, which the paper prints as a tower of powers.
+    """
+    over = iteration - config.decay_from
+    if over <= 0:
+        return config.learning_rate
+    return config.learning_rate * _FINAL_RATE ** (over / (config.iterations - config.decay_from))
+
+
+def _accelerator(config: TrainConfig) -> Accelerator:
+    AcceleratorState._reset_state()  # it would hold a later run in this process to the first one's precision
+    accelerator = Accelerator(
+        mixed_precision={"fp32": "no"}.get(config.precision, config.precision), cpu=not torch.cuda.is_available()
+    )
+    if config.precision == "fp16" and accelerator.device.type != "cuda":
+        raise ReidError("precision 'fp16' needs a CUDA device; take bf16 or fp32")
+    return accelerator
+
+
+def _optimizer(network: Network, loss: ReidLoss, config: TrainConfig) -> torch.optim.Optimizer:
+    means = [] if loss.lgm is None else [loss.lgm.means]
+    others = [
+        value
+        for value in (*network.parameters(), *loss.parameters())
+        if value.requires_grad and not any(value is mean for mean in means)
+    ]
+    groups: list[dict[str, Any]] = [{"params": others, "factor": 1.0}]
+    if config.loss.lgm is not None:
+        groups.append({"params": means, "factor": config.loss.lgm.means_rate})
+    return torch.optim.Adam(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
+
+
+def _fingerprint(data: ReidData) -> dict[str, Any]:
+    """What a run learnt from: counts, and a hash over who is on which file, its name and its size."""
+    train, digest = data.train, hashlib.sha256()
+    for values in (train.identities, train.cameras, train.tracklets):
+        digest.update(values.tobytes())
+    for path in train.paths:
+        try:
+            digest.update(f"{path.name}\n{path.stat().st_size}\n".encode())
+        except OSError as error:
+            raise ReidError(f"{path}: cannot be read: {error.strerror}") from None
+    identities = len(np.unique(train.identities))
+    return {"name": data.name, "images": len(train), "identities": identities, "sha256": digest.hexdigest()}
+
+
+def _forget_after(log: Path, iteration: int) -> None:
+    """Drop the log's rows past the checkpoint: the resumed run writes them again."""
+    if not log.exists():
+        return
+    rows = [line for line in log.read_text("utf-8").splitlines() if line.endswith("}")]
+    kept = [line for line in rows if json.loads(line)["iteration"] <= iteration]
+    log.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+
+
+@contextmanager
+def _stop_request() -> Iterator[Callable[[], bool]]:
+    """SIGTERM and Ctrl-C ask for a stop after the current iteration instead of ending the process."""
+    asked: list[int] = []
+    try:
+        before = {
+            number: signal.signal(number, lambda number, frame: asked.append(number))
+            for number in (signal.SIGTERM, signal.SIGINT)
+        }
+    except ValueError:  # not in the main thread: signals are somebody else's business
+        before = {}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
