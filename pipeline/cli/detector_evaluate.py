@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from detector.evaluate import Report
     from detector.records import Detections
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
 _EXPLANATION = """\
 COCO reads the precision at 101 recalls and leaves ignored persons out. It forgives a detection on an ignored
 region if as much of it lies there as the IoU asks for, up to 95 %. VisDrone uses every recall, takes ignored
@@ -26,12 +28,12 @@ whatever the IoU. What follows is by COCO's rules, at IoU 0.5."""
 @click.argument("images", type=PATH, required=False)
 @click.option("--weights", default="auto", show_default=True, help="auto, embedded, coco or a checkpoint.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in floor=0.01.")
-@click.option("--detections", "stored", type=PATH, help="Measure these (COCO's result format); no model is run.")
-@click.option("--save-detections", "save", type=PATH, help="Store what the model finds, for --detections.")
+@click.option("--detections", "stored", type=_FILE, help="Measure these (COCO's result format); no model is run.")
+@click.option("--save-detections", "save", type=_FILE, help="Store what the model finds, for --detections.")
 @click.option(
     "--cap", type=click.IntRange(min=1), default=500, show_default=True, help="COCO's detections an image."
 )
-@click.option("--out", type=PATH, help="Folder for metrics.json, curves.csv and curves.png.")
+@click.option("--out", type=_FOLDER, help="Folder for metrics.json, curves.csv and curves.png.")
 def evaluate(
     annotations: Path,
     images: Path | None,
@@ -76,6 +78,8 @@ def _run_model(
     config = validate(apply_settings({"weights": weights}, settings), DetectorConfig, "detector")
     truth = read_coco(DataSource(annotations=annotations, images=images))
     predictor = load_predictor(config)
+    if save is not None:
+        save.parent.mkdir(parents=True, exist_ok=True)  # fails now, not when all is found
     with progress_bar(annotations.name, len(truth)) as advance:
         found = detect(predictor, truth, advance)
     if save is not None:

@@ -87,6 +87,12 @@ def test_either_a_model_or_detections(annotations, extra):
     assert "give IMAGES to run a model on, or --detections" in shown.output
 
 
+def test_out_is_no_file(annotations, detections):
+    shown = run(annotations, "--detections", detections, "--out", detections)
+    assert shown.exit_code == 2
+    assert "is a file" in shown.output
+
+
 def test_detections_of_other_images(annotations, detections):
     detections.write_text(detections.read_text().replace('"image_id": 5', '"image_id": 6'))
     shown = run(annotations, "--detections", detections)
