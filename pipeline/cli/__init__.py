@@ -17,6 +17,7 @@ _COMMANDS = {
     "simulate-stills": ("simulate", "stills", "Make annotated pictures of many simulated scenes."),
     "demo": ("demo", "demo", "Fly a simulated flight through the chain and compare with the truth."),
     "annotate": ("annotate", "annotate", "Look at labels, keep them, exchange them with other tools."),
+    "reid": ("reid", "reid", "Train and use networks that tell persons apart."),
     "detector": ("detector", "detector", "Train and evaluate person detectors."),
     "config": ("settings", "config", "Show the configuration, or its JSON schema."),
     "doctor": ("doctor", "doctor", "Say what this machine can do, and what to do about the rest."),

@@ -1,0 +1,56 @@
+"""Which image files a user means by a folder or a list."""
+
+import csv
+from pathlib import Path
+
+from reid.errors import ReidError
+
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+
+
+def image_files(source: Path) -> list[Path]:
+    """The images of `source`: a folder (with its subfolders, in the order of their names) or a list.
+
+    A list is a CSV with a column `path`, or a text file with a path a line; the paths are relative to the
+    list's folder and stay within it.
+
+    Raises:
+        ReidError: no such folder or list, no images, or a path that leads elsewhere; names the line.
+
+    """
+    if source.is_dir():
+        found = [path for path in source.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file()]
+        found.sort(key=lambda path: path.relative_to(source).parts)
+    else:
+        found = [_inside(source, line, name) for line, name in _listed(source)]
+    if not found:
+        raise ReidError(f"{source}: no images; expected a folder with some, or a list of them")
+    return found
+
+
+def _listed(source: Path) -> list[tuple[int, str]]:
+    """Line numbers and paths."""
+    try:
+        with source.open(encoding="utf-8-sig", newline="") as file:
+            if source.suffix.lower() != ".csv":
+                return [(number, line.strip()) for number, line in enumerate(file, 1) if line.strip()]
+            rows = csv.DictReader(file)
+            if "path" not in (rows.fieldnames or ()):
+                raise ReidError(f"{source}: expected a column 'path', found {', '.join(rows.fieldnames or ())}")
+            return [(rows.line_num, row["path"] or "") for row in rows]
+    except FileNotFoundError:
+        raise ReidError(f"{source}: no such folder or list of images") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ReidError(f"{source}: not a list of images: {error}") from None
+
+
+def _inside(source: Path, line: int, name: str) -> Path:
+    folder = source.parent.resolve()
+    try:
+        path = (folder / name).resolve()
+        inside = path.is_relative_to(folder) and path.is_file()
+    except (ValueError, OSError):  # a null byte, or a name longer than names may be
+        inside = False
+    if not inside:
+        raise ReidError(f"{source} line {line}: '{name[:80]}' is no file below {source.parent}")
+    return source.parent / name
