@@ -8,16 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.coco import AnnotatedImage
-from detector.config import Preset
 from detector.conversion import image_size
 from detector.errors import DetectorError
-from detector.presets import Architecture
+from detector.presets import STRIDES, Architecture
 
 _Array = NDArray[np.float64]
-
-# Distance between anchors' centres at each level, px of the scaled image.
-_STRIDES: dict[Preset, tuple[int, ...]] = {"paper-c4": (16,), "fpn": (4, 8, 16, 32, 64), "small": (4, 8, 16)}
-
 
 FOREGROUND = 0.7  # IoU from which torchvision's RPN counts an anchor as a person
 _FIT_PERSONS = 5000  # more change a suggestion by less than a pixel, and take longer
@@ -98,7 +93,7 @@ def best_ious(persons: ScaledPersons, architecture: Architecture) -> _Array:
     return np.max(
         [
             anchor_ious(persons, cell_anchors(sizes, architecture.anchor_ratios), stride).max(axis=1)
-            for sizes, stride in zip(architecture.anchor_sizes, _STRIDES[architecture.preset], strict=True)
+            for sizes, stride in zip(architecture.anchor_sizes, STRIDES[architecture.preset], strict=True)
         ],
         axis=0,
     )
@@ -114,7 +109,7 @@ def suggest(persons: ScaledPersons, architecture: Architecture) -> Architecture:
     """
     chosen = np.random.default_rng(0).permutation(len(persons.boxes))[:_FIT_PERSONS]
     sample = ScaledPersons(persons.boxes[chosen], persons.padded[chosen])
-    strides = _STRIDES[architecture.preset]
+    strides = STRIDES[architecture.preset]
     count, per_level = sum(map(len, architecture.anchor_sizes)), len(architecture.anchor_sizes[0])
 
     @cache

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import resnet18, resnet50
 from torchvision.models._utils import IntermediateLayerGetter
@@ -20,13 +21,13 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.rpn import AnchorGenerator, RPNHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
+from detector.detectron2_rules import use_detectron2_rules
 from detector.errors import DetectorError
 from detector.presets import Architecture
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 _Norm = Callable[[int], nn.Module]
 
@@ -34,15 +35,16 @@ _Norm = Callable[[int], nn.Module]
 class _Normalise(GeneralizedRCNNTransform):
     """torchvision's transform without its resize: ours happens outside, alike in training and detection."""
 
-    def __init__(self, size_divisible: int) -> None:
-        super().__init__(1, 1, IMAGENET_MEAN, IMAGENET_STD, size_divisible=size_divisible)
+    def __init__(self, architecture: Architecture) -> None:
+        mean, std = list(architecture.pixel_mean), list(architecture.pixel_std)
+        super().__init__(1, 1, mean, std, size_divisible=architecture.size_divisible)
 
     def resize(self, image: Tensor, target: Any = None) -> tuple[Tensor, Any]:
         return image, target
 
     def normalize(self, image: Tensor) -> Tensor:
         """`image` uint8 or float (3, H, W), 0..255, RGB."""
-        return super().normalize(image.float() / 255)
+        return super().normalize(image.float())
 
     def batch_images(self, images: list[Tensor], size_divisible: int = 32) -> Tensor:
         batch: Tensor = super().batch_images(images, size_divisible)
@@ -62,13 +64,37 @@ class _FullPrecisionRPNHead(RPNHead):
         return [level.float() for level in logits], [level.float() for level in deltas]
 
 
-class _FullPrecisionPredictor(FastRCNNPredictor):
-    """torchvision's box predictor with float32 output, for the same reason."""
+class _PersonPredictor(FastRCNNPredictor):
+    """torchvision's box predictor with float32 output, for the same reason, and boxes of persons alone.
+
+    The first logit is the background, the next `persons` are persons, and what other classes there are count as
+    background: put together so that a softmax gives the persons what it would give them among all classes.
+    """
+
+    def __init__(self, features: int, classes: int, persons: int) -> None:
+        super().__init__(features, classes)
+        self.bbox_pred = nn.Linear(features, 4 * (1 + persons))
+        self._persons = persons
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (n, classes) and deltas (n, 4 classes) of `features` (n, c)."""
+        """Logits (n, 1 + persons) and deltas (n, 4 (1 + persons)) of `features` (n, c)."""
         logits, deltas = super().forward(features)
-        return logits.float(), deltas.float()
+        logits = logits.float()
+        if logits.shape[1] > 1 + self._persons:
+            persons = logits[:, 1 : 1 + self._persons]
+            others = torch.cat([logits[:, :1], logits[:, 1 + self._persons :]], dim=1)
+            logits = torch.cat([others.logsumexp(dim=1, keepdim=True), persons], dim=1)
+        return logits, deltas.float()
+
+
+class _FrozenNorm(FrozenBatchNorm2d):
+    """torchvision's frozen batch norm; without gradients it rounds as batch norm does, and so as detectron2."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.requires_grad:  # batch norm would keep its input for the backward pass, this does not
+            scaled: Tensor = super().forward(x)
+            return scaled
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
 class _SmallBackbone(nn.Module):
@@ -130,14 +156,14 @@ class _FpnBackbone(nn.Module):
 
 
 def build(architecture: Architecture, *, classes: int = 2, rois_per_image: int | None = None) -> FasterRCNN:
-    """The model of `architecture` with random weights; class 1 is person, 0 the background.
+    """The model of `architecture` with random weights.
 
     In training the model takes images (3, H, W) in 0..255 RGB and targets with `boxes` float (n, 4) xyxy and
-    `labels`, and gives a dict of losses; in `eval()` it gives boxes in pixels of the image it was given.
+    `labels`, and gives a dict of losses; in `eval()` it gives boxes of persons in pixels of the image it was given.
 
     Args:
         architecture: one of `detector.presets.ARCHITECTURES`, or a checkpoint's own.
-        classes: background included; 91 for torchvision's COCO weights.
+        classes: 0 is the background, persons come next, then others; 91 for torchvision's COCO weights.
         rois_per_image: RoIs a training image's head sees; None: as the architecture says.
 
     """
@@ -155,26 +181,39 @@ def build(architecture: Architecture, *, classes: int = 2, rois_per_image: int |
         rpn_post_nms_top_n_test=test_after,
         box_roi_pool=pool,
         box_head=head,
-        box_predictor=_FullPrecisionPredictor(features, classes),
+        rpn_nms_thresh=architecture.proposal_iou,
+        box_predictor=_PersonPredictor(features, classes, architecture.person_classes),
         box_batch_size_per_image=rois_per_image or architecture.rois_per_image,
     )
-    model.transform = _Normalise(architecture.size_divisible)
+    model.transform = _Normalise(architecture)
+    if architecture.stride_in_1x1:
+        _move_strides(model)
+    if architecture.rules == "detectron2":
+        use_detectron2_rules(model, architecture)
     model.to(memory_format=torch.channels_last)
     return model
 
 
 def _parts(architecture: Architecture) -> tuple[Any, nn.Module, nn.Module, int]:
     """Backbone, RoI pooling, head, and the number of features that the head gives."""
-    norm = partial(
-        FrozenBatchNorm2d if architecture.norm == "frozen" else nn.BatchNorm2d, eps=architecture.norm_eps
-    )
-    if architecture.preset == "small":
-        pool = MultiScaleRoIAlign(["0", "1", "2"], 7, 2)
+    norm = partial(_FrozenNorm if architecture.norm == "frozen" else nn.BatchNorm2d, eps=architecture.norm_eps)
+    preset, sampling = architecture.preset, architecture.sampling_ratio
+    if sampling is None:
+        sampling = 0 if preset == "paper-c4" else 2
+    if preset == "small":
+        pool = MultiScaleRoIAlign(["0", "1", "2"], 7, sampling)
         return _SmallBackbone(norm), pool, TwoMLPHead(64 * 7 * 7, 256), 256
-    if architecture.preset == "fpn":
-        pool = MultiScaleRoIAlign(["0", "1", "2", "3"], 7, 2)
+    if preset == "fpn":
+        pool = MultiScaleRoIAlign(["0", "1", "2", "3"], 7, sampling)
         return _FpnBackbone(norm), pool, TwoMLPHead(256 * 7 * 7, 1024), 1024
-    return _C4Backbone(norm), MultiScaleRoIAlign(["0"], 14, 0), _C4Head(norm), 2048
+    return _C4Backbone(norm), MultiScaleRoIAlign(["0"], 14, sampling), _C4Head(norm), 2048
+
+
+def _move_strides(model: FasterRCNN) -> None:
+    """Let the stages of a ResNet-50 shrink in their first 1x1 kernel, as the original MSRA models do."""
+    for block in model.modules():
+        if isinstance(block, Bottleneck):
+            block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
 
 
 def load_imagenet_backbone(model: FasterRCNN, architecture: Architecture) -> None:

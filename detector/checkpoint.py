@@ -17,6 +17,7 @@ from detector.header import describe, read_header
 from detector.presets import COCO_FPN, TORCHVISION, Architecture
 
 _COCO_CLASSES = 91
+_BOXES = "roi_heads.box_predictor.bbox_pred."
 # torchvision renamed two modules in 0.13; its COCO files still carry the names of before.
 _RENAMED = (
     (re.compile(r"^rpn\.head\.conv\.(weight|bias)$"), r"rpn.head.conv.0.0.\1"),
@@ -44,7 +45,13 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    path: Path, state: Mapping[str, Tensor], *, architecture: Architecture, training: Mapping[str, Any]
+    path: Path,
+    state: Mapping[str, Tensor],
+    *,
+    architecture: Architecture,
+    training: Mapping[str, Any],
+    classes: int = 2,
+    exact: bool = False,
 ) -> None:
     """Write a person detector's `state` to `path`, atomically.
 
@@ -56,14 +63,19 @@ def save_checkpoint(
         state: names and tensors.
         architecture: of the model.
         training: where the weights come from, for people to read.
+        classes: of the box head, background included.
+        exact: nothing goes as float16.
 
     """
     tensors = {
-        name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).detach().cpu().contiguous()
+        name: (value.half() if value.is_floating_point() and value.ndim > 1 and not exact else value)
+        .detach()
+        .cpu()
+        .contiguous()
         for name, value in state.items()
     }
     temporary = path.with_name(f".part-{path.name}")
-    save_file(tensors, temporary, metadata=describe(architecture, dict(training)))
+    save_file(tensors, temporary, metadata=describe(architecture, dict(training), classes))
     temporary.replace(path)
 
 
@@ -116,6 +128,8 @@ def load_torchvision(path: Path, preset: str) -> Checkpoint:
     classes = len(predictor)
     coco = preset == "fpn" and classes == _COCO_CLASSES
     state = {_renamed(name): value for name, value in state.items()}
+    # Background and person: no other boxes are asked for.
+    state |= {name: value[:8] for name, value in state.items() if name.startswith(_BOXES)}
     return Checkpoint(COCO_FPN if coco else TORCHVISION[preset], classes, _float32(state))
 
 

@@ -26,6 +26,9 @@ class Resize(Section):
     keep_aspect: bool = True
     short_side: int | None = Field(None, ge=1, le=16384)
     max_side: int | None = Field(None, ge=1, le=16384)
+    filter: Literal["area", "bilinear"] = Field(
+        "area", description="area: OpenCV's average over areas; bilinear: Pillow's, as detectron2 scales"
+    )
 
     @model_validator(mode="after")
     def _one_rule(self) -> "Resize":
@@ -44,12 +47,19 @@ class Resize(Section):
             if not self.keep_aspect:
                 return self.width, self.height
             scale = min(self.width / width, self.height / height)
-        else:
-            assert self.short_side is not None
-            scale = self.short_side / min(width, height)
-            if self.max_side is not None:
-                scale = min(scale, self.max_side / max(width, height))
-        return max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5))
+            return _rounded(width * scale, height * scale)
+        assert self.short_side is not None
+        # Rounded in the steps in which detectron2 does it, or one image in some thousands is a pixel off.
+        scale = self.short_side / min(width, height)
+        short, long = float(self.short_side), scale * max(width, height)
+        if self.max_side is not None and long > self.max_side:
+            scale = self.max_side / long
+            short, long = short * scale, long * scale
+        return _rounded(long, short) if width > height else _rounded(short, long)
+
+
+def _rounded(width: float, height: float) -> tuple[int, int]:
+    return max(1, int(width + 0.5)), max(1, int(height + 0.5))
 
 
 class Tiles(Section):

@@ -91,7 +91,7 @@ def _whole(
     size = rule.size(width, height)
     ratio = np.array([size[0] / width, size[1] / height] * 2, np.float32)
     boxes = annotated.boxes * ratio
-    return _blank(resize(pixels, *size), annotated.ignored * ratio, boxes), boxes
+    return _blank(resize(pixels, *size, rule.filter), annotated.ignored * ratio, boxes), boxes
 
 
 def _cut(

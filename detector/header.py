@@ -37,12 +37,12 @@ class Header:
     training: dict[str, Any]
 
 
-def describe(architecture: Architecture, training: dict[str, Any]) -> dict[str, str]:
-    """The metadata of a person detector's checkpoint: what `read_header` reads."""
+def describe(architecture: Architecture, training: dict[str, Any], classes: int = 2) -> dict[str, str]:
+    """The metadata of a checkpoint whose box head has `classes`, background included: what `read_header` reads."""
     return {
         "format": FORMAT,
         "preset": architecture.preset,
-        "classes": "2",
+        "classes": str(classes),
         "resize": architecture.resize.model_dump_json(exclude_none=True),
         "architecture": architecture.model_dump_json(exclude_none=True),
         "training": json.dumps(training, default=str),

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.models.detection import FasterRCNN
+from torchvision.ops import nms
 
 from detector.architectures import build
 from detector.checkpoint import load_checkpoint, load_into, load_torchvision
@@ -18,7 +19,6 @@ from detector.images import prepare
 from detector.records import Detections
 from detector.weights import WeightsSource, resolve
 
-_PERSON = 1
 _MIN_SIDE = 8  # px: an image this small shows no person, whatever the model makes of it scaled up
 _NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -111,7 +111,7 @@ class Predictor:
         for places in alike.values():
             outputs = self._forward([batch[place].tensor for place in places])
             for place, output in zip(places, outputs, strict=True):
-                found[place] = _to_original(output, batch[place])
+                found[place] = _to_original(_one_box_a_person(output, self._config.nms_iou), batch[place])
         return found
 
     def _forward(self, tensors: list[Tensor]) -> list[dict[str, Tensor]]:
@@ -127,10 +127,17 @@ class Predictor:
         return outputs
 
 
+def _one_box_a_person(output: dict[str, Tensor], nms_iou: float) -> dict[str, Tensor]:
+    """Where several classes are persons, as VisDrone's pedestrian and people, one may have a box of each."""
+    if (output["labels"] == output["labels"][:1]).all():
+        return output
+    kept = nms(output["boxes"], output["scores"], nms_iou)
+    return {name: values[kept] for name, values in output.items()}
+
+
 def _to_original(output: dict[str, Tensor], image: Prepared) -> Detections:
-    person = output["labels"] == _PERSON
-    boxes = output["boxes"][person].float().cpu().numpy()
-    scores = output["scores"][person].float().cpu().numpy()
+    boxes = output["boxes"].float().cpu().numpy()
+    scores = output["scores"].float().cpu().numpy()
     height, width = image.tensor.shape[1:]
     ratio = np.array([image.width / width, image.height / height] * 2, np.float32)
     limit = np.array([image.width, image.height] * 2, np.float32)

@@ -6,13 +6,16 @@ from pydantic import Field, model_validator
 
 from detector.config import Preset, Resize, Section
 
+# px of the scaled image between two places of each level's grid of anchors
+STRIDES: dict[Preset, tuple[int, ...]] = {"paper-c4": (16,), "fpn": (4, 8, 16, 32, 64), "small": (4, 8, 16)}
+
 
 class Architecture(Section):
     """A model in numbers; a checkpoint carries its own, so that weights never meet other anchors than theirs."""
 
     preset: Preset = Field(description="decides backbone and heads")
     resize: Resize = Field(description="how images are scaled for it, if nothing else is said")
-    anchor_sizes: tuple[tuple[int, ...], ...] = Field(
+    anchor_sizes: tuple[tuple[int | float, ...], ...] = Field(
         min_length=1, description="square roots of the anchors' areas, px of the scaled image, a tuple per level"
     )
     anchor_ratios: tuple[float, ...] = Field(min_length=1, description="height / width of the anchors")
@@ -24,10 +27,31 @@ class Architecture(Section):
         description="batch: statistics are learnt in training; frozen: scale and bias are constants"
     )
     norm_eps: float = Field(1e-5, ge=0, description="added to the variance")
+    pixel_mean: tuple[float, float, float] = Field(
+        (123.675, 116.28, 103.53), description="of ImageNet's R, G, B in 0..255; subtracted from each image"
+    )
+    pixel_std: tuple[float, float, float] = Field(
+        (58.395, 57.12, 57.375), description="what is left is divided by this; 1 where the first kernels have it"
+    )
+    stride_in_1x1: bool = Field(
+        False, description="where a ResNet stage shrinks: in its first 1x1 kernel (MSRA's way), or in its 3x3"
+    )
+    rules: Literal["torchvision", "detectron2"] = Field(
+        "torchvision",
+        description="whose way of laying anchors, ranking proposals and aligning RoIs the weights have learnt",
+    )
+    anchor_offset: float = Field(
+        0.0, ge=0, lt=1, description="of the first anchor's centre from the corner, in strides; detectron2's rules"
+    )
+    sampling_ratio: int | None = Field(
+        None, ge=0, description="points a RoI's cell is sampled at, a side; 0: by its size; null: the preset's"
+    )
+    proposal_iou: float = Field(0.7, gt=0, le=1, description="of two proposals that overlap more, one stays")
+    person_classes: int = Field(1, ge=1, description="so many classes after the background are persons")
 
     @model_validator(mode="after")
     def _a_tuple_per_level(self) -> "Architecture":
-        levels = {"paper-c4": 1, "fpn": 5, "small": 3}[self.preset]
+        levels = len(STRIDES[self.preset])
         if len(self.anchor_sizes) != levels:
             raise ValueError(f"'{self.preset}' has {levels} levels, anchor_sizes has {len(self.anchor_sizes)}")
         if len({len(sizes) for sizes in self.anchor_sizes}) != 1:
@@ -86,3 +110,16 @@ TORCHVISION: dict[str, Architecture] = ARCHITECTURES | {
     )
 }
 COCO_FPN = TORCHVISION["fpn"].model_copy(update={"norm_eps": 0.0})  # torchvision sets it so for COCO_V1
+
+_DETECTRON2 = {
+    "resize": Resize(short_side=800, max_side=1333, filter="bilinear"),
+    "pixel_std": (1.0, 1.0, 1.0),
+    "stride_in_1x1": True,
+    "rules": "detectron2",
+    "sampling_ratio": 0,
+}
+# detectron2's defaults for Faster R-CNN R50-C4 and R50-FPN: its model zoo, and what is trained from there.
+DETECTRON2: dict[str, Architecture] = {
+    "paper-c4": ARCHITECTURES["paper-c4"].model_copy(update=_DETECTRON2 | {"size_divisible": 1}),
+    "fpn": TORCHVISION["fpn"].model_copy(update=_DETECTRON2 | {"training_proposals": (2000, 1000)}),
+}

@@ -234,7 +234,9 @@ def test_torchvisions_coco_weights_find_the_persons_that_torchvision_finds(coco)
     predictor = Predictor.load(config)
     (found,) = predictor.predict([predictor.preprocess(image)])
     np.testing.assert_allclose(found.scores, expected["scores"][person], atol=1e-5)
-    np.testing.assert_allclose(found.boxes, expected["boxes"][person], atol=1e-2)
+    # Random weights give nearly equal scores, whose order may turn on the last bit.
+    apart = np.abs(found.boxes[:, None] - expected["boxes"][person].numpy()).max(axis=2)
+    assert apart.min(axis=0).max() < 1e-2
 
 
 def test_a_training_can_start_from_torchvisions_coco_weights(coco):
