@@ -36,7 +36,7 @@ from reid.errors import ReidError
 from reid.initial import initialise
 from reid.losses import ReidLoss, diagnose, has_collapsed
 from reid.network import Network
-from reid.records import ReidData, Samples
+from reid.records import DISTRACTOR, ReidData, Samples
 
 _log = logging.getLogger(__name__)
 # Settings that change how a run goes, not what comes out of it: a resumed run may have others.
@@ -375,7 +375,7 @@ def _fingerprint(data: ReidData) -> dict[str, Any]:
             digest.update(f"{path.name}\n{path.stat().st_size}\n".encode())
         except OSError as error:
             raise ReidError(f"{path}: cannot be read: {error.strerror}") from None
-    identities = len(np.unique(train.identities))
+    identities = len(np.unique(train.identities[train.identities > DISTRACTOR]))
     return {"name": data.name, "images": len(train), "identities": identities, "sha256": digest.hexdigest()}
 
 

@@ -1,15 +1,57 @@
 """`uavpipe reid …`: train and use re-identification networks on crops, no flight needed."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli.options import PATH
 
+if TYPE_CHECKING:
+    from reid.records import ReidData
+
 
 @click.group()
 def reid() -> None:
     """Train and use networks that tell persons apart."""
+
+
+@reid.command()
+@click.option("--config", "config_path", type=PATH, required=True, help="As configs/reid/drone.yaml.")
+@click.option("--data", type=PATH, required=True, help="A folder in the manner of Market-1501.")
+@click.option("--output", type=PATH, required=True, help="Folder of the run; one found there is resumed.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in loss.triplet.margin=0.3.")
+def train(config_path: Path, data: Path, output: Path, settings: tuple[str, ...]) -> None:
+    """Train a network on DATA/bounding_box_train; a killed run goes on where it was saved."""
+    from pipeline.progress import training_bar
+    from pipeline.yaml_file import apply_settings, read_yaml_mapping, validate
+    from reid.config import TrainConfig
+    from reid.train import train as run
+
+    content = apply_settings(read_yaml_mapping(config_path), settings)
+    config = validate(content, TrainConfig, str(config_path))
+    with training_bar(config.network.backbone, config.iterations) as advance:
+        best = run(config, _market(data), output, advance=advance)
+    click.echo(f"{best}: use it as --weights of 'uavpipe reid embed', or as init of the next stage")
+
+
+def _market(folder: Path) -> "ReidData":
+    import numpy as np
+
+    from annotate.exchange.market import FOLDERS, read_market
+    from reid.records import ReidData, Samples
+
+    crops = read_market(folder)
+
+    def samples(name: str) -> Samples:
+        own = [crop for crop in crops if crop.path.parent.name == name]
+        identities, cameras = ([getattr(crop, what) for crop in own] for what in ("identity", "camera"))
+        unknown = np.full(len(own), -1, np.int64)
+        paths = tuple(crop.path for crop in own)
+        return Samples(np.array(identities, np.int64), np.array(cameras, np.int64), unknown, paths)
+
+    train, gallery, query = (samples(name) for name in FOLDERS)
+    return ReidData(folder.name, train, query, gallery)
 
 
 @reid.command()

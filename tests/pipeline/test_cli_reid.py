@@ -25,6 +25,35 @@ def trained(tmp_path_factory):
     return folder
 
 
+RECIPE = """
+network: {backbone: squeezenet1_1, height: 48, width: 24, global_branch: null}
+init: random
+sampler: {identities: 2, images: 2}
+"""
+
+
+def test_train_learns_from_a_market_tree_and_embed_uses_it(trained, tmp_path):
+    people = tmp_path / "people" / "bounding_box_train"
+    people.mkdir(parents=True)
+    for number in range(6):
+        crop = (trained / "crops" / "a.png").read_bytes()
+        (people / f"000{number // 2 + 1}_c1s1_00000{number}_00.png").write_bytes(crop)
+    (people / "-1_c1s1_000009_00.png").write_bytes(crop)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    arguments = ["--config", tmp_path / "recipe.yaml", "--data", tmp_path / "people", "--output", tmp_path / "run"]
+    short = ["--set", "iterations=2", "--set", "decay_from=1"]
+    result = CliRunner().invoke(main, ["reid", "train", *map(str, arguments), *short])
+    assert result.exit_code == 0, result.output
+    weights = tmp_path / "run" / "last.safetensors"
+    assert str(weights) in result.output
+    result = embed(people, "--weights", weights, "--out", tmp_path / "f.npy", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    assert np.load(tmp_path / "f.npy").shape == (7, 512)
+    result = CliRunner().invoke(main, ["reid", "train", *map(str, arguments), "--set", "loss.margin=3"])
+    assert result.exit_code == 1
+    assert "loss.margin: unknown key; known keys: triplet, lgm, cross_entropy" in result.output
+
+
 def embed(*arguments):
     return CliRunner().invoke(main, ["reid", "embed", *map(str, arguments)])
 

@@ -158,6 +158,17 @@ def test_a_loss_that_is_not_finite_stops_the_run(data, tmp_path):
         train(config(learning_rate=1e30, iterations=20), data, tmp_path)
 
 
+def test_bfloat16_starts_from_the_loss_of_float32(data, tmp_path):
+    for precision in ("fp32", "bf16"):
+        train(config(precision=precision, iterations=1, decay_from=1), data, tmp_path / precision)
+    ((mixed,), (full,)) = (losses(tmp_path / precision) for precision in ("bf16", "fp32"))
+    assert mixed == pytest.approx(full, rel=0.03)
+    assert mixed != full
+    if not torch.cuda.is_available():
+        with pytest.raises(ReidError, match="'fp16' needs a CUDA device"):
+            train(config(precision="fp16"), data, tmp_path / "fp16")
+
+
 def test_a_collapsed_run_is_named(data, tmp_path, caplog):
     alone = SETTINGS["network"] | {"group_branch": None, "global_branch": None}
     train(config(network=alone, loss={"triplet": {"margin": 1e9}}, iterations=4), data, tmp_path)
