@@ -38,17 +38,21 @@ class _Normalise(GeneralizedRCNNTransform):
     def __init__(self, architecture: Architecture) -> None:
         mean, std = list(architecture.pixel_mean), list(architecture.pixel_std)
         super().__init__(1, 1, mean, std, size_divisible=architecture.size_divisible)
+        self._bgr = architecture.bgr
+        # Channels last is faster, but rounds otherwise than detectron2 does.
+        self.memory_format = torch.contiguous_format if architecture.rules == "detectron2" else torch.channels_last
 
     def resize(self, image: Tensor, target: Any = None) -> tuple[Tensor, Any]:
         return image, target
 
     def normalize(self, image: Tensor) -> Tensor:
         """`image` uint8 or float (3, H, W), 0..255, RGB."""
-        return super().normalize(image.float())
+        normalised: Tensor = super().normalize(image.float())
+        return normalised.flip(0) if self._bgr else normalised
 
     def batch_images(self, images: list[Tensor], size_divisible: int = 32) -> Tensor:
         batch: Tensor = super().batch_images(images, size_divisible)
-        return batch.contiguous(memory_format=torch.channels_last)
+        return batch.contiguous(memory_format=self.memory_format)
 
 
 class _FullPrecisionRPNHead(RPNHead):
@@ -190,7 +194,7 @@ def build(architecture: Architecture, *, classes: int = 2, rois_per_image: int |
         _move_strides(model)
     if architecture.rules == "detectron2":
         use_detectron2_rules(model, architecture)
-    model.to(memory_format=torch.channels_last)
+    model.to(memory_format=model.transform.memory_format)
     return model
 
 

@@ -97,11 +97,6 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def takes_bgr(config: Mapping[str, Any]) -> bool:
-    """Whether the model takes blue first, as it does by default."""
-    return bool(config.get("INPUT.FORMAT", "BGR") == "BGR")
-
-
 def read_architecture(config: Mapping[str, Any], preset: str, source: Path | str) -> Architecture:
     """The architecture of the `preset` ("fpn" or "paper-c4") that detectron2's `config` describes.
 
@@ -137,7 +132,8 @@ def _changes(config: Mapping[str, Any], default: Architecture) -> dict[str, Any]
     """The fields of `default` that `config` changes."""
     levels = len(STRIDES[default.preset])
     resize = default.resize
-    to_rgb = slice(None, None, -1 if takes_bgr(config) else 1)
+    bgr = config.get("INPUT.FORMAT", "BGR") == "BGR"
+    to_rgb = slice(None, None, -1 if bgr else 1)
     before, after = default.proposals
     train_before, train_after = default.training_proposals
     ratios = _each(config.get("MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS"), levels) or [default.anchor_ratios]
@@ -163,6 +159,7 @@ def _changes(config: Mapping[str, Any], default: Architecture) -> dict[str, Any]
         "rois_per_image": get("MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", default.rois_per_image),
         "sampling_ratio": get("MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", default.sampling_ratio),
         "stride_in_1x1": get("MODEL.RESNETS.STRIDE_IN_1X1", default.stride_in_1x1),
+        "bgr": bgr,
         # The file has them in the order of the channels, by default blue first; ours are red first.
         "pixel_mean": get("MODEL.PIXEL_MEAN", default.pixel_mean[::-1])[to_rgb],
         "pixel_std": get("MODEL.PIXEL_STD", default.pixel_std[::-1])[to_rgb],

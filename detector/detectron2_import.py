@@ -35,7 +35,6 @@ _NAMES = (
     (r"\.box_head\.fc1\.", ".box_head.fc6."),
     (r"\.box_head\.fc2\.", ".box_head.fc7."),
 )
-_STEM = "backbone.body.conv1.weight"
 _HEAD = "roi_heads.box_predictor"
 
 
@@ -59,7 +58,6 @@ def convert_detectron2(
     architecture: Architecture,
     *,
     persons: Sequence[int] = (0,),
-    bgr: bool = True,
     source: Path | str = "",
 ) -> Checkpoint:
     """The detector whose tensors are `state`, as a checkpoint of ours that finds the same boxes.
@@ -68,7 +66,6 @@ def convert_detectron2(
         state: by detectron2's names.
         architecture: one of `detector.presets.DETECTRON2`, or as the model's configuration says.
         persons: numbers of the classes that are persons, from 0.
-        bgr: the model takes blue first, as detectron2's do; the checkpoint takes red first.
         source: the file, for errors.
 
     Raises:
@@ -80,8 +77,6 @@ def convert_detectron2(
         # As detectron2 reads the first of its files, whose statistics are within weight and bias.
         renamed.setdefault(name.replace(".weight", ".running_mean"), torch.zeros_like(renamed[name]))
         renamed.setdefault(name.replace(".weight", ".running_var"), torch.ones_like(renamed[name]))
-    if bgr and _STEM in renamed:
-        renamed[_STEM] = renamed[_STEM].flip(1)
     classes = _persons_first(renamed, persons, source)
     checkpoint = Checkpoint(architecture.model_copy(update={"person_classes": len(persons)}), classes, renamed)
     try:

@@ -63,7 +63,9 @@ class Predictor:
         heads.score_thresh = config.floor
         heads.nms_thresh = config.nms_iou
         heads.detections_per_img = config.max_detections
-        self._model = model.to(self.device).eval()
+        # In mixed precision a GPU's fast convolutions want channels last, and no last bit is kept anyway.
+        order = torch.preserve_format if self.precision == "fp32" else torch.channels_last
+        self._model = model.to(self.device, memory_format=order).eval()
 
     @classmethod
     def load(cls, config: DetectorConfig, source: WeightsSource | None = None) -> "Predictor":

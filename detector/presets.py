@@ -33,12 +33,14 @@ class Architecture(Section):
     pixel_std: tuple[float, float, float] = Field(
         (58.395, 57.12, 57.375), description="what is left is divided by this; 1 where the first kernels have it"
     )
+    bgr: bool = Field(False, description="the first kernels take blue, green, red in this order")
     stride_in_1x1: bool = Field(
         False, description="where a ResNet stage shrinks: in its first 1x1 kernel (MSRA's way), or in its 3x3"
     )
     rules: Literal["torchvision", "detectron2"] = Field(
         "torchvision",
-        description="whose way of laying anchors, ranking proposals and aligning RoIs the weights have learnt",
+        description="whose way of laying anchors, ranking proposals and aligning RoIs the weights have learnt; "
+        "detectron2's convolutions also run as they do there, to the last bit, not in the faster channels-last order",
     )
     anchor_offset: float = Field(
         0.0, ge=0, lt=1, description="of the first anchor's centre from the corner, in strides; detectron2's rules"
@@ -114,6 +116,7 @@ COCO_FPN = TORCHVISION["fpn"].model_copy(update={"norm_eps": 0.0})  # torchvisio
 _DETECTRON2 = {
     "resize": Resize(short_side=800, max_side=1333, filter="bilinear"),
     "pixel_std": (1.0, 1.0, 1.0),
+    "bgr": True,
     "stride_in_1x1": True,
     "rules": "detectron2",
     "sampling_ratio": 0,

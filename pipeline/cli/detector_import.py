@@ -21,7 +21,7 @@ def import_detectron2(
     It finds the same persons without detectron2. `--person 0 --person 1` for VisDrone's pedestrian and people.
     """
     from detector.checkpoint import save_checkpoint
-    from detector.detectron2_config import read_architecture, read_config, takes_bgr
+    from detector.detectron2_config import read_architecture, read_config
     from detector.detectron2_files import read_detectron2
     from detector.detectron2_import import convert_detectron2, detectron2_preset
     from detector.presets import Architecture
@@ -33,7 +33,7 @@ def import_detectron2(
     if settings:
         content = apply_settings(architecture.model_dump(), settings)
         architecture = validate(content, Architecture, "--set")
-    checkpoint = convert_detectron2(state, architecture, persons=persons, bgr=takes_bgr(config), source=model)
+    checkpoint = convert_detectron2(state, architecture, persons=persons, source=model)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(
         out,

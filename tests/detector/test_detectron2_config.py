@@ -1,6 +1,6 @@
 import pytest
 
-from detector.detectron2_config import read_architecture, read_config, takes_bgr
+from detector.detectron2_config import read_architecture, read_config
 from detector.errors import DetectorError
 from detector.presets import DETECTRON2
 
@@ -18,7 +18,6 @@ def config(tmp_path):
 @pytest.mark.parametrize("preset", ["fpn", "paper-c4"])
 def test_without_a_file_a_model_has_detectron2s_defaults(preset):
     assert read_architecture({}, preset, "") == DETECTRON2[preset]
-    assert takes_bgr({})
 
 
 def test_the_models_own_values_are_taken(config):
@@ -48,8 +47,8 @@ INPUT: {MIN_SIZE_TEST: 1200, MAX_SIZE_TEST: 2000}
 
 def test_a_model_that_takes_rgb_has_its_means_in_that_order(config):
     found = config("{INPUT: {FORMAT: RGB}, MODEL: {PIXEL_MEAN: [1, 2, 3]}}")
-    assert not takes_bgr(found)
-    assert read_architecture(found, "fpn", "").pixel_mean == (1, 2, 3)
+    architecture = read_architecture(found, "fpn", "")
+    assert (architecture.bgr, architecture.pixel_mean) == (False, (1, 2, 3))
     # What stands in no file is the default as it is, of blue first or not.
     assert read_architecture(config("{INPUT: {FORMAT: RGB}}"), "fpn", "").pixel_mean == (103.53, 116.28, 123.675)
 
