@@ -40,7 +40,7 @@ class Architecture(Section):
     rules: Literal["torchvision", "detectron2"] = Field(
         "torchvision",
         description="whose way of laying anchors, ranking proposals and aligning RoIs the weights have learnt; "
-        "detectron2's convolutions also run as they do there, to the last bit, not in the faster channels-last order",
+        "detectron2's convolutions also run as there, to the last bit, not in the faster channels-last order",
     )
     anchor_offset: float = Field(
         0.0, ge=0, lt=1, description="of the first anchor's centre from the corner, in strides; detectron2's rules"
