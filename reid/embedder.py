@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from reid.checkpoint import load_network
+from reid.crops import read_crop
 from reid.errors import ReidError
-from reid.images import read_crop
 from reid.network import Network
 
 

@@ -6,41 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from reid.config import Augmentation
-from reid.errors import ReidError
+from reid.crops import read_crop
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-def read_crop(path: Path, height: int, width: int) -> NDArray[np.uint8]:
-    """The image in `path`, scaled to uint8 (height, width, 3) RGB without regard to its aspect, as the paper does.
-
-    Raises:
-        ReidError: missing, or not an image that OpenCV can read.
-
-    """
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise ReidError(f"{path}: cannot be read: {error.strerror}") from None
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
-    if image is None:
-        raise ReidError(f"{path}: not an image that can be read; expected JPEG, PNG or the like")
-    return scale_crop(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), height, width)
-
-
-def scale_crop(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """`image` (uint8 (H, W, 3)) scaled to `height` x `width`; areas are averaged where it shrinks."""
-    shrinks = height * width < image.shape[0] * image.shape[1]
-    return np.asarray(
-        cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    )
 
 
 class CropStore:

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from reid.config import NetworkConfig
+from reid.crops import read_crop
 from reid.embedder import Embedder
 from reid.errors import ReidError
-from reid.images import read_crop
 from reid.network import Network
 
 CONFIG = NetworkConfig(backbone="squeezenet1_1", height=48, width=24, global_branch=None)

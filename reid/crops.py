@@ -1,0 +1,34 @@
+"""Reading image files of persons; importable without torch."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.errors import ReidError
+
+
+def read_crop(path: Path, height: int, width: int) -> NDArray[np.uint8]:
+    """The image in `path`, scaled to uint8 (height, width, 3) RGB without regard to its aspect, as the paper does.
+
+    Raises:
+        ReidError: missing, or not an image that OpenCV can read.
+
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise ReidError(f"{path}: cannot be read: {error.strerror}") from None
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    if image is None:
+        raise ReidError(f"{path}: not an image that can be read; expected JPEG, PNG or the like")
+    return _scaled(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), height, width)
+
+
+def _scaled(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Areas are averaged where the image shrinks."""
+    shrinks = height * width < image.shape[0] * image.shape[1]
+    return np.asarray(
+        cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    )
