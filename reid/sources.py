@@ -22,7 +22,7 @@ def image_files(source: Path) -> list[Path]:
         found = [path for path in source.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file()]
         found.sort(key=lambda path: path.relative_to(source).parts)
     else:
-        found = [_inside(source, line, name) for line, name in _listed(source)]
+        found = [inside(source.parent, name, f"{source} line {line}") for line, name in _listed(source)]
     if not found:
         raise ReidError(f"{source}: no images; expected a folder with some, or a list of them")
     return found
@@ -44,13 +44,19 @@ def _listed(source: Path) -> list[tuple[int, str]]:
         raise ReidError(f"{source}: not a list of images: {error}") from None
 
 
-def _inside(source: Path, line: int, name: str) -> Path:
-    folder = source.parent.resolve()
+def inside(root: Path, name: str, where: str) -> Path:
+    """The file `name` of the folder `root`.
+
+    Raises:
+        ReidError: there is none, or the name leads out of the folder; names `where` it stands.
+
+    """
+    folder = root.resolve()
     try:
         path = (folder / name).resolve()
-        inside = path.is_relative_to(folder) and path.is_file()
+        found = path.is_relative_to(folder) and path.is_file()
     except (ValueError, OSError):  # a null byte, or a name longer than names may be
-        inside = False
-    if not inside:
-        raise ReidError(f"{source} line {line}: '{name[:80]}' is no file below {source.parent}")
-    return source.parent / name
+        found = False
+    if not found:
+        raise ReidError(f"{where}: '{name[:80]}' is no file below {root}")
+    return root / name

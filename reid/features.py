@@ -1,0 +1,26 @@
+"""Matrices of features on disk."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.errors import ReidError
+
+
+def read_features(path: Path) -> NDArray[np.float32]:
+    """The features float32 (n, d) in the .npy file `path`, mapped rather than read if they are float32 there.
+
+    Raises:
+        ReidError: no such file, or no matrix of numbers in it.
+
+    """
+    try:
+        features = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise ReidError(f"{path}: no such file") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise ReidError(f"{path}: not a .npy file of features: {error}") from None
+    if not isinstance(features, np.ndarray) or features.ndim != 2 or features.dtype.kind != "f":
+        raise ReidError(f"{path}: expected one matrix of floating-point numbers, a row for each crop")
+    return np.asarray(features, np.float32)

@@ -1,0 +1,107 @@
+"""Whether an evaluation would flatter: persons seen in training, neighbouring frames, the same picture twice.
+
+Within the test set only what a protocol counts as a right answer can leak; what it leaves out is harmless.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.crops import read_crop
+from reid.errors import ReidError
+from reid.protocols import Candidates, Pairs
+from reid.records import DISTRACTOR, Samples
+
+_SIZE = 32, 16  # height and width of the thumbnails that are compared
+# Mean difference of two thumbnails, in grey levels of 255, up to which they are one picture. JPEG's quality 30 or
+# twice the size make 1 to 2; the most alike of Market-1501's pictures of one person by one camera differ by 15.
+_SAME = 3.0
+
+
+def check_identities(train: Samples, query: Samples, gallery: Samples) -> None:
+    """Stop where training has seen the test's persons or tracklets.
+
+    Raises:
+        ReidError: names some of them.
+
+    """
+    for name in ("identities", "tracklets"):
+        least = DISTRACTOR + 1 if name == "identities" else 0
+        learnt, tested = getattr(train, name), np.concatenate([getattr(query, name), getattr(gallery, name)])
+        both = np.intersect1d(learnt, tested)
+        both = both[both >= least]
+        if len(both):
+            shown = ", ".join(map(str, both[:5])) + (", …" if len(both) > 5 else "")
+            raise ReidError(
+                f"leak: {len(both):,} {name} are both in the training and in the test set ({shown}); the figures "
+                "would be of persons that the network has learnt: split the data by identity"
+            )
+
+
+def check_tracklets(candidates: Candidates) -> None:
+    """Stop where a right answer is of the query's own tracklet.
+
+    Raises:
+        ReidError: names a query and its right answer.
+
+    """
+    query, gallery = candidates.query, candidates.gallery
+    for pairs in candidates.right_answers():
+        same = query.tracklets[pairs.rows] == gallery.tracklets[pairs.columns]
+        same &= query.tracklets[pairs.rows] >= 0
+        if same.any():
+            raise ReidError(
+                f"leak: {_described(candidates, pairs.where(same))} are of one tracklet, which protocol "
+                f"'{candidates.protocol.name}' counts as a right answer; take protocol 'tracklet' or 'strict'"
+            )
+
+
+def check_images(candidates: Candidates) -> None:
+    """Stop where a right answer is the query's own picture, or a copy of it stored anew.
+
+    Raises:
+        ReidError: names the two files, or one that cannot be read.
+
+    """
+    query, gallery = candidates.query, candidates.gallery
+    if not query.paths or not gallery.paths:
+        return
+    own, others = _Thumbnails(query.paths), _Thumbnails(gallery.paths)
+    for pairs in candidates.right_answers():
+        same = np.abs(own[pairs.rows] - others[pairs.columns]).mean(axis=1) <= _SAME
+        if same.any():
+            raise ReidError(
+                f"leak: {_described(candidates, pairs.where(same))} are one picture, which protocol "
+                f"'{candidates.protocol.name}' counts as a right answer; remove one of them"
+            )
+
+
+class _Thumbnails:
+    """Grey pictures of one small size, each made when first asked for: many crops are nobody's right answer."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._pixels = np.zeros((len(paths), _SIZE[0] * _SIZE[1]), np.uint8)
+        self._made = np.zeros(len(paths), np.bool_)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.int16]:
+        missing = np.unique(rows[~self._made[rows]])
+        with ThreadPoolExecutor() as threads:
+            made = threads.map(_thumbnail, [self._paths[row] for row in missing])
+            for row, pixels in zip(missing, made, strict=True):
+                self._pixels[row] = pixels
+        self._made[missing] = True
+        return self._pixels[rows].astype(np.int16)
+
+
+def _thumbnail(path: Path) -> NDArray[np.uint8]:
+    return read_crop(path, *_SIZE).mean(axis=2).astype(np.uint8).ravel()
+
+
+def _described(candidates: Candidates, pairs: Pairs) -> str:
+    first = ((candidates.query, "query", pairs.rows[0]), (candidates.gallery, "gallery", pairs.columns[0]))
+    names = [str(samples.paths[row]) if samples.paths else f"{name} row {row}" for samples, name, row in first]
+    return " and ".join(names)

@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reid.errors import ReidError
+from reid.labels import named_samples, read_labels
+
+
+def table(folder, name, text):
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_columns_become_samples_with_the_same_numbers_in_all_tables(tmp_path):
+    query = table(tmp_path, "q.csv", "identity,camera,flight,tracklet\n3,1,north,5\n-1,2,east,\n0,0,north,7\n")
+    gallery = table(tmp_path, "g.csv", "tracklet,flight,identity\n5,north,3\n5,east,4\n")
+    first, second = read_labels([query, gallery])
+    assert first.identities.tolist() == [3, -1, 0]
+    assert first.cameras.tolist() == [1, 2, 0]
+    assert second.cameras.tolist() == [0, 0]
+    # ("east", "5"), ("north", "5"), ("north", "7"): a tracklet's name counts within its flight
+    assert first.tracklets.tolist() == [1, -1, 2]
+    assert second.tracklets.tolist() == [1, 0]
+    flights = read_labels([query, gallery], "flight")
+    assert [samples.cameras.tolist() for samples in flights] == [[1, 0, 1], [1, 0]]
+
+
+def test_names_tell_identity_camera_and_flight(tmp_path):
+    names = ["0002_c1s1_000451_03.jpg", "-1_c3s2_000001_00.jpg", "0000_c12s1_1_1.png", "x/0005_c2_f0046985.jpg"]
+    listed = table(tmp_path, "q.csv", "path\n" + "\n".join(names) + "\n")
+    (samples,) = read_labels([listed])
+    (same,) = named_samples([[Path(name) for name in names]])
+    for found in (samples, same):
+        assert found.identities.tolist() == [2, -1, 0, 5]
+        assert found.cameras.tolist() == [1, 3, 12, 2]
+        assert (found.tracklets == -1).all()
+    assert samples.paths == ()
+    assert same.paths[0] == Path(names[0])
+    one, other = named_samples([[Path(names[0])], [Path(names[1]), Path("1_c1s1_3_3.jpg")]], "flight")
+    assert one.cameras.tolist() == [0]
+    assert other.cameras.tolist() == [1, 0]
+    with pytest.raises(ReidError, match="needs every crop's flight"):
+        named_samples([[Path(names[3])]], "flight")
+
+
+def test_paths_stay_within_their_folder(tmp_path):
+    (tmp_path / "crops").mkdir()
+    (tmp_path / "crops" / "a.jpg").write_bytes(b"")
+    (tmp_path / "secret.jpg").write_bytes(b"")
+    good = table(tmp_path, "q.csv", "identity,path\n1,a.jpg\n")
+    bad = table(tmp_path, "g.csv", "identity,path\n1,a.jpg\n1,../secret.jpg\n")
+    (samples,) = read_labels([good], folders=[tmp_path / "crops"])
+    assert samples.paths == (tmp_path / "crops" / "a.jpg",)
+    with pytest.raises(ReidError, match=r"g\.csv line 3: '\.\./secret\.jpg' is no file below"):
+        read_labels([good, bad], folders=[tmp_path / "crops", tmp_path / "crops"])
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("identity,camera\nanna,1\n", r"line 2: identity 'anna': expected a whole number from -1 up"),
+        ("identity,camera\n-2,1\n", "line 2: identity '-2'"),
+        ("identity,camera\n1,c1\n", "line 2: camera 'c1': expected a whole number from 0 up"),
+        ("identity,camera\n\u0661,1\n", "line 2: identity"),
+        ("identity,camera\n" + "9" * 30 + ",1\n", "line 2: identity"),
+        ("identity\n", None),
+        ("name\nx\n", "expected a column 'identity', found name"),
+        ("path\nx.jpg\n", "line 2: 'x.jpg' tells no identity and camera"),
+        ("path\n0002_c1s1234567890_1.jpg\n", "tells no identity"),
+        ("", "expected a column 'identity', found none"),
+    ],
+)
+def test_a_bad_table_is_named_with_its_line(tmp_path, text, complaint):
+    path = table(tmp_path, "labels.csv", text)
+    if complaint is None:
+        assert len(read_labels([path])[0]) == 0
+        return
+    with pytest.raises(ReidError, match=complaint) as error:
+        read_labels([path])
+    assert str(path) in str(error.value)
+
+
+def test_what_is_no_table_is_said(tmp_path):
+    (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00identity")
+    for path, complaint in ((tmp_path / "none.csv", "no such file"), (tmp_path / "x.csv", "not a table of labels")):
+        with pytest.raises(ReidError, match=complaint):
+            read_labels([path])
+    with pytest.raises(ReidError, match="the protocol needs every crop's flight"):
+        read_labels([table(tmp_path, "q.csv", "identity\n1\n")], "flight")
+    assert np.array_equal(read_labels([table(tmp_path, "q.csv", "\ufeffidentity\n1\n")])[0].cameras, [0])
