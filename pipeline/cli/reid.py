@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import PATH
+from pipeline.cli.reid_evaluate import evaluate
 
 if TYPE_CHECKING:
     from reid.records import ReidData
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 @click.group()
 def reid() -> None:
     """Train and use networks that tell persons apart."""
+
+
+reid.add_command(evaluate)
 
 
 @reid.command()

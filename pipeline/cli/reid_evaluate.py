@@ -1,0 +1,174 @@
+"""`uavpipe reid evaluate`: a network on a data set, or features from elsewhere, by any of the protocols."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli.options import PATH
+
+if TYPE_CHECKING:
+    from reid.evaluate import Options, Result
+
+_PROTOCOLS = ("market", "single-shot", "flight", "tracklet", "strict")
+_TWO = (PATH, PATH)
+
+
+@click.command()
+@click.option("--weights", type=PATH, help="A checkpoint that 'uavpipe reid train' wrote; needs --data.")
+@click.option("--data", type=PATH, help="A folder in the manner of Market-1501.")
+@click.option("--features", type=_TWO, metavar="QUERY.npy GALLERY.npy", help="Features from elsewhere.")
+@click.option(
+    "--labels", type=_TWO, metavar="QUERY.csv GALLERY.csv", help="Whose they are.  [default: beside them]"
+)
+@click.option("--images", type=_TWO, metavar="QUERY/ GALLERY/", help="Folders that the labels' paths lie in.")
+@click.option("--train-labels", type=PATH, help="What the features' network has learnt from, to check for leaks.")
+@click.option("--protocol", type=click.Choice(_PROTOCOLS), default="market", show_default=True)
+@click.option("--metric", type=click.Choice(("euclidean", "cosine")), default="euclidean", show_default=True)
+@click.option("--ap", type=click.Choice(("step", "trapezoid")), default="step", show_default=True)
+@click.option("--repeats", type=click.IntRange(1), default=10, show_default=True, help="Of single-shot's draws.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of single-shot's draws.")
+@click.option("--rerank", is_flag=True, help="k-reciprocal re-ranking (not in the paper).")
+@click.option("--flip", is_flag=True, help="With --weights: average with the mirror image (not in the paper).")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda; auto ranks on the CPU.")
+@click.option(
+    "--pictures", type=click.IntRange(0), default=60, show_default=True, help="Queries to draw, worst first."
+)
+@click.option("--out", type=PATH, required=True, help="Folder for metrics.json, queries.parquet and ranked lists.")
+def evaluate(out: Path, pictures: int, **options: Any) -> None:
+    """How well persons are found again: CMC, mAP and mINP, each query's figures, pictures of the ranked lists.
+
+    Give a network and a data set (--weights, --data), or two matrices of features with their labels (--features). A
+    table of labels has a row for each feature, with columns identity, camera, flight, tracklet, path, of which
+    identity is needed; without it, the paths' names tell as Market-1501's do.
+    """
+    from pipeline.workspace import write_json
+
+    if (options["features"] is None) == (options["weights"] is None) or (
+        (options["weights"] is None) != (options["data"] is None)
+    ):
+        raise click.UsageError("give --weights and --data, or --features")
+    out.mkdir(parents=True, exist_ok=True)  # fails now, not when all is measured
+    result, inputs = (_of_features if options["features"] else _of_network)(options)
+    _write_queries(out / "queries.parquet", result)
+    drawn = _draw(out / "ranked", result, pictures)
+    told = ("protocol", "metric", "ap", "repeats", "seed", "rerank", "flip")
+    settings = {name: options[name] for name in told}
+    write_json(
+        out / "metrics.json", {**result.figures, "counts": result.counts, "settings": settings, "inputs": inputs}
+    )
+    _show(result, options["protocol"])
+    click.echo(f"{out}: metrics.json, queries.parquet{', ranked/ (worst queries first)' if drawn else ''}")
+
+
+def _options(options: dict[str, Any], device: str) -> "Options":
+    from reid.evaluate import Options
+    from reid.reranking import Reranking
+
+    return Options(
+        protocol=options["protocol"],
+        metric=options["metric"],
+        average_precision=options["ap"],
+        repeats=options["repeats"],
+        seed=options["seed"],
+        reranking=Reranking() if options["rerank"] else None,
+        device=device,
+    )
+
+
+def _of_features(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
+    from reid.evaluate import Evaluation
+    from reid.features import read_features
+    from reid.labels import read_labels
+    from reid.protocols import PROTOCOLS
+
+    files = options["features"]
+    tables = options["labels"] or tuple(file.with_suffix(".csv") for file in files)
+    cameras = PROTOCOLS[options["protocol"]].cameras
+    learnt = [options["train_labels"]] if options["train_labels"] else []
+    query, gallery, *train = read_labels([*tables, *learnt], cameras, options["images"])
+    device = "cpu" if options["device"] == "auto" else options["device"]
+    evaluation = Evaluation(query, gallery, _options(options, device), *train)
+    own, others = (read_features(file) for file in files)
+    result = evaluation(own, others, (str(files[0]), str(files[1])))
+    return result, {name: _identified(file) for name, file in zip(("query", "gallery"), files, strict=True)}
+
+
+def _of_network(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
+    from pipeline.progress import progress_bar
+    from reid.embedder import Embedder
+    from reid.evaluate import Evaluation
+    from reid.labels import named_samples
+    from reid.protocols import PROTOCOLS
+    from reid.sources import image_files
+
+    weights, data = options["weights"], options["data"]
+    folders = [data / name for name in ("query", "bounding_box_test", "bounding_box_train")]
+    present = [folder for folder in folders if folder.is_dir() or folder != folders[2]]
+    files = [image_files(folder) for folder in present]
+    query, gallery, *train = named_samples(files, PROTOCOLS[options["protocol"]].cameras)
+    embedder = Embedder.load(weights, options["device"])
+    evaluation = Evaluation(query, gallery, _options(options, embedder.device.type), *train)
+    with progress_bar(data.name, len(query) + len(gallery)) as advance:
+        features = [embedder.embed_files(s.paths, flip=options["flip"], advance=advance) for s in (query, gallery)]
+    return evaluation(features[0], features[1]), {"weights": _identified(weights), "data": str(data)}
+
+
+def _identified(file: Path) -> dict[str, str]:
+    """Which file it was, whatever becomes of its name."""
+    import hashlib
+
+    with file.open("rb") as content:
+        return {"path": str(file), "sha256": hashlib.file_digest(content, "sha256").hexdigest()}
+
+
+def _write_queries(path: Path, result: "Result") -> None:
+    import numpy as np
+    import pandas as pd
+
+    from pipeline.workspace import atomic_file
+
+    query, ranking = result.candidates.query, result.ranking
+    repeats = len(ranking) // len(query)
+    columns = {
+        "query": np.tile(np.arange(len(query)), repeats),
+        "repeat": np.repeat(np.arange(repeats), len(query)),
+        "identity": np.tile(query.identities, repeats),
+        "camera": np.tile(query.cameras, repeats),
+        "average_precision": ranking.average_precision,
+        "first_hit": ranking.first_hit,
+        "inverse_negative_penalty": ranking.inverse_negative_penalty,
+        "positives": ranking.positives,
+    }
+    if query.paths:
+        columns["path"] = np.tile([str(file) for file in query.paths], repeats)
+    with atomic_file(path) as temporary:
+        pd.DataFrame(columns).to_parquet(temporary, index=False)
+
+
+def _draw(folder: Path, result: "Result", queries: int) -> bool:
+    """Sheets of ranked lists, where there are pictures of all crops."""
+    from pipeline.workspace import atomic_folder
+
+    if not queries or not result.candidates.query.paths or not result.candidates.gallery.paths:
+        return False
+    from reid.ranked_lists import sheets
+
+    with atomic_folder(folder) as temporary:
+        for number, sheet in enumerate(sheets(result, queries)):
+            sheet.save(temporary / f"{number:03d}.jpg", quality=90)
+    return True
+
+
+def _show(result: "Result", protocol: str) -> None:
+    counts = result.counts
+    skipped = f", {counts['queries_skipped']:,} of them without a right answer" if counts["queries_skipped"] else ""
+    apart = [
+        f"{counts[f'gallery_{kind}']:,} {kind}" for kind in ("junk", "distractors") if counts[f"gallery_{kind}"]
+    ]
+    click.echo(
+        f"protocol {protocol}: {counts['queries']:,} queries{skipped}; {counts['gallery']:,} gallery crops"
+        + (f" ({', '.join(apart)})" if apart else "")
+    )
+    click.echo("".join(f"{name:>9}" for name in result.figures))
+    click.echo("".join(f"{value:9.4f}" for value in result.figures.values()))

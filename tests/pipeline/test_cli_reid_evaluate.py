@@ -1,0 +1,111 @@
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+
+from pipeline.cli import main
+from reid.checkpoint import save_checkpoint
+from reid.config import NetworkConfig
+from reid.network import Network
+
+NAMES = {
+    "query": ["0001_c1s1_000001_00.png", "0002_c1s1_000002_00.png", "0003_c1s1_000003_00.png"],
+    "bounding_box_test": ["0001_c2s1_000004_00.png", "0002_c2s1_000005_00.png", "-1_c2s1_000006_00.png"],
+    "bounding_box_train": ["0004_c1s1_000007_00.png"],
+}
+
+
+def evaluate(*arguments):
+    return CliRunner().invoke(main, ["reid", "evaluate", *map(str, arguments)])
+
+
+@pytest.fixture
+def people(tmp_path):
+    for folder, names in NAMES.items():
+        (tmp_path / folder).mkdir()
+        for number, name in enumerate(names):
+            picture = np.random.default_rng((len(folder), number)).integers(0, 256, (50, 20, 3), np.uint8)
+            cv2.imwrite(str(tmp_path / folder / name), picture)
+    return tmp_path
+
+
+@pytest.fixture
+def features(tmp_path):
+    """Person 1 is found at once, 2 behind 1, 3 is not there."""
+    paths = tmp_path / "q.npy", tmp_path / "g.npy"
+    for path, rows, folder in zip(paths, ([1, 0, 5], [1, 2, 0]), ("query", "bounding_box_test"), strict=True):
+        np.save(path, np.array(rows, np.float32)[:, None])
+        pd.DataFrame({"path": NAMES[folder]}).to_csv(path.with_suffix(".csv"), index=False)
+    return paths
+
+
+def test_features_from_elsewhere(people, features, tmp_path):
+    images = people / "query", people / "bounding_box_test"
+    result = evaluate("--features", *features, "--images", *images, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "3 queries, 1 of them without a right answer; 3 gallery crops (1 junk)" in result.output
+    content = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (content["mAP"], content["mINP"], content["rank-1"], content["rank-5"]) == (0.75, 0.75, 0.5, 1)
+    assert content["counts"]["queries_skipped"] == content["counts"]["gallery_junk"] == 1
+    queries = pd.read_parquet(tmp_path / "out" / "queries.parquet")
+    assert queries["first_hit"].tolist() == [1, 2, 0]
+    assert queries["positives"].tolist() == [1, 1, 0]
+    assert queries["average_precision"].tolist()[:2] == [1, 0.5]
+    assert (tmp_path / "out" / "ranked" / "000.jpg").exists()
+
+
+def test_features_are_measured_without_torch(features, tmp_path):
+    arguments = ["reid", "evaluate", "--features", *map(str, features), "--out", str(tmp_path / "out")]
+    code = f"import sys; sys.argv[1:] = {arguments}\nfrom pipeline.cli import main\n"
+    code += "try: main()\nexcept SystemExit as end: print(end.code, 'torch' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines()[-1] == "0 False"
+
+
+def test_a_network_on_a_market_tree(people, tmp_path):
+    torch.manual_seed(0)
+    config = NetworkConfig(backbone="squeezenet1_1", height=48, width=24, global_branch=None)
+    weights = tmp_path / "a.safetensors"
+    save_checkpoint(weights, Network(config).state_dict(), network=config, training={})
+    found = {}
+    for how in ("--flip", "--rerank"):
+        result = evaluate("--weights", weights, "--data", people, how, "--out", tmp_path / "out")
+        assert result.exit_code == 0, result.output
+        found[how] = json.loads((tmp_path / "out" / "metrics.json").read_text())
+        assert found[how]["settings"][how.removeprefix("--")]
+        assert len(found[how]["inputs"]["weights"]["sha256"]) == 64
+    seen = people / "bounding_box_train" / "0002_c1s1_000009_00.png"
+    seen.write_bytes((people / "query" / NAMES["query"][1]).read_bytes())
+    result = evaluate("--weights", weights, "--data", people, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "leak: 1 identities are both in the training and in the test set (2)" in result.output
+
+
+def test_a_users_mistakes_are_one_line(features, tmp_path):
+    query, gallery = features
+    out = ("--out", tmp_path / "out")
+    broken = tmp_path / "broken.npy"
+    np.save(broken, np.array([[1], [np.nan], [2]], np.float32))
+    labels = ("--labels", query.with_suffix(".csv"), gallery.with_suffix(".csv"))
+    for arguments, complaint in (
+        ((), "give --weights and --data, or --features"),
+        (("--weights", "a", "--features", query, gallery), "give --weights and --data, or --features"),
+        (("--features", query, broken), "broken.csv: no such file; name the labels with --labels"),
+        (("--features", query, broken, *labels), "broken.npy row 1: not a finite number"),
+        (("--features", query, gallery, "--protocol", "tracklet"), "needs every crop's tracklet; query lacks 3"),
+        (
+            ("--features", query, gallery, "--train-labels", gallery.with_suffix(".csv")),
+            "leak: 2 identities are both in the training and in the test set (1, 2)",
+        ),
+        (("--weights", tmp_path / "none.safetensors", "--data", tmp_path / "none"), "none/query: no such folder"),
+    ):
+        result = evaluate(*arguments, *out)
+        assert result.exit_code != 0
+        assert complaint in result.output
+        assert "Traceback" not in result.output
