@@ -89,6 +89,11 @@ class History:
             raise Refused(f"{user} has nothing to redo")
         return self._undone[user][-1]
 
+    def author(self, cell: Cell) -> str | None:
+        """Who wrote `cell` last; None where nobody did."""
+        written = self._written.get(cell)
+        return self.entries[written - 1].user if written else None
+
     def plan(self, operation: Operation, user: str) -> Effect:
         """What `operation` by `user` would do now.
 
@@ -168,5 +173,6 @@ class History:
 
 
 def _name(cell: Cell) -> str:
-    kind = "identity" if isinstance(cell.key, int) else "flight" if cell.table == "flights" else "tracklet"
+    other = {"flights": "flight", "accepted": "finding"}
+    kind = "identity" if isinstance(cell.key, int) else other.get(cell.table, "tracklet")
     return f"{kind} {cell.key}"

@@ -4,6 +4,7 @@ A tracklet is named `FLIGHT/NUMBER`, as in "flight01/7"; an identity is a number
 the video, from 0.
 """
 
+import json
 from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple
@@ -66,6 +67,8 @@ OperationId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 TrackletId = Annotated[str, Field(pattern=r"^[^/]+/[0-9]{1,9}$", max_length=MAX_NAME + 10)]
 Index = Annotated[int, Field(ge=0, lt=2**31)]
 Identity = Annotated[int, Field(ge=1, lt=2**31)]
+# An identity, one that is not there yet, or what the tracklet is instead.
+Answer = Identity | Literal["new", "junk", "distractor", "skipped"]
 Tracklets = Annotated[tuple[TrackletId, ...], Field(min_length=1, max_length=100_000)]
 
 
@@ -149,6 +152,21 @@ class SwapTails(_Operation):
     frame: Index
 
 
+class SecondLook(_Operation):
+    """What somebody called a labelled tracklet without seeing its label: labels nothing, measures agreement."""
+
+    op: Literal["second_look"] = "second_look"
+    tracklet: TrackletId
+    answer: Answer
+
+
+class Accept(_Operation):
+    """What was found to look like an error, as `annotate.checks` names it, is right as it is."""
+
+    op: Literal["accept"] = "accept"
+    finding: Annotated[str, Field(min_length=1, max_length=3 * MAX_NAME), AfterValidator(_printable)]
+
+
 class Undo(_Operation):
     """Take back the operation of sequence number `target`."""
 
@@ -163,9 +181,10 @@ class Redo(_Operation):
     target: Identity
 
 
-Decision = NewIdentity | Assign | SetMark | Merge | Rename | Split | SwapTails
+Decision = NewIdentity | Assign | SetMark | Merge | Rename | Split | SwapTails | SecondLook | Accept
 Operation = AddFlight | Decision | Undo | Redo
 
+_DECISION: TypeAdapter[Decision] = TypeAdapter(Annotated[Decision, Field(discriminator="op")])
 _OPERATION: TypeAdapter[Operation] = TypeAdapter(Annotated[Operation, Field(discriminator="op")])
 
 
@@ -178,6 +197,19 @@ def read_operation(text: str | bytes) -> Operation:
     """
     try:
         return _OPERATION.validate_json(text)
+    except ValidationError as error:
+        raise AnnotateError(describe(error)) from None
+
+
+def read_decision(content: object) -> Decision:
+    """The decision in `content`, an object as JSON gives it.
+
+    Raises:
+        AnnotateError: as `read_operation`; also where it is an operation that is no labeller's decision.
+
+    """
+    try:
+        return _DECISION.validate_json(json.dumps(content))
     except ValidationError as error:
         raise AnnotateError(describe(error)) from None
 

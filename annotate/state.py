@@ -8,13 +8,16 @@ from typing import Any, NamedTuple
 
 from annotate.errors import Refused
 from annotate.operations import (
+    Accept,
     AddFlight,
+    Answer,
     Assign,
     Decision,
     Mark,
     Merge,
     NewIdentity,
     Rename,
+    SecondLook,
     Seen,
     SetMark,
     Split,
@@ -70,6 +73,8 @@ class State:
         labels: name of a tracklet -> its label.
         identities: number -> name, "" where none was given.
         members: number -> its tracklets. Kept in step with `labels`.
+        second_looks: name of a labelled tracklet -> its label at that time, and what somebody called it unseen.
+        accepted: name of a finding that is no error -> True.
         exists: number -> True: what relies on an identity relies on this cell, not on its name.
         flights: name of a flight -> the highest number that one of its tracklets ever had.
         last_identity: the highest number that an identity ever had. No number is given twice, also where
@@ -83,6 +88,8 @@ class State:
     identities: dict[int, str] = field(default_factory=dict)
     exists: dict[int, bool] = field(default_factory=dict)
     members: dict[int, set[str]] = field(default_factory=dict)
+    second_looks: dict[str, tuple[Label, Answer]] = field(default_factory=dict)
+    accepted: dict[str, bool] = field(default_factory=dict)
     last_identity: int = 0
 
     def labelled(self) -> Mapping[tuple[str, int, int], Label]:
@@ -205,6 +212,19 @@ class State:
                 Change(Cell("tracklets", operation.second), second, head2 + tail1),
             )
         )
+
+    @plan.register
+    def _(self, operation: SecondLook, created: int | str | None = None) -> Effect:
+        self._tracklet(operation.tracklet)
+        label = self.labels[operation.tracklet]
+        if label in (Mark.OPEN, Mark.SKIPPED):
+            raise Refused(f"{operation.tracklet} has no label yet: there is nothing to compare a second look with")
+        cell = Cell("second_looks", operation.tracklet)
+        return Effect((Change(cell, self.second_looks.get(operation.tracklet), (label, operation.answer)),))
+
+    @plan.register
+    def _(self, operation: Accept, created: int | str | None = None) -> Effect:
+        return Effect((Change(Cell("accepted", operation.finding), self.accepted.get(operation.finding), True),))
 
     @plan.register
     def _(self, operation: AddFlight, created: int | str | None = None) -> Effect:

@@ -36,7 +36,7 @@ from annotate.operations import (
     describe,
 )
 from annotate.records import Tracklet
-from annotate.state import State
+from annotate.state import Cell, State
 
 LABELS = "labels.sqlite"  # in the workspace
 
@@ -107,6 +107,10 @@ class LabelStore:
     def entries(self) -> list[Entry]:
         """The log as this process knows it."""
         return self._history.entries
+
+    def labeller(self, tracklet: str) -> str | None:
+        """Who gave `tracklet` the label that it has; None where nobody did."""
+        return self._history.author(Cell("labels", tracklet))
 
     @property
     def chain(self) -> str:

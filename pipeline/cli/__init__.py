@@ -11,6 +11,7 @@ _COMMANDS = {
     "detect": ("stages", "detect", "Find persons in every frame."),
     "crops": ("stages", "crops", "Cut the persons out."),
     "tracks": ("stages", "tracks", "Link the persons from frame to frame."),
+    "label": ("label", "label", "Say who is who, in the browser."),
     "overlay": ("stages", "overlay", "Render the boxes on the video."),
     "score": ("stages", "score", "Compare detections with a ground truth."),
     "simulate": ("simulate", "simulate", "Make a simulated flight with exact ground truth."),

@@ -1,0 +1,1 @@
+"""The labelling app: a local web server and its pages."""

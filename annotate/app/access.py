@@ -1,0 +1,148 @@
+"""Who may talk to the server: this machine's own pages, and with the token those who were given it."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qsl, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY = 4_000_000  # bytes: an operation that labels a hundred thousand tracklets at once
+_COOKIE = "uavpipe_token"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+@dataclass(frozen=True)
+class Access:
+    """What is let in.
+
+    Attributes:
+        hosts: names and addresses by which the server may be called. Another one is a page of somebody else's
+            that had its name point here (DNS rebinding).
+        token: without it nobody is let in; None: loopback only, where everybody who can reach it may use it.
+
+    """
+
+    hosts: Sequence[str] = LOOPBACK
+    token: str | None = field(default=None, repr=False)
+
+    @staticmethod
+    def to_network(hosts: Sequence[str]) -> "Access":
+        """For a server that others can reach: a new token, and `hosts` beside this machine's own names."""
+        return Access((*LOOPBACK, *hosts), secrets.token_urlsafe(24))
+
+
+class Guard:
+    """Refuses what `access` does not let in, and bodies that are too large, before anything reads them."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, _limited(receive), _with_headers(send))
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if _name(f"//{host}") not in self._access.hosts:
+            return _refuse(403, f"host {host[:100]!r} is not served; expected {', '.join(self._access.hosts)}")
+        origin = headers.get("origin")
+        if origin is not None and _netloc(origin) != host:
+            return _refuse(403, f"a page of {origin[:100]!r} may not use this server")
+        if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            return _refuse(403, "a page of another site may not use this server")
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > MAX_BODY:
+            return _refuse(413, f"a body of {length[:20]} bytes; expected {MAX_BODY:,} at most")
+        if scope["method"] == "POST" and headers.get("content-type", "").split(";")[0] != "application/json":
+            return _refuse(415, "expected a body of type application/json")
+        return self._token_refusal(scope, headers)
+
+    def _token_refusal(self, scope: Scope, headers: Headers) -> Response | None:
+        token = self._access.token
+        if token is None or _same(_cookie(headers), token) or _same(_bearer(headers), token):
+            return None
+        given = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("token", "")
+        if scope["path"] == "/" and _same(given, token):
+            response = RedirectResponse("/", 303)  # out of the address bar and the history
+            response.set_cookie(_COOKIE, token, httponly=True, samesite="strict", max_age=30 * 86400)
+            return response
+        return _refuse(403, "open the address with the token that `uavpipe label` printed")
+
+
+def _limited(receive: Receive) -> Receive:
+    """`receive`, that ends the body where it grows too large, whatever length was announced."""
+    total = 0
+
+    async def limited() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > MAX_BODY:
+            return {"type": "http.disconnect"}
+        return message
+
+    return limited
+
+
+def _with_headers(send: Send) -> Send:
+    async def with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            added = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+            message = {**message, "headers": [*message["headers"], *added]}
+        await send(message)
+
+    return with_headers
+
+
+def _name(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
+
+
+def _cookie(headers: Headers) -> str:
+    try:
+        morsel = SimpleCookie(headers.get("cookie", "")).get(_COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
+
+
+def _bearer(headers: Headers) -> str:
+    return headers.get("authorization", "").removeprefix("Bearer ")
+
+
+def _same(given: str, token: str) -> bool:
+    return secrets.compare_digest(given.encode(), token.encode())
+
+
+def _refuse(status: int, message: str) -> JSONResponse:
+    return JSONResponse({"error": message}, status)

@@ -1,0 +1,58 @@
+// Talking to the server. A decision carries an id of its own: sent twice, it is applied once.
+
+import { toast } from "./dom.js";
+
+export const session = { user: "", seen: 0 };
+
+const TRIES = 4;
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+export class Refused extends Error {}
+
+async function request(path, options = {}) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const response = await fetch(path, options);
+      const content = await response.json();
+      if (!response.ok) throw new Refused(content.error || response.statusText);
+      return content;
+    } catch (error) {
+      if (error instanceof Refused) throw error;
+      // The connection broke: the request may or may not have arrived. The same again is safe.
+      if (attempt === TRIES) throw new Error("The server does not answer. Is `uavpipe label` still running?");
+      await pause(300 * 2 ** attempt);
+    }
+  }
+}
+
+export const get = (path) => request(path);
+
+export function post(path, body = {}) {
+  return request(path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ user: session.user, ...body }),
+  });
+}
+
+// Not crypto.randomUUID: over plain HTTP from another machine a browser does not offer it.
+export function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// Decide `operation`; null where it was refused, which the labeller is told.
+export async function decide(operation, { seen, next = false } = {}) {
+  return attempt(() => post("/api/decide", { id: newId(), operation, seen, next }));
+}
+
+export async function attempt(work) {
+  try {
+    const answer = await work();
+    document.dispatchEvent(new Event("decided"));
+    return answer;
+  } catch (error) {
+    toast(error.message, "error");
+    return null;
+  }
+}

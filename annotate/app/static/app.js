@@ -1,0 +1,150 @@
+// The frame of the page: views, keys, progress, who is labelling.
+
+import { attempt, get, newId, post, session } from "./api.js";
+import { dialog, h, key, plural, toast, topDialog } from "./dom.js";
+import { Errors } from "./errors.js";
+import { Gallery } from "./gallery.js";
+import { Queue } from "./queue.js";
+
+const main = document.getElementById("main");
+const views = { queue: new Queue(main), gallery: new Gallery(main), errors: new Errors(main) };
+let current = "queue";
+
+const HELP = {
+  Everywhere: { "Q G E": "queue, gallery, errors", "Z Y": "undo, redo your own decisions", "?": "these keys", Esc: "close" },
+  Queue: {
+    "↵ or 1–9": "same as the marked, or the numbered, person",
+    D: "different: mark the next one",
+    M: "more people it might be",
+    N: "new person",
+    S: "skip: comes back at the end",
+    J: "junk: shows nobody, or too little",
+    X: "distractor: somebody who is nobody's match",
+    V: "all crops, to split where the person changes",
+    F: "the whole frame",
+  },
+  Gallery: { "← ↑ ↓ →": "walk", Space: "select", M: "merge the selected (or drag one on another)", R: "rename", "↵": "open: take out, split", "/": "find" },
+  Errors: { "↑ ↓": "walk", "↵": "mend as proposed", A: "right as it is", F: "the whole frame" },
+};
+
+const keys = {
+  q: () => show("queue"),
+  g: () => show("gallery"),
+  e: () => show("errors"),
+  z: () => takeBack("undo"),
+  y: () => takeBack("redo"),
+  "?": showHelp,
+};
+
+async function show(name) {
+  current = name;
+  document.querySelectorAll("nav button").forEach((button) => {
+    if (button.dataset.view === name) button.setAttribute("aria-current", "page");
+    else button.removeAttribute("aria-current");
+  });
+  location.hash = name;
+  await views[name].show();
+}
+
+async function takeBack(what) {
+  const done = await attempt(() => post(`/api/${what}`, { id: newId() }));
+  if (!done) return;
+  toast(what === "undo" ? "taken back" : "done again");
+  await views[current].show();
+}
+
+function showHelp() {
+  const groups = Object.entries(HELP).map(([name, rows]) =>
+    h("section", {}, h("h3", {}, name), h("dl", {}, Object.entries(rows).map(([which, what]) => [h("dt", {}, which.split(" ").map((each) => (each === "or" ? " or " : key(each)))), h("dd", {}, what)]))),
+  );
+  dialog("Keys", h("div", { class: "help" }, groups));
+}
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.matches("input");
+  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const open = topDialog();
+  // A focused button answers to Enter and Space itself, unless the view gives them a meaning.
+  const run = open ? open.keys[name] : (views[current].keys[name] ?? keys[name]);
+  if (!run) return;
+  const tools = event.target.closest("header, .actions, .row > button");
+  if (tools && (name === "Enter" || name === " ")) return;
+  event.preventDefault();
+  run();
+});
+
+async function showProgress() {
+  const query = new URLSearchParams({ user: session.user });
+  let now;
+  try {
+    now = await get(`/api/progress?${query}`);
+  } catch {
+    document.getElementById("progress-text").textContent = "no connection";
+    return;
+  }
+  const share = now.tracklets ? now.labelled / now.tracklets : 0;
+  document.querySelector("#progress progress").value = share;
+  const parts = [
+    `${now.labelled.toLocaleString("en")} of ${plural(now.tracklets, "tracklet")} (${Math.floor(100 * share)} %)`,
+    plural(now.identities, "person").replace("persons", "people"),
+    now.per_minute === null ? null : `${Math.round(now.per_minute)} a minute`,
+    now.minutes_left === null || now.labelled === now.tracklets ? null : `${timeLeft(now.minutes_left)} left`,
+    now.second_looks ? `${Math.round((100 * now.agreed) / now.second_looks)} % agreement` : null,
+  ];
+  document.getElementById("progress-text").textContent = parts.filter(Boolean).join(" · ");
+}
+
+function timeLeft(minutes) {
+  if (minutes < 1) return "under a minute";
+  return minutes < 90 ? `${Math.round(minutes)} min` : `${(minutes / 60).toFixed(1)} h`;
+}
+
+async function askName(proposed) {
+  const input = h("input", { type: "text", value: proposed, maxlength: 200, required: true, autofocus: true, "aria-label": "Your name" });
+  const form = h("form", { method: "dialog", class: "actions" }, input, h("button", { class: "primary", value: "yes" }, "Start"));
+  await dialog("Who is labelling?", h("div", {}, h("p", { class: "quiet" }, "Your name stands by each of your decisions."), form));
+  setName(input.value.trim() || proposed || "somebody");
+}
+
+function setName(name) {
+  session.user = name;
+  localStorage.setItem("uavpipe.user", name);
+  document.getElementById("user").textContent = name;
+}
+
+async function refresh() {
+  if (await attempt(() => post("/api/refresh"))) watchRefresh();
+}
+
+async function watchRefresh() {
+  const button = document.getElementById("refresh");
+  const { refresh: state } = await get("/api/session");
+  button.disabled = !state.possible || state.working;
+  button.textContent = state.working ? "Learning …" : "Suggest anew";
+  button.title = state.line || "Learn from the labels, suggest anew";
+  if (state.working) return setTimeout(watchRefresh, 1500);
+  if (state.result === "done") toast("The suggestions were made anew.");
+  else if (state.result) toast(state.result, "error");
+}
+
+async function start() {
+  const offered = await get("/api/session");
+  const known = localStorage.getItem("uavpipe.user");
+  if (known) setName(known);
+  else await askName(offered.user);
+  document.querySelectorAll("nav button").forEach((button) => button.addEventListener("click", () => show(button.dataset.view)));
+  document.getElementById("undo").addEventListener("click", keys.z);
+  document.getElementById("redo").addEventListener("click", keys.y);
+  document.getElementById("help").addEventListener("click", showHelp);
+  document.getElementById("refresh").addEventListener("click", refresh);
+  document.getElementById("refresh").disabled = !offered.refresh.possible;
+  document.getElementById("user").addEventListener("click", () => askName(session.user));
+  document.addEventListener("decided", showProgress);
+  setInterval(showProgress, 5000);
+  const wanted = location.hash.slice(1);
+  await show(wanted in views ? wanted : "queue");
+  await showProgress();
+}
+
+start().catch((error) => toast(error.message, "error"));

@@ -1,0 +1,68 @@
+// Making elements. Text is always text: what a user typed never becomes markup.
+
+export function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "data") Object.assign(element.dataset, value);
+    else if (name === "style") Object.assign(element.style, value);
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+export function key(name) {
+  return h("kbd", {}, name);
+}
+
+// A button that names its key. `what` is the action in words.
+export function action(name, what, run, properties = {}) {
+  return h("button", { type: "button", onclick: run, ...properties }, key(name), " ", what);
+}
+
+export function picture(crop, what) {
+  return h("img", { src: crop.url, alt: `${what}, frame ${crop.frame}`, loading: "lazy", draggable: "false" });
+}
+
+export function plural(count, what) {
+  return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+}
+
+export function identityName(identity) {
+  return identity.name ? `${identity.name} (${identity.identity})` : `Person ${identity.identity}`;
+}
+
+const OPEN = [];
+
+// A dialog over the page. `keys`: what keys do while it is open. Resolves when it is closed.
+export function dialog(title, content, keys = {}) {
+  return new Promise((resolve) => {
+    const heading = h("h2", { id: `dialog-${OPEN.length}` }, title);
+    const box = h("dialog", { "aria-labelledby": heading.id }, heading, content);
+    const entry = { box, keys };
+    box.addEventListener("close", () => {
+      OPEN.splice(OPEN.indexOf(entry), 1);
+      box.remove();
+      resolve(box.returnValue);
+    });
+    document.body.append(box);
+    OPEN.push(entry);
+    box.showModal();
+  });
+}
+
+export function topDialog() {
+  return OPEN.at(-1);
+}
+
+export function toast(message, kind = "info") {
+  const box = h("p", { class: `toast ${kind}` }, message);
+  const messages = document.getElementById("toasts");
+  messages.append(box);
+  // Shown anew each time: a dialog that was opened since would cover it.
+  messages.hidePopover();
+  messages.showPopover();
+  setTimeout(() => box.remove(), kind === "error" ? 9000 : 3500);
+}

@@ -1,0 +1,85 @@
+"""What the pages are told, as plain JSON values."""
+
+from typing import Any
+from urllib.parse import quote
+
+from annotate.checks import Finding
+from annotate.operations import flight_of
+from annotate.project import Project
+from annotate.records import Detection
+from annotate.state import Label, State
+from annotate.suggest import Candidate
+
+PORTRAITS = 6  # crops on the card of an identity
+
+
+def crop(flight: str, detection: Detection) -> dict[str, Any]:
+    """A crop: where to get it, and where it is from; time in seconds, height in pixels of the frame."""
+    _, y1, _, y2 = detection.box
+    return {
+        "frame": detection.frame,
+        "rank": detection.rank,
+        "time": round(detection.time, 3),
+        "height": round(y2 - y1),
+        "url": f"/api/crops/{quote(flight, safe='')}/{detection.frame}/{detection.rank}.jpg",
+    }
+
+
+def label(value: Label) -> int | str:
+    """An identity's number, or what a tracklet is instead."""
+    return int(value) if isinstance(value, int) else value.value
+
+
+def tracklet(project: Project, state: State, name: str, *, every: bool = False) -> dict[str, Any]:
+    """A tracklet with the crops that stand for it, or with all of them."""
+    detections = project.detections(state, name)
+    shown = [each for each in detections if each.crop] if every else project.shown(state, name)
+    return {
+        "tracklet": name,
+        "flight": flight_of(name),
+        "label": label(state.labels[name]),
+        "frames": [detections[0].frame, detections[-1].frame],
+        "times": [round(detections[0].time, 3), round(detections[-1].time, 3)],
+        "detections": len(detections),
+        "crops": [crop(flight_of(name), each) for each in shown],
+    }
+
+
+def boxes(project: Project, state: State, flight: str, frame: int) -> list[dict[str, Any]]:
+    """The tracklets in a frame: x1, y1, x2, y2 in its pixels, origin at the top left."""
+    return [
+        {"tracklet": name, "label": label(state.labels[name]), "box": [round(side, 1) for side in detection.box]}
+        for name, detection in project.in_frame(state, flight, frame)
+    ]
+
+
+def identity(project: Project, state: State, number: int, like: str | None = None) -> dict[str, Any]:
+    """An identity's card."""
+    members = state.members.get(number, set())
+    return {
+        "identity": number,
+        "name": state.identities[number],
+        "tracklets": len(members),
+        "detections": sum(len(state.tracklets[name]) for name in members),
+        "flights": sorted({flight_of(name) for name in members}),
+        "crops": [crop(flight_of(name), each) for name, each in project.portraits(state, number, PORTRAITS, like)],
+    }
+
+
+def candidate(project: Project, state: State, like: str, found: Candidate) -> dict[str, Any]:
+    """An identity that the tracklet `like` might be: what looks most like it is shown first."""
+    return {**identity(project, state, found.identity, like), "similarity": round(found.similarity, 4)}
+
+
+def finding(project: Project, state: State, found: Finding) -> dict[str, Any]:
+    """Something that looks wrong, with the pictures to judge it by."""
+    return {
+        "key": found.key,
+        "kind": found.kind,
+        "message": found.message,
+        "frame": found.frame,
+        "tracklets": [tracklet(project, state, name) for name in found.tracklets],
+        "identities": [identity(project, state, number) for number in found.identities],
+        "mend": found.mend.model_dump(mode="json"),
+        "mend_label": found.mend_label,
+    }

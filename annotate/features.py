@@ -1,0 +1,105 @@
+"""What detections look like, as vectors: those of a re-id model where it was run, else the descriptors of colours.
+
+A flight has `embeddings/embeddings.parquet` (frame, rank, feature) or `appearance/appearance.parquet` (frame, rank,
+look), each one Parquet file or a folder of parts. Vectors of different models cannot be compared, so the
+embeddings are taken only if every flight has them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from annotate.errors import AnnotateError
+from annotate.operations import Seen
+
+EMBEDDINGS = ("embeddings/embeddings.parquet", "feature")
+_LOOKS = ("appearance/appearance.parquet", "look")
+_RANKS = 1 << 16  # more than a frame has detections
+
+
+@dataclass(frozen=True)
+class FlightFeatures:
+    """The vectors of one flight.
+
+    Attributes:
+        keys: int64 (n,), ascending: frame times 65536 plus rank.
+        vectors: float16 (n, d), of length 1 each.
+
+    """
+
+    keys: NDArray[np.int64]
+    vectors: NDArray[np.float16]
+
+    def of(self, content: Sequence[Seen]) -> NDArray[np.float32]:
+        """float32 (m, d): the vectors of the detections in `content`, in order; zeros where there is none."""
+        wanted = np.array([frame * _RANKS + rank for frame, rank in content], np.int64)
+        places = np.searchsorted(self.keys, wanted).clip(max=max(len(self.keys) - 1, 0))
+        if not len(self.keys):
+            return np.zeros((len(wanted), self.vectors.shape[1]), np.float32)
+        found = self.vectors[places].astype(np.float32)
+        found[self.keys[places] != wanted] = 0
+        return found
+
+
+@dataclass(frozen=True)
+class Features:
+    """The vectors of all flights, of one kind.
+
+    Attributes:
+        flights: by name.
+        length: d.
+        source: what made them, for people to read.
+
+    """
+
+    flights: Mapping[str, FlightFeatures]
+    length: int
+    source: str
+
+
+def read_features(workspace: Path, flights: Sequence[str]) -> Features:
+    """The vectors of `flights`.
+
+    Raises:
+        AnnotateError: a table is damaged, or the flights' vectors are of different lengths; names it.
+
+    """
+    table, column = EMBEDDINGS
+    if flights and all((workspace / flight / table).exists() for flight in flights):
+        source = "the re-id model"
+    else:
+        (table, column), source = _LOOKS, "colours"
+    found = {flight: _read(workspace / flight / table, column) for flight in flights}
+    lengths = {flight: each.vectors.shape[1] for flight, each in found.items() if len(each.keys)}
+    if len(set(lengths.values())) > 1:
+        first, other = next(iter(lengths)), next(f for f in lengths if lengths[f] != next(iter(lengths.values())))
+        raise AnnotateError(
+            f"{workspace / other / table}: vectors of {lengths[other]} numbers, those of {first} have "
+            f"{lengths[first]}: one model for all; make them again"
+        )
+    length = next(iter(lengths.values()), 1)
+    empty = FlightFeatures(np.zeros(0, np.int64), np.zeros((0, length), np.float16))
+    return Features({flight: each if len(each.keys) else empty for flight, each in found.items()}, length, source)
+
+
+def _read(path: Path, column: str) -> FlightFeatures:
+    import pandas as pd
+    import pyarrow as pa
+
+    if not path.exists():
+        return FlightFeatures(np.zeros(0, np.int64), np.zeros((0, 0), np.float16))
+    try:
+        rows = pd.read_parquet(path, columns=["frame", "rank", column])
+        keys = rows["frame"].to_numpy(np.int64) * _RANKS + rows["rank"].to_numpy(np.int64)
+        vectors = np.stack(rows[column].to_list()) if len(rows) else np.zeros((0, 0))
+        if not np.isfinite(vectors).all():
+            raise ValueError("a value is not a finite number")
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise AnnotateError(f"{path}: not a table of vectors (frame, rank, {column}): {error}") from None
+    order = np.argsort(keys, kind="stable")
+    vectors = vectors[order].astype(np.float32)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return FlightFeatures(keys[order], (vectors / np.maximum(lengths, 1e-6)).astype(np.float16))

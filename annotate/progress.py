@@ -1,0 +1,97 @@
+"""How far the labelling has come, how fast it goes, and how well two looks at one tracklet agree."""
+
+import itertools
+from collections import Counter, defaultdict, deque
+from dataclasses import dataclass
+from datetime import datetime
+
+from annotate.history import Entry
+from annotate.operations import Assign, Mark, NewIdentity, SecondLook, SetMark
+from annotate.state import State
+from annotate.store import LabelStore
+
+_RECENT = 60  # decisions over which the speed is measured
+_PAUSE_S = 120.0  # a longer gap between two decisions is a pause, and not counted
+_WAITING = (Mark.OPEN, Mark.SKIPPED)
+
+
+class Tally:
+    """What each labeller has done, counted along the log.
+
+    Attributes:
+        labelled: decisions about who a tracklet is, by user.
+        second_looks: by user.
+
+    """
+
+    def __init__(self) -> None:
+        self.labelled: Counter[str] = Counter()
+        self.second_looks: Counter[str] = Counter()
+        self._recent: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_RECENT))
+        self._counted = 0
+
+    def follow(self, store: LabelStore) -> None:
+        """Count what was decided since the last call."""
+        for entry in store.entries[self._counted :]:
+            self._count(entry)
+        self._counted = len(store.entries)
+
+    def seconds_per_decision(self, user: str) -> float | None:
+        """Mean time that `user` takes, pauses apart; None before the third decision."""
+        times = list(self._recent[user])
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+        working = [gap for gap in gaps if gap <= _PAUSE_S]
+        return sum(working) / len(working) if len(working) >= 2 else None
+
+    def _count(self, entry: Entry) -> None:
+        if isinstance(entry.operation, SecondLook):
+            self.second_looks[entry.user] += 1
+        elif isinstance(entry.operation, Assign | NewIdentity | SetMark):
+            self.labelled[entry.user] += 1
+        else:
+            return
+        self._recent[entry.user].append(datetime.fromisoformat(entry.time).timestamp())
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the labelling stands.
+
+    Attributes:
+        tracklets, labelled: all, and those that have a label; skipped ones have none.
+        detections, labelled_detections: the same by detections.
+        identities: how many there are.
+        per_minute: decisions of this labeller, pauses apart; None before the third.
+        minutes_left: for what waits, at this speed.
+        second_looks, agreed: tracklets looked at twice, and how many were called the same.
+
+    """
+
+    tracklets: int
+    labelled: int
+    detections: int
+    labelled_detections: int
+    identities: int
+    per_minute: float | None
+    minutes_left: float | None
+    second_looks: int
+    agreed: int
+
+
+def progress(state: State, tally: Tally, user: str) -> Progress:
+    """Where the labelling stands, seen by `user`."""
+    done = [name for name, label in state.labels.items() if label not in _WAITING]
+    seconds = tally.seconds_per_decision(user)
+    looks = [(first, answer) for first, answer in state.second_looks.values() if answer != Mark.SKIPPED.value]
+    waiting = len(state.labels) - len(done)
+    return Progress(
+        tracklets=len(state.labels),
+        labelled=len(done),
+        detections=sum(map(len, state.tracklets.values())),
+        labelled_detections=sum(len(state.tracklets[name]) for name in done),
+        identities=len(state.exists),
+        per_minute=60 / max(seconds, 0.01) if seconds is not None else None,
+        minutes_left=waiting * seconds / 60 if seconds is not None else None,
+        second_looks=len(looks),
+        agreed=sum(first == answer for first, answer in looks),
+    )

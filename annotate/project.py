@@ -1,0 +1,212 @@
+"""A workspace opened for labelling: the labels, what there is to see of each tracklet, and who it might be."""
+
+import os
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from annotate.checks import Finding, findings
+from annotate.errors import AnnotateError
+from annotate.features import read_features
+from annotate.ground import Ground, Motion, Place
+from annotate.operations import Seen, flight_of
+from annotate.progress import Progress, Tally, progress
+from annotate.queue import Turn, next_turn
+from annotate.records import Detection, Tracklet, flights_with_tracklets, read_tracklets
+from annotate.representatives import representatives
+from annotate.state import State
+from annotate.store import LABELS, LabelStore
+from annotate.suggest import Candidate, Suggester
+
+SHOWN = 12  # crops that stand for a tracklet
+
+
+class Project:
+    """What the labelling app works on. All methods may be called from several threads.
+
+    Attributes:
+        workspace: the folder.
+        flights: names of those that are labelled.
+        store: the labels.
+        source: what the suggestions are made from, for people to read.
+
+    Raises:
+        AnnotateError: there are no flights, a table is damaged, crops are gone, or the labels cannot be opened.
+
+    """
+
+    def __init__(self, workspace: Path, motion: Callable[[str], Motion] = lambda flight: {}) -> None:
+        """Open `workspace`; `motion` gives how the camera of a flight moved, where that is known."""
+        self.workspace = workspace
+        self.flights = flights_with_tracklets(workspace)
+        tracklets = {flight: read_tracklets(workspace, flight) for flight in self.flights}
+        for flight in self.flights:
+            _check_crops(workspace, flight, tracklets[flight])
+        self._detections = {
+            flight: {Seen(each.frame, each.rank): each for tracklet in content for each in tracklet.detections}
+            for flight, content in tracklets.items()
+        }
+        self.store = LabelStore(workspace / LABELS)
+        for flight, content in tracklets.items():
+            self.store.add_flight(flight, content)
+        self._motion, self._grounds = motion, dict[str, Ground]()
+        self._tally = Tally()
+        self._lock = threading.RLock()
+        self._shown: dict[str, tuple[tuple[Seen, ...], tuple[Detection, ...]]] = {}
+        self._found: tuple[int, list[Finding]] = (-1, [])
+        self.read_features()
+
+    def close(self) -> None:
+        """Let go of the labels' file."""
+        self.store.close()
+
+    def read_features(self) -> None:
+        """Take what the tracklets look like from disk, as after a new model was run.
+
+        Raises:
+            AnnotateError: a table is damaged; the old suggestions stay.
+
+        """
+        features = read_features(self.workspace, self.flights)
+        with self._lock:
+            self._features, self.source = features, features.source
+            self._suggester = Suggester(features)
+            self._found = (-1, [])
+            self._shown.clear()
+
+    @contextmanager
+    def reading(self) -> Iterator[State]:
+        """The labels as they are, unchanged until the end of the `with`; all below is to be asked within it."""
+        with self._lock, self.store.reading() as state:
+            self._tally.follow(self.store)
+            yield state
+
+    def next_turn(self, state: State, user: str) -> Turn | None:
+        """What `user` is to look at now; None where nothing is left."""
+        return next_turn(self.store, state, self._tally, user)
+
+    def candidates(self, state: State, tracklet: str) -> list[Candidate]:
+        """Who `tracklet` might be, the likeliest first."""
+        return self._suggester.candidates(state, tracklet)
+
+    def progress(self, state: State, user: str) -> Progress:
+        """How far the labelling is, seen by `user`."""
+        return progress(state, self._tally, user)
+
+    def findings(self, state: State) -> list[Finding]:
+        """What looks wrong; found again only when something was decided."""
+        sequence = len(self.store.entries)
+        if self._found[0] != sequence:
+            self._found = (sequence, findings(state, self._suggester, self._place))
+        return self._found[1]
+
+    def detections(self, state: State, tracklet: str) -> list[Detection]:
+        """All of `tracklet`, in order of frames."""
+        known = self._detections[flight_of(tracklet)]
+        return [known[seen] for seen in state.tracklets[tracklet]]
+
+    def in_frame(self, state: State, flight: str, frame: int) -> list[tuple[str, Detection]]:
+        """The tracklets that are in a frame, and where."""
+        found = []
+        for name, content in state.tracklets.items():
+            if flight_of(name) == flight:
+                at = bisect_left(content, frame, key=lambda seen: seen.frame)
+                if at < len(content) and content[at].frame == frame:
+                    found.append((name, self._detections[flight][content[at]]))
+        return found
+
+    def shown(self, state: State, tracklet: str) -> tuple[Detection, ...]:
+        """At most 12 crops that stand for `tracklet`, in order of time."""
+        content = state.tracklets[tracklet]
+        known = self._shown.get(tracklet)
+        if known is None or known[0] is not content:
+            vectors = self._features.flights[flight_of(tracklet)].of(content)
+            known = (content, representatives(self.detections(state, tracklet), vectors, SHOWN))
+            self._shown[tracklet] = known
+        return known[1]
+
+    def portraits(
+        self, state: State, identity: int, count: int, like: str | None = None
+    ) -> list[tuple[str, Detection]]:
+        """Crops that stand for `identity`, each with its tracklet: of as many tracklets and flights as may be.
+
+        Args:
+            state: the labels.
+            identity: its number.
+            count: how many, at most.
+            like: a tracklet; what looks most like it comes first.
+
+        """
+        names = sorted(state.members.get(identity, ()), key=lambda name: (-len(state.tracklets[name]), name))
+        if like is not None and names:
+            self._suggester.follow(state)
+            alike = self._suggester.similarities(like, names)
+            names = [names[at] for at in np.argsort(-alike, kind="stable")]
+        names = _flights_in_turn(names)[:count]
+        rows = [[(name, each) for each in _middle_first(self.shown(state, name))] for name in names]
+        found = [row[turn] for turn in range(SHOWN) for row in rows if turn < len(row)]
+        return found[:count]
+
+    def crop_file(self, flight: str, seen: Seen) -> Path:
+        """The JPEG of a detection.
+
+        Raises:
+            AnnotateError: there is no such crop, it is gone, or it lies outside the workspace.
+
+        """
+        detection = self._detections.get(flight, {}).get(seen)
+        if detection is None or detection.crop is None:
+            raise AnnotateError(f"{flight}: no crop of detection {seen.rank} in frame {seen.frame}")
+        path = self.workspace / PurePosixPath(detection.crop)
+        if not path.is_file():
+            raise AnnotateError(f"{path}: the crop is gone; make it again with `uavpipe crops`")
+        if not path.resolve().is_relative_to(self.workspace.resolve()):
+            raise AnnotateError(f"{path}: a link out of the workspace; only crops inside are shown")
+        return path
+
+    def _place(self, flight: str, seen: Seen) -> Place | None:
+        if flight not in self._grounds:
+            self._grounds[flight] = Ground(self._motion(flight))
+        ground = self._grounds[flight]
+        return ground.place(self._detections[flight][seen]) if len(ground.frames) else None
+
+
+def _check_crops(workspace: Path, flight: str, tracklets: Sequence[Tracklet]) -> None:
+    """That the crops are there: by listing folders, as asking for each of 50,000 files takes seconds."""
+    wanted = {each.crop for tracklet in tracklets for each in tracklet.detections if each.crop is not None}
+    folders = {str(PurePosixPath(crop).parent) for crop in wanted}
+    there = {f"{folder}/{name}" for folder in folders for name in _names(workspace / folder)}
+    missing = sorted(wanted - there)
+    if missing:
+        raise AnnotateError(
+            f"{workspace / missing[0]}: gone, and {len(missing) - 1:,} more of {len(wanted):,} crops of {flight}; "
+            "make them again with `uavpipe crops`"
+        )
+    if not wanted:
+        raise AnnotateError(f"{workspace / flight}: none of its tracklets has a crop to show; run `uavpipe crops`")
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - iterdir() makes a Path of each
+    except OSError:
+        return []
+
+
+def _flights_in_turn(names: Sequence[str]) -> list[str]:
+    """`names`, so that the first ones are of as many flights as there are."""
+    turn: dict[str, int] = {}
+    rank: dict[str, int] = {}
+    for name in names:
+        flight = flight_of(name)
+        rank[name] = turn[flight] = turn.get(flight, -1) + 1
+    return sorted(names, key=lambda name: rank[name])
+
+
+def _middle_first(shown: Sequence[Detection]) -> list[Detection]:
+    """A tracklet's ends are where boxes are cut off by the picture's edge."""
+    return sorted(shown, key=lambda each: abs(shown.index(each) - len(shown) // 2))

@@ -1,0 +1,68 @@
+"""What to label next: the tracklet whose label saves the most work, and now and then one for a second look."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from annotate.operations import Mark
+from annotate.progress import Tally
+from annotate.state import State
+from annotate.store import LabelStore
+
+LEASE_S = 300.0  # a tracklet stays reserved for who looks at it
+SECOND_LOOKS = 0.05  # of a labeller's decisions, as many again are second looks
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A tracklet to label.
+
+    Attributes:
+        tracklet: its name.
+        second_look: it is labelled already; what the labeller says is compared with that.
+
+    """
+
+    tracklet: str
+    second_look: bool
+
+
+def next_turn(store: LabelStore, state: State, tally: Tally, user: str) -> Turn | None:
+    """What `user` is to look at now, leased to them; None where nothing is left.
+
+    Longest first: each decision then labels the most crops, and the first pictures of an identity are many.
+    Skipped tracklets come when no open one is left.
+    """
+    if tally.second_looks[user] < int(SECOND_LOOKS * tally.labelled[user]):
+        for tracklet in _for_second_look(store, state, user):
+            if store.leases.take(tracklet, user, LEASE_S):
+                return Turn(tracklet, second_look=True)
+    leased = {name for name, lease in store.leases.held().items() if lease.user != user}
+    for tracklet in waiting(state):
+        if tracklet not in leased and store.leases.take(tracklet, user, LEASE_S):
+            return Turn(tracklet, second_look=False)
+    return None
+
+
+def waiting(state: State) -> list[str]:
+    """The tracklets without a label, in the order in which they come."""
+    names = [name for name, label in state.labels.items() if label in (Mark.OPEN, Mark.SKIPPED)]
+    return sorted(names, key=lambda name: (state.labels[name] is Mark.SKIPPED, -len(state.tracklets[name]), name))
+
+
+def _for_second_look(store: LabelStore, state: State, user: str) -> Iterator[str]:
+    """Labelled tracklets that nobody looked at again, somebody else's first, otherwise in no order.
+
+    Who is the only tracklet of an identity cannot be told by the others: "new" would be as right.
+    """
+    names = [
+        name
+        for name, label in state.labels.items()
+        if name not in state.second_looks
+        and (len(state.members[label]) > 1 if isinstance(label, int) else label in (Mark.JUNK, Mark.DISTRACTOR))
+    ]
+    yield from sorted(names, key=lambda name: (store.labeller(name) == user, _shuffled(name)))
+
+
+def _shuffled(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()

@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `uavpipe`."""
+
+from pipeline.cli import main
+
+main()
