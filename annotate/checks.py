@@ -197,7 +197,7 @@ class _Alikeness:
             yield Finding(
                 key=f"duplicate {first} {second}",
                 kind="duplicate",
-                message=f"identities {first} and {second} look alike ({similarity:.2f}) and are never seen together",
+                message=f"identities {first} and {second} look alike ({similarity:.2f}), never seen together",
                 tracklets=(),
                 identities=(first, second),
                 frame=None,

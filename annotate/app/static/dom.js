@@ -57,10 +57,13 @@ export function topDialog() {
   return OPEN.at(-1);
 }
 
+const MESSAGES = 2; // at a time: more would cover the page
+
 export function toast(message, kind = "info") {
   const box = h("p", { class: `toast ${kind}` }, message);
   const messages = document.getElementById("toasts");
   messages.append(box);
+  while (messages.children.length > MESSAGES) messages.firstChild.remove();
   // Shown anew each time: a dialog that was opened since would cover it.
   messages.hidePopover();
   messages.showPopover();
