@@ -36,15 +36,15 @@ from reid.errors import ReidError
 from reid.initial import initialise
 from reid.losses import ReidLoss, diagnose, has_collapsed
 from reid.network import Network
-from reid.records import DISTRACTOR, ReidData, Samples
+from reid.records import DISTRACTOR, ReidData
 
 _log = logging.getLogger(__name__)
 # Settings that change how a run goes, not what comes out of it: a resumed run may have others.
 _FREE = {"cache_gb", "log_every", "checkpoint_every", "evaluate_every"}
 _FINAL_RATE = 0.001  # share of the learning rate that is left at the end (Hermans et al. 2017, eq. 6)
 
-# Query and gallery features float32 (n, d), and who they are; gives figures by name, "mAP" among them.
-Measure = Callable[[NDArray[np.float32], NDArray[np.float32], Samples, Samples], Mapping[str, float]]
+# Features float32 (n, d) of the data's query and gallery; gives figures by name, "mAP" among them.
+Measure = Callable[[NDArray[np.float32], NDArray[np.float32]], Mapping[str, float]]
 
 
 def train(
@@ -65,7 +65,7 @@ def train(
         config: the recipe.
         data: query and gallery serve `measure` alone.
         output: folder of the run.
-        measure: how good features are.
+        measure: how good features are; None: not measured.
         advance: called with the number of iterations behind us and a line on how it goes.
 
     Returns:
@@ -323,7 +323,7 @@ class _Run:
         network.load_state_dict(self.average)
         embedder = Embedder(network, str(self.device))
         features = [embedder.embed_files(samples.paths) for samples in (query, gallery)]
-        metrics = self.measure(features[0], features[1], query, gallery)
+        metrics = self.measure(features[0], features[1])
         self._append({"iteration": done, **{f"evaluation/{name}": value for name, value in metrics.items()}})
         if metrics["mAP"] > self.best:
             self.best = metrics["mAP"]

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import PATH
-from pipeline.cli.reid_evaluate import evaluate
+from pipeline.cli.reid_evaluate import evaluate, protocol_option
 
 if TYPE_CHECKING:
+    from reid.protocols import ProtocolName
     from reid.records import ReidData
+    from reid.train import Measure
 
 
 @click.group()
@@ -25,18 +27,35 @@ reid.add_command(evaluate)
 @click.option("--data", type=PATH, required=True, help="A folder in the manner of Market-1501.")
 @click.option("--output", type=PATH, required=True, help="Folder of the run; one found there is resumed.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in loss.triplet.margin=0.3.")
-def train(config_path: Path, data: Path, output: Path, settings: tuple[str, ...]) -> None:
-    """Train a network on DATA/bounding_box_train; a killed run goes on where it was saved."""
+@protocol_option
+def train(config_path: Path, data: Path, output: Path, settings: tuple[str, ...], protocol: "ProtocolName") -> None:
+    """Train a network on DATA/bounding_box_train; a killed run goes on where it was saved.
+
+    Where there are DATA/query and DATA/bounding_box_test, it is measured on them, and the best checkpoint kept.
+    """
     from pipeline.progress import training_bar
     from pipeline.yaml_file import apply_settings, read_yaml_mapping, validate
+    from reid.checkpoint import load_checkpoint
     from reid.config import TrainConfig
     from reid.train import train as run
 
     content = apply_settings(read_yaml_mapping(config_path), settings)
     config = validate(content, TrainConfig, str(config_path))
+    crops = _market(data)
+    measure = _measure(crops, protocol) if len(crops.query) else None
     with training_bar(config.network.backbone, config.iterations) as advance:
-        best = run(config, _market(data), output, advance=advance)
-    click.echo(f"{best}: use it as --weights of 'uavpipe reid embed', or as init of the next stage")
+        best = run(config, crops, output, measure=measure, advance=advance)
+    metrics = load_checkpoint(best).training["metrics"]
+    measured = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("mAP", "rank-1") if name in metrics)
+    click.echo(f"{best}{measured and f' ({measured})'}: use it as --weights, or as init of the next stage")
+
+
+def _measure(data: "ReidData", protocol: "ProtocolName") -> "Measure":
+    """Raises where the data leak or cannot be measured so: before the training, not after it."""
+    from reid.evaluate import Evaluation, Options
+
+    evaluation = Evaluation(data.query, data.gallery, Options(protocol), data.train)
+    return lambda query, gallery: evaluation(query, gallery).figures
 
 
 def _market(folder: Path) -> "ReidData":

@@ -10,8 +10,14 @@ from pipeline.cli.options import PATH
 if TYPE_CHECKING:
     from reid.evaluate import Options, Result
 
-_PROTOCOLS = ("market", "single-shot", "flight", "tracklet", "strict")
 _TWO = (PATH, PATH)
+protocol_option = click.option(
+    "--protocol",
+    type=click.Choice(("market", "single-shot", "flight", "tracklet", "strict")),
+    default="market",
+    show_default=True,
+    help="Which crops of the gallery count.",
+)
 
 
 @click.command()
@@ -23,7 +29,7 @@ _TWO = (PATH, PATH)
 )
 @click.option("--images", type=_TWO, metavar="QUERY/ GALLERY/", help="Folders that the labels' paths lie in.")
 @click.option("--train-labels", type=PATH, help="What the features' network has learnt from, to check for leaks.")
-@click.option("--protocol", type=click.Choice(_PROTOCOLS), default="market", show_default=True)
+@protocol_option
 @click.option("--metric", type=click.Choice(("euclidean", "cosine")), default="euclidean", show_default=True)
 @click.option("--ap", type=click.Choice(("step", "trapezoid")), default="step", show_default=True)
 @click.option("--repeats", type=click.IntRange(1), default=10, show_default=True, help="Of single-shot's draws.")

@@ -1,4 +1,5 @@
 import csv
+import json
 
 import cv2
 import numpy as np
@@ -52,6 +53,32 @@ def test_train_learns_from_a_market_tree_and_embed_uses_it(trained, tmp_path):
     result = CliRunner().invoke(main, ["reid", "train", *map(str, arguments), "--set", "loss.margin=3"])
     assert result.exit_code == 1
     assert "loss.margin: unknown key; known keys: triplet, lgm, cross_entropy" in result.output
+
+
+def test_training_is_measured_where_there_is_a_test_set(trained, tmp_path):
+    crop = (trained / "crops" / "a.png").read_bytes()
+    for folder, persons in (("bounding_box_train", (1, 2)), ("query", (3, 4)), ("bounding_box_test", (3, 4))):
+        (tmp_path / "people" / folder).mkdir(parents=True)
+        for person in persons:
+            name = f"000{person}_c1s1_{len(folder):06}_00.png"
+            picture = np.random.default_rng((person, len(folder))).integers(0, 256, (50, 20, 3), np.uint8)
+            cv2.imwrite(str(tmp_path / "people" / folder / name), picture)
+    (tmp_path / "recipe.yaml").write_text(RECIPE + "iterations: 2\ndecay_from: 1\nevaluate_every: 1\n")
+    arguments = ["--config", tmp_path / "recipe.yaml", "--data", tmp_path / "people", "--output", tmp_path / "run"]
+    result = CliRunner().invoke(main, ["reid", "train", *map(str, arguments)])
+    assert result.exit_code == 1
+    assert "protocol 'market' leaves no query a right answer" in result.output
+    for folder in ("query", "bounding_box_test"):
+        for path in (tmp_path / "people" / folder).iterdir():
+            path.rename(path.with_name(path.name.replace("c1", f"c{len(folder)}")))
+    result = CliRunner().invoke(main, ["reid", "train", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    assert "best.safetensors (mAP " in result.output
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [row["iteration"] for row in log if "evaluation/rank-1" in row] == [1, 2]
+    (tmp_path / "people" / "query" / "0001_c9s1_000001_00.png").write_bytes(crop)
+    result = CliRunner().invoke(main, ["reid", "train", *map(str, arguments)])
+    assert "leak: 1 identities are both in the training and in the test set (1)" in result.output
 
 
 def embed(*arguments):

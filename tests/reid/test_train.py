@@ -82,10 +82,13 @@ def losses(folder):
     return [row["loss"] for row in rows(folder) if "loss" in row]
 
 
-def nearest_is_right(query_features, gallery_features, query, gallery):
-    distances = np.linalg.norm(query_features[:, None] - gallery_features[None], axis=2)
-    right = gallery.identities[distances.argmin(1)] == query.identities
-    return {"mAP": float(right.mean())}
+def nearest_is_right(data):
+    def measure(query, gallery):
+        distances = np.linalg.norm(query[:, None] - gallery[None], axis=2)
+        right = data.gallery.identities[distances.argmin(1)] == data.query.identities
+        return {"mAP": float(right.mean())}
+
+    return measure
 
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
@@ -113,7 +116,7 @@ def test_training_learns_and_keeps_the_best(data, tmp_path):
     settings = config(
         iterations=80, decay_from=80, evaluate_every=40, checkpoint_every=80, augmentation={}, learning_rate=3e-4
     )
-    best = train(settings, data, tmp_path, measure=nearest_is_right)
+    best = train(settings, data, tmp_path, measure=nearest_is_right(data))
     assert best == tmp_path / "best.safetensors"
     logged = losses(tmp_path)
     assert np.mean(logged[-16:]) < 0.85 * np.mean(logged[:16])
