@@ -1,8 +1,10 @@
 """A trained network at work: crops in, features out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,34 +13,35 @@ from numpy.typing import NDArray
 from reid.checkpoint import load_network
 from reid.crops import read_crop
 from reid.errors import ReidError
+from reid.images import IMAGENET_MEAN, IMAGENET_STD
 from reid.network import Network
 
 
-class Embedder:
+class Embedder(ABC):
     """Turns images into features that lie close where they show the same person.
 
     Attributes:
-        network: in evaluation mode, on `device`.
-        device: where it is.
+        size: height and width of the crops that it looks at, px.
         dimension: length of a feature.
+        device: where it computes, `cpu` or as torch names it.
 
     """
 
-    def __init__(self, network: Network, device: str = "auto") -> None:
-        self.device = _device(device)
-        self.network = network.eval().to(self.device).to(memory_format=torch.channels_last)
-        self.dimension = network.backbone.dimension
-        self._batch = 128 if self.device.type == "cuda" else 16
+    size: tuple[int, int]
+    dimension: int
+    device: str
 
-    @classmethod
-    def load(cls, weights: Path, device: str = "auto") -> "Embedder":
-        """The embedder that `uavpipe reid train` left in the checkpoint `weights`.
+    @staticmethod
+    def load(weights: Path, device: str = "auto") -> "Embedder":
+        """The embedder in `weights`: a checkpoint of `uavpipe reid train`, or an ONNX model.
 
         Raises:
-            ReidError: no such checkpoint, a damaged one, or no such device.
+            ReidError: no such file, a damaged one, or no such device.
 
         """
-        return cls(load_network(weights), device)
+        if weights.suffix == ".onnx":
+            return OnnxEmbedder(weights, device)
+        return NetworkEmbedder(load_network(weights), device)
 
     def embed_files(
         self, paths: Sequence[Path], *, flip: bool = False, advance: Callable[[int], None] = lambda count: None
@@ -54,28 +57,114 @@ class Embedder:
             ReidError: an image cannot be read.
 
         """
-        size = self.network.config.height, self.network.config.width
+        batch = 16 if self.device == "cpu" else 128
         features = np.empty((len(paths), self.dimension), np.float32)
         with ThreadPoolExecutor(thread_name_prefix="decode") as threads:
             # The next batch is decoded while the network looks at this one.
-            coming = [threads.submit(read_crop, path, *size) for path in paths[: self._batch]]
-            for first in range(0, len(paths), self._batch):
+            coming = [threads.submit(read_crop, path, *self.size) for path in paths[:batch]]
+            for first in range(0, len(paths), batch):
                 crops = np.stack([crop.result() for crop in coming])
-                following = paths[first + self._batch : first + 2 * self._batch]
-                coming = [threads.submit(read_crop, path, *size) for path in following]
+                following = paths[first + batch : first + 2 * batch]
+                coming = [threads.submit(read_crop, path, *self.size) for path in following]
                 features[first : first + len(crops)] = self.embed(crops, flip=flip)
                 advance(len(crops))
         return features
 
     def embed(self, crops: NDArray[np.uint8], *, flip: bool = False) -> NDArray[np.float32]:
-        """Features float32 (n, dimension) of `crops`, uint8 (n, height, width, 3) RGB at the network's size."""
-        images = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device).permute(0, 3, 1, 2)
+        """Features float32 (n, dimension) of `crops`, uint8 (n, height, width, 3) RGB of `size`."""
+        features = self._features(np.ascontiguousarray(crops))
+        if flip:
+            features += self._features(np.ascontiguousarray(crops[:, :, ::-1]))
+            features /= 2
+        return features
+
+    @abstractmethod
+    def _features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+
+
+class NetworkEmbedder(Embedder):
+    """A network of torch.
+
+    Args:
+        network: taken into evaluation mode, and to the device.
+        device: `auto`, or as torch names it.
+
+    Raises:
+        ReidError: no such device.
+
+    """
+
+    def __init__(self, network: Network, device: str = "auto") -> None:
+        self._device = _device(device)
+        self.device = str(self._device)
+        self.size = network.config.height, network.config.width
+        self.dimension = network.backbone.dimension
+        self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
+
+    def _features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        images = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
         with torch.inference_mode():
-            features = self.network(images)
-            if flip:
-                features = (features + self.network(images.flip(3))) / 2
-        result: NDArray[np.float32] = features.float().cpu().numpy()
+            result: NDArray[np.float32] = self._network(images).float().cpu().numpy()
         return result
+
+
+class OnnxEmbedder(Embedder):
+    """An ONNX model, ours (`uavpipe reid export`) or one from elsewhere.
+
+    It takes a batch (n, 3, height, width) and gives (n, dimension). Bytes are RGB, 0 to 255; floats are RGB less
+    ImageNet's mean over its deviation, as the models of torchreid and fast-reid expect.
+
+    Args:
+        path: of the model.
+        device: `auto` or `cpu`; or `cuda`, if ONNX Runtime has it.
+
+    Raises:
+        ReidError: no such file, no such device, ONNX Runtime is missing, or a model of another kind.
+
+    """
+
+    def __init__(self, path: Path, device: str = "auto") -> None:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise ReidError(f"{path}: needs ONNX Runtime (pip install onnxruntime)") from None
+        providers = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+        present = onnxruntime.get_available_providers()
+        self.device = device if device != "auto" else "cuda" if providers["cuda"] in present else "cpu"
+        if providers.get(self.device) not in present:
+            raise ReidError(f"device '{device}': ONNX Runtime offers none such here; take device auto or cpu")
+        if not path.is_file():
+            raise ReidError(f"{path}: no such model")
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), providers=[providers[self.device]])
+        except Exception as error:  # ONNX Runtime raises a class of its own for each way to be no model
+            raise ReidError(f"{path}: not an ONNX model: {' '.join(str(error).split())[:150]}") from None
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        shape, given = inputs[0].shape, outputs[0].shape
+        if not (len(inputs) == len(outputs) == 1 and _is_batch(shape, 4) and shape[1] == 3 and _is_batch(given, 2)):
+            raise ReidError(
+                f"{path}: takes {[one.shape for one in inputs]} and gives {[one.shape for one in outputs]}; "
+                "expected n images (n, 3, height, width), and n features of one length"
+            )
+        self.size, self.dimension = (shape[2], shape[3]), given[1]
+        self._input, self._normalised = inputs[0].name, inputs[0].type == "tensor(float)"
+
+    def _features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        images: NDArray[Any] = crops
+        if self._normalised:
+            mean, std = (np.array(values, np.float32) for values in (IMAGENET_MEAN, IMAGENET_STD))
+            images = (crops.astype(np.float32) / 255 - mean) / std
+        (features,) = self._session.run(None, {self._input: np.ascontiguousarray(images.transpose(0, 3, 1, 2))})
+        return np.asarray(features, np.float32)
+
+
+def _is_batch(shape: Sequence[Any], dimensions: int) -> bool:
+    """Whether all is fixed but the first, the number of images."""
+    return (
+        len(shape) == dimensions
+        and not isinstance(shape[0], int)
+        and all(isinstance(size, int) for size in shape[1:])
+    )
 
 
 def _device(name: str) -> torch.device:

@@ -31,7 +31,7 @@ from torch.utils.tensorboard import SummaryWriter
 from reid.batches import Batch, TrainingBatches
 from reid.checkpoint import save_checkpoint
 from reid.config import TrainConfig
-from reid.embedder import Embedder
+from reid.embedder import NetworkEmbedder
 from reid.errors import ReidError
 from reid.initial import initialise
 from reid.losses import ReidLoss, diagnose, has_collapsed
@@ -321,7 +321,7 @@ class _Run:
             return
         network = Network(self.config.network)
         network.load_state_dict(self.average)
-        embedder = Embedder(network, str(self.device))
+        embedder = NetworkEmbedder(network, str(self.device))
         features = [embedder.embed_files(samples.paths) for samples in (query, gallery)]
         metrics = self.measure(features[0], features[1])
         self._append({"iteration": done, **{f"evaluation/{name}": value for name, value in metrics.items()}})

@@ -7,6 +7,7 @@ import click
 
 from pipeline.cli.options import PATH
 from pipeline.cli.reid_evaluate import evaluate, protocol_option
+from pipeline.cli.reid_export import export
 
 if TYPE_CHECKING:
     from reid.protocols import ProtocolName
@@ -20,6 +21,7 @@ def reid() -> None:
 
 
 reid.add_command(evaluate)
+reid.add_command(export)
 
 
 @reid.command()
@@ -79,7 +81,7 @@ def _market(folder: Path) -> "ReidData":
 
 @reid.command()
 @click.argument("source", type=PATH)
-@click.option("--weights", type=PATH, required=True, help="A checkpoint that 'uavpipe reid train' wrote.")
+@click.option("--weights", type=PATH, required=True, help="A checkpoint of 'uavpipe reid train', or ONNX.")
 @click.option("--out", type=PATH, required=True, help="The features, as features.npy; features.csv beside it.")
 @click.option("--flip", is_flag=True, help="Average with the mirror image's features (not in the paper).")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")

@@ -21,7 +21,7 @@ protocol_option = click.option(
 
 
 @click.command()
-@click.option("--weights", type=PATH, help="A checkpoint that 'uavpipe reid train' wrote; needs --data.")
+@click.option("--weights", type=PATH, help="A checkpoint of 'uavpipe reid train', or ONNX; needs --data.")
 @click.option("--data", type=PATH, help="A folder in the manner of Market-1501.")
 @click.option("--features", type=_TWO, metavar="QUERY.npy GALLERY.npy", help="Features from elsewhere.")
 @click.option(
@@ -114,7 +114,7 @@ def _of_network(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
     files = [image_files(folder) for folder in present]
     query, gallery, *train = named_samples(files, PROTOCOLS[options["protocol"]].cameras)
     embedder = Embedder.load(weights, options["device"])
-    evaluation = Evaluation(query, gallery, _options(options, embedder.device.type), *train)
+    evaluation = Evaluation(query, gallery, _options(options, embedder.device), *train)
     with progress_bar(data.name, len(query) + len(gallery)) as advance:
         features = [embedder.embed_files(s.paths, flip=options["flip"], advance=advance) for s in (query, gallery)]
     return evaluation(features[0], features[1]), {"weights": _identified(weights), "data": str(data)}

@@ -5,7 +5,7 @@ import torch
 
 from reid.config import NetworkConfig
 from reid.crops import read_crop
-from reid.embedder import Embedder
+from reid.embedder import Embedder, NetworkEmbedder
 from reid.errors import ReidError
 from reid.network import Network
 
@@ -15,7 +15,7 @@ CONFIG = NetworkConfig(backbone="squeezenet1_1", height=48, width=24, global_bra
 @pytest.fixture(scope="module")
 def embedder():
     torch.manual_seed(0)
-    return Embedder(Network(CONFIG), "cpu")
+    return NetworkEmbedder(Network(CONFIG), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -55,4 +55,40 @@ def test_what_cannot_be_embedded_is_named(embedder, tmp_path):
         embedder.embed_files([tmp_path / "a.jpg"])
     if not torch.cuda.is_available():
         with pytest.raises(ReidError, match="device 'cuda': no usable NVIDIA GPU"):
-            Embedder(Network(CONFIG), "cuda")
+            NetworkEmbedder(Network(CONFIG), "cuda")
+
+
+def onnx_model(path, shape=("n", 3, 8, 4), sums=(2, 3)):
+    """The sum of each colour over an image of floats."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    images = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)
+    features = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ("n", *shape[1:2]))
+    axes = onnx.helper.make_tensor("axes", onnx.TensorProto.INT64, (len(sums),), sums)
+    node = onnx.helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=0)
+    graph = onnx.helper.make_graph([node], "sum", [images], [features], [axes])
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), str(path)
+    )
+    return path
+
+
+def test_an_onnx_model_from_elsewhere_sees_normalised_rgb(tmp_path):
+    embedder = Embedder.load(onnx_model(tmp_path / "a.onnx"), "cpu")
+    assert (embedder.size, embedder.dimension) == ((8, 4), 3)
+    crops = np.random.default_rng(0).integers(0, 256, (2, 8, 4, 3), np.uint8)
+    by_hand = ((crops / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]).sum((1, 2))
+    np.testing.assert_allclose(embedder.embed(crops), by_hand, rtol=1e-4)
+
+
+def test_what_is_no_embedder_in_onnx_is_named(tmp_path):
+    for shape in ((1, 3, 8, 4), ("n", 1, 8, 4), ("n", 3, "h", "w")):
+        with pytest.raises(ReidError, match=r"a\.onnx: takes .* expected n images"):
+            Embedder.load(onnx_model(tmp_path / "a.onnx", shape), "cpu")
+    (tmp_path / "a.onnx").write_bytes(b"no model")
+    with pytest.raises(ReidError, match=r"a\.onnx: not an ONNX model"):
+        Embedder.load(tmp_path / "a.onnx", "cpu")
+    with pytest.raises(ReidError, match=r"b\.onnx: no such model"):
+        Embedder.load(tmp_path / "b.onnx")
+    with pytest.raises(ReidError, match="device 'tpu'"):
+        Embedder.load(tmp_path / "a.onnx", "tpu")

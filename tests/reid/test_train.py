@@ -13,7 +13,7 @@ import torch
 
 from reid.checkpoint import load_checkpoint, load_network
 from reid.config import TrainConfig
-from reid.embedder import Embedder
+from reid.embedder import NetworkEmbedder
 from reid.errors import ReidError
 from reid.records import ReidData, Samples
 from reid.train import learning_rate, train
@@ -124,7 +124,7 @@ def test_training_learns_and_keeps_the_best(data, tmp_path):
     assert len(measured) == 2
     assert load_checkpoint(best).training["metrics"] == {"mAP": max(measured)}
     assert max(measured) > 0.5  # by chance it would be a sixth
-    features = Embedder(load_network(best), "cpu").embed_files(data.query.paths)
+    features = NetworkEmbedder(load_network(best), "cpu").embed_files(data.query.paths)
     assert features.shape == (6, 512)
     assert np.isfinite(features).all()
 
