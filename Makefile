@@ -20,7 +20,7 @@ NAME      = $(basename $(notdir $(RECIPE)))
 STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation)
 SETTINGS := $(CONFIG) $(if $(SET),always)
 
-.PHONY: help setup video-given frames detect crops tracks overlay train-detector demo test lint bench doctor clean always
+.PHONY: help setup video-given frames detect crops tracks label overlay train-detector demo test lint bench doctor clean always
 .DEFAULT_GOAL := help
 
 help: ## This text
@@ -43,6 +43,8 @@ frames: $(FLIGHT)/frames/manifest.json ## List the frames of VIDEO and its damag
 detect: $(FLIGHT)/detections/manifest.json ## Find the persons in VIDEO
 crops: $(FLIGHT)/crops/manifest.json ## Cut the persons out of VIDEO
 tracks: $(FLIGHT)/tracks/manifest.json ## Link the persons in VIDEO from frame to frame
+label: $(READY) ## Say who is who, in the browser, on all flights of WORKSPACE
+	$(UAVPIPE) label --workspace $(WORKSPACE)
 overlay: $(FLIGHT)/overlay/manifest.json ## Render the boxes on VIDEO
 
 $(FLIGHT)/frames/manifest.json: $(wildcard $(VIDEO)) $(SETTINGS) | $(READY) video-given
@@ -82,8 +84,12 @@ data/validation/annotations.json: | $(READY)
 demo: $(READY) ## Simulate a flight, run the chain on it, compare with the truth
 	$(UAVPIPE) demo
 
-test: $(READY) ## Run the tests
+test: $(READY) $(VENV)/.browser ## Run the tests
 	$(VENV)/bin/python -m pytest $(TESTS)
+
+# The labelling app's pages are tested in a Chromium: the system's, or one of our own. Without, those tests are skipped.
+$(VENV)/.browser: $(READY)
+	@if which chromium chromium-browser google-chrome | grep -q . || $(VENV)/bin/python -m playwright install --only-shell chromium >/dev/null 2>&1; then touch $@; fi
 
 lint: $(READY) ## Check style, types and which package imports which
 	$(VENV)/bin/ruff check .

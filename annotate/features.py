@@ -34,14 +34,20 @@ class FlightFeatures:
     vectors: NDArray[np.float16]
 
     def of(self, content: Sequence[Seen]) -> NDArray[np.float32]:
-        """float32 (m, d): the vectors of the detections in `content`, in order; zeros where there is none."""
+        """float32 (m, d): the vectors of the detections in `content`, in order.
+
+        Not each detection need have one: it takes that of the nearest before it, the first ones that of the
+        first that has; zeros if none has.
+        """
         wanted = np.array([frame * _RANKS + rank for frame, rank in content], np.int64)
-        places = np.searchsorted(self.keys, wanted).clip(max=max(len(self.keys) - 1, 0))
         if not len(self.keys):
             return np.zeros((len(wanted), self.vectors.shape[1]), np.float32)
-        found = self.vectors[places].astype(np.float32)
-        found[self.keys[places] != wanted] = 0
-        return found
+        places = np.searchsorted(self.keys, wanted).clip(max=len(self.keys) - 1)
+        there = np.flatnonzero(self.keys[places] == wanted)
+        if not len(there):
+            return np.zeros((len(wanted), self.vectors.shape[1]), np.float32)
+        nearest = there[np.searchsorted(there, np.arange(len(wanted)), side="right").clip(1) - 1]
+        return np.asarray(self.vectors[places[nearest]], np.float32)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ export function h(tag, properties = {}, ...children) {
     else if (name === "style") Object.assign(element.style, value);
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return element;
 }
 
@@ -50,6 +50,7 @@ export function dialog(title, content, keys = {}) {
     document.body.append(box);
     OPEN.push(entry);
     box.showModal();
+    box.querySelector("input")?.select();
   });
 }
 

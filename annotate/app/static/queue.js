@@ -48,12 +48,18 @@ export class Queue {
   // One decision at a time: a key that is held down does not label what has not been seen yet.
   async #answer(operation, what) {
     if (this.#busy || !this.#item) return;
-    this.#busy = true;
+    this.#wait(true);
     const done = await decide(operation, { seen: this.#item.seen, next: true });
-    this.#busy = false;
-    if (!done) return this.show();
-    toast(what(done));
-    this.#take(done.item);
+    if (done) {
+      toast(what(done));
+      this.#take(done.item);
+    } else await this.show();
+    this.#wait(false);
+  }
+
+  #wait(busy) {
+    this.#busy = busy;
+    this.main.setAttribute("aria-busy", busy);
   }
 
   #same(place) {

@@ -1,0 +1,92 @@
+import pytest
+from starlette.testclient import TestClient
+
+from annotate.app.access import MAX_BODY, Access
+
+HERE = "http://127.0.0.1:8750"
+
+
+@pytest.fixture
+def client(make_app):
+    return TestClient(make_app(), base_url=HERE)
+
+
+def test_the_own_page_is_let_in(client):
+    assert client.get("/api/session").status_code == 200
+    assert client.post("/api/next", json={"user": "ann"}, headers={"origin": HERE}).status_code == 200
+    page = client.get("/")
+    assert "who is who" in page.text
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "", "[", "127.0.0.2", "localhost@evil.example"]
+)
+def test_another_host_is_refused(client, host):
+    answer = client.get("/api/session", headers={"host": host})
+    assert answer.status_code == 403
+    assert "expected 127.0.0.1, localhost, ::1" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("host", ["localhost:8750", "127.0.0.1:1", "[::1]:8750", "LOCALHOST"])
+def test_this_machine_by_any_of_its_names(client, host):
+    assert client.get("/api/session", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:9999", "http://[", "file://"])
+@pytest.mark.parametrize("path", ["/api/next", "/api/decide", "/api/undo", "/api/refresh"])
+def test_a_page_from_elsewhere_is_refused(client, origin, path):
+    answer = client.post(path, json={"user": "ann", "id": "a"}, headers={"origin": origin})
+    assert answer.status_code == 403
+    assert "may not use this server" in answer.json()["error"]
+
+
+def test_a_form_or_picture_of_another_site_is_refused(client):
+    assert client.get("/api/session", headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    assert client.post("/api/next", content="user=ann").status_code == 415
+    plain = {"content-type": "text/plain"}
+    assert client.post("/api/next", content='{"user": "ann"}', headers=plain).status_code == 415
+
+
+def test_a_body_that_is_too_large_is_refused_whatever_it_announces(client):
+    answer = client.post("/api/next", json={"user": "a" * MAX_BODY})
+    assert (answer.status_code, answer.json()["error"]) == (
+        413,
+        f"a body of {MAX_BODY + 11} bytes; expected {MAX_BODY:,} at most",
+    )
+
+    def drip():
+        for _ in range(MAX_BODY // 100_000 + 2):
+            yield b" " * 100_000
+
+    headers = {"content-type": "application/json"}
+    assert client.post("/api/next", content=drip(), headers=headers).status_code >= 400
+
+
+class TestOnANetwork:
+    @pytest.fixture
+    def access(self):
+        return Access.to_network(("lab.local",))
+
+    @pytest.fixture
+    def client(self, make_app, access):
+        return TestClient(make_app(access), base_url="http://lab.local:8750", follow_redirects=False)
+
+    def test_nobody_without_the_token(self, client):
+        for path in ("/", "/api/session", "/style.css", "/api/crops/f1/0/0.jpg", "/?token=wrong", "/?token="):
+            assert client.get(path).status_code == 403, path
+        assert client.get("/api/session", headers={"authorization": "Bearer wrong"}).status_code == 403
+
+    def test_the_address_with_the_token_opens_the_page_and_leaves_the_bar(self, client, access):
+        answer = client.get(f"/?token={access.token}")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+        assert "HttpOnly" in answer.headers["set-cookie"]
+        assert "SameSite=strict" in answer.headers["set-cookie"]
+        assert client.get("/api/session").status_code == 200  # by the cookie
+
+    def test_a_script_shows_it_in_a_header(self, client, access):
+        assert client.get("/api/session", headers={"authorization": f"Bearer {access.token}"}).status_code == 200
+
+    def test_each_start_has_a_token_of_its_own_and_it_is_never_printed(self, access):
+        assert Access.to_network(()).token != access.token
+        assert access.token not in repr(access)

@@ -1,0 +1,407 @@
+"""The pages in a real browser: every key, every view."""
+
+import re
+
+import pytest
+
+pytest.importorskip("playwright.sync_api")
+from playwright.sync_api import expect
+
+from annotate.operations import Mark, NewIdentity
+from annotate.project import Project
+
+SIZES = {"desktop": (1280, 720), "tablet": (820, 1180), "phone": (390, 844)}
+
+UNNAMED = """[...document.querySelectorAll('button, input, img')]
+    .filter(each => !(each.textContent.trim() || each.alt || each.ariaLabel || each.title)).length"""
+# px: a finger is not a mouse
+SMALL = (
+    "[...document.querySelectorAll('button')].filter(each => each.offsetParent && each.offsetHeight < 40).length"
+)
+
+
+@pytest.fixture
+def context(browser):
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context, address):
+    """The queue, opened by "ann"; a script that fails, or anything asked of another server, fails the test."""
+    page = context.new_page()
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
+    page.on(
+        "request", lambda asked: None if asked.url.startswith(("blob:", address)) else complaints.append(asked.url)
+    )
+    opened(page, address)
+    yield page
+    # What is refused or cut off on purpose, the browser logs by itself.
+    assert [each for each in complaints if not re.search("409|ERR_FAILED", each)] == []
+
+
+@pytest.fixture
+def labelled(project):
+    """Three identities, as somebody else made them."""
+    for number, tracklets in enumerate((("f1/0", "f2/0"), ("f1/1",), ("f1/2",))):
+        project.store.apply(NewIdentity(tracklets=tracklets), user="bob", id=f"b{number}")
+
+
+def opened(page, address):
+    page.goto(address)
+    expect(page.get_by_role("dialog", name="Who is labelling?")).to_be_visible()
+    page.keyboard.press("Enter")  # the name that is proposed
+    expect(page.locator(".question h1")).to_have_text("Who is this?")
+    return page
+
+
+def labels(project):
+    with project.reading() as state:
+        return dict(state.labels)
+
+
+def asked(page):
+    """The tracklet that is shown."""
+    return page.locator(".question p").inner_text().split(" ")[0]
+
+
+def press(page, *keys):
+    """Press keys, each when the answer to the one before is there."""
+    for key in keys:
+        with page.expect_response(lambda answer: "/api/decide" in answer.url or "/api/undo" in answer.url):
+            page.keyboard.press(key)
+        expect(page.locator("main")).not_to_have_attribute("aria-busy", "true")
+
+
+def toast(page, text):
+    expect(page.locator(".toast").last).to_have_text(re.compile(text))
+
+
+class TestQueue:
+    def test_new_same_junk_distractor_and_skip_by_one_key_each(self, page, project):
+        press(page, "n")
+        toast(page, "f1/0 is new: person 1")
+        expect(page.locator(".question p")).to_contain_text("f1/1")
+        press(page, "x")
+        toast(page, "f1/1: distractor")
+        press(page, "j")
+        toast(page, "f1/2: junk")
+        expect(page.locator(".question p")).to_contain_text("f2/0")
+        expect(page.locator(".card")).to_have_count(1)
+        press(page, "Enter")
+        toast(page, "f2/0 is Person 1")
+        press(page, "s")
+        toast(page, "f2/1: skipped")
+        expect(page.locator(".question p")).to_contain_text("f1/3")
+        press(page, " ")
+        toast(page, "f1/3 is Person 1")
+        assert labels(project) == {
+            "f1/0": 1,
+            "f1/1": Mark.DISTRACTOR,
+            "f1/2": Mark.JUNK,
+            "f2/0": 1,
+            "f2/1": Mark.SKIPPED,
+            "f1/3": 1,
+            "f1/4": Mark.OPEN,
+            "f2/2": Mark.OPEN,
+        }
+        page.reload()
+        expect(page.locator(".question p")).to_contain_text("f1/4")  # the name is known, nothing is lost
+
+    def test_different_marks_the_next_and_a_digit_takes_its_own(self, page, project, labelled):
+        page.reload()
+        expect(page.locator(".question p")).to_contain_text("f2/1")
+        marked = page.locator(".card[aria-current] strong")
+        order = page.locator(".card strong").all_inner_texts()
+        assert len(order) == 3
+        expect(marked).to_have_text(order[0])
+        page.keyboard.press("d")
+        expect(marked).to_have_text(order[1])
+        page.keyboard.press("ArrowRight")
+        expect(marked).to_have_text(order[2])
+        page.keyboard.press("ArrowLeft")
+        expect(marked).to_have_text(order[1])
+        press(page, "Enter")
+        assert labels(project)["f2/1"] == int(order[1].split(" ")[1])
+        shown = asked(page)
+        second = int(page.locator(".card strong").all_inner_texts()[1].split(" ")[1])
+        press(page, "2")
+        assert labels(project)[shown] == second
+
+    def test_undo_and_redo(self, page, project):
+        press(page, "n")
+        page.keyboard.press("z")
+        toast(page, "taken back")
+        expect(page.locator(".question p")).to_contain_text("f1/0")
+        page.keyboard.press("y")
+        toast(page, "done again")
+        expect(page.locator(".question p")).to_contain_text("f1/1")
+        page.keyboard.press("y")
+        toast(page, "ann has nothing to redo")
+        assert labels(project)["f1/0"] == 1
+
+    def test_all_crops_and_a_split(self, page, project):
+        press(page, "n", "j", "j", "n")  # f1/0, 1, 2 and f2/0: then comes the one that turns into another
+        expect(page.locator(".question p")).to_contain_text("f2/1")
+        page.keyboard.press("v")
+        cells = page.locator("dialog .cell")
+        expect(cells).to_have_count(26)
+        page.keyboard.press("End")
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("Home")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Home")
+        for _ in range(13):
+            page.keyboard.press("ArrowRight")
+        expect(page.locator("dialog [role=status]")).to_have_text("Split before frame 53: 13 crops stay, 13 go.")
+        press(page, "p")
+        toast(page, "f2/1 is split: f2/3 is new")
+        expect(page.locator("dialog")).to_have_count(0)
+        assert {name: len(content) for name, content in project.store.state.tracklets.items()}["f2/3"] == 13
+
+    def test_the_whole_frame(self, page):
+        page.keyboard.press("f")
+        expect(page.locator("dialog .box")).to_have_count(3)
+        expect(page.locator("dialog .box.meant span")).to_have_text("f1/0: open")
+        expect(page.locator("dialog img")).to_have_js_property("naturalWidth", 320)
+        box = page.locator("dialog .box.meant").bounding_box()
+        image = page.locator("dialog img").bounding_box()
+        assert box["height"] / image["height"] == pytest.approx(40 / 180, rel=0.03)
+        page.keyboard.press("f")
+        expect(page.locator("dialog")).to_have_count(0)
+
+    def test_when_all_is_done(self, page, project):
+        press(page, *"njjjjjjj")
+        expect(page.locator("main h1")).to_have_text("Nothing is left to label.")
+        expect(page.locator("#progress-text")).to_contain_text("8 of 8 tracklets (100 %) · 1 person")
+
+    def test_more_candidates(self, context, make_workspace, walk, make_app, serving, tmp_path):
+        crowd = [walk(person, 100 * person, 9) for person in range(12)]
+        project = Project(make_workspace({"c": [*crowd, walk(3, 3000, 30)]}, tmp_path / "crowd"))
+        for number in range(12):
+            project.store.apply(NewIdentity(tracklets=(f"c/{number}",)), user="bob", id=str(number))
+        with serving(make_app(of=project)) as address:
+            page = opened(context.new_page(), address)
+            expect(page.locator(".card")).to_have_count(9)
+            page.keyboard.press("m")
+            expect(page.locator(".card")).to_have_count(3)
+            page.keyboard.press("m")  # round again
+            expect(page.locator(".card")).to_have_count(9)
+            for _ in range(9):
+                page.keyboard.press("d")  # past the last one: the next page
+            expect(page.locator(".card")).to_have_count(3)
+            page.close()
+        project.close()
+
+    def test_by_pointer_as_well(self, page, project):
+        page.get_by_role("button", name="new person").click()
+        toast(page, "person 1")
+        for _ in range(2):
+            page.get_by_role("button", name="junk").click()
+            page.wait_for_timeout(150)
+        expect(page.locator(".question p")).to_contain_text("f2/0")
+        page.get_by_role("button", name="Same as Person 1").click()
+        toast(page, "f2/0 is Person 1")
+        page.get_by_role("button", name="undo").click()
+        toast(page, "taken back")
+        assert labels(project)["f2/0"] is Mark.OPEN
+
+    def test_a_decision_that_somebody_else_overtook_is_told(self, page, project):
+        project.store.apply(NewIdentity(tracklets=("f1/0",)), user="bob", id="b")
+        press(page, "j")
+        toast(page, "was changed meanwhile by operation 3 .new identity by bob.")
+        expect(page.locator(".question p")).to_contain_text("f1/1")
+        assert labels(project)["f1/0"] == 1
+
+    def test_when_the_connection_breaks_the_same_request_is_sent_again(self, page, project):
+        broken = []
+
+        def once(route):
+            if broken:
+                return route.continue_()
+            broken.append(route.fetch())  # it arrives, its answer does not
+            return route.abort()
+
+        page.route("**/api/decide", once)
+        page.keyboard.press("n")
+        toast(page, "f1/0 is new: person 1")
+        assert len(broken) == 1
+        assert len([entry for entry in project.store.entries if entry.user == "ann"]) == 1
+
+
+class TestGallery:
+    @pytest.fixture
+    def wall(self, page, labelled):
+        page.keyboard.press("g")
+        expect(page.locator(".wall .card")).to_have_count(3)
+        return page
+
+    def test_walking_selecting_and_merging(self, wall, project):
+        expect(wall.locator(".wall .card").first).to_be_focused()
+        wall.keyboard.press(" ")
+        wall.keyboard.press("ArrowRight")
+        wall.keyboard.press("ArrowRight")
+        wall.keyboard.press(" ")
+        expect(wall.locator("#gallery-count")).to_have_text("3 identities, 2 selected")
+        press(wall, "m")
+        toast(wall, "3 is 1")
+        expect(wall.locator(".wall .card")).to_have_count(2)
+        assert labels(project)["f1/2"] == 1
+        wall.keyboard.press("z")
+        expect(wall.locator(".wall .card")).to_have_count(3)
+
+    def test_escape_takes_the_selection_back(self, wall):
+        wall.keyboard.press(" ")
+        wall.keyboard.press("Escape")
+        expect(wall.locator("[aria-pressed=true]")).to_have_count(0)
+        wall.keyboard.press("m")
+        toast(wall, "Select two or more")
+
+    def test_dragging_one_on_another(self, wall, project):
+        wall.locator(".wall .card").nth(2).drag_to(wall.locator(".wall .card").nth(1))
+        toast(wall, "3 is 2")
+        assert labels(project)["f1/2"] == 2
+
+    def test_renaming_and_finding_with_markup_in_the_name(self, wall, project):
+        wall.keyboard.press("r")
+        wall.keyboard.type("<img src=x onerror=alert(1)>")
+        press(wall, "Enter")
+        expect(wall.locator(".wall .card strong").first).to_have_text("<img src=x onerror=alert(1)> (1)")
+        assert project.store.state.identities[1] == "<img src=x onerror=alert(1)>"
+        wall.keyboard.press("/")
+        wall.keyboard.type("onerror")
+        expect(wall.locator(".wall .card")).to_have_count(1)
+        wall.keyboard.press("Enter")
+        expect(wall.locator(".wall .card")).to_be_focused()
+
+    def test_taking_a_tracklet_out_and_splitting_one(self, wall, project):
+        wall.keyboard.press("Enter")
+        members = wall.locator("dialog .member")
+        expect(members).to_have_count(2)
+        wall.keyboard.press("v")
+        expect(wall.locator("dialog .cell").first).to_be_visible()
+        wall.keyboard.press("ArrowRight")
+        press(wall, "Enter")
+        toast(wall, "is split")
+        wall.keyboard.press("f")
+        expect(wall.locator("dialog .box").first).to_be_visible()
+        wall.keyboard.press("Escape")
+        expect(wall.locator("dialog .frame")).to_have_count(0)
+        wall.keyboard.press("ArrowDown")
+        wall.keyboard.press("ArrowUp")
+        press(wall, "u")
+        expect(members).to_have_count(1)
+        assert labels(project)["f1/0"] is Mark.OPEN
+        wall.keyboard.press("Escape")
+        expect(wall.locator("dialog")).to_have_count(0)
+
+    def test_an_empty_wall(self, page):
+        page.keyboard.press("g")
+        expect(page.locator(".wall")).to_contain_text("No identities yet")
+
+
+class TestErrors:
+    @pytest.fixture
+    def mistakes(self, page, project):
+        project.store.apply(NewIdentity(tracklets=("f1/0", "f1/1", "f1/2")), user="bob", id="b")
+        page.keyboard.press("e")
+        expect(page.locator(".finding")).to_have_count(3)
+        return page
+
+    def test_walking_mending_and_accepting(self, mistakes, project):
+        page = mistakes
+        first = page.locator(".finding").first
+        expect(first).to_have_attribute("aria-current", "true")
+        page.keyboard.press("ArrowDown")
+        expect(page.locator(".finding").nth(1)).to_have_attribute("aria-current", "true")
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("f")
+        expect(page.locator("dialog .box.meant")).to_have_count(2)
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog")).to_have_count(0)
+        press(page, "a")
+        toast(page, "right as it is")
+        expect(page.locator(".finding")).to_have_count(2)
+        press(page, "Enter")
+        toast(page, "take f1/2 out of 1")
+        expect(page.locator("main h1")).to_have_text("Nothing looks wrong.")
+        assert labels(project)["f1/2"] is Mark.OPEN
+        page.keyboard.press("z")
+        expect(page.locator(".finding")).to_have_count(2)
+
+
+class TestEverywhere:
+    def test_the_keys_are_listed(self, page):
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keys")).to_contain_text("new person")
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog")).to_have_count(0)
+
+    def test_typing_is_no_command(self, page, project):
+        page.locator("#user").click()
+        page.keyboard.type("njx z")
+        page.keyboard.press("Enter")
+        expect(page.locator("#user")).to_have_text("njx z")
+        assert len(project.store.entries) == 2  # the flights
+
+    def test_views_have_an_address(self, page, address):
+        page.keyboard.press("g")
+        assert page.url == f"{address}/#gallery"
+        page.reload()
+        expect(page.locator("nav [aria-current]")).to_have_text("Gallery")
+        page.keyboard.press("q")
+        expect(page.locator(".question")).to_be_visible()
+
+    def test_new_suggestions_by_a_button(self, page):
+        expect(page.locator("#refresh")).to_be_disabled()  # this server has no command for it
+
+    @pytest.mark.parametrize("size", SIZES)
+    def test_each_view_fits_and_every_control_has_a_name(self, page, labelled, size):
+        width, height = SIZES[size]
+        page.set_viewport_size({"width": width, "height": height})
+        for view in "geq":
+            page.keyboard.press(view)
+            expect(page.locator("nav [aria-current]")).to_have_text(re.compile(view, re.I))
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate(UNNAMED) == 0
+            assert page.evaluate(SMALL) == 0
+
+    def test_the_first_screen_needs_no_scrolling(self, page, labelled):
+        page.reload()
+        expect(page.locator(".card").first).to_be_visible()
+        bottom = page.locator(".question .actions").bounding_box()
+        assert bottom["y"] + bottom["height"] <= 720
+
+    def test_focus_is_visible_and_text_has_contrast(self, page):
+        page.keyboard.press("Tab")
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "3px"
+        pairs = page.evaluate(
+            """() => ['.question h1', '.quiet', '.question button', 'header button', '#progress-text'].map(each => {
+                const element = document.querySelector(each);
+                let behind = element;
+                const ground = () => getComputedStyle(behind).backgroundColor;
+                while (ground() === 'rgba(0, 0, 0, 0)') behind = behind.parentElement;
+                return [getComputedStyle(element).color, ground()];
+            })"""
+        )
+        for text, ground in pairs:
+            assert contrast(text, ground) >= 7, (text, ground)
+
+
+def contrast(one, other):
+    """WCAG 2.2's contrast ratio of two CSS colours."""
+
+    def luminance(colour):
+        linear = [
+            value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+            for value in (int(part) / 255 for part in re.findall(r"\d+", colour)[:3])
+        ]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)

@@ -1,0 +1,75 @@
+"""A workspace as the stages before labelling leave it, made by hand: persons are colours."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+LOOK = 16  # numbers in a descriptor
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A tracklet: who, from which frame on, for how many; `then` is somebody else whom it shows from its middle."""
+
+    person: int
+    first: int
+    count: int
+    then: int | None = None
+
+    def person_at(self, place: int) -> int:
+        return self.then if self.then is not None and place >= self.count // 2 else self.person
+
+
+@pytest.fixture
+def walk():
+    return Walk
+
+
+@pytest.fixture
+def make_workspace(tmp_path):
+    """Called with {flight: walks}: writes the tables and crops of the flights, and gives the workspace."""
+
+    def make(flights, folder=tmp_path / "runs"):
+        for flight, walks in flights.items():
+            _write_flight(folder / flight, walks)
+        return folder
+
+    return make
+
+
+def look(person, noise=0.0):
+    vector = np.full(LOOK, 0.1, np.float32)
+    vector[person % LOOK] = 1 + noise
+    return vector / np.linalg.norm(vector)
+
+
+def _write_flight(folder, walks):
+    ranks, members, detections, crops, looks = {}, [], [], [], []
+    (folder / "crops" / "images").mkdir(parents=True)
+    for number, walk in enumerate(walks):
+        for place in range(walk.count):
+            frame = walk.first + place
+            rank = ranks[frame] = ranks.get(frame, -1) + 1
+            at = {"frame": frame, "rank": rank}
+            person = walk.person_at(place)
+            members.append({"tracklet": number, **at})
+            left = 60.0 * number + place
+            box = {"x1": left, "y1": 20.0, "x2": left + 20, "y2": 60.0}
+            detections.append({**at, "pts_s": frame / 10, **box, "score": 0.9})
+            name = f"images/{frame:04d}_{rank}.jpg"
+            colour = np.array([40 * person % 256, 90 + 70 * person % 160, 250 - 60 * person % 250], np.uint8)
+            cv2.imwrite(str(folder / "crops" / name), np.tile(colour, (40, 20, 1)))
+            crops.append({**at, "crop": name, "sharpness": 50.0 + place % 7})
+            looks.append({**at, "look": look(person, 0.01 * (place % 3)).astype(np.float16)})
+    for table, rows in {
+        "tracks/tracklets": members,
+        "detections/detections": detections,
+        "crops/crops": crops,
+        "appearance/appearance": looks,
+    }.items():
+        path = folder / f"{table}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        pd.DataFrame(rows).to_parquet(path, index=False)

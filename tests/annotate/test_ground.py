@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from annotate.ground import Ground
+from annotate.records import Detection
+
+
+def shift(x, y, scale=1.0):
+    return np.array([[scale, 0, x], [0, scale, y]], np.float32)
+
+
+def standing(frame, x, y, height=34.0):
+    return Detection(frame, 0, frame / 10, (x - 5, y - height, x + 5, y), 0.9)
+
+
+def test_who_stands_still_under_a_moving_camera_stays_in_place():
+    ground = Ground({0: shift(0, 0), 1: shift(-7, 2), 2: shift(-7, 2)})
+    first, last = ground.place(standing(0, 100, 200)), ground.place(standing(2, 86, 204))
+    assert (last.x, last.y) == pytest.approx((first.x, first.y))
+    assert first.metres_to(last) == pytest.approx(0, abs=1e-4)
+
+
+def test_metres_by_the_height_of_a_person():
+    ground = Ground({0: shift(0, 0)})
+    # 34 px are 1.7 m: 100 px are 5 m.
+    assert ground.place(standing(0, 0, 50)).metres_to(ground.place(standing(0, 100, 50))) == pytest.approx(5.0)
+
+
+def test_a_camera_that_rises_changes_no_metres():
+    ground = Ground({0: shift(0, 0), 1: shift(0, 0, scale=0.5)})
+    low = ground.place(standing(0, 100, 100))
+    high = ground.place(standing(1, 100, 50, height=17))  # walked from x = 100 to x = 200 in the first picture
+    assert low.metres_to(high) == pytest.approx(5.0)
+    assert high.height == pytest.approx(34)
+
+
+def test_a_frame_whose_motion_is_missing_is_taken_as_the_one_before():
+    ground = Ground({0: shift(0, 0), 1: shift(10, 0), 3: shift(10, 0)})
+    assert ground.place(standing(2, 20, 50)).x == pytest.approx(10)

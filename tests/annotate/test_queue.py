@@ -1,0 +1,76 @@
+import pytest
+
+from annotate.operations import Assign, NewIdentity, SecondLook, SetMark
+from annotate.progress import Tally
+from annotate.queue import next_turn, waiting
+from annotate.records import Detection, Tracklet
+from annotate.store import LabelStore
+
+COUNT = 60
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Tracklet n has n + 1 detections."""
+    tracklets = [
+        Tracklet(
+            "f", number, tuple(Detection(frame, number, 0.0, (0, 0, 9, 9), 0.9) for frame in range(number + 1))
+        )
+        for number in range(COUNT)
+    ]
+    with LabelStore(tmp_path / "labels.sqlite") as store:
+        store.add_flight("f", tracklets)
+        yield store
+
+
+def turn(store, user="ann"):
+    tally = Tally()
+    tally.follow(store)
+    return next_turn(store, store.state, tally, user)
+
+
+def test_the_longest_first_and_skipped_ones_at_the_end(store):
+    store.apply(SetMark(tracklets=(f"f/{COUNT - 1}",), mark="skipped"), user="ann", id="a")
+    order = waiting(store.state)
+    assert order == [f"f/{number}" for number in range(COUNT - 2, -1, -1)] + [f"f/{COUNT - 1}"]
+    assert turn(store).tracklet == order[0]
+
+
+def test_two_labellers_are_given_different_tracklets_and_keep_them(store):
+    first, second = turn(store, "ann"), turn(store, "bob")
+    assert first.tracklet != second.tracklet
+    assert turn(store, "ann") == first
+    assert turn(store, "bob") == second
+
+
+def test_nothing_is_left_when_all_are_labelled_or_in_others_hands(store):
+    store.apply(SetMark(tracklets=tuple(waiting(store.state)[1:]), mark="junk"), user="ann", id="a")
+    assert turn(store, "ann") is not None
+    assert turn(store, "bob") is None
+
+
+def test_one_decision_in_twenty_is_looked_at_again(store):
+    looks = []
+    for number in range(40):
+        now = turn(store, "ann")
+        while now.second_look:
+            looks.append((number, now.tracklet))
+            assert now.tracklet in store.state.labels
+            store.apply(SecondLook(tracklet=now.tracklet, answer=1), user="ann", id=f"look{len(looks)}")
+            now = turn(store, "ann")
+        these = (now.tracklet,)
+        operation = Assign(tracklets=these, identity=1) if number else NewIdentity(tracklets=these)
+        store.apply(operation, user="ann", id=f"n{number}")
+    assert [number for number, _ in looks] == [20]
+    assert turn(store, "ann").second_look
+    assert not turn(store, "bob").second_look  # who decided nothing yet
+
+
+def test_what_somebody_else_labelled_is_looked_at_first(store):
+    store.apply(NewIdentity(tracklets=("f/0", "f/1")), user="bob", id="b")
+    store.apply(NewIdentity(tracklets=tuple(f"f/{number}" for number in range(2, 30))), user="ann", id="a")
+    for number in range(30, 50):
+        store.apply(SetMark(tracklets=(f"f/{number}",), mark="junk"), user="ann", id=f"n{number}")
+    now = turn(store, "ann")
+    assert now.second_look
+    assert now.tracklet in ("f/0", "f/1")

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from annotate.operations import Assign, NewIdentity, Seen, Split, SwapTails
+from annotate.project import Project
+from annotate.state import State
+from annotate.suggest import shared_frame
+
+
+@pytest.fixture
+def project(make_workspace, walk):
+    """f1: person 1 twice, with person 2 beside its first walk; f2: person 1, and one that turns from 2 to 3."""
+    workspace = make_workspace(
+        {"f1": [walk(1, 0, 8), walk(2, 4, 8), walk(1, 20, 8)], "f2": [walk(1, 0, 6), walk(2, 0, 8, then=3)]}
+    )
+    project = Project(workspace)
+    yield project
+    project.close()
+
+
+def decide(project, *operations):
+    for operation in operations:
+        project.store.apply(operation, user="ann", id=f"n{len(project.store.entries)}")
+
+
+def candidates(project, tracklet):
+    with project.reading() as state:
+        return [(each.identity, round(each.similarity, 2)) for each in project.candidates(state, tracklet)]
+
+
+def test_the_likeliest_comes_first(project):
+    decide(project, NewIdentity(tracklets=("f1/0",)), NewIdentity(tracklets=("f1/1",)))
+    assert [identity for identity, _ in candidates(project, "f1/2")] == [1, 2]
+    assert candidates(project, "f1/2")[0][1] == 1.0
+
+
+def test_who_is_in_a_frame_with_it_is_not_suggested(project):
+    decide(project, NewIdentity(tracklets=("f1/0",)), NewIdentity(tracklets=("f2/1",)))
+    assert [identity for identity, _ in candidates(project, "f1/1")] == [2]  # f1/0 walks beside it
+    decide(project, Assign(tracklets=("f1/0",), identity=2))
+    assert candidates(project, "f1/1") == []
+
+
+def test_a_tracklet_is_no_candidate_for_itself(project):
+    decide(project, NewIdentity(tracklets=("f1/0",)))
+    assert candidates(project, "f1/0") == []
+
+
+def test_after_a_split_both_parts_are_compared_as_they_are(project):
+    decide(project, NewIdentity(tracklets=("f1/1",)))  # person 2
+    mixed = candidates(project, "f2/1")[0][1]
+    decide(project, Split(tracklet="f2/1", frame=4))
+    assert candidates(project, "f2/1")[0][1] > mixed > candidates(project, "f2/2")[0][1]
+
+
+def test_after_a_change_of_tails_too(project):
+    decide(project, NewIdentity(tracklets=("f1/0",)))
+    before = candidates(project, "f2/0")[0][1]
+    decide(project, SwapTails(first="f2/0", second="f2/1", frame=2))
+    assert candidates(project, "f2/0")[0][1] < before
+
+
+def test_undo_brings_back_what_was_known(project):
+    decide(project, NewIdentity(tracklets=("f1/1",)))
+    before = candidates(project, "f2/1")
+    decide(project, Split(tracklet="f2/1", frame=4))
+    project.store.undo(user="ann", id="back")
+    assert candidates(project, "f2/1") == before
+
+
+frames = st.lists(st.integers(0, 30), min_size=1, unique=True).map(sorted)
+
+
+@given(one=frames, other=frames)
+def test_the_first_frame_that_two_tracklets_share(one, other):
+    contents = {name: tuple(Seen(frame, 0) for frame in those) for name, those in (("f/0", one), ("f/1", other))}
+    state = State(tracklets={**contents, "g/0": contents["f/0"]})
+    assert shared_frame(state, "f/0", "f/1") == min(set(one) & set(other), default=None)
+    assert shared_frame(state, "g/0", "f/1") is None  # another flight
+
+
+def test_the_order_is_that_of_the_cosines_of_mean_directions(project):
+    decide(project, *(NewIdentity(tracklets=(name,)) for name in ("f1/0", "f1/1", "f2/1")))
+
+    def mean(person):  # as conftest's `look` has it, whatever the noise
+        vector = np.full(16, 0.1)
+        vector[person] = 1
+        return vector / np.linalg.norm(vector)
+
+    half = mean(2) + mean(3)
+    expected = {1: 1.0, 2: mean(1) @ mean(2), 3: mean(1) @ half / np.linalg.norm(half)}
+    assert dict(candidates(project, "f1/2")) == pytest.approx(expected, abs=0.02)
