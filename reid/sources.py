@@ -22,14 +22,19 @@ def image_files(source: Path) -> list[Path]:
         found = [path for path in source.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file()]
         found.sort(key=lambda path: path.relative_to(source).parts)
     else:
-        found = [inside(source.parent, name, f"{source} line {line}") for line, name in _listed(source)]
+        found = [inside(source.parent, name, f"{source} line {line}") for line, name in listed(source)]
     if not found:
         raise ReidError(f"{source}: no images; expected a folder with some, or a list of them")
     return found
 
 
-def _listed(source: Path) -> list[tuple[int, str]]:
-    """Line numbers and paths."""
+def listed(source: Path) -> list[tuple[int, str]]:
+    """Line numbers and paths in the list `source`, as `image_files` reads it; whether there are such files is open.
+
+    Raises:
+        ReidError: no such list.
+
+    """
     try:
         with source.open(encoding="utf-8-sig", newline="") as file:
             if source.suffix.lower() != ".csv":

@@ -8,6 +8,7 @@ import click
 from pipeline.cli.options import PATH
 from pipeline.cli.reid_evaluate import evaluate, protocol_option
 from pipeline.cli.reid_export import export
+from pipeline.cli.reid_search import search
 
 if TYPE_CHECKING:
     from reid.protocols import ProtocolName
@@ -22,6 +23,7 @@ def reid() -> None:
 
 reid.add_command(evaluate)
 reid.add_command(export)
+reid.add_command(search)
 
 
 @reid.command()

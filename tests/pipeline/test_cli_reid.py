@@ -101,6 +101,30 @@ def test_embed_writes_a_row_for_each_path(trained, tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "g.npy")[0], features[2], rtol=1e-3, atol=1e-5)
 
 
+def test_search_finds_the_nearest_but_not_the_query(trained, tmp_path):
+    crops, weights, sheet = trained / "crops", trained / "a.safetensors", tmp_path / "found.png"
+    (tmp_path / "d.png").write_bytes((crops / "c.png").read_bytes())
+
+    def found(query, *options):
+        arguments = (query, "--data", crops, "--weights", weights, "--out", sheet, "--device", "cpu", *options)
+        result = CliRunner().invoke(main, ["reid", "search", *map(str, arguments)])
+        paths = [line.split()[1] for line in result.output.splitlines() if line.startswith("  ")]
+        return result, [path.rsplit("/", 1)[1] for path in paths]
+
+    result, names = found(tmp_path / "d.png", "--count", 2)
+    assert result.exit_code == 0, result.output
+    assert names[0] == "c.png"
+    assert len(names) == 2
+    assert cv2.imread(str(sheet)).shape[1] == 6 + 3 * 78
+    assert embed(crops, "--weights", weights, "--out", tmp_path / "f.npy", "--device", "cpu").exit_code == 0
+    result, names = found(crops / "a.png", "--features", tmp_path / "f.npy")
+    assert sorted(names) == ["b.png", "c.png"]
+    (tmp_path / "f.csv").write_text("path\nb.png\n")
+    result, names = found(crops / "a.png", "--features", tmp_path / "f.npy")
+    assert result.exit_code == 1
+    assert "not the features of the images in" in result.output
+
+
 def test_a_users_mistakes_are_one_line(trained, tmp_path):
     crops, out = trained / "crops", tmp_path / "f.npy"
     for arguments, complaint in (

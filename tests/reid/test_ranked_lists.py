@@ -1,11 +1,10 @@
 import cv2
 import numpy as np
 
+from reid.contact_sheet import GREEN, GREY, RED
 from reid.evaluate import Evaluation, Options
 from reid.ranked_lists import sheets
 from reid.records import Samples
-
-GREEN, RED, GREY = (0, 150, 60), (215, 30, 30), (90, 90, 90)
 
 
 def samples(folder, identities, camera):

@@ -1,0 +1,24 @@
+"""The crops that look most like a query."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reid.distances import FeatureDistances
+
+
+def nearest(
+    query: NDArray[np.float32],
+    gallery: NDArray[np.float32],
+    count: int,
+    names: tuple[str, str] = ("query", "gallery"),
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The `count` rows of `gallery` (n, d) nearest to `query` (1, d), and their Euclidean distances, nearest first.
+
+    Raises:
+        ReidError: features of different lengths, or one that is not finite; uses `names`.
+
+    """
+    distances = FeatureDistances(query, gallery, names=names)
+    row = distances.unit(distances.rows(0, 1)[0])
+    order = np.argsort(row, kind="stable")[:count]
+    return order, row[order]
