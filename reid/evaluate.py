@@ -5,8 +5,9 @@ result = evaluation(query_features, gallery_features)
 result.figures["mAP"]
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,9 @@ from reid.metrics import AveragePrecision, Ranking, joined, rate
 from reid.protocols import PROTOCOLS, Candidates, ProtocolName
 from reid.records import DISTRACTOR, JUNK, Samples
 from reid.reranking import RerankedDistances, Reranking
+
+if TYPE_CHECKING:
+    from reid.embedder import Embedder  # at work it would bring torch
 
 Features = NDArray[np.float32]
 
@@ -111,6 +115,20 @@ class Evaluation:
                 raise ReidError(f"{name}: {len(features):,} features for {len(samples):,} crops; expected one each")
         return self.rank(self._distances(query, gallery, names))
 
+    def of(
+        self, embedder: "Embedder", *, flip: bool = False, advance: Callable[[int], None] = lambda count: None
+    ) -> Result:
+        """Embed the crops and rank them; `flip` averages with the mirror image.
+
+        Args:
+            embedder: a network at work.
+            flip: as for `Embedder.embed_files`.
+            advance: called with the number of crops done since the last call.
+
+        """
+        query, gallery = (embedder.embed_files(one.paths, flip=flip, advance=advance) for one in self._samples)
+        return self(query, gallery)
+
     def rank(self, distances: Distances) -> Result:
         """Rank by distances that are at hand."""
         queries = len(self.candidates.query)
@@ -158,6 +176,10 @@ class Evaluation:
 
 
 def _hopeless(query: Samples, gallery: Samples, protocol: str) -> str:
+    if not len(query) or not len(gallery):
+        return (
+            f"{len(query):,} queries and {len(gallery):,} gallery crops: nothing to measure; is there a test set?"
+        )
     shared = np.intersect1d(query.identities, gallery.identities)
     if not (shared > DISTRACTOR).any():
         return (

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from reid.errors import ReidError
-from reid.records import JUNK, Samples
-from reid.sources import inside
+from reid.records import JUNK, ReidData, Samples
+from reid.sources import image_files, inside
 
 Cameras = Literal["camera", "flight"]
 # Camera c, and the sequence s where there is one: 0002_c1s1_000451_03.jpg, or 0005_c2_f0046985.jpg.
@@ -68,6 +68,24 @@ def named_samples(
     """
     rows = [[_named(path.name, path, str(path)) for path in group] for group in groups]
     return _samples(rows, names or ["the files"] * len(groups), cameras)
+
+
+def market_data(folder: Path, cameras: Cameras = "camera") -> ReidData:
+    """The data set in a folder in the manner of Market-1501: bounding_box_train, query and bounding_box_test.
+
+    Args:
+        folder: holds these; one that is not there has no samples.
+        cameras: as for `named_samples`.
+
+    Raises:
+        ReidError: none of the three is there, one is empty, or a file has another name.
+
+    """
+    names = ("bounding_box_train", "query", "bounding_box_test")
+    groups = [image_files(folder / name) if (folder / name).is_dir() else [] for name in names]
+    if not any(groups):
+        raise ReidError(f"{folder}: no data set; expected images in {', '.join(names)} below it")
+    return ReidData(folder.name, *named_samples(groups, cameras, [str(folder / name) for name in names]))
 
 
 def _samples(groups: Sequence[Sequence[_Row]], names: Sequence[str], cameras: Cameras) -> list[Samples]:

@@ -9,6 +9,7 @@ from pipeline.cli.options import PATH
 from pipeline.cli.reid_evaluate import evaluate, protocol_option
 from pipeline.cli.reid_export import export
 from pipeline.cli.reid_search import search
+from pipeline.cli.reid_transfer import transfer
 
 if TYPE_CHECKING:
     from reid.protocols import ProtocolName
@@ -24,6 +25,7 @@ def reid() -> None:
 reid.add_command(evaluate)
 reid.add_command(export)
 reid.add_command(search)
+reid.add_command(transfer)
 
 
 @reid.command()
@@ -41,11 +43,13 @@ def train(config_path: Path, data: Path, output: Path, settings: tuple[str, ...]
     from pipeline.yaml_file import apply_settings, read_yaml_mapping, validate
     from reid.checkpoint import load_checkpoint
     from reid.config import TrainConfig
+    from reid.labels import market_data
+    from reid.protocols import PROTOCOLS
     from reid.train import train as run
 
     content = apply_settings(read_yaml_mapping(config_path), settings)
     config = validate(content, TrainConfig, str(config_path))
-    crops = _market(data)
+    crops = market_data(data, PROTOCOLS[protocol].cameras)
     measure = _measure(crops, protocol) if len(crops.query) else None
     with training_bar(config.network.backbone, config.iterations) as advance:
         best = run(config, crops, output, measure=measure, advance=advance)
@@ -60,25 +64,6 @@ def _measure(data: "ReidData", protocol: "ProtocolName") -> "Measure":
 
     evaluation = Evaluation(data.query, data.gallery, Options(protocol), data.train)
     return lambda query, gallery: evaluation(query, gallery).figures
-
-
-def _market(folder: Path) -> "ReidData":
-    import numpy as np
-
-    from annotate.exchange.market import FOLDERS, read_market
-    from reid.records import ReidData, Samples
-
-    crops = read_market(folder)
-
-    def samples(name: str) -> Samples:
-        own = [crop for crop in crops if crop.path.parent.name == name]
-        identities, cameras = ([getattr(crop, what) for crop in own] for what in ("identity", "camera"))
-        unknown = np.full(len(own), -1, np.int64)
-        paths = tuple(crop.path for crop in own)
-        return Samples(np.array(identities, np.int64), np.array(cameras, np.int64), unknown, paths)
-
-    train, gallery, query = (samples(name) for name in FOLDERS)
-    return ReidData(folder.name, train, query, gallery)
 
 
 @reid.command()

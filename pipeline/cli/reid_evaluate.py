@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from reid.evaluate import Options, Result
 
 _TWO = (PATH, PATH)
+PROTOCOL_NAMES = ("market", "single-shot", "flight", "tracklet", "strict")
 protocol_option = click.option(
     "--protocol",
-    type=click.Choice(("market", "single-shot", "flight", "tracklet", "strict")),
+    type=click.Choice(PROTOCOL_NAMES),
     default="market",
     show_default=True,
     help="Which crops of the gallery count.",
@@ -104,20 +105,16 @@ def _of_network(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
     from pipeline.progress import progress_bar
     from reid.embedder import Embedder
     from reid.evaluate import Evaluation
-    from reid.labels import named_samples
+    from reid.labels import market_data
     from reid.protocols import PROTOCOLS
-    from reid.sources import image_files
 
-    weights, data = options["weights"], options["data"]
-    folders = [data / name for name in ("query", "bounding_box_test", "bounding_box_train")]
-    present = [folder for folder in folders if folder.is_dir() or folder != folders[2]]
-    files = [image_files(folder) for folder in present]
-    query, gallery, *train = named_samples(files, PROTOCOLS[options["protocol"]].cameras)
+    weights, folder = options["weights"], options["data"]
+    data = market_data(folder, PROTOCOLS[options["protocol"]].cameras)
     embedder = Embedder.load(weights, options["device"])
-    evaluation = Evaluation(query, gallery, _options(options, embedder.device), *train)
-    with progress_bar(data.name, len(query) + len(gallery)) as advance:
-        features = [embedder.embed_files(s.paths, flip=options["flip"], advance=advance) for s in (query, gallery)]
-    return evaluation(features[0], features[1]), {"weights": _identified(weights), "data": str(data)}
+    evaluation = Evaluation(data.query, data.gallery, _options(options, embedder.device), data.train)
+    with progress_bar(data.name, len(data.query) + len(data.gallery)) as advance:
+        result = evaluation.of(embedder, flip=options["flip"], advance=advance)
+    return result, {"weights": _identified(weights), "data": str(folder)}
 
 
 def _identified(file: Path) -> dict[str, str]:

@@ -36,6 +36,14 @@ def people(tmp_path):
 
 
 @pytest.fixture
+def weights(tmp_path):
+    torch.manual_seed(0)
+    config = NetworkConfig(backbone="squeezenet1_1", height=48, width=24, global_branch=None)
+    save_checkpoint(tmp_path / "a.safetensors", Network(config).state_dict(), network=config, training={})
+    return tmp_path / "a.safetensors"
+
+
+@pytest.fixture
 def features(tmp_path):
     """Person 1 is found at once, 2 behind 1, 3 is not there."""
     paths = tmp_path / "q.npy", tmp_path / "g.npy"
@@ -68,11 +76,7 @@ def test_features_are_measured_without_torch(features, tmp_path):
     assert shown.splitlines()[-1] == "0 False"
 
 
-def test_a_network_on_a_market_tree(people, tmp_path):
-    torch.manual_seed(0)
-    config = NetworkConfig(backbone="squeezenet1_1", height=48, width=24, global_branch=None)
-    weights = tmp_path / "a.safetensors"
-    save_checkpoint(weights, Network(config).state_dict(), network=config, training={})
+def test_a_network_on_a_market_tree(people, weights, tmp_path):
     found = {}
     for how in ("--flip", "--rerank"):
         result = evaluate("--weights", weights, "--data", people, how, "--out", tmp_path / "out")
@@ -85,6 +89,35 @@ def test_a_network_on_a_market_tree(people, tmp_path):
     result = evaluate("--weights", weights, "--data", people, "--out", tmp_path / "out")
     assert result.exit_code == 1
     assert "leak: 1 identities are both in the training and in the test set (2)" in result.output
+
+
+def test_networks_by_data_sets(people, weights, tmp_path):
+    def transfer(*arguments):
+        return CliRunner().invoke(
+            main, ["reid", "transfer", *map(str, arguments), "--out", str(tmp_path / "t.json")]
+        )
+
+    assert evaluate("--weights", weights, "--data", people, "--out", tmp_path / "one").exit_code == 0
+    alone = json.loads((tmp_path / "one" / "metrics.json").read_text())
+    sources, targets = ("--weights", f"a={weights}"), ("--data", f"x={people}", "--data", f"y={people}")
+    result = transfer(*sources, *targets, "--protocol", "y=single-shot")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0].split() == ["mAP", "x", "y"]
+    assert lines[1].split()[:2] == ["a", f"{alone['mAP']:.4f}"]
+    content = json.loads((tmp_path / "t.json").read_text())
+    assert content["figures"]["a"]["x"]["rank-1"] == alone["rank-1"]
+    assert content["counts"]["y"]["queries_skipped"] == 1
+    for wrong, complaint in (
+        ((*sources, "--data", "x"), "x: expected NAME=VALUE"),
+        ((*sources, *targets, *targets), "each with a name of its own"),
+        ((*sources, *targets, "--protocol", "z=market"), "z=market: expected a name of --data (x, y)"),
+        ((*sources, *targets, "--protocol", "x=best"), "one of market, single-shot"),
+        ((*sources, "--data", f"x={tmp_path / 'none'}"), "none: no data set"),
+    ):
+        result = transfer(*wrong)
+        assert result.exit_code != 0
+        assert complaint in " ".join(result.output.split())
 
 
 def test_a_users_mistakes_are_one_line(features, tmp_path):
@@ -103,7 +136,10 @@ def test_a_users_mistakes_are_one_line(features, tmp_path):
             ("--features", query, gallery, "--train-labels", gallery.with_suffix(".csv")),
             "leak: 2 identities are both in the training and in the test set (1, 2)",
         ),
-        (("--weights", tmp_path / "none.safetensors", "--data", tmp_path / "none"), "none/query: no such folder"),
+        (
+            ("--weights", tmp_path / "none.safetensors", "--data", tmp_path / "none"),
+            "none: no data set; expected",
+        ),
     ):
         result = evaluate(*arguments, *out)
         assert result.exit_code != 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reid.errors import ReidError
-from reid.labels import named_samples, read_labels
+from reid.labels import market_data, named_samples, read_labels
 
 
 def table(folder, name, text):
@@ -43,6 +43,21 @@ def test_names_tell_identity_camera_and_flight(tmp_path):
     assert other.cameras.tolist() == [1, 0]
     with pytest.raises(ReidError, match="needs every crop's flight"):
         named_samples([[Path(names[3])]], "flight")
+
+
+def test_a_market_tree_has_three_parts(tmp_path):
+    for folder, name in (("query", "0002_c1s1_1_1.jpg"), ("bounding_box_test", "0002_c12s3_1_1.jpg")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_bytes(b"")
+    data = market_data(tmp_path)
+    assert (len(data.train), data.query.cameras.tolist(), data.gallery.cameras.tolist()) == (0, [1], [12])
+    flights = market_data(tmp_path, "flight")
+    assert flights.query.cameras.tolist() != flights.gallery.cameras.tolist()
+    (tmp_path / "bounding_box_train").mkdir()
+    with pytest.raises(ReidError, match="bounding_box_train: no images"):
+        market_data(tmp_path)
+    with pytest.raises(ReidError, match="query: no data set; expected images in"):
+        market_data(tmp_path / "query")
 
 
 def test_paths_stay_within_their_folder(tmp_path):
