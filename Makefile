@@ -9,6 +9,8 @@ CONFIG    ?=
 SET       ?=
 RECIPE    ?= configs/detector/small.yaml
 PYTHON    ?= python3
+# detectron2 is on no package index; this commit is known to work with the torch of constraints.txt.
+DETECTRON2_SRC ?= git+https://github.com/facebookresearch/detectron2.git@02b5c4e295e990042a714712c21dc79b731e8833
 VENV      ?= .venv
 
 UAVPIPE  := $(VENV)/bin/uavpipe
@@ -20,7 +22,7 @@ NAME      = $(basename $(notdir $(RECIPE)))
 STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation)
 SETTINGS := $(CONFIG) $(if $(SET),always)
 
-.PHONY: help setup video-given frames detect crops tracks label overlay train-detector demo test lint bench doctor clean always
+.PHONY: help setup video-given frames detect crops tracks label overlay train-detector detectron2 demo test lint bench doctor clean always
 .DEFAULT_GOAL := help
 
 help: ## This text
@@ -80,6 +82,10 @@ data/flight-stills/annotations.json: | $(READY)
 
 data/validation/annotations.json: | $(READY)
 	$(UAVPIPE) simulate-stills data/validation --flights --count 100 --seed 102
+
+detectron2: $(READY) ## Build detectron2, for detector.backend: detectron2; DETECTRON2_SRC= takes a local copy
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools<82' wheel
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --no-build-isolation -c constraints.txt '$(DETECTRON2_SRC)'
 
 demo: $(READY) ## Simulate a flight, run the chain on it, compare with the truth
 	$(UAVPIPE) demo

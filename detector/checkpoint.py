@@ -124,7 +124,10 @@ def load_torchvision(path: Path, preset: str) -> Checkpoint:
         raise DetectorError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
     predictor = state.get("roi_heads.box_predictor.cls_score.weight")
     if predictor is None or predictor.ndim != 2 or len(predictor) < 2:
-        raise DetectorError(f"{path}: no box head in it; expected the weights of a torchvision Faster R-CNN")
+        raise DetectorError(
+            f"{path}: no box head in it; expected the weights of a torchvision Faster R-CNN "
+            "('uavpipe detector import-detectron2' takes detectron2's)"
+        )
     classes = len(predictor)
     coco = preset == "fpn" and classes == _COCO_CLASSES
     state = {_renamed(name): value for name, value in state.items()}

@@ -72,6 +72,15 @@ class Tiles(Section):
     full_image: bool = Field(True, description="look at the whole image as well: for persons larger than a tile")
 
 
+class Detectron2(Section):
+    """What detectron2 must know of a model beside its weights."""
+
+    config_file: Path | None = Field(
+        None, description="the model's config.yaml; null: detectron2's defaults of R50-FPN or R50-C4"
+    )
+    persons: tuple[int, ...] = Field((0,), min_length=1, description="classes that are persons; VisDrone's: [0, 1]")
+
+
 class DetectorConfig(Section):
     """How persons are found."""
 
@@ -81,6 +90,11 @@ class DetectorConfig(Section):
         "'embedded'; 'coco'; or the path of a checkpoint",
     )
     preset: Preset | None = Field(None, description="architecture; null: the one the weights were made for")
+    backend: Literal["torchvision", "detectron2"] = Field(
+        "torchvision",
+        description="what runs the model; detectron2: itself, from its .pkl or .pth, after 'make detectron2'",
+    )
+    detectron2: Detectron2 = Field(Detectron2(), description="for that backend")
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: CUDA where there is a usable GPU"
     )

@@ -2,7 +2,7 @@
 
 from detector.backend import PersonDetector
 from detector.config import DetectorConfig
-from detector.weights import WeightsSource, resolve
+from detector.weights import WeightsSource, source_of
 
 
 def load_predictor(config: DetectorConfig, source: WeightsSource | None = None) -> PersonDetector:
@@ -13,7 +13,7 @@ def load_predictor(config: DetectorConfig, source: WeightsSource | None = None) 
             is not installed.
 
     """
-    source = source or resolve(config.weights, config.preset)
+    source = source or source_of(config)
     predictor = _backend(config, source)
     if config.tiles is None:
         return predictor
@@ -23,6 +23,10 @@ def load_predictor(config: DetectorConfig, source: WeightsSource | None = None) 
 
 
 def _backend(config: DetectorConfig, source: WeightsSource) -> PersonDetector:
+    if config.backend == "detectron2":
+        from detector.detectron2_backend import load_detectron2
+
+        return load_detectron2(config, source)
     from detector.predictor import Predictor
 
     return Predictor.load(config, source)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
 from torchvision.ops import nms
 
@@ -17,7 +17,7 @@ from detector.config import DetectorConfig, Resize
 from detector.errors import DetectorError
 from detector.images import prepare
 from detector.records import Detections
-from detector.weights import WeightsSource, resolve
+from detector.weights import WeightsSource, source_of
 
 _MIN_SIDE = 8  # px: an image this small shows no person, whatever the model makes of it scaled up
 _NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
@@ -52,20 +52,16 @@ class Predictor:
 
     """
 
-    def __init__(self, model: FasterRCNN, rule: Resize, config: DetectorConfig) -> None:
+    def __init__(self, model: nn.Module, rule: Resize, config: DetectorConfig) -> None:
         self.device = _device(config.device)
         self.precision = _precision(config.precision, self.device)
         on_gpu = self.device.type == "cuda"
         self.batch_size = config.batch_size or (16 if on_gpu else 1)
         self.workers = 1 if on_gpu else _cores()
         self._rule, self._config = config.resize or rule, config
-        heads = model.roi_heads
-        heads.score_thresh = config.floor
-        heads.nms_thresh = config.nms_iou
-        heads.detections_per_img = config.max_detections
         # In mixed precision a GPU's fast convolutions want channels last, and no last bit is kept anyway.
         order = torch.preserve_format if self.precision == "fp32" else torch.channels_last
-        self._model = model.to(self.device, memory_format=order).eval()
+        self._model = model.to(self.device).to(memory_format=order).eval()
 
     @classmethod
     def load(cls, config: DetectorConfig, source: WeightsSource | None = None) -> "Predictor":
@@ -75,14 +71,14 @@ class Predictor:
             DetectorError: no such weights, damaged ones, of another architecture, or no such device.
 
         """
-        source = source or resolve(config.weights, config.preset)
+        source = source or source_of(config)
         if source.kind == "torchvision":
             checkpoint = load_torchvision(source.path, source.architecture.preset)
         else:
             checkpoint = load_checkpoint(source.path)
         model = build(checkpoint.architecture, classes=checkpoint.classes)
         load_into(model, checkpoint, source.path)
-        return cls(model, checkpoint.architecture.resize, config)
+        return cls(with_thresholds(model, config), checkpoint.architecture.resize, config)
 
     def preprocess(self, image: NDArray[np.uint8]) -> Prepared:
         """Scale `image` (uint8 (H, W, 3) RGB) for the model; safe in any thread.
@@ -127,6 +123,15 @@ class Predictor:
         ):
             outputs: list[dict[str, Tensor]] = self._model(images)
         return outputs
+
+
+def with_thresholds(model: FasterRCNN, config: DetectorConfig) -> FasterRCNN:
+    """`model`, which now answers as `config` says."""
+    heads = model.roi_heads
+    heads.score_thresh = config.floor
+    heads.nms_thresh = config.nms_iou
+    heads.detections_per_img = config.max_detections
+    return model
 
 
 def _one_box_a_person(output: dict[str, Tensor], nms_iou: float) -> dict[str, Tensor]:

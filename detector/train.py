@@ -33,7 +33,7 @@ from detector.config import DetectorConfig, TrainConfig
 from detector.data import TrainingSamples, collate
 from detector.errors import DetectorError
 from detector.evaluate import evaluate
-from detector.predictor import Predictor
+from detector.predictor import Predictor, with_thresholds
 from detector.presets import ARCHITECTURES, Architecture
 from detector.sampling import use_numbered_samplers
 
@@ -283,7 +283,7 @@ class _Run:
         model = build(self.architecture)
         model.load_state_dict(self.average)
         config = DetectorConfig(device=str(self.accelerator.device))
-        predictor = Predictor(model, self.architecture.resize, config)
+        predictor = Predictor(with_thresholds(model, config), self.architecture.resize, config)
         metrics = evaluate(predictor, self.config.validation)
         self._append({"iteration": done, **{f"validation/{name}": value for name, value in metrics.items()}})
         if metrics["AP50"] > self.best:

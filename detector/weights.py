@@ -9,12 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from detector.config import DetectorConfig
 from detector.errors import DetectorError
 from detector.header import ForeignCheckpointError, read_header
-from detector.presets import TORCHVISION, Architecture
+from detector.presets import DETECTRON2, TORCHVISION, Architecture
 
 EMBEDDED = Path(__file__).parent / "embedded" / "small.safetensors"
 COCO_URL = "https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth"
+DETECTRON2_SUFFIXES = (".pkl", ".pth")
 OFFLINE = "UAVPIPE_OFFLINE"  # set: never ask the network for weights
 _CONNECT_SECONDS = 5.0
 
@@ -26,8 +28,9 @@ class WeightsSource:
     Attributes:
         path: the file.
         sha256: of its content.
-        kind: "uavpipe": safetensors with a description; "torchvision": a state dict, `.pth`.
-        architecture: of the model that the weights belong to.
+        kind: "uavpipe": safetensors with a description; "torchvision": a state dict, `.pth`; "detectron2": what
+            that backend runs.
+        architecture: of the model that the weights belong to; of detectron2's models the usual one.
         description: one line for people.
         warning: what the user should know before trusting them; None if nothing.
 
@@ -35,10 +38,31 @@ class WeightsSource:
 
     path: Path
     sha256: str
-    kind: Literal["uavpipe", "torchvision"]
+    kind: Literal["uavpipe", "torchvision", "detectron2"]
     architecture: Architecture
     description: str
     warning: str | None = None
+
+
+def source_of(config: DetectorConfig) -> WeightsSource:
+    """The weights that `config` means; for backend detectron2 the hash covers the model's config.yaml too.
+
+    Raises:
+        DetectorError: there are none, they are of another architecture, or the backend cannot run them.
+
+    """
+    if config.backend != "detectron2":
+        return resolve(config.weights, config.preset)
+    files = [Path(config.weights), *filter(None, [config.detectron2.config_file])]
+    if files[0].suffix not in DETECTRON2_SUFFIXES:
+        raise DetectorError(
+            f"backend detectron2: weights is '{config.weights}'; expected detectron2's .pkl or .pth"
+        )
+    for path in files:
+        if not path.is_file():
+            raise DetectorError(f"{path}: no such file; backend detectron2 needs it")
+    sha256 = hashlib.sha256("".join(map(_sha256, files)).encode()).hexdigest()
+    return WeightsSource(files[0], sha256, "detectron2", DETECTRON2["fpn"], f"detectron2's {files[0]}")
 
 
 def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) -> WeightsSource:
@@ -71,6 +95,11 @@ def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) ->
     path = Path(weights)
     if not path.is_file():
         raise DetectorError(f"{path}: no such checkpoint; expected a file, 'auto', 'coco' or 'embedded'")
+    if path.suffix == ".pkl":
+        raise DetectorError(
+            f"{path}: a pickle, as detectron2's models are; 'uavpipe detector import-detectron2' makes a "
+            "checkpoint of it, and detector.backend: detectron2 runs it as it is"
+        )
     if path.suffix in (".pth", ".pt"):
         architecture = TORCHVISION[preset or "fpn"]
         return WeightsSource(path, _sha256(path), "torchvision", architecture, f"{path} ({architecture.preset})")

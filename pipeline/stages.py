@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from detector.backend import PersonDetector
 from detector.load import load_predictor
 from detector.records import Detections
-from detector.weights import resolve
+from detector.weights import source_of
 from pipeline.appearance import AppearanceStage
 from pipeline.config import FlightConfig
 from pipeline.crops import CropsStage
@@ -104,7 +104,7 @@ def open_stages(config: FlightConfig, video_path: Path, until: str) -> Iterator[
 
 def _detection_stages(config: FlightConfig, flight: Flight, reading: dict[str, Any]) -> list[PixelStage]:
     """The pixel stages after `frames`, in the chain's order."""
-    source = resolve(config.detector.weights, config.detector.preset)
+    source = source_of(config.detector)
     detect = DetectStage(
         flight.stage("detections"),
         reading | {"weights": source.sha256},
@@ -122,7 +122,7 @@ def _detection_stages(config: FlightConfig, flight: Flight, reading: dict[str, A
 
 def _model(config: FlightConfig, stages: list[PixelStage]) -> Callable[[], PersonDetector]:
     def make() -> PersonDetector:
-        source = resolve(config.detector.weights, config.detector.preset)
+        source = source_of(config.detector)
         if source.sha256 != stages[1].inputs["weights"]:
             raise PipelineError(f"{source.path}: the weights changed while the run began; run again")
         if source.warning:

@@ -113,7 +113,9 @@ def _detectron2() -> Iterator[Finding]:
     if find_spec("detectron2"):
         yield Finding(_GOOD, f"detectron2 {version('detectron2')}")
     else:
-        yield Finding(_NOTE, "detectron2 is not installed; nothing needs it")
+        yield Finding(
+            _NOTE, "detectron2 is not installed; only detector.backend: detectron2 needs it", "make detectron2"
+        )
 
 
 def _weights() -> Iterator[Finding]:
