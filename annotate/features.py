@@ -1,8 +1,8 @@
 """What detections look like, as vectors: those of a re-id model where it was run, else the descriptors of colours.
 
-A flight has `embeddings/embeddings.parquet` (frame, rank, feature) or `appearance/appearance.parquet` (frame, rank,
-look), each one Parquet file or a folder of parts. Vectors of different models cannot be compared, so the
-embeddings are taken only if every flight has them.
+A flight has `embeddings/embeddings.parquet` (frame, rank, feature, model) or `appearance/appearance.parquet`
+(frame, rank, look), each one Parquet file or a folder of parts. Vectors of different models cannot be compared, so
+the embeddings are taken only if every flight has them from one and the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -74,8 +74,9 @@ def read_features(workspace: Path, flights: Sequence[str]) -> Features:
 
     """
     table, column = EMBEDDINGS
-    if flights and all((workspace / flight / table).exists() for flight in flights):
-        source = "the re-id model"
+    models = {_model(workspace / flight / table) for flight in flights}
+    if len(models) == 1 and None not in models:
+        source = f"re-id model {models.pop()}"
     else:
         (table, column), source = _LOOKS, "colours"
     found = {flight: _read(workspace / flight / table, column) for flight in flights}
@@ -89,6 +90,20 @@ def read_features(workspace: Path, flights: Sequence[str]) -> Features:
     length = next(iter(lengths.values()), 1)
     empty = FlightFeatures(np.zeros(0, np.int64), np.zeros((0, length), np.float16))
     return Features({flight: each if len(each.keys) else empty for flight, each in found.items()}, length, source)
+
+
+def _model(path: Path) -> str | None:
+    """Which model made the embeddings in `path`; None where there are none, or those of several."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if not path.exists():
+        return None
+    try:
+        models = pd.read_parquet(path, columns=["model"])["model"].unique()
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise AnnotateError(f"{path}: not a table of embeddings; delete it: {error}") from None
+    return str(models[0]) if len(models) == 1 else None
 
 
 def _read(path: Path, column: str) -> FlightFeatures:

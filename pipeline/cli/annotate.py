@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import PATH
+from pipeline.cli.suggestions import embed, retrain
 
 if TYPE_CHECKING:
     from annotate.exchange.records import Clip
@@ -27,6 +28,10 @@ _FLIGHT = click.option("--flight", metavar="NAME", help="The flight that the fil
 @click.group()
 def annotate() -> None:
     """Labels: look at them, keep them, exchange them with other tools."""
+
+
+annotate.add_command(embed)
+annotate.add_command(retrain)
 
 
 @annotate.command("log")

@@ -12,10 +12,10 @@ def workspace(make_workspace, walk):
     return make_workspace({"f1": [walk(1, 0, 4)], "f2": [walk(2, 0, 4)]})
 
 
-def embed(workspace, flight, rows):
+def embed(workspace, flight, rows, model="m"):
     path = workspace / flight / "embeddings" / "embeddings.parquet"
     path.parent.mkdir()
-    pd.DataFrame(rows, columns=["frame", "rank", "feature"]).to_parquet(path)
+    pd.DataFrame(rows, columns=["frame", "rank", "feature"]).assign(model=model).to_parquet(path)
     return path
 
 
@@ -25,8 +25,14 @@ def test_colours_serve_until_every_flight_has_been_embedded(workspace):
     assert read_features(workspace, ["f1", "f2"]).source == "colours"
     embed(workspace, "f2", [(0, 0, [0.0, 2.0])])
     features = read_features(workspace, ["f1", "f2"])
-    assert (features.source, features.length) == ("the re-id model", 2)
+    assert (features.source, features.length) == ("re-id model m", 2)
     np.testing.assert_allclose(features.flights["f1"].of([Seen(0, 0)]), [[0.6, 0.8]], atol=1e-3)  # of length 1
+
+
+def test_vectors_of_two_models_are_not_compared(workspace):
+    embed(workspace, "f1", [(0, 0, [1.0, 0.0])], model="one")
+    embed(workspace, "f2", [(0, 0, [1.0, 0.0])], model="other")
+    assert read_features(workspace, ["f1", "f2"]).source == "colours"
 
 
 def test_a_detection_without_a_vector_has_that_of_the_nearest_before_it(workspace):
@@ -43,7 +49,7 @@ def test_where_nothing_is_known_all_are_zero(workspace):
     assert not features.flights["f1"].of([Seen(1, 7), Seen(2, 7)]).any()
 
 
-def test_vectors_of_two_models_are_refused(workspace):
+def test_vectors_of_two_lengths_are_refused(workspace):
     embed(workspace, "f1", [(0, 0, [1.0, 0.0])])
     path = embed(workspace, "f2", [(0, 0, [1.0, 0.0, 0.0])])
     with pytest.raises(AnnotateError, match=f"{path}: vectors of 3 numbers, those of f1 have 2"):

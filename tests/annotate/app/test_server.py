@@ -212,7 +212,7 @@ def test_a_new_model_is_taken_in_when_the_command_is_done(make_app, project):
         "import pandas as pd, pathlib\n"
         f"for flight in ('f1', 'f2'):\n"
         f"    folder = pathlib.Path({str(project.workspace)!r}) / flight / 'embeddings'; folder.mkdir()\n"
-        "    pd.DataFrame({'frame': [0], 'rank': [0], 'feature': [[1.0, 0.0]]})"
+        "    pd.DataFrame({'frame': [0], 'rank': [0], 'model': ['m'], 'feature': [[1.0, 0.0]]})"
         ".to_parquet(folder / 'embeddings.parquet')\n"
         "    print('embedded', flight)\n"
     )
@@ -221,7 +221,7 @@ def test_a_new_model_is_taken_in_when_the_command_is_done(make_app, project):
     assert client.post("/api/refresh", json={"user": "ann"}).status_code == 409  # one at a time
     state = _finished(client)
     assert (state["result"], state["line"]) == ("done", "embedded f2")
-    assert client.get("/api/session").json()["source"] == "the re-id model"
+    assert client.get("/api/session").json()["source"] == "re-id model m"
 
 
 @pytest.mark.parametrize(
