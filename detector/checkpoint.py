@@ -162,6 +162,22 @@ def person_only(checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, classes=2, state=state)
 
 
+def with_anchors_of(checkpoint: Checkpoint, model: nn.Module) -> Checkpoint:
+    """`checkpoint`, to start a training of `model` from.
+
+    Where its RPN scores another number of anchors a place, the layers that do so are `model`'s own; what else it
+    knows serves any anchors.
+    """
+    own = model.state_dict()
+    state = dict(checkpoint.state)
+    for name in ("cls_logits", "bbox_pred"):
+        for part in ("weight", "bias"):
+            key = f"rpn.head.{name}.{part}"
+            if key in state and key in own and state[key].shape[0] != own[key].shape[0]:
+                state[key] = own[key]
+    return replace(checkpoint, state=state)
+
+
 def load_into(model: nn.Module, checkpoint: Checkpoint, source: Path | str) -> None:
     """Put the checkpoint's tensors into `model`, all of them or none.
 

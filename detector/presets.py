@@ -76,7 +76,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "fpn": Architecture(
         preset="fpn",
         resize=Resize(short_side=1200, max_side=1999),
-        anchor_sizes=((8,), (16,), (32,), (64,), (128,)),
+        anchor_sizes=((8, 11), (16, 22), (32, 45), (64, 90), (128, 181)),
         anchor_ratios=(1.0, 2.0, 3.0),
         proposals=(1000, 1000),
         training_proposals=(2000, 2000),

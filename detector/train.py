@@ -28,7 +28,14 @@ from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 
 from detector.architectures import build, freeze_stem, load_imagenet_backbone
-from detector.checkpoint import load_checkpoint, load_into, load_torchvision, person_only, save_checkpoint
+from detector.checkpoint import (
+    load_checkpoint,
+    load_into,
+    load_torchvision,
+    person_only,
+    save_checkpoint,
+    with_anchors_of,
+)
 from detector.config import DetectorConfig, TrainConfig
 from detector.data import TrainingSamples, collate
 from detector.errors import DetectorError
@@ -321,7 +328,7 @@ def _initialise(model: Any, architecture: Architecture, init: str) -> None:
         path = Path(init)
         foreign = path.suffix in (".pth", ".pt")
         checkpoint = load_torchvision(path, architecture.preset) if foreign else load_checkpoint(path)
-        load_into(model, person_only(checkpoint), path)
+        load_into(model, with_anchors_of(person_only(checkpoint), model), path)
 
 
 def _optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

@@ -35,7 +35,7 @@ def test_fpn_takes_torchvisions_own_weights(models):
     assert {name for name in differing if "num_batches_tracked" not in name and not name.startswith("rpn")} == set()
 
 
-@pytest.mark.parametrize(("preset", "anchors"), [("paper-c4", 15), ("fpn", 3), ("small", 6)])
+@pytest.mark.parametrize(("preset", "anchors"), [("paper-c4", 15), ("fpn", 6), ("small", 6)])
 def test_anchors_per_place(models, preset, anchors):
     counts = models[preset].rpn.anchor_generator.num_anchors_per_location()
     assert set(counts) == {anchors}

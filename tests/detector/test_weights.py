@@ -12,7 +12,14 @@ from safetensors.torch import load_file, save_file
 from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
 from detector.architectures import build
-from detector.checkpoint import load_checkpoint, load_into, load_torchvision, person_only, save_checkpoint
+from detector.checkpoint import (
+    load_checkpoint,
+    load_into,
+    load_torchvision,
+    person_only,
+    save_checkpoint,
+    with_anchors_of,
+)
 from detector.config import DetectorConfig, Resize
 from detector.errors import DetectorError
 from detector.predictor import Predictor
@@ -241,9 +248,12 @@ def test_torchvisions_coco_weights_find_the_persons_that_torchvision_finds(coco)
 
 def test_a_training_can_start_from_torchvisions_coco_weights(coco):
     model, path = coco
-    loaded = person_only(load_torchvision(path, "fpn"))
     person = model.roi_heads.box_predictor
     ours = build(ARCHITECTURES["fpn"])
-    load_into(ours, loaded, path)
+    fresh = ours.rpn.head.cls_logits.weight.clone()
+    load_into(ours, with_anchors_of(person_only(load_torchvision(path, "fpn")), ours), path)
+    # Two sizes of anchors a place, where COCO's RPN knows one: that layer is learnt anew, all before it is there.
+    torch.testing.assert_close(ours.rpn.head.cls_logits.weight, fresh)
+    torch.testing.assert_close(ours.rpn.head.conv[0][0].weight, model.rpn.head.conv[0][0].weight)
     torch.testing.assert_close(ours.roi_heads.box_predictor.cls_score.weight, person.cls_score.weight[:2])
     torch.testing.assert_close(ours.roi_heads.box_predictor.bbox_pred.weight, person.bbox_pred.weight[:8])
