@@ -1,4 +1,4 @@
-"""Who is on which crop: from CSV tables, or from file names in the manner of Market-1501."""
+"""Who is on which crop: labels from CSV tables or file names, and the samples that they make."""
 
 import csv
 import re
@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from reid.errors import ReidError
-from reid.records import JUNK, ReidData, Samples
-from reid.sources import image_files, inside
+from reid.records import JUNK, Samples
+from reid.sources import inside
 
 Cameras = Literal["camera", "flight"]
 # Camera c, and the sequence s where there is one: 0002_c1s1_000451_03.jpg, or 0005_c2_f0046985.jpg.
@@ -19,11 +19,22 @@ _NAME = re.compile(r"(?P<identity>-1|\d{1,9})_(?P<flight>c(?P<camera>\d{1,9})(s\
 
 
 @dataclass(frozen=True)
-class _Row:
+class Label:
+    """Who is on a crop, and where it comes from.
+
+    Attributes:
+        identity: from 1 up; 0: a distractor, -1: junk.
+        camera: from 0 up.
+        flight: its name; empty: not known.
+        tracklet: its name, which counts within its flight; empty: not known.
+        path: of the crop, where images are at hand.
+
+    """
+
     identity: int
     camera: int
-    flight: str  # empty: not known
-    tracklet: str  # empty: not known; its name counts within its flight
+    flight: str
+    tracklet: str
     path: Path | None
 
 
@@ -34,7 +45,7 @@ def read_labels(
 
     Columns: `identity` (1 and up, 0 a distractor, -1 junk), `camera` (a number; without it, all are of one),
     `flight` and `tracklet` (any text; a tracklet's name counts within its flight) and `path`. Without `identity`
-    the paths' names tell who it is, as `named_samples` reads them.
+    the paths' names tell who it is, as `label_of_name` reads them.
 
     Args:
         tables: the CSV files.
@@ -47,49 +58,21 @@ def read_labels(
     """
     roots = folders or [None] * len(tables)
     found = [_read(table, root) for table, root in zip(tables, roots, strict=True)]
-    return _samples(found, [str(table) for table in tables], cameras)
+    return labelled_samples(found, [str(table) for table in tables], cameras)
 
 
-def named_samples(
-    groups: Sequence[Sequence[Path]], cameras: Cameras = "camera", names: Sequence[str] | None = None
-) -> list[Samples]:
-    """The samples of each of `groups`, image files whose names tell identity and camera.
-
-    `0002_c1s1_000451_03.jpg` is identity 2, camera 1 and, where flights are asked for, flight "c1s1".
+def labelled_samples(groups: Sequence[Sequence[Label]], names: Sequence[str], cameras: Cameras) -> list[Samples]:
+    """The samples of each of `groups`; flights and tracklets become numbers, the same in all groups.
 
     Args:
-        groups: the files.
-        cameras: what `Samples.cameras` is to hold.
+        groups: of labels.
         names: what errors call the groups.
+        cameras: what `Samples.cameras` is to hold.
 
     Raises:
-        ReidError: another name; names the file.
+        ReidError: flights are asked for, and a crop's is not known.
 
     """
-    rows = [[_named(path.name, path, str(path)) for path in group] for group in groups]
-    return _samples(rows, names or ["the files"] * len(groups), cameras)
-
-
-def market_data(folder: Path, cameras: Cameras = "camera") -> ReidData:
-    """The data set in a folder in the manner of Market-1501: bounding_box_train, query and bounding_box_test.
-
-    Args:
-        folder: holds these; one that is not there has no samples.
-        cameras: as for `named_samples`.
-
-    Raises:
-        ReidError: none of the three is there, one is empty, or a file has another name.
-
-    """
-    names = ("bounding_box_train", "query", "bounding_box_test")
-    groups = [image_files(folder / name) if (folder / name).is_dir() else [] for name in names]
-    if not any(groups):
-        raise ReidError(f"{folder}: no data set; expected images in {', '.join(names)} below it")
-    return ReidData(folder.name, *named_samples(groups, cameras, [str(folder / name) for name in names]))
-
-
-def _samples(groups: Sequence[Sequence[_Row]], names: Sequence[str], cameras: Cameras) -> list[Samples]:
-    """Flights and tracklets become numbers, in the order of their names, the same in all groups."""
     for rows, name in zip(groups, names, strict=True):
         if cameras == "flight" and not all(row.flight for row in rows):
             raise ReidError(f"{name}: the protocol needs every crop's flight; add a column 'flight'")
@@ -110,7 +93,7 @@ def _numbered(names: Iterable[Hashable]) -> dict[Hashable, int]:
     return {name: number for number, name in enumerate(sorted(set(names)))}  # type: ignore[type-var]
 
 
-def _read(table: Path, folder: Path | None) -> list[_Row]:
+def _read(table: Path, folder: Path | None) -> list[Label]:
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.DictReader(file)
@@ -128,14 +111,14 @@ def _read(table: Path, folder: Path | None) -> list[_Row]:
         raise ReidError(f"{table}: not a table of labels: {error}") from None
 
 
-def _row(line: dict[str, str | None], where: str, folder: Path | None) -> _Row:
+def _row(line: dict[str, str | None], where: str, folder: Path | None) -> Label:
     text = {name: (line.get(name) or "").strip() for name in ("identity", "camera", "flight", "tracklet", "path")}
     path = None if folder is None else inside(folder, text["path"], where)
     if "identity" not in line:
-        return _named(Path(text["path"]).name, path, where)
+        return label_of_name(Path(text["path"]).name, path, where)
     identity = _number(text["identity"], "identity", where, JUNK)
     camera = _number(text["camera"] or "0", "camera", where, 0)
-    return _Row(identity, camera, text["flight"], text["tracklet"], path)
+    return Label(identity, camera, text["flight"], text["tracklet"], path)
 
 
 def _number(text: str, column: str, where: str, least: int) -> int:
@@ -144,7 +127,13 @@ def _number(text: str, column: str, where: str, least: int) -> int:
     return int(text)
 
 
-def _named(name: str, path: Path | None, where: str) -> _Row:
+def label_of_name(name: str, path: Path | None, where: str) -> Label:
+    """The label that a name in Market-1501's manner tells: its flight is camera and sequence, as in "c1s1".
+
+    Raises:
+        ReidError: another name; says `where`.
+
+    """
     match = _NAME.match(name)
     if match is None:
         raise ReidError(
@@ -152,4 +141,4 @@ def _named(name: str, path: Path | None, where: str) -> _Row:
             "a table with a column 'identity'"
         )
     flight = match["flight"] if "s" in match["flight"] else ""
-    return _Row(int(match["identity"]), int(match["camera"]), flight, "", path)
+    return Label(int(match["identity"]), int(match["camera"]), flight, "", path)

@@ -43,7 +43,7 @@ def train(config_path: Path, data: Path, output: Path, settings: tuple[str, ...]
     from pipeline.yaml_file import apply_settings, read_yaml_mapping, validate
     from reid.checkpoint import load_checkpoint
     from reid.config import TrainConfig
-    from reid.labels import market_data
+    from reid.market import market_data
     from reid.protocols import PROTOCOLS
     from reid.train import train as run
 

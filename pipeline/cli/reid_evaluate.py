@@ -9,6 +9,7 @@ from pipeline.cli.options import PATH
 
 if TYPE_CHECKING:
     from reid.evaluate import Options, Result
+    from reid.records import Samples
 
 _TWO = (PATH, PATH)
 PROTOCOL_NAMES = ("market", "single-shot", "flight", "tracklet", "strict")
@@ -22,7 +23,7 @@ protocol_option = click.option(
 
 
 @click.command()
-@click.option("--weights", type=PATH, help="A checkpoint of 'uavpipe reid train', or ONNX; needs --data.")
+@click.option("--weights", type=PATH, help="A checkpoint of 'uavpipe reid train', or ONNX.")
 @click.option("--data", type=PATH, help="A folder in the manner of Market-1501.")
 @click.option("--features", type=_TWO, metavar="QUERY.npy GALLERY.npy", help="Features from elsewhere.")
 @click.option(
@@ -45,27 +46,39 @@ protocol_option = click.option(
 def evaluate(out: Path, pictures: int, **options: Any) -> None:
     """How well persons are found again: CMC, mAP and mINP, each query's figures, pictures of the ranked lists.
 
-    Give a network and a data set (--weights, --data), or two matrices of features with their labels (--features). A
-    table of labels has a row for each feature, with columns identity, camera, flight, tracklet, path, of which
-    identity is needed; without it, the paths' names tell as Market-1501's do.
+    Give a network (--weights) or two matrices of features (--features), and what they are measured on: a data set
+    (--data), or two tables of labels (--labels) with a row for each crop. Their columns are identity, camera,
+    flight, tracklet, path, of which identity is needed; without it, the paths' names tell as Market-1501's do.
     """
     from pipeline.workspace import write_json
 
-    if (options["features"] is None) == (options["weights"] is None) or (
-        (options["weights"] is None) != (options["data"] is None)
-    ):
-        raise click.UsageError("give --weights and --data, or --features")
+    _check(options)
     out.mkdir(parents=True, exist_ok=True)  # fails now, not when all is measured
-    result, inputs = (_of_features if options["features"] else _of_network)(options)
+    result, inputs = _measured(options)
     _write_queries(out / "queries.parquet", result)
     drawn = _draw(out / "ranked", result, pictures)
-    told = ("protocol", "metric", "ap", "repeats", "seed", "rerank", "flip")
-    settings = {name: options[name] for name in told}
-    write_json(
-        out / "metrics.json", {**result.figures, "counts": result.counts, "settings": settings, "inputs": inputs}
-    )
+    settings = {name: options[name] for name in ("protocol", "metric", "ap", "repeats", "seed", "rerank", "flip")}
+    inputs |= {name: options[name] for name in ("data", "labels", "images", "train_labels") if options[name]}
+    content = {**result.figures, "counts": result.counts, "settings": settings, "inputs": inputs}
+    write_json(out / "metrics.json", content)
     _show(result, options["protocol"])
     click.echo(f"{out}: metrics.json, queries.parquet{', ranked/ (worst queries first)' if drawn else ''}")
+
+
+def _check(options: dict[str, Any]) -> None:
+    given = {name for name in ("weights", "features", "data", "labels", "images") if options[name]}
+    if given not in (
+        {"weights", "data"},
+        {"weights", "labels", "images"},
+        {"features"},
+        {"features", "labels"},
+        {"features", "images"},
+        {"features", "labels", "images"},
+    ):
+        raise click.UsageError(
+            "give --weights with --data, or with --labels and --images; or --features, with --labels if these do "
+            "not lie beside them"
+        )
 
 
 def _options(options: dict[str, Any], device: str) -> "Options":
@@ -83,17 +96,24 @@ def _options(options: dict[str, Any], device: str) -> "Options":
     )
 
 
-def _of_features(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
+def _measured(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
+    """What came out, and of what."""
     from reid.evaluate import Evaluation
+
+    query, gallery, *train = _samples(options)
+    if options["weights"]:
+        from pipeline.progress import progress_bar
+        from reid.embedder import Embedder
+
+        weights = options["weights"]
+        embedder = Embedder.load(weights, options["device"])
+        evaluation = Evaluation(query, gallery, _options(options, embedder.device), *train)
+        with progress_bar(weights.name, len(query) + len(gallery)) as advance:
+            result = evaluation.of(embedder, flip=options["flip"], advance=advance)
+        return result, {"weights": _identified(weights)}
     from reid.features import read_features
-    from reid.labels import read_labels
-    from reid.protocols import PROTOCOLS
 
     files = options["features"]
-    tables = options["labels"] or tuple(file.with_suffix(".csv") for file in files)
-    cameras = PROTOCOLS[options["protocol"]].cameras
-    learnt = [options["train_labels"]] if options["train_labels"] else []
-    query, gallery, *train = read_labels([*tables, *learnt], cameras, options["images"])
     device = "cpu" if options["device"] == "auto" else options["device"]
     evaluation = Evaluation(query, gallery, _options(options, device), *train)
     own, others = (read_features(file) for file in files)
@@ -101,20 +121,20 @@ def _of_features(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
     return result, {name: _identified(file) for name, file in zip(("query", "gallery"), files, strict=True)}
 
 
-def _of_network(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
-    from pipeline.progress import progress_bar
-    from reid.embedder import Embedder
-    from reid.evaluate import Evaluation
-    from reid.labels import market_data
+def _samples(options: dict[str, Any]) -> "list[Samples]":
+    """Query, gallery and, where that is known, what was learnt from."""
+    from reid.labels import read_labels
+    from reid.market import market_data
     from reid.protocols import PROTOCOLS
 
-    weights, folder = options["weights"], options["data"]
-    data = market_data(folder, PROTOCOLS[options["protocol"]].cameras)
-    embedder = Embedder.load(weights, options["device"])
-    evaluation = Evaluation(data.query, data.gallery, _options(options, embedder.device), data.train)
-    with progress_bar(data.name, len(data.query) + len(data.gallery)) as advance:
-        result = evaluation.of(embedder, flip=options["flip"], advance=advance)
-    return result, {"weights": _identified(weights), "data": str(folder)}
+    cameras = PROTOCOLS[options["protocol"]].cameras
+    if options["data"]:
+        data = market_data(options["data"], cameras)
+        return [data.query, data.gallery, data.train]
+    tables = options["labels"] or [file.with_suffix(".csv") for file in options["features"]]
+    learnt = [options["train_labels"]] if options["train_labels"] else []
+    folders = [*(options["images"] or (None, None)), *(None for _ in learnt)]
+    return read_labels([*tables, *learnt], cameras, folders)
 
 
 def _identified(file: Path) -> dict[str, str]:

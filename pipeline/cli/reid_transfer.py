@@ -83,7 +83,7 @@ def transfer(
 
 def _evaluation(folder: Path, protocol: str) -> "Evaluation":
     from reid.evaluate import Evaluation, Options
-    from reid.labels import market_data
+    from reid.market import market_data
     from reid.protocols import PROTOCOLS
 
     rules = PROTOCOLS[cast("ProtocolName", protocol)]

@@ -84,6 +84,14 @@ def test_a_network_on_a_market_tree(people, weights, tmp_path):
         found[how] = json.loads((tmp_path / "out" / "metrics.json").read_text())
         assert found[how]["settings"][how.removeprefix("--")]
         assert len(found[how]["inputs"]["weights"]["sha256"]) == 64
+    folders = [people / folder for folder in ("query", "bounding_box_test", "bounding_box_train")]
+    tables = [folder.with_suffix(".csv") for folder in folders]
+    for folder, table in zip(folders, tables, strict=True):
+        pd.DataFrame({"path": NAMES[folder.name]}).to_csv(table, index=False)
+    listed = ("--labels", *tables[:2], "--images", *folders[:2], "--train-labels", tables[2])
+    result = evaluate("--weights", weights, *listed, "--rerank", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["mAP"] == found["--rerank"]["mAP"]
     seen = people / "bounding_box_train" / "0002_c1s1_000009_00.png"
     seen.write_bytes((people / "query" / NAMES["query"][1]).read_bytes())
     result = evaluate("--weights", weights, "--data", people, "--out", tmp_path / "out")
@@ -127,8 +135,9 @@ def test_a_users_mistakes_are_one_line(features, tmp_path):
     np.save(broken, np.array([[1], [np.nan], [2]], np.float32))
     labels = ("--labels", query.with_suffix(".csv"), gallery.with_suffix(".csv"))
     for arguments, complaint in (
-        ((), "give --weights and --data, or --features"),
-        (("--weights", "a", "--features", query, gallery), "give --weights and --data, or --features"),
+        ((), "give --weights with --data"),
+        (("--weights", "a", *labels), "give --weights with --data"),
+        (("--weights", "a", "--features", query, gallery), "give --weights with --data"),
         (("--features", query, broken), "broken.csv: no such file; name the labels with --labels"),
         (("--features", query, broken, *labels), "broken.npy row 1: not a finite number"),
         (("--features", query, gallery, "--protocol", "tracklet"), "needs every crop's tracklet; query lacks 3"),

@@ -1,10 +1,8 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from reid.errors import ReidError
-from reid.labels import market_data, named_samples, read_labels
+from reid.labels import read_labels
 
 
 def table(folder, name, text):
@@ -28,36 +26,18 @@ def test_columns_become_samples_with_the_same_numbers_in_all_tables(tmp_path):
 
 
 def test_names_tell_identity_camera_and_flight(tmp_path):
-    names = ["0002_c1s1_000451_03.jpg", "-1_c3s2_000001_00.jpg", "0000_c12s1_1_1.png", "x/0005_c2_f0046985.jpg"]
-    listed = table(tmp_path, "q.csv", "path\n" + "\n".join(names) + "\n")
+    names = ["0002_c1s1_000451_03.jpg", "-1_c3s2_000001_00.jpg", "0000_c12s1_1_1.png"]
+    listed = table(tmp_path, "q.csv", "path\n" + "\n".join(names) + "\nx/0005_c2_f0046985.jpg\n")
     (samples,) = read_labels([listed])
-    (same,) = named_samples([[Path(name) for name in names]])
-    for found in (samples, same):
-        assert found.identities.tolist() == [2, -1, 0, 5]
-        assert found.cameras.tolist() == [1, 3, 12, 2]
-        assert (found.tracklets == -1).all()
+    assert samples.identities.tolist() == [2, -1, 0, 5]
+    assert samples.cameras.tolist() == [1, 3, 12, 2]
+    assert (samples.tracklets == -1).all()
     assert samples.paths == ()
-    assert same.paths[0] == Path(names[0])
-    one, other = named_samples([[Path(names[0])], [Path(names[1]), Path("1_c1s1_3_3.jpg")]], "flight")
-    assert one.cameras.tolist() == [0]
-    assert other.cameras.tolist() == [1, 0]
     with pytest.raises(ReidError, match="needs every crop's flight"):
-        named_samples([[Path(names[3])]], "flight")
-
-
-def test_a_market_tree_has_three_parts(tmp_path):
-    for folder, name in (("query", "0002_c1s1_1_1.jpg"), ("bounding_box_test", "0002_c12s3_1_1.jpg")):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / name).write_bytes(b"")
-    data = market_data(tmp_path)
-    assert (len(data.train), data.query.cameras.tolist(), data.gallery.cameras.tolist()) == (0, [1], [12])
-    flights = market_data(tmp_path, "flight")
-    assert flights.query.cameras.tolist() != flights.gallery.cameras.tolist()
-    (tmp_path / "bounding_box_train").mkdir()
-    with pytest.raises(ReidError, match="bounding_box_train: no images"):
-        market_data(tmp_path)
-    with pytest.raises(ReidError, match="query: no data set; expected images in"):
-        market_data(tmp_path / "query")
+        read_labels([listed], "flight")
+    one, other = (table(tmp_path, f"{n}.csv", f"path\n{rows}\n") for n, rows in enumerate(names[:2]))
+    flights = read_labels([one, other, one], "flight")
+    assert [samples.cameras.tolist() for samples in flights] == [[0], [1], [0]]
 
 
 def test_paths_stay_within_their_folder(tmp_path):
