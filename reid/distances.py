@@ -18,6 +18,8 @@ from reid.protocols import Rivals
 
 Metric = Literal["euclidean", "cosine"]
 _BLOCK_BYTES = 2**25  # of distances, or features, that are worked on at once
+# A product with fewer rows takes up to twice the time for each; a vast gallery must make do with fewer.
+_PRODUCT_ROWS, _PRODUCT_BYTES = 256, 2**29
 
 
 class Distances(ABC):
@@ -143,6 +145,11 @@ class FeatureDistances(Distances):
         self.metric = metric
         self._query, self._gallery = query, gallery
         self._squares = _squares(query, names[0], metric), _squares(gallery, names[1], metric)
+
+    @property
+    def block(self) -> int:
+        """How many queries are ranked at a time."""
+        return max(super().block, min(_PRODUCT_ROWS, _PRODUCT_BYTES // (4 * max(1, self.shape[1]))))
 
     def rows(self, first: int, last: int) -> NDArray[np.float32]:
         """|q|² + |g|² - 2 q·g, or 1 - q·g / (|q| |g|)."""
