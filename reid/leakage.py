@@ -3,7 +3,7 @@
 Within the test set only what a protocol counts as a right answer can leak; what it leaves out is harmless.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from reid.records import DISTRACTOR, Samples
 _SIZE = 32, 16  # height and width of the thumbnails that are compared
 # Mean difference of two thumbnails, in grey levels of 255, up to which they are one picture. JPEG's quality 30 or
 # twice the size make 1 to 2; the most alike of Market-1501's pictures of one person by one camera differ by 15.
+# In a simulated flight one in seven next frames is as alike, none ten frames later, and none of another tracklet.
 _SAME = 3.0
 
 
@@ -49,14 +50,12 @@ def check_tracklets(candidates: Candidates) -> None:
 
     """
     query, gallery = candidates.query, candidates.gallery
-    for pairs in candidates.right_answers():
-        same = query.tracklets[pairs.rows] == gallery.tracklets[pairs.columns]
-        same &= query.tracklets[pairs.rows] >= 0
-        if same.any():
-            raise ReidError(
-                f"leak: {_described(candidates, pairs.where(same))} are of one tracklet, which protocol "
-                f"'{candidates.protocol.name}' counts as a right answer; take protocol 'tracklet' or 'strict'"
-            )
+
+    def one_tracklet(pairs: Pairs) -> NDArray[np.bool_]:
+        own = query.tracklets[pairs.rows]
+        return (own == gallery.tracklets[pairs.columns]) & (own >= 0)
+
+    _stop(candidates, one_tracklet, "are of one tracklet", "take protocol 'tracklet' or 'strict'")
 
 
 def check_images(candidates: Candidates) -> None:
@@ -70,13 +69,23 @@ def check_images(candidates: Candidates) -> None:
     if not query.paths or not gallery.paths:
         return
     own, others = _Thumbnails(query.paths), _Thumbnails(gallery.paths)
-    for pairs in candidates.right_answers():
-        same = np.abs(own[pairs.rows] - others[pairs.columns]).mean(axis=1) <= _SAME
-        if same.any():
-            raise ReidError(
-                f"leak: {_described(candidates, pairs.where(same))} are one picture, which protocol "
-                f"'{candidates.protocol.name}' counts as a right answer; remove one of them"
-            )
+
+    def one_picture(pairs: Pairs) -> NDArray[np.bool_]:
+        same: NDArray[np.bool_] = np.abs(own[pairs.rows] - others[pairs.columns]).mean(axis=1) <= _SAME
+        return same
+
+    _stop(candidates, one_picture, "are one picture", "remove one of each pair")
+
+
+def _stop(candidates: Candidates, leaks: Callable[[Pairs], NDArray[np.bool_]], what: str, remedy: str) -> None:
+    found = [pairs.where(leaks(pairs)) for pairs in candidates.right_answers()]
+    count = sum(map(len, found))
+    if count:
+        example = _described(candidates, next(pairs for pairs in found if len(pairs)))
+        raise ReidError(
+            f"leak: {example} {what}, which protocol '{candidates.protocol.name}' counts as a right answer "
+            f"({count:,} such pairs); {remedy}"
+        )
 
 
 class _Thumbnails:
