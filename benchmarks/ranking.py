@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,17 @@ def write_matrix(path: Path, query: Samples, gallery: Samples) -> None:
         matrix[row, np.argsort(near)] = np.arange(len(gallery))
 
 
-def rank_matrix(variant: str, cython: Path, path: Path) -> tuple[dict[str, float], float, float]:
-    """Figures, seconds, and MiB beyond the matrix at the peak."""
+@dataclass
+class Cost:
+    """Seconds, of which so many of CPU (on all cores together), and MiB by which the process grew at its peak."""
+
+    seconds: float
+    cpu: float
+    extra: float
+
+
+def rank_matrix(variant: str, cython: Path, path: Path) -> tuple[dict[str, float], Cost]:
+    """Figures, and what they cost beyond the matrix."""
     matrix = np.load(path)
     query, gallery = labels(*matrix.shape)
     if variant == "uavpipe":
@@ -76,20 +86,21 @@ def rank_matrix(variant: str, cython: Path, path: Path) -> tuple[dict[str, float
     return watched(theirs)
 
 
-def rank_features(folder: Path) -> tuple[float, float]:
-    """Seconds, and the process's memory in MiB at its peak; pages of the mapped files count."""
+def rank_features(folder: Path) -> tuple[Cost, float]:
+    """What it costs, and the process's whole memory in MiB at its peak; pages of the mapped files count."""
     own, others = (read_features(folder / name) for name in ("query.npy", "gallery.npy"))
     evaluation = Evaluation(*labels(len(own), len(others)), Options())
-    _, seconds, _ = watched(lambda: evaluation(own, others).figures)
-    return seconds, memory("VmHWM")
+    _, cost = watched(lambda: evaluation(own, others).figures)
+    return cost, memory("VmHWM")
 
 
-def watched(work: Callable[[], Any]) -> tuple[Any, float, float]:
-    """What `work` gives, its seconds, and by how many MiB of its own memory the process grew at the peak."""
+def watched(work: Callable[[], Any]) -> tuple[Any, Cost]:
+    """What `work` gives, and what it costs."""
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-    before, begin = memory("VmRSS"), time.perf_counter()
+    before, begin, busy = memory("VmRSS"), time.perf_counter(), time.process_time()
     result = work()
-    return result, time.perf_counter() - begin, memory("VmHWM") - before
+    cost = time.perf_counter() - begin, time.process_time() - busy, memory("VmHWM") - before
+    return result, Cost(*cost)
 
 
 def memory(field: str) -> float:
@@ -103,20 +114,21 @@ def alone(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def compare(cython: dict[str, Path], queries: int, gallery: int, rounds: int) -> None:
-    seconds, extra, figures = {}, {}, {}
+    costs: dict[str, list[Cost]] = {name: [] for name in ("uavpipe", *cython)}
+    figures = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "distances.npy"
         write_matrix(path, *labels(queries, gallery))
         for _ in range(rounds):
-            for name in ("uavpipe", *cython):
-                figures[name], took, grew = alone(rank_matrix, name, cython.get(name), path)
-                seconds.setdefault(name, []).append(took)
-                extra.setdefault(name, []).append(grew)
-    for name in seconds:
+            for name, spent in costs.items():
+                figures[name], cost = alone(rank_matrix, name, cython.get(name), path)
+                spent.append(cost)
+    for name, spent in costs.items():
         differences = [abs(value - figures["uavpipe"][what]) for what, value in figures[name].items()]
+        seconds, cpu, extra = (statistics.median(getattr(cost, f.name) for cost in spent) for f in fields(Cost))
         print(
-            f"{name:>10}  {statistics.median(seconds[name]):6.2f} s  {statistics.median(extra[name]):6.0f} MiB  "
-            f"mAP {figures[name]['mAP']:.6f}  largest difference from ours {max(differences):.1e}"
+            f"{name:>10}  {seconds:6.2f} s, {cpu:6.2f} s of CPU, {extra:4.0f} MiB, mAP {figures[name]['mAP']:.6f}; "
+            f"largest difference from ours {max(differences):.1e}"
         )
 
 
@@ -128,8 +140,9 @@ def from_features(queries: int, gallery: int, dimension: int) -> None:
             for first in range(0, rows, 4096):
                 features[first : first + 4096] = rng.standard_normal((min(4096, rows - first), dimension))
             del features
-        seconds, peak = alone(rank_features, Path(folder))
-    print(f"{queries:,} x {gallery:,}, {dimension} numbers: {seconds:.1f} s, {peak:.0f} MiB in all")
+        cost, whole = alone(rank_features, Path(folder))
+    size = f"{queries:,} x {gallery:,}, {dimension} numbers"
+    print(f"{size}: {cost.seconds:.1f} s, {cost.cpu:.1f} s of CPU, {whole:.0f} MiB in all")
 
 
 def main() -> None:
