@@ -8,6 +8,9 @@ VIDEO     ?=
 CONFIG    ?=
 SET       ?=
 RECIPE    ?= configs/detector/small.yaml
+REID      ?= configs/reid/source.yaml
+DATA      ?= $(WORKSPACE)/dataset
+PROTOCOL  ?= market
 PYTHON    ?= python3
 # detectron2 is on no package index; this commit is known to work with the torch of constraints.txt.
 DETECTRON2_SRC ?= git+https://github.com/facebookresearch/detectron2.git@02b5c4e295e990042a714712c21dc79b731e8833
@@ -19,10 +22,11 @@ FLIGHT   := $(WORKSPACE)/$(basename $(notdir $(VIDEO)))
 # Without VIDEO the configuration names the videos, and the workspace with them.
 ARGUMENTS = $(if $(VIDEO),$(VIDEO) --workspace $(WORKSPACE)) $(if $(CONFIG),--config $(CONFIG)) $(addprefix --set ,$(SET))
 NAME      = $(basename $(notdir $(RECIPE)))
+REID_RUN  = $(WORKSPACE)/reid/$(basename $(notdir $(REID)))
 STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation)
 SETTINGS := $(CONFIG) $(if $(SET),always)
 
-.PHONY: help setup video-given frames detect crops tracks label overlay train-detector detectron2 demo test lint bench doctor clean always
+.PHONY: help setup video-given frames detect crops tracks label overlay train evaluate train-detector detectron2 demo test lint bench doctor clean always
 .DEFAULT_GOAL := help
 
 help: ## This text
@@ -70,6 +74,12 @@ $(FLIGHT)/tracks/manifest.json: $(wildcard $(VIDEO)) $(SETTINGS) | $(READY) vide
 $(FLIGHT)/overlay/manifest.json: $(FLIGHT)/detections/manifest.json $(SETTINGS)
 	$(UAVPIPE) overlay $(ARGUMENTS)
 	@touch -c $@
+
+train: $(READY) ## Train a re-id network: DATA=data/market1501 REID=configs/reid/source.yaml
+	$(UAVPIPE) reid train --config $(REID) --data $(DATA) --output $(REID_RUN) --protocol $(PROTOCOL) $(addprefix --set ,$(SET))
+
+evaluate: $(READY) ## Measure it on DATA; or WEIGHTS=…, and PROTOCOL=tracklet where there is one flight
+	$(UAVPIPE) reid evaluate --weights $(or $(WEIGHTS),$(REID_RUN)/best.safetensors) --data $(DATA) --protocol $(PROTOCOL) --out $(REID_RUN)/test
 
 train-detector: $(READY) $(if $(findstring small,$(RECIPE)),$(STILLS)) ## Train RECIPE=configs/detector/small.yaml; `auto` finds the result
 	$(UAVPIPE) detector train --config $(RECIPE) --output $(WORKSPACE)/detector/$(NAME) --weights weights/$(NAME).safetensors $(addprefix --set ,$(SET))
