@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from reid.checkpoint import load_network
 from reid.crops import read_crop
+from reid.device import usable_device
 from reid.errors import ReidError
 from reid.images import IMAGENET_MEAN, IMAGENET_STD
 from reid.network import Network
@@ -95,7 +96,7 @@ class NetworkEmbedder(Embedder):
     """
 
     def __init__(self, network: Network, device: str = "auto") -> None:
-        self._device = _device(device)
+        self._device = usable_device(device)
         self.device = str(self._device)
         self.size = network.config.height, network.config.width
         self.dimension = network.backbone.dimension
@@ -165,11 +166,3 @@ def _is_batch(shape: Sequence[Any], dimensions: int) -> bool:
         and not isinstance(shape[0], int)
         and all(isinstance(size, int) for size in shape[1:])
     )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise ReidError(f"device '{name}': no usable NVIDIA GPU here (uavpipe doctor); take device: auto or cpu")
-    return torch.device(name)

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from reid.device import usable_device
 from reid.distances import FeatureDistances, Metric
 from reid.protocols import Pairs, Rivals
 
@@ -24,7 +25,7 @@ class TorchDistances(FeatureDistances):
         device: as torch names it.
 
     Raises:
-        ReidError: as `FeatureDistances`.
+        ReidError: as `FeatureDistances`; or there is no such device.
 
     """
 
@@ -37,7 +38,7 @@ class TorchDistances(FeatureDistances):
         device: str = "cuda",
     ) -> None:
         super().__init__(query, gallery, metric, names)
-        self._device = torch.device(device)
+        self._device = usable_device(device)
         self._features = self._tensor(query), self._tensor(gallery)
         self._norms = self._tensor(self._squares[0]), self._tensor(self._squares[1])
 

@@ -38,7 +38,9 @@ protocol_option = click.option(
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of single-shot's draws.")
 @click.option("--rerank", is_flag=True, help="k-reciprocal re-ranking (not in the paper).")
 @click.option("--flip", is_flag=True, help="With --weights: average with the mirror image (not in the paper).")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda; auto ranks on the CPU.")
+@click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu or cuda; auto leaves --features to the CPU."
+)
 @click.option(
     "--pictures", type=click.IntRange(0), default=60, show_default=True, help="Queries to draw, worst first."
 )
@@ -66,19 +68,15 @@ def evaluate(out: Path, pictures: int, **options: Any) -> None:
 
 
 def _check(options: dict[str, Any]) -> None:
-    given = {name for name in ("weights", "features", "data", "labels", "images") if options[name]}
-    if given not in (
-        {"weights", "data"},
-        {"weights", "labels", "images"},
-        {"features"},
-        {"features", "labels"},
-        {"features", "images"},
-        {"features", "labels", "images"},
-    ):
-        raise click.UsageError(
-            "give --weights with --data, or with --labels and --images; or --features, with --labels if these do "
-            "not lie beside them"
-        )
+    weights, features, data, listed = (bool(options[n]) for n in ("weights", "features", "data", "labels"))
+    if weights == features:
+        raise click.UsageError("give either --weights or --features")
+    if weights and not data and not (listed and options["images"]):
+        raise click.UsageError("--weights needs --data, or --labels with --images")
+    if features and (data or options["flip"]):
+        raise click.UsageError("--data and --flip go with --weights; give --features with --labels")
+    if data and any(options[name] for name in ("labels", "images", "train_labels")):
+        raise click.UsageError("--data tells labels and images by itself; leave --labels, --images, --train-labels")
 
 
 def _options(options: dict[str, Any], device: str) -> "Options":

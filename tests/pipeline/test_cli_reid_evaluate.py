@@ -135,9 +135,12 @@ def test_a_users_mistakes_are_one_line(features, tmp_path):
     np.save(broken, np.array([[1], [np.nan], [2]], np.float32))
     labels = ("--labels", query.with_suffix(".csv"), gallery.with_suffix(".csv"))
     for arguments, complaint in (
-        ((), "give --weights with --data"),
-        (("--weights", "a", *labels), "give --weights with --data"),
-        (("--weights", "a", "--features", query, gallery), "give --weights with --data"),
+        ((), "give either --weights or --features"),
+        (("--weights", "a", "--features", query, gallery), "give either --weights or --features"),
+        (("--weights", "a", *labels), "--weights needs --data, or --labels with --images"),
+        (("--features", query, gallery, "--flip"), "--data and --flip go with --weights"),
+        (("--weights", "a", "--data", "b", *labels), "--data tells labels and images by itself"),
+        (("--features", query, gallery, "--device", "tpu"), "device 'tpu': expected auto, cpu or cuda"),
         (("--features", query, broken), "broken.csv: no such file; name the labels with --labels"),
         (("--features", query, broken, *labels), "broken.npy row 1: not a finite number"),
         (("--features", query, gallery, "--protocol", "tracklet"), "needs every crop's tracklet; query lacks 3"),
