@@ -75,6 +75,7 @@ def _run(app: object, host: str, port: int, token: str | None, browser: bool, sa
         listening = config.bind_socket()
     except SystemExit:
         raise PipelineError(f"port {port} of {host} cannot be had; choose another --port") from None
+    listening.listen()  # before the address is said: who hears it may ask at once
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
     say(f"labelling at {address}  (Ctrl-C ends it; every decision is saved at once)")
