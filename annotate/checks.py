@@ -5,9 +5,9 @@ Every finding has a key that stays the same as long as what it is about does: wh
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from annotate.ground import Place
 from annotate.operations import Assign, Decision, Mark, Merge, Seen, SetMark, flight_of
 from annotate.state import State
-from annotate.suggest import Suggester, seen_together, shared_frame
+from annotate.suggest import Suggester
+from annotate.together import Together
 
 RUN_M_S = 9.0  # metres a second; nobody in a field runs faster
 _GAP_S = 60.0  # places that are farther apart in time are not compared: they drift
@@ -50,28 +51,29 @@ class Finding:
     mend_label: str
 
 
-def findings(state: State, suggester: Suggester, place: PlaceOf) -> list[Finding]:
+def findings(state: State, suggester: Suggester, together: Together, place: PlaceOf) -> list[Finding]:
     """All that looks wrong in `state` and was not accepted.
 
     Args:
         state: the labels.
         suggester: what tracklets look like.
+        together: who is seen together.
         place: where a detection of a flight stands; None where the camera's motion is not known.
 
     """
     suggester.follow(state)
-    found = [*_twice(state), *_too_fast(state, place), *_disagreements(state)]
+    found = [*_twice(state, together), *_too_fast(state, place), *_disagreements(state)]
     if len(state.members) > 1:
-        alike = _Alikeness(state, suggester)
+        alike = _Alikeness(state, suggester, together)
         found += [*alike.unlike(), *alike.duplicates()]
     return [each for each in found if each.key not in state.accepted]
 
 
-def _twice(state: State) -> Iterator[Finding]:
+def _twice(state: State, together: Together) -> Iterator[Finding]:
     """One identity in two places of a frame."""
     for identity, members in sorted(state.members.items()):
         for first, second in combinations(sorted(members), 2):
-            frame = shared_frame(state, first, second)
+            frame = together.frame(state, first, second)
             if frame is not None:
                 shorter = min(first, second, key=lambda name: (len(state.tracklets[name]), name))
                 yield Finding(
@@ -137,8 +139,8 @@ def _disagreements(state: State) -> Iterator[Finding]:
 class _Alikeness:
     """How alike each labelled tracklet is to each identity: to the most alike of its other tracklets."""
 
-    def __init__(self, state: State, suggester: Suggester) -> None:
-        self._state = state
+    def __init__(self, state: State, suggester: Suggester, together: Together) -> None:
+        self._state, self._together = state, together
         self._identities = sorted(state.members)
         self._names = [name for identity in self._identities for name in sorted(state.members[identity])]
         counts = [len(state.members[identity]) for identity in self._identities]
@@ -153,6 +155,10 @@ class _Alikeness:
         alike[at] = -np.inf  # itself is no witness
         return np.asarray(np.maximum.reduceat(alike, self._starts), np.float32)
 
+    def _seen_together(self, some: Iterable[str], others: Iterable[str]) -> bool:
+        pairs = product(some, others)
+        return any(self._together.frame(self._state, one, other) is not None for one, other in pairs)
+
     def unlike(self) -> Iterator[Finding]:
         """Tracklets that look more like another identity than like the rest of their own, the clearest first."""
         own = self._alike[np.arange(len(self._names)), self._owner]
@@ -164,7 +170,7 @@ class _Alikeness:
             if not np.isfinite(own[at]) or gain[at] <= _MARGIN:
                 continue
             name, other = self._names[at], self._identities[best[at]]
-            if any(seen_together(self._state, name, member) for member in self._state.members[other]):
+            if self._seen_together([name], self._state.members[other]):
                 continue
             identity = self._identities[self._owner[at]]
             yield Finding(
@@ -191,7 +197,7 @@ class _Alikeness:
         for one, other in order:
             first, second = self._identities[one], self._identities[other]
             members = self._state.members
-            if any(seen_together(self._state, a, b) for a in members[first] for b in members[second]):
+            if self._seen_together(members[first], members[second]):
                 continue
             similarity = max(between[one, other], between[other, one])
             yield Finding(

@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter, defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -58,7 +59,7 @@ class Progress:
     """Where the labelling stands.
 
     Attributes:
-        tracklets, labelled: all, and those that have a label; skipped ones have none.
+        tracklets, labelled: those with a crop, and those of them that have a label; skipped ones have none.
         detections, labelled_detections: the same by detections.
         identities: how many there are.
         per_minute: decisions of this labeller, pauses apart; None before the third.
@@ -78,16 +79,17 @@ class Progress:
     agreed: int
 
 
-def progress(state: State, tally: Tally, user: str) -> Progress:
-    """Where the labelling stands, seen by `user`."""
-    done = [name for name, label in state.labels.items() if label not in _WAITING]
+def progress(state: State, tally: Tally, user: str, visible: Callable[[str], bool]) -> Progress:
+    """Where the labelling of the tracklets that are `visible` stands, as it concerns `user`."""
+    names = [name for name in state.labels if visible(name)]
+    done = [name for name in names if state.labels[name] not in _WAITING]
     seconds = tally.seconds_per_decision(user)
     looks = [(first, answer) for first, answer in state.second_looks.values() if answer != Mark.SKIPPED.value]
-    waiting = len(state.labels) - len(done)
+    waiting = len(names) - len(done)
     return Progress(
-        tracklets=len(state.labels),
+        tracklets=len(names),
         labelled=len(done),
-        detections=sum(map(len, state.tracklets.values())),
+        detections=sum(len(state.tracklets[name]) for name in names),
         labelled_detections=sum(len(state.tracklets[name]) for name in done),
         identities=len(state.exists),
         per_minute=60 / max(seconds, 0.01) if seconds is not None else None,

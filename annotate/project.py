@@ -21,6 +21,7 @@ from annotate.representatives import representatives
 from annotate.state import State
 from annotate.store import LABELS, LabelStore
 from annotate.suggest import Candidate, Suggester
+from annotate.together import Together
 
 SHOWN = 12  # crops that stand for a tracklet
 
@@ -54,6 +55,7 @@ class Project:
         for flight, content in tracklets.items():
             self.store.add_flight(flight, content)
         self._motion, self._grounds = motion, dict[str, Ground]()
+        self._together = Together(lambda flight, seen: self._detections[flight][seen].box)
         self._tally = Tally()
         self._lock = threading.RLock()
         self._shown: dict[str, tuple[tuple[Seen, ...], tuple[Detection, ...]]] = {}
@@ -74,7 +76,7 @@ class Project:
         features = read_features(self.workspace, self.flights)
         with self._lock:
             self._features, self.source = features, features.source
-            self._suggester = Suggester(features)
+            self._suggester = Suggester(features, self._together)
             self._found = (-1, [])
             self._shown.clear()
 
@@ -87,7 +89,7 @@ class Project:
 
     def next_turn(self, state: State, user: str) -> Turn | None:
         """What `user` is to look at now; None where nothing is left."""
-        return next_turn(self.store, state, self._tally, user)
+        return next_turn(self.store, state, self._tally, user, lambda name: self._visible(state, name))
 
     def candidates(self, state: State, tracklet: str) -> list[Candidate]:
         """Who `tracklet` might be, the likeliest first."""
@@ -95,13 +97,13 @@ class Project:
 
     def progress(self, state: State, user: str) -> Progress:
         """How far the labelling is, seen by `user`."""
-        return progress(state, self._tally, user)
+        return progress(state, self._tally, user, lambda name: self._visible(state, name))
 
     def findings(self, state: State) -> list[Finding]:
         """What looks wrong; found again only when something was decided."""
         sequence = len(self.store.entries)
         if self._found[0] != sequence:
-            self._found = (sequence, findings(state, self._suggester, self._place))
+            self._found = (sequence, findings(state, self._suggester, self._together, self._place))
         return self._found[1]
 
     def detections(self, state: State, tracklet: str) -> list[Detection]:
@@ -167,6 +169,10 @@ class Project:
         if not path.resolve().is_relative_to(self.workspace.resolve()):
             raise AnnotateError(f"{path}: a link out of the workspace; only crops inside are shown")
         return path
+
+    def _visible(self, state: State, tracklet: str) -> bool:
+        known = self._detections[flight_of(tracklet)]
+        return any(known[seen].crop is not None for seen in state.tracklets[tracklet])
 
     def _place(self, flight: str, seen: Seen) -> Place | None:
         if flight not in self._grounds:

@@ -1,7 +1,7 @@
 """What to label next: the tracklet whose label saves the most work, and now and then one for a second look."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from annotate.operations import Mark
@@ -27,8 +27,12 @@ class Turn:
     second_look: bool
 
 
-def next_turn(store: LabelStore, state: State, tally: Tally, user: str) -> Turn | None:
+def next_turn(
+    store: LabelStore, state: State, tally: Tally, user: str, visible: Callable[[str], bool]
+) -> Turn | None:
     """What `user` is to look at now, leased to them; None where nothing is left.
+
+    Only tracklets that are `visible`: of the others there is no crop, they can neither be judged nor used.
 
     Longest first: each decision then labels the most crops, and the first pictures of an identity are many.
     Skipped tracklets come when no open one is left.
@@ -39,7 +43,7 @@ def next_turn(store: LabelStore, state: State, tally: Tally, user: str) -> Turn 
                 return Turn(tracklet, second_look=True)
     leased = {name for name, lease in store.leases.held().items() if lease.user != user}
     for tracklet in waiting(state):
-        if tracklet not in leased and store.leases.take(tracklet, user, LEASE_S):
+        if tracklet not in leased and visible(tracklet) and store.leases.take(tracklet, user, LEASE_S):
             return Turn(tracklet, second_look=False)
     return None
 

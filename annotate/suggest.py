@@ -1,6 +1,5 @@
 """Who a tracklet might be: the identities, the most alike first, without those it was seen together with."""
 
-from bisect import bisect_left
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from annotate.features import Features
 from annotate.operations import Seen, flight_of
 from annotate.state import State
+from annotate.together import Together
 
 
 class Candidate(NamedTuple):
@@ -22,8 +22,8 @@ class Candidate(NamedTuple):
 class Suggester:
     """Keeps a vector for each tracklet, and follows when tracklets are split or change tails."""
 
-    def __init__(self, features: Features) -> None:
-        self._features = features
+    def __init__(self, features: Features, together: Together) -> None:
+        self._features, self._together = features, together
         self._contents: list[tuple[Seen, ...]] = []
         self._rows: dict[str, int] = {}
         self._vectors = np.zeros((64, features.length), np.float32)
@@ -55,15 +55,15 @@ class Suggester:
         """All identities that `tracklet` might be, the most alike first.
 
         An identity is as alike as its most alike tracklet: who turns round or walks into the shade looks like
-        one of their pictures, not like the mean of them. One that is in a frame together with `tracklet` is
-        left out: it is somebody else.
+        one of their pictures, not like the mean of them. One that is seen together with `tracklet` is left
+        out: it is somebody else.
         """
         self.follow(state)
         alike = self._vectors[: len(self._contents)] @ self.vector(tracklet)
         found = []
         for identity, members in state.members.items():
             others = [name for name in members if name != tracklet]
-            if others and not any(seen_together(state, tracklet, name) for name in others):
+            if others and all(self._together.frame(state, tracklet, name) is None for name in others):
                 found.append(Candidate(identity, float(max(alike[self._rows[name]] for name in others))))
         return sorted(found, key=lambda each: (-each.similarity, each.identity))
 
@@ -72,24 +72,3 @@ def mean_direction(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """float32 (d,), of length 1: the mean of `vectors` (n, d); zeros where they are."""
     mean = vectors.sum(axis=0)
     return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-9), np.float32)
-
-
-def seen_together(state: State, first: str, second: str) -> bool:
-    """Whether a frame shows both tracklets: then they are two persons."""
-    return shared_frame(state, first, second) is not None
-
-
-def shared_frame(state: State, first: str, second: str) -> int | None:
-    """The first frame that shows both tracklets; None where there is none."""
-    if flight_of(first) != flight_of(second):
-        return None
-    one, other = state.tracklets[first], state.tracklets[second]
-    if one[-1].frame < other[0].frame or other[-1].frame < one[0].frame:
-        return None
-    if len(one) > len(other):
-        one, other = other, one
-    for frame, _ in one:
-        place = bisect_left(other, frame, key=lambda seen: seen.frame)
-        if place < len(other) and other[place].frame == frame:
-            return frame
-    return None

@@ -26,6 +26,15 @@ def store(tmp_path, clock):
         yield store
 
 
+def visible(tracklet):
+    return True
+
+
+def test_what_has_no_crop_does_not_count(store):
+    now = progress(store.state, Tally(), "ann", lambda name: name != "f/0")
+    assert (now.tracklets, now.detections) == (5, 9 + 8 + 7 + 6 + 5)
+
+
 def test_what_is_done_and_what_is_left(store, clock):
     for turn, seconds in enumerate((0, 4, 6, 1000)):  # the last one after a pause
         clock[0] += timedelta(seconds=seconds)
@@ -35,12 +44,12 @@ def test_what_is_done_and_what_is_left(store, clock):
         store.apply(operation, user="ann", id=str(turn))
     tally = Tally()
     tally.follow(store)
-    now = progress(store.state, tally, "ann")
+    now = progress(store.state, tally, "ann", visible)
     assert (now.tracklets, now.labelled, now.identities) == (6, 3, 3)
     assert (now.detections, now.labelled_detections) == (10 + 9 + 8 + 7 + 6 + 5, 10 + 9 + 8)
     assert now.per_minute == pytest.approx(60 / 5)  # 4 and 6 seconds; the pause does not count
     assert now.minutes_left == pytest.approx(3 * 5 / 60)
-    assert progress(store.state, tally, "bob").per_minute is None
+    assert progress(store.state, tally, "bob", visible).per_minute is None
 
 
 def test_agreement_of_second_looks(store):
@@ -48,11 +57,11 @@ def test_agreement_of_second_looks(store):
     store.apply(SetMark(tracklets=("f/3",), mark="junk"), user="ann", id="b")
     for tracklet, answer in (("f/0", 1), ("f/1", "new"), ("f/3", "junk"), ("f/2", "skipped")):
         store.apply(SecondLook(tracklet=tracklet, answer=answer), user="bob", id=tracklet.replace("/", "-"))
-    now = progress(store.state, Tally(), "bob")
+    now = progress(store.state, Tally(), "bob", visible)
     assert (now.second_looks, now.agreed) == (3, 2)
     store.undo(user="bob", id="z1")  # the skipped one
     store.undo(user="bob", id="z2")
-    now = progress(store.state, Tally(), "bob")
+    now = progress(store.state, Tally(), "bob", visible)
     assert (now.second_looks, now.agreed) == (2, 1)
 
 

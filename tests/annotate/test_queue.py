@@ -23,10 +23,10 @@ def store(tmp_path):
         yield store
 
 
-def turn(store, user="ann"):
+def turn(store, user="ann", hidden=()):
     tally = Tally()
     tally.follow(store)
-    return next_turn(store, store.state, tally, user)
+    return next_turn(store, store.state, tally, user, lambda name: name not in hidden)
 
 
 def test_the_longest_first_and_skipped_ones_at_the_end(store):
@@ -34,6 +34,12 @@ def test_the_longest_first_and_skipped_ones_at_the_end(store):
     order = waiting(store.state)
     assert order == [f"f/{number}" for number in range(COUNT - 2, -1, -1)] + [f"f/{COUNT - 1}"]
     assert turn(store).tracklet == order[0]
+
+
+def test_what_has_no_crop_is_not_asked_about(store):
+    order = waiting(store.state)
+    assert turn(store, hidden=order[:3]).tracklet == order[3]
+    assert turn(store, hidden=order) is None
 
 
 def test_two_labellers_are_given_different_tracklets_and_keep_them(store):

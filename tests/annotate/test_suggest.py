@@ -1,12 +1,8 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from annotate.operations import Assign, NewIdentity, Seen, Split, SwapTails
+from annotate.operations import Assign, NewIdentity, Split, SwapTails
 from annotate.project import Project
-from annotate.state import State
-from annotate.suggest import shared_frame
 
 
 @pytest.fixture
@@ -68,17 +64,6 @@ def test_undo_brings_back_what_was_known(project):
     decide(project, Split(tracklet="f2/1", frame=4))
     project.store.undo(user="ann", id="back")
     assert candidates(project, "f2/1") == before
-
-
-frames = st.lists(st.integers(0, 30), min_size=1, unique=True).map(sorted)
-
-
-@given(one=frames, other=frames)
-def test_the_first_frame_that_two_tracklets_share(one, other):
-    contents = {name: tuple(Seen(frame, 0) for frame in those) for name, those in (("f/0", one), ("f/1", other))}
-    state = State(tracklets={**contents, "g/0": contents["f/0"]})
-    assert shared_frame(state, "f/0", "f/1") == min(set(one) & set(other), default=None)
-    assert shared_frame(state, "g/0", "f/1") is None  # another flight
 
 
 def test_the_order_is_that_of_the_cosines_of_mean_directions(project):

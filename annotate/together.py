@@ -1,0 +1,53 @@
+"""Who is seen together in a frame, and so cannot be one person."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+
+from annotate.operations import Seen, flight_of
+from annotate.state import State
+
+Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the frame
+_ONE_PERSON = 0.3  # of the smaller box; where two lie on each other so far, they may be a person detected twice
+
+
+class Together:
+    """Tells whether tracklets are seen together; `box` gives where a detection of a flight is."""
+
+    def __init__(self, box: Callable[[str, Seen], Box]) -> None:
+        self._box = box
+
+    def frame(self, state: State, first: str, second: str) -> int | None:
+        """The first frame that shows the two tracklets apart from each other; None where there is none.
+
+        A detector may find a person twice, say with and without the legs: two tracklets that lie on each other in
+        all frames that they share may well be one person.
+        """
+        flight = flight_of(first)
+        if flight != flight_of(second):
+            return None
+        for one, other in _shared(state.tracklets[first], state.tracklets[second]):
+            if _overlap(self._box(flight, one), self._box(flight, other)) < _ONE_PERSON:
+                return one.frame
+        return None
+
+
+def _shared(one: tuple[Seen, ...], other: tuple[Seen, ...]) -> Iterator[tuple[Seen, Seen]]:
+    """The detections of two tracklets in the frames that both are in."""
+    if one[-1].frame < other[0].frame or other[-1].frame < one[0].frame:
+        return
+    if len(one) > len(other):
+        one, other = other, one
+    for seen in one:
+        at = bisect_left(other, seen.frame, key=lambda each: each.frame)
+        if at < len(other) and other[at].frame == seen.frame:
+            yield seen, other[at]
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """The boxes' common area, as a share of the smaller one's."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return width * height / smaller
