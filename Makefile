@@ -26,7 +26,7 @@ REID_RUN  = $(WORKSPACE)/reid/$(basename $(notdir $(REID)))
 STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation)
 SETTINGS := $(CONFIG) $(if $(SET),always)
 
-.PHONY: help setup video-given frames detect crops tracks label overlay train evaluate train-detector detectron2 demo test lint bench doctor clean always
+.PHONY: help setup video-given frames detect crops tracks label dataset overlay train evaluate train-detector detectron2 demo test lint bench doctor clean always
 .DEFAULT_GOAL := help
 
 help: ## This text
@@ -51,6 +51,8 @@ crops: $(FLIGHT)/crops/manifest.json ## Cut the persons out of VIDEO
 tracks: $(FLIGHT)/tracks/manifest.json ## Link the persons in VIDEO from frame to frame
 label: $(READY) ## Say who is who, in the browser, on all flights of WORKSPACE
 	$(UAVPIPE) label --workspace $(WORKSPACE)
+dataset: $(READY) ## Make a data set of what is labelled in WORKSPACE
+	$(UAVPIPE) dataset $(if $(CONFIG),--config $(CONFIG),--workspace $(WORKSPACE)) $(addprefix --set ,$(SET))
 overlay: $(FLIGHT)/overlay/manifest.json ## Render the boxes on VIDEO
 
 $(FLIGHT)/frames/manifest.json: $(wildcard $(VIDEO)) $(SETTINGS) | $(READY) video-given

@@ -89,10 +89,10 @@ class History:
             raise Refused(f"{user} has nothing to redo")
         return self._undone[user][-1]
 
-    def author(self, cell: Cell) -> str | None:
-        """Who wrote `cell` last; None where nobody did."""
+    def written(self, cell: Cell) -> Entry | None:
+        """What wrote `cell` last; None where nothing did."""
         written = self._written.get(cell)
-        return self.entries[written - 1].user if written else None
+        return self.entries[written - 1] if written else None
 
     def plan(self, operation: Operation, user: str) -> Effect:
         """What `operation` by `user` would do now.

@@ -110,7 +110,12 @@ class LabelStore:
 
     def labeller(self, tracklet: str) -> str | None:
         """Who gave `tracklet` the label that it has; None where nobody did."""
-        return self._history.author(Cell("labels", tracklet))
+        entry = self.decision(tracklet)
+        return entry.user if entry else None
+
+    def decision(self, tracklet: str) -> Entry | None:
+        """What gave `tracklet` the label that it has; None where there is no such tracklet."""
+        return self._history.written(Cell("labels", tracklet))
 
     @property
     def chain(self) -> str:

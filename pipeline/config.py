@@ -73,6 +73,42 @@ class OverlayConfig(Section):
     crf: int = Field(23, ge=0, le=51, description="H.264 quality; lower is better and larger")
 
 
+class ThinConfig(Section):
+    """Which of a tracklet's crops a data set keeps."""
+
+    frames: int = Field(1, ge=1, description="two crops of a tracklet are at least this many frames apart")
+    difference: float = Field(
+        0.0,
+        ge=0,
+        le=255,
+        description="mean difference of two crops of a tracklet, as grey thumbnails, at least; 0: not compared",
+    )
+
+
+class DatasetConfig(Section):
+    """How labelled crops become a data set for re-identification."""
+
+    seed: int = Field(0, ge=0, description="of the split and the choice of queries")
+    train_share: float = Field(0.5, ge=0, le=1, description="of the identities that could be tested: learnt from")
+    protocol: Literal["auto", "flight", "tracklet", "strict"] = Field(
+        "auto",
+        description="of the evaluation that queries are chosen for; auto: flight, with one flight only tracklet",
+    )
+    queries: int = Field(1, ge=1, description="of a test identity in each of its flights, at most")
+    gap_s: float = Field(
+        1.0,
+        ge=0,
+        description="protocol tracklet: seconds between a query and the person's other tracklets, at least",
+    )
+    min_crops: int = Field(4, ge=1, description="identities with fewer crops are left out")
+    seen_once: Literal["train", "leave_out"] = Field(
+        "train",
+        description="what becomes of identities seen in one flight only (protocol tracklet: in one tracklet)",
+    )
+    thin: ThinConfig = ThinConfig()
+    copy_files: bool = Field(False, description="copy the crops; else they are hard links, where the disk has them")
+
+
 class FlightConfig(Section):
     """A whole configuration; `video: flight01.mp4` alone is one."""
 
@@ -84,6 +120,7 @@ class FlightConfig(Section):
     crops: CropsConfig = CropsConfig()
     tracks: TracksConfig = TracksConfig()
     overlay: OverlayConfig = OverlayConfig()
+    dataset: DatasetConfig = DatasetConfig()
 
     @model_validator(mode="after")
     def _one_way_to_name_videos(self) -> "FlightConfig":

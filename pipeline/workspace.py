@@ -48,14 +48,16 @@ def atomic_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A fresh temporary folder beside `path`; it takes the place of `path` at the end, or vanishes."""
-    temporary = path.with_name(f"{TEMPORARY}{path.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary, former = (path.with_name(f"{TEMPORARY}{state}{path.name}") for state in ("", "former-"))
+    for leftover in (temporary, former):
+        shutil.rmtree(leftover, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         yield temporary
         if path.exists():
-            shutil.rmtree(path)
+            path.replace(former)  # aside first: deleting takes long, and half a folder would be believed
         temporary.replace(path)
+        shutil.rmtree(former, ignore_errors=True)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -182,12 +184,18 @@ def open_flight(workspace: Path, video: Path) -> Iterator[Flight]:
     if not video.exists():
         raise PipelineError(f"{video}: no such video file or folder of images")
     folder = workspace / flight_name(video)
-    with _lock(folder):
+    with locked(folder):
         yield Flight(video, folder, _identify(video, folder))
 
 
 @contextmanager
-def _lock(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other runs out of `folder` until the end of the `with`.
+
+    Raises:
+        PipelineError: another run is at work there, or it cannot be written.
+
+    """
     path = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,7 @@ def check_images(candidates: Candidates) -> None:
     query, gallery = candidates.query, candidates.gallery
     if not query.paths or not gallery.paths:
         return
-    own, others = _Thumbnails(query.paths), _Thumbnails(gallery.paths)
+    own, others = Thumbnails(query.paths), Thumbnails(gallery.paths)
 
     def one_picture(pairs: Pairs) -> NDArray[np.bool_]:
         same: NDArray[np.bool_] = np.abs(own[pairs.rows] - others[pairs.columns]).mean(axis=1) <= _SAME
@@ -88,8 +88,11 @@ def _stop(candidates: Candidates, leaks: Callable[[Pairs], NDArray[np.bool_]], w
         )
 
 
-class _Thumbnails:
-    """Grey pictures of one small size, each made when first asked for: many crops are nobody's right answer."""
+class Thumbnails:
+    """Grey pictures of one small size, each made when first asked for: many crops are nobody's right answer.
+
+    `thumbnails[rows]` is int16 (n, 512): 32 x 16 grey levels from 0 to 255. Unreadable files are a ReidError.
+    """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths

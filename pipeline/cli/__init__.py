@@ -12,6 +12,7 @@ _COMMANDS = {
     "crops": ("stages", "crops", "Cut the persons out."),
     "tracks": ("stages", "tracks", "Link the persons from frame to frame."),
     "label": ("label", "label", "Say who is who, in the browser."),
+    "dataset": ("dataset", "dataset", "Make a data set of the labelled crops."),
     "overlay": ("stages", "overlay", "Render the boxes on the video."),
     "score": ("stages", "score", "Compare detections with a ground truth."),
     "simulate": ("simulate", "simulate", "Make a simulated flight with exact ground truth."),

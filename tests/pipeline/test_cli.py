@@ -34,7 +34,7 @@ def test_every_command_has_a_help_text():
 
 def test_the_schema_describes_every_section():
     schema = json.loads(run("config", "--schema").output)
-    assert {"video", "videos", "workspace", "frames", "detector", "crops", "tracks", "overlay"} == set(
+    assert {"video", "videos", "workspace", "frames", "detector", "crops", "tracks", "overlay", "dataset"} == set(
         schema["properties"]
     )
 

@@ -1,0 +1,44 @@
+"""`uavpipe dataset`: the labelled crops as a data set for re-identification."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.options import PATH
+
+if TYPE_CHECKING:
+    from pipeline.dataset.stage import DatasetResult
+
+
+@click.command()
+@click.option("--config", "config_path", type=PATH, help="YAML configuration; its section 'dataset' and workspace.")
+@click.option("--workspace", type=PATH, help="Folder of the flights and labels.  [default: runs]")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in dataset.train_share=0.7.")
+def dataset(config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]) -> None:
+    """Make a data set of the labelled crops of all flights: WORKSPACE/dataset, in Market-1501's layout.
+
+    dataset.parquet in it says where every crop comes from, statistics.html what is in it.
+    """
+    from pipeline.config import load_config
+    from pipeline.dataset.stage import bring_up_dataset
+
+    config = load_config(config_path, settings, workspace=workspace)
+    _report(bring_up_dataset(config.workspace, config.dataset))
+
+
+def _report(result: "DatasetResult") -> None:
+    figures = result.figures
+    click.echo(
+        f"dataset    {'up to date: ' if result.skipped else ''}{figures['crops']:,} crops of "
+        f"{len(figures['flights'])} flights, protocol {figures['protocol']}  → {result.folder}"
+    )
+    for split, counts in figures["splits"].items():
+        nobody = "".join(f", {counts[name]:,} {name}" for name in ("junk", "distractors") if counts[name])
+        click.echo(f"  {split:8} {counts['crops']:,} crops of {counts['identities']} identities{nobody}")
+    if figures["left_out"]:
+        reasons = (f"{count:,} {reason.replace('_', ' ')}" for reason, count in figures["left_out"].items())
+        click.echo(f"  left out {', '.join(reasons)}")
+    if figures["identities"]["seen_once"]:
+        click.echo(f"  not to be tested, as seen once only: {figures['identities']['seen_once']} identities")
+    click.echo(f"  look at  {result.folder / 'statistics.html'}")

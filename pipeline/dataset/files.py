@@ -1,0 +1,67 @@
+"""The crops under Market-1501's names, in Market-1501's folders."""
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.dataset.labelled import JUNK
+from pipeline.errors import PipelineError
+
+FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
+
+
+def file_names(crops: pd.DataFrame) -> list[str]:
+    """`0002_c1s1_000451_03.jpg` for identity 2, flight 1, frame 451, detection 3 of the frame; each name once.
+
+    Junk is -1, a distractor 0000. Frames and detections count from 0. Larger numbers get more digits.
+    """
+    columns = (crops[name].tolist() for name in ("identity", "camera", "frame", "rank"))
+    return [
+        f"{'-1' if identity == JUNK else f'{identity:04d}'}_c{camera}s1_{frame:06d}_{rank:02d}.jpg"
+        for identity, camera, frame, rank in zip(*columns, strict=True)
+    ]
+
+
+def place_files(crops: pd.DataFrame, workspace: Path, folder: Path, *, copies: bool) -> None:
+    """Put the crops into `FOLDERS` below `folder`; a split without crops gets none.
+
+    Args:
+        crops: with the columns split, name and crop.
+        workspace: what `crop` is relative to; nothing outside is taken.
+        folder: the data set's.
+        copies: instead of hard links. Where the disk has no such links, copies are made anyway.
+
+    Raises:
+        PipelineError: a crop is gone, is no file, or lies outside the workspace; names it.
+
+    """
+    for split in crops["split"].unique():
+        (folder / FOLDERS[split]).mkdir()
+    for parent in {os.path.dirname(crop) for crop in crops["crop"]}:  # noqa: PTH120 - a Path for each takes seconds
+        if not (workspace / parent).resolve().is_relative_to(workspace.resolve()):
+            raise PipelineError(f"{workspace / parent}: a link out of the workspace; only crops inside are taken")
+    for split, name, crop in crops[["split", "name", "crop"]].itertuples(index=False):
+        source, target = f"{workspace}/{crop}", f"{folder}/{FOLDERS[split]}/{name}"
+        _check(source)
+        if copies or not _linked(source, target):
+            shutil.copyfile(source, target)
+
+
+def _check(source: str) -> None:
+    try:
+        mode = os.lstat(source).st_mode
+    except OSError:
+        raise PipelineError(f"{source}: the crop is gone; make it again with `uavpipe crops`") from None
+    if not stat.S_ISREG(mode):
+        raise PipelineError(f"{source}: not a plain file; make the crop again with `uavpipe crops`")
+
+
+def _linked(source: str, target: str) -> bool:
+    try:
+        os.link(source, target)
+    except OSError:  # no such links here, another disk, or too many of one file
+        return False
+    return True

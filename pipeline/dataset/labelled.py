@@ -1,0 +1,156 @@
+"""The labelled crops of a workspace: who is on each, where it comes from, and by whose decision."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from annotate.operations import Mark, Seen, flight_of
+from annotate.records import Detection, read_tracklets
+from annotate.state import Label, State
+from annotate.store import LABELS, LabelStore
+from pipeline.workspace import MANIFEST, TEMPORARY, read_json
+
+JUNK, DISTRACTOR = -1, 0  # as Market-1501 numbers them
+_NOBODY = {Mark.JUNK: JUNK, Mark.DISTRACTOR: DISTRACTOR}
+_CROPS = "crops/crops.parquet"
+
+COLUMNS = {
+    "identity": "int64",
+    "person": "str",
+    "camera": "int64",
+    "flight": "str",
+    "tracklet": "str",
+    "frame": "int64",
+    "rank": "int64",
+    "pts_s": "float64",
+    "x1": "float64",
+    "y1": "float64",
+    "x2": "float64",
+    "y2": "float64",
+    "height": "float64",
+    "score": "float64",
+    "sharpness": "float64",
+    "crop": "str",
+    "video": "str",
+    "weights": "str",
+    "decision": "int64",
+    "labeller": "str",
+    "decided": "str",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """What labelling gave.
+
+    Attributes:
+        crops: a row for each crop that is somebody's, junk or a distractor, with `COLUMNS`.
+        left_out: how many crops are not among them, by reason.
+
+    """
+
+    crops: pd.DataFrame
+    left_out: Counter[str]
+
+
+def read_labelled(workspace: Path) -> Labelled:
+    """The labelled crops of all flights, in order of flight, frame and rank.
+
+    A flight's number (`camera`) is its place in the log of the labels, from 1. The log only grows, and so no flight
+    is ever renumbered. An identity's number is the one it has there.
+
+    Raises:
+        AnnotateError: there are no labels, a table is missing or damaged, or the tracklets are not those labelled.
+
+    """
+    rows: list[tuple[Any, ...]] = []
+    left_out: Counter[str] = Counter()
+    with LabelStore(workspace / LABELS, create=False) as store:
+        for camera, flight in enumerate(list(store.state.flights), start=1):
+            detections = _detections(store, workspace, flight)
+            with store.reading() as state:
+                rows += _rows(store, state, _origin(workspace, flight), camera, detections, left_out)
+            left_out["without_tracklet"] += _crops_of(workspace, flight) - sum(
+                each.crop is not None for each in detections.values()
+            )
+        left_out["flight_without_labels"] = sum(
+            _crops_of(workspace, flight) for flight in _flights(workspace) if flight not in store.state.flights
+        )
+    crops = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    return Labelled(crops.sort_values(["camera", "frame", "rank"], ignore_index=True), left_out)
+
+
+def state_of_inputs(workspace: Path) -> dict[str, Any]:
+    """What the labelled crops depend on: the log's hash, and the fingerprints of the stages that it builds on."""
+    with LabelStore(workspace / LABELS, create=False) as store:
+        chain = store.chain
+    return {
+        "labels": chain,
+        "flights": {
+            flight: [_manifest(workspace / flight, stage).get("fingerprint") for stage in ("crops", "tracks")]
+            for flight in _flights(workspace)
+        },
+    }
+
+
+def _flights(workspace: Path) -> list[str]:
+    names = (path.parents[1].name for path in workspace.glob(f"*/{_CROPS}"))
+    return sorted(name for name in names if not name.startswith(TEMPORARY))
+
+
+def _detections(store: LabelStore, workspace: Path, flight: str) -> dict[Seen, Detection]:
+    tracklets = read_tracklets(workspace, flight)
+    store.add_flight(flight, tracklets)  # says so where they are not those that were labelled
+    return {Seen(each.frame, each.rank): each for tracklet in tracklets for each in tracklet.detections}
+
+
+def _rows(
+    store: LabelStore,
+    state: State,
+    origin: tuple[str, str, str],
+    camera: int,
+    detections: dict[Seen, Detection],
+    left_out: Counter[str],
+) -> Iterator[tuple[Any, ...]]:
+    flight, *hashes = origin
+    for name, content in state.tracklets.items():
+        if flight_of(name) != flight:
+            continue
+        label = state.labels[name]
+        cut = [each for seen in content if (each := detections[seen]).crop is not None]
+        if label in (Mark.OPEN, Mark.SKIPPED):
+            left_out[str(label)] += len(cut)
+            continue
+        entry = store.decision(name)
+        decided = (entry.sequence, entry.user, entry.time) if entry else (0, "", "")
+        for each in cut:
+            yield (
+                *_person(state, label),
+                *(camera, flight, name, each.frame, each.rank, each.time),
+                *each.box,
+                *(each.box[3] - each.box[1], each.score, each.sharpness, each.crop),
+                *hashes,
+                *decided,
+            )
+
+
+def _person(state: State, label: Label) -> tuple[int, str]:
+    return (_NOBODY[label], "") if isinstance(label, Mark) else (label, state.identities[label])
+
+
+def _origin(workspace: Path, flight: str) -> tuple[str, str, str]:
+    """The flight, and the hashes of its video and of the detector's weights; "" where it was imported as crops."""
+    video = (read_json(workspace / flight / "flight.json") or {}).get("sha256", "")
+    return flight, video, _manifest(workspace / flight, "detections").get("inputs", {}).get("weights", "")
+
+
+def _manifest(flight: Path, stage: str) -> dict[str, Any]:
+    return read_json(flight / stage / MANIFEST) or {}
+
+
+def _crops_of(workspace: Path, flight: str) -> int:
+    return len(pd.read_parquet(workspace / flight / _CROPS, columns=["frame"]))

@@ -1,0 +1,83 @@
+"""Whether a finished division would flatter: what each protocol counts as a right answer though it is none."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import PipelineError
+from reid.leakage import check_identities, check_images
+from reid.protocols import PROTOCOLS, Candidates, ProtocolName
+from reid.records import Samples
+
+REPORTED: tuple[ProtocolName, ...] = ("flight", "tracklet", "strict")
+
+
+def check_leaks(
+    crops: pd.DataFrame, workspace: Path, protocol: ProtocolName, gap_s: float
+) -> Mapping[str, dict[str, Any]]:
+    """Stop where `protocol` would count what gives itself away; say of the others what they would count.
+
+    Args:
+        crops: with the columns split, identity, camera, flight, tracklet, pts_s and crop.
+        workspace: what `crop` is relative to.
+        protocol: which one the data set is made for.
+        gap_s: seconds within which two crops of one flight are neighbours.
+
+    Returns:
+        By protocol: queries with a right answer, right answers in all, those of the query's own tracklet, and those
+        within `gap_s` of it in its own flight.
+
+    Raises:
+        PipelineError: a right answer is of the query's own tracklet or a neighbouring frame; names both.
+        ReidError: an identity or a tracklet is in both halves, or a right answer is the same picture; names them.
+
+    """
+    halves = {split: _samples(rows, crops, workspace) for split, rows in crops.groupby("split")}
+    train, query, gallery = (halves.get(split, _NONE) for split in ("train", "query", "gallery"))
+    check_identities(train, query, gallery)
+    asked, found = (crops[crops["split"] == split] for split in ("query", "gallery"))
+    report: dict[str, dict[str, Any]] = {}
+    for name in REPORTED:
+        candidates = Candidates(query, gallery, PROTOCOLS[name])
+        report[name] = _exposure(candidates, asked, found, gap_s, stops=name == protocol)
+    check_images(Candidates(query, gallery, PROTOCOLS[protocol]))
+    return report
+
+
+_NONE = Samples(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+def _samples(rows: pd.DataFrame, crops: pd.DataFrame, workspace: Path) -> Samples:
+    tracklets = pd.Categorical(rows["tracklet"], categories=pd.unique(crops["tracklet"])).codes
+    return Samples(
+        rows["identity"].to_numpy(np.int64),
+        rows["camera"].to_numpy(np.int64),
+        tracklets.astype(np.int64),
+        tuple(workspace / crop for crop in rows["crop"]),
+    )
+
+
+def _exposure(
+    candidates: Candidates, query: pd.DataFrame, gallery: pd.DataFrame, gap_s: float, *, stops: bool
+) -> dict[str, Any]:
+    counts = {"queries": 0, "right_answers": 0, "own_tracklet": 0, "neighbours": 0}
+    for pairs in candidates.right_answers():
+        asked, found = query.iloc[pairs.rows], gallery.iloc[pairs.columns]
+        own = asked["tracklet"].to_numpy() == found["tracklet"].to_numpy()
+        near = np.abs(asked["pts_s"].to_numpy() - found["pts_s"].to_numpy()) < gap_s
+        near &= asked["camera"].to_numpy() == found["camera"].to_numpy()
+        if stops and (own | near).any():
+            first = int(np.argmax(own | near))
+            raise PipelineError(
+                f"leak: query {asked['crop'].iloc[first]} and its right answer {found['crop'].iloc[first]} are of "
+                f"one {'tracklet' if own[first] else f'flight and less than {gap_s:g} s apart'}, which protocol "
+                f"'{candidates.protocol.name}' counts; take dataset.protocol=flight"
+            )
+        counts["queries"] += len(np.unique(pairs.rows))
+        counts["right_answers"] += len(pairs)
+        counts["own_tracklet"] += int(own.sum())
+        counts["neighbours"] += int((near & ~own).sum())
+    return counts

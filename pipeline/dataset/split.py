@@ -1,0 +1,132 @@
+"""Who is learnt from, who is tested, and by which queries.
+
+The paper leaves all of this open; what is done here is our choice.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.config import DatasetConfig
+
+TRAIN, QUERY, GALLERY = SPLITS = ("train", "query", "gallery")
+_DRAWS = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Division:
+    """Where each crop goes.
+
+    Attributes:
+        splits: object (n,), one of `SPLITS`; "" where it is left out.
+        left_out: crops left out, by reason.
+        identities: how many identities each thing befell: train, test, few_crops, seen_once.
+
+    """
+
+    splits: NDArray[np.object_]
+    left_out: Counter[str]
+    identities: dict[str, int]
+
+
+def divide(crops: pd.DataFrame, names: Sequence[str], config: DatasetConfig, protocol: str) -> Division:
+    """Divide `crops` into a training half and a test half without common identities, and choose the queries.
+
+    Junk and distractors are in the gallery. A test identity gives up to `config.queries` queries a flight, so that
+    each has a right answer in the gallery under `protocol`. Who cannot be tested like that is `seen_once`.
+
+    Args:
+        crops: with the columns identity, flight, tracklet and pts_s.
+        names: of the crops, all different: what chance goes by, so that it falls on a crop the same whatever others
+            there are.
+        config: the rules.
+        protocol: of `reid.protocols`; all but "tracklet" leave out the query's person in the query's own flight.
+
+    """
+    identities = crops["identity"].to_numpy()
+    chance = _chance(names, config.seed)
+    person = identities > 0
+    few = person & (crops.groupby("identity")["identity"].transform("size").to_numpy() < config.min_crops)
+    asked = person & ~few & _can_be_asked_for(crops, chance, protocol, config.gap_s)
+    testable = np.unique(identities[asked])
+    learnt = _training_half(crops, testable, config)
+    once = person & ~few & ~np.isin(identities, testable)
+    train = np.isin(identities, learnt) | (once if config.seen_once == "train" else False)
+    query = _first(crops, chance, asked & ~train, ["identity", "flight"], config.queries)
+    gallery = ~(train | query | few | once)
+    left_out = {"few_crops": few, "seen_once": once & ~train}
+    fates = {"train": train, "test": gallery & person, "few_crops": few, "seen_once": once}
+    return Division(
+        np.select([train, query, gallery], [np.array(split, object) for split in SPLITS], np.array("", object)),
+        Counter({reason: int(rows.sum()) for reason, rows in left_out.items()}),
+        {fate: len(np.unique(identities[rows])) for fate, rows in fates.items()},
+    )
+
+
+def _chance(names: Sequence[str], seed: int) -> NDArray[np.uint64]:
+    """A number for each name that looks drawn, and depends on nothing but the name and the seed."""
+    digests = (hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest() for name in names)
+    return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
+
+
+def _first(
+    crops: pd.DataFrame, chance: NDArray[np.uint64], rows: NDArray[np.bool_], group: list[str], count: int
+) -> NDArray[np.bool_]:
+    """Of `rows`, the `count` in each group on which chance falls first."""
+    order = np.argsort(chance, kind="stable")
+    order = order[rows[order]]
+    place = crops.iloc[order].groupby(group).cumcount().to_numpy()
+    found = np.zeros(len(crops), np.bool_)
+    found[order[place < count]] = True
+    return found
+
+
+def _can_be_asked_for(
+    crops: pd.DataFrame, chance: NDArray[np.uint64], protocol: str, gap_s: float
+) -> NDArray[np.bool_]:
+    """Which crops can be queries: a right answer stays in the gallery, and none of them is a neighbouring frame."""
+    unit = "tracklet" if protocol == "tracklet" else "flight"  # within which nothing is a right answer
+    stays = _first(crops, chance, np.ones(len(crops), np.bool_), ["identity", unit], 1)
+    several = crops.groupby("identity")[unit].transform("nunique").to_numpy() > 1
+    asked = several & ~stays
+    if unit == "tracklet":
+        asked &= _seconds_to_other_tracklets(crops) >= gap_s
+    return np.asarray(asked)
+
+
+def _seconds_to_other_tracklets(crops: pd.DataFrame) -> NDArray[np.float64]:
+    """From each crop to the nearest one of the same identity and flight, but another tracklet; infinite without."""
+    ordered = crops.sort_values(["identity", "flight", "pts_s"], kind="stable")
+    place = [ordered["identity"], ordered["flight"]]
+    nearest = np.full(len(ordered), np.inf)
+    for step in (1, -1):
+        beside = ordered.groupby(["identity", "flight"])[["tracklet", "pts_s"]].shift(step)
+        other = beside["pts_s"].where(beside["tracklet"] != ordered["tracklet"]).groupby(place)
+        time = other.ffill() if step == 1 else other.bfill()
+        nearest = np.fmin(nearest, (ordered["pts_s"] - time).abs().to_numpy())
+    return pd.Series(nearest, ordered.index).reindex(crops.index).to_numpy()
+
+
+def _training_half(crops: pd.DataFrame, identities: NDArray[np.int64], config: DatasetConfig) -> NDArray[np.int64]:
+    """Those of `identities` to learn from: of many draws the one in which both halves are most alike.
+
+    What is compared is the mean number of crops and of flights. Source: Morgan and Rubin, "Rerandomization to
+    improve covariate balance in experiments", Annals of Statistics 2012.
+    """
+    count = round(len(identities) * config.train_share)
+    if 0 < config.train_share < 1 and len(identities) > 1:
+        count = min(max(count, 1), len(identities) - 1)
+    if not 0 < count < len(identities):
+        return identities[:count]
+    each = crops.groupby("identity").agg(crops=("frame", "size"), flights=("flight", "nunique"))
+    sizes = each.loc[identities].to_numpy(np.float64)
+    sizes = (sizes - sizes.mean(axis=0)) / np.maximum(sizes.std(axis=0), 1e-12)
+    rng = np.random.default_rng(config.seed)
+    draws = np.array([rng.permutation(len(identities))[:count] for _ in range(_DRAWS)])
+    best = np.linalg.norm(sizes[draws].mean(axis=1), axis=1).argmin()
+    return np.sort(identities[draws[best]])

@@ -1,0 +1,102 @@
+"""The stage: from the labels of a workspace to `dataset/`, written whole or not at all."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from annotate.store import LABELS
+from pipeline.config import DatasetConfig
+from pipeline.dataset.files import FOLDERS, file_names, place_files
+from pipeline.dataset.labelled import read_labelled, state_of_inputs
+from pipeline.dataset.leaks import check_leaks
+from pipeline.dataset.page import page
+from pipeline.dataset.split import divide
+from pipeline.dataset.statistics import statistics
+from pipeline.dataset.thin import kept
+from pipeline.errors import PipelineError
+from pipeline.workspace import StageFolder, atomic_folder, locked, read_json, stage_fingerprint, write_json
+from reid.protocols import ProtocolName
+
+NAME = "dataset"
+_TABLE, _FIGURES, _PAGE = "dataset.parquet", "statistics.json", "statistics.html"
+
+
+@dataclass(frozen=True)
+class DatasetResult:
+    """The stage after `bring_up_dataset`.
+
+    Attributes:
+        folder: the data set.
+        figures: what `statistics.json` holds.
+        skipped: it held already, nothing was done.
+
+    """
+
+    folder: Path
+    figures: Mapping[str, Any]
+    skipped: bool
+
+
+def bring_up_dataset(workspace: Path, config: DatasetConfig) -> DatasetResult:
+    """Bring `dataset/` of `workspace` up to date with the labels.
+
+    Raises:
+        PipelineError: nothing is labelled, a crop is gone, another run is at work, or the data set would leak.
+        AnnotateError: the labels or tables are damaged.
+        ReidError: the data set would leak, or a crop cannot be read.
+
+    """
+    if not (workspace / LABELS).is_file():
+        raise PipelineError(f"{workspace / LABELS}: no labels yet; first: uavpipe label --workspace {workspace}")
+    with locked(workspace):
+        folder = StageFolder(workspace / NAME)
+        inputs, section = state_of_inputs(workspace), config.model_dump()
+        if folder.holds(stage_fingerprint(NAME, inputs, section)) and _all_there(folder):
+            return DatasetResult(folder.path, read_json(folder.path / _FIGURES) or {}, skipped=True)
+        started = time.monotonic()
+        crops, figures = _dataset(workspace, config)
+        with atomic_folder(folder.path) as temporary:
+            place_files(crops, workspace, temporary, copies=config.copy_files)
+            crops.to_parquet(temporary / _TABLE, index=False)
+            write_json(temporary / _FIGURES, figures)
+            (temporary / _PAGE).write_text(page(crops, figures), "utf-8")
+            counts = {split: each["crops"] for split, each in figures["splits"].items()}
+            seconds = time.monotonic() - started
+            StageFolder(temporary).finish(NAME, inputs, section, counts, seconds, [_TABLE, _FIGURES, _PAGE])
+    return DatasetResult(folder.path, figures, skipped=False)
+
+
+def _dataset(workspace: Path, config: DatasetConfig) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The table of the data set and its figures."""
+    labelled = read_labelled(workspace)
+    keep = kept(labelled.crops, workspace, config.thin)
+    crops = labelled.crops[keep].reset_index(drop=True)
+    protocol = _protocol(crops, config)
+    crops.insert(0, "name", file_names(crops))
+    division = divide(crops, crops["name"].tolist(), config, protocol)
+    if not division.identities["train"] and not division.identities["test"]:
+        raise PipelineError(
+            f"{workspace / LABELS}: nobody is left for a data set: of the identities labelled, "
+            f"{division.identities['few_crops']} have fewer than {config.min_crops} crops and "
+            f"{division.identities['seen_once']} are seen once only; label more, or change the section 'dataset'"
+        )
+    crops.insert(1, "split", division.splits)
+    crops = crops[crops["split"] != ""].sort_values(["split", "name"], ignore_index=True)
+    left_out = {**labelled.left_out, "thinned": int((~keep).sum()), **division.left_out}
+    leaks = check_leaks(crops, workspace, protocol, config.gap_s)
+    return crops, statistics(crops, left_out, division.identities, leaks, protocol)
+
+
+def _protocol(crops: pd.DataFrame, config: DatasetConfig) -> ProtocolName:
+    if config.protocol != "auto":
+        return config.protocol
+    return "flight" if crops.loc[crops["identity"] > 0, "camera"].nunique() > 1 else "tracklet"
+
+
+def _all_there(folder: StageFolder) -> bool:
+    counts = (folder.manifest() or {})["counts"]
+    return all(sum(1 for _ in (folder.path / FOLDERS[split]).glob("*")) == n for split, n in counts.items())

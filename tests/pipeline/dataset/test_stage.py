@@ -1,0 +1,125 @@
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from annotate.operations import Mark
+from annotate.store import LABELS, LabelStore
+from annotate.textlog import replay, write_log
+from pipeline.cli import main
+from pipeline.config import DatasetConfig
+from pipeline.dataset import stage
+from pipeline.dataset.stage import bring_up_dataset
+from pipeline.errors import PipelineError
+from reid.evaluate import Evaluation, Options
+from reid.market import market_data
+
+
+def content(folder):
+    """All files but the manifest, which tells the time."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "manifest.json"
+    }
+
+
+def test_a_data_set_comes_out_that_can_be_measured(workspace):
+    result = bring_up_dataset(workspace, DatasetConfig())
+    table = pd.read_parquet(result.folder / "dataset.parquet")
+    files = {path.name: path.parent.name for path in result.folder.glob("*/*.jpg")}
+    folders = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
+    assert {row["name"]: folders[row["split"]] for _, row in table.iterrows()} == files
+    assert result.figures["left_out"] == {"open": 10, "skipped": 5}
+    assert len(table) + 15 == 90
+    data = market_data(result.folder, "flight")
+    assert (len(data.train), len(data.query), len(data.gallery)) == (30, 6, 24 + 15)
+    Evaluation(data.query, data.gallery, Options(protocol="strict"), train=data.train)
+    for _, row in table.iterrows():
+        assert (result.folder / files[row["name"]] / row["name"]).samefile(workspace / row["crop"])
+
+
+def test_it_is_skipped_until_something_changes(workspace, label):
+    assert not bring_up_dataset(workspace, DatasetConfig()).skipped
+    again = bring_up_dataset(workspace, DatasetConfig())
+    assert again.skipped
+    assert again.figures["crops"] == 75
+    assert not bring_up_dataset(workspace, DatasetConfig(seed=1)).skipped
+    assert bring_up_dataset(workspace, DatasetConfig(seed=1)).skipped
+    label(workspace, {"f2/7": Mark.DISTRACTOR})
+    assert bring_up_dataset(workspace, DatasetConfig(seed=1)).figures["crops"] == 80
+    next((workspace / "dataset").glob("query/*")).unlink()
+    assert not bring_up_dataset(workspace, DatasetConfig(seed=1)).skipped
+
+
+def test_the_same_labels_and_seed_give_the_same_bytes(workspace):
+    first = content(bring_up_dataset(workspace, DatasetConfig()).folder)
+    shutil.rmtree(workspace / "dataset")
+    assert content(bring_up_dataset(workspace, DatasetConfig()).folder) == first
+
+
+def test_the_labels_log_gives_the_same_data_set(workspace, tmp_path):
+    first = content(bring_up_dataset(workspace, DatasetConfig()).folder)
+    with LabelStore(workspace / LABELS) as store:
+        write_log(tmp_path / "log.jsonl", store.entries)
+    shutil.rmtree(workspace / "dataset")
+    for path in workspace.glob(f"{LABELS}*"):
+        path.unlink()
+    replay(tmp_path / "log.jsonl", workspace / LABELS)
+    assert content(bring_up_dataset(workspace, DatasetConfig()).folder) == first
+
+
+def test_a_failure_leaves_the_former_one_whole(workspace, monkeypatch):
+    folder = bring_up_dataset(workspace, DatasetConfig()).folder
+    before = content(folder)
+    monkeypatch.setattr(stage, "page", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        bring_up_dataset(workspace, DatasetConfig(seed=1))
+    assert content(folder) == before
+    assert not list(workspace.glob(".part-*"))
+    assert bring_up_dataset(workspace, DatasetConfig()).skipped
+
+
+def test_names_stay_when_a_flight_comes_in(workspace, fly, label):
+    before = pd.read_parquet(bring_up_dataset(workspace, DatasetConfig()).folder / "dataset.parquet")
+    fly(workspace, "a0", [(0, 5)])
+    label(workspace, {"a0/0": 1})
+    after = pd.read_parquet(bring_up_dataset(workspace, DatasetConfig()).folder / "dataset.parquet")
+    assert set(before["name"]) < set(after["name"])
+    assert after.set_index("crop").loc[before["crop"], "name"].tolist() == before["name"].tolist()
+
+
+def test_one_flight_is_made_for_the_tracklet_protocol(tmp_path, fly, label):
+    fly(tmp_path, "f1", [(20 * number, 6) for number in range(8)])
+    label(tmp_path, {f"f1/{number}": number // 2 + 1 for number in range(8)})
+    result = bring_up_dataset(tmp_path, DatasetConfig(gap_s=0.5))
+    assert result.figures["protocol"] == "tracklet"
+    assert result.figures["identities"] == {"train": 2, "test": 2, "few_crops": 0, "seen_once": 0}
+    assert result.figures["leakage"]["flight"]["queries"] == 0
+
+
+def test_too_few_crops_for_everybody_is_an_error(workspace):
+    with pytest.raises(PipelineError, match="6 have fewer than 40 crops"):
+        bring_up_dataset(workspace, DatasetConfig(min_crops=40))
+
+
+def test_the_command_says_what_came_out(workspace):
+    arguments = ["dataset", "--workspace", str(workspace), "--set", "dataset.thin.frames=2"]
+    shown = CliRunner().invoke(main, arguments)
+    assert shown.exit_code == 0, shown.output
+    assert "45 crops of 2 flights, protocol flight" in shown.output
+    assert "gallery  21 crops of 3 identities, 6 junk, 3 distractors" in shown.output
+    assert "left out 10 open, 5 skipped, 30 thinned" in shown.output
+    assert "up to date" in CliRunner().invoke(main, arguments).output
+    figures = json.loads((workspace / "dataset" / "statistics.json").read_text())
+    assert figures["splits"]["train"]["crops"] == 18
+
+
+def test_without_labels_it_says_what_to_do(tmp_path):
+    shown = CliRunner().invoke(main, ["dataset", "--workspace", str(tmp_path)])
+    assert shown.exit_code == 1
+    assert shown.output.splitlines() == [
+        f"uavpipe: {tmp_path / LABELS}: no labels yet; first: uavpipe label --workspace {tmp_path}"
+    ]
