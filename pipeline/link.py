@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from detector.records import Detections
 from pipeline.config import TracksConfig
-from pipeline.score import iou
+from pipeline.truth import iou
 
 _BUFFER_RATE = 30.0  # `trackers` counts its buffer of lost tracks in frames at this rate
 _STILL = np.eye(2, 3, dtype=np.float32)

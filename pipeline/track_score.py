@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.score import NOBODY, Truth, iou
+from pipeline.truth import NOBODY, Truth, inside, iou
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +50,8 @@ class TrackScore:
 def score_tracks(truth: Mapping[int, Truth], tracked: Mapping[int, Tracked], min_iou: float = 0.5) -> TrackScore:
     """Score `tracked` against `truth`, both by frame index, over the frames that either names.
 
-    A box on a person who is too hidden to be asked for is left out before anything is counted, as
-    MOTChallenge does with its distractors. The measures themselves are those of `trackers`.
+    A box on a person who is not asked for, or on nobody in a region without annotations, is left out before
+    anything is counted, as MOTChallenge does with its distractors. The measures themselves are those of `trackers`.
     """
     from trackers.eval import compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
 
@@ -60,7 +60,7 @@ def score_tracks(truth: Mapping[int, Truth], tracked: Mapping[int, Tracked], min
     for frame in sorted(truth.keys() | tracked.keys()):
         here, found = truth.get(frame, NOBODY), tracked.get(frame, nothing)
         overlap = iou(here.boxes, found.boxes)
-        counted = ~_on_hidden(overlap, here.asked, min_iou)
+        counted = ~_not_judged(overlap, here.asked, min_iou, inside(found.boxes, here.regions))
         persons.append(here.identities[here.asked])
         numbers.append(found.tracklets[counted])
         overlaps.append(overlap[here.asked][:, counted])
@@ -80,10 +80,12 @@ def score_tracks(truth: Mapping[int, Truth], tracked: Mapping[int, Tracked], min
     )
 
 
-def _on_hidden(overlap: NDArray[np.float64], asked: NDArray[np.bool_], min_iou: float) -> NDArray[np.bool_]:
-    """Which boxes (columns of `overlap`) lie on somebody hidden and on nobody who is asked for."""
+def _not_judged(
+    overlap: NDArray[np.float64], asked: NDArray[np.bool_], min_iou: float, in_region: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which boxes (columns of `overlap`) lie on nobody who is asked for, but on somebody else or in a region."""
     on: NDArray[np.bool_] = overlap >= min_iou
-    return np.asarray(on[~asked].any(axis=0) & ~on[asked].any(axis=0))
+    return np.asarray((on[~asked].any(axis=0) | in_region) & ~on[asked].any(axis=0))
 
 
 def _dense(rows: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:

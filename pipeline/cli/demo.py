@@ -17,9 +17,10 @@ def demo(folder: Path, seconds: float, people: int) -> None:
     from pipeline.config import FlightConfig
     from pipeline.detect import read_detections
     from pipeline.progress import progress_bar
-    from pipeline.score import read_truth, score
+    from pipeline.score import score
     from pipeline.simulate import simulate_flight
     from pipeline.stages import bring_up, bring_up_overlay
+    from pipeline.truth import read_truth
     from pipeline.workspace import flight_name, read_json
 
     video = folder / "flight01.mp4"

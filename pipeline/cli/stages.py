@@ -1,5 +1,6 @@
 """The commands of the stages on video: frames, detect, crops, overlay, score."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from pipeline.cli.options import PATH, flight_options
 if TYPE_CHECKING:
     from pipeline.config import FlightConfig
     from pipeline.stages import StageResult
+    from pipeline.truth import Truth
 
 
 def _run(until: str, config: "FlightConfig") -> None:
@@ -129,33 +131,34 @@ def overlay(
 def score(flight: Path, truth: Path, thresholds: tuple[float, ...], min_iou: float) -> None:
     """Compare the detections of FLIGHT (a folder in the workspace), and its tracklets, with the ground truth TRUTH.
 
-    TRUTH is MOTChallenge text, as `uavpipe simulate` writes it, or `x,y,w,h` of one target a frame.
+    TRUTH is MOTChallenge text, as `uavpipe simulate` writes it, VisDrone-VID's, or `x,y,w,h` of one target a frame.
     """
     from pipeline.detect import read_detections
     from pipeline.errors import PipelineError
-    from pipeline.score import read_truth
     from pipeline.score import score as score_detections
+    from pipeline.truth import read_truth
     from pipeline.workspace import read_json
 
     manifest = read_json(flight / "frames" / "manifest.json")
     if manifest is None or not (flight / "detections" / "manifest.json").exists():
         raise PipelineError(f"{flight}: no finished detections here; run 'uavpipe detect' first")
     found = read_detections(flight / "detections")
-    for line in score_detections(read_truth(truth), found, thresholds, min_iou, manifest["counts"]["frames"]):
+    frames = manifest["counts"]["frames"]
+    people = {frame: here for frame, here in read_truth(truth).items() if frame < frames}
+    for line in score_detections(people, found, thresholds, min_iou, frames):
         click.echo(
             f"score ≥ {line.threshold:g}: recall {line.recall:.3f} of {line.persons:,} persons, "
             f"precision {line.precision:.3f}, {line.wrong_per_frame:.2f} boxes a frame that match nobody"
         )
     if (flight / "tracks" / "manifest.json").exists():
-        _score_tracks(flight, truth, min_iou)
+        _score_tracks(flight, people, min_iou)
 
 
-def _score_tracks(flight: Path, truth: Path, min_iou: float) -> None:
-    from pipeline.score import read_truth
+def _score_tracks(flight: Path, people: "Mapping[int, Truth]", min_iou: float) -> None:
     from pipeline.track_score import score_tracks
     from pipeline.tracks import read_tracked
 
-    line = score_tracks(read_truth(truth), read_tracked(flight), min_iou)
+    line = score_tracks(people, read_tracked(flight), min_iou)
     click.echo(
         f"tracklets: HOTA {line.hota:.3f}, IDF1 {line.idf1:.3f}, MOTA {line.mota:.3f}, {line.switches:,} switches, "
         f"purity {line.purity:.4f}; {line.tracklets:,} tracklets of {line.persons:,} persons"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.score import read_truth
 from pipeline.simulate import render_flight_stills, render_stills, simulate_flight
+from pipeline.truth import read_truth
 
 
 def test_a_flight_is_the_same_each_time_and_its_files_fit_together(tmp_path):

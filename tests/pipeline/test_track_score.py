@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.score import Truth, read_truth
 from pipeline.track_score import Tracked, score_tracks
+from pipeline.truth import Truth, read_truth
 
 
 def people(*identities, asked=None):
@@ -50,6 +50,16 @@ def test_a_box_on_somebody_hidden_does_not_count():
     truth = {0: people(1, 2, asked=[True, False])}
     assert score_tracks(truth, {0: boxes((1, 1), (2, 2))}).mota == pytest.approx(1)
     assert score_tracks(truth, {0: boxes((1, 1), (3, 2))}).mota == pytest.approx(0)
+
+
+def test_a_box_on_nobody_in_a_region_does_not_count():
+    around = np.array([[250.0, 0, 350, 100]])
+    there = people(1, 3)
+    truth = {0: Truth(there.boxes, there.asked, there.identities, around)}
+    assert score_tracks(truth, {0: boxes((1, 1), (3, 2))}).mota == pytest.approx(1)
+    crowd = {0: Truth(there.boxes[:1], there.asked[:1], there.identities[:1], around)}
+    assert score_tracks(crowd, {0: boxes((1, 1), (3, 2))}).mota == pytest.approx(1)
+    assert score_tracks(crowd, {0: boxes((1, 1), (5, 2))}).mota == pytest.approx(0)
 
 
 def test_nothing_found_and_nobody_there():
