@@ -97,7 +97,8 @@ data/validation/annotations.json: | $(READY)
 
 detectron2: $(READY) ## Build detectron2, for detector.backend: detectron2; DETECTRON2_SRC= takes a local copy
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools<82' wheel
-	$(VENV)/bin/python -m pip install --disable-pip-version-check --no-build-isolation -c constraints.txt '$(DETECTRON2_SRC)'
+	$(VENV)/bin/python -m pip install --disable-pip-version-check --no-build-isolation -c constraints.txt \
+		'$(or $(abspath $(wildcard $(DETECTRON2_SRC))),$(DETECTRON2_SRC))'
 
 demo: $(READY) ## Simulate a flight, run the chain on it, compare with the truth
 	$(UAVPIPE) demo

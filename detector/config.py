@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
 Preset = Literal["paper-c4", "fpn", "small"]
+NAMED_WEIGHTS = ("auto", "embedded", "coco")  # all else is a path
 
 
 class Section(BaseModel):
@@ -78,7 +79,9 @@ class Detectron2(Section):
     config_file: Path | None = Field(
         None, description="the model's config.yaml; null: detectron2's defaults of R50-FPN or R50-C4"
     )
-    persons: tuple[int, ...] = Field((0,), min_length=1, description="classes that are persons; VisDrone's: [0, 1]")
+    persons: tuple[NonNegativeInt, ...] = Field(
+        (0,), min_length=1, description="classes that are persons; VisDrone's: [0, 1]"
+    )
 
 
 class DetectorConfig(Section):

@@ -1,5 +1,6 @@
 """detectron2 itself as a backend: any of its detectors, where it is installed."""
 
+import logging
 import warnings
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +17,7 @@ from detector.errors import DetectorError
 from detector.predictor import Predictor
 from detector.weights import WeightsSource
 
+_ALL = 1_000_000  # more than any model finds; -1 means all to some of them, and all but one to RetinaNet
 _BASES = {"fpn": "Base-RCNN-FPN.yaml", "paper-c4": "Base-RCNN-C4.yaml"}
 
 
@@ -38,6 +40,7 @@ def load_detectron2(config: DetectorConfig, source: WeightsSource) -> Predictor:
             f"backend detectron2: it is not installed here ({error}); 'make detectron2' builds it, and "
             "'uavpipe detector import-detectron2' makes a checkpoint that does without"
         ) from None
+    _quiet()
     state = read_detectron2(source.path)
     settings = get_cfg()
     own = _own_settings(config, state, source.path)
@@ -49,9 +52,16 @@ def load_detectron2(config: DetectorConfig, source: WeightsSource) -> Predictor:
     except (AssertionError, KeyError, ValueError, TypeError) as error:  # what its configuration system raises
         reason = " ".join(str(error).split())[:160]
         raise DetectorError(f"{config.detectron2.config_file or source.path}: detectron2 says: {reason}") from None
+    _require_persons(config, settings, source.path)
     _load(model, state, source.path)
     rule = Resize(short_side=settings.INPUT.MIN_SIZE_TEST, max_side=settings.INPUT.MAX_SIZE_TEST, filter="bilinear")
     return Predictor(_PersonModel(model, config, bgr=settings.INPUT.FORMAT == "BGR"), rule, config)
+
+
+def _quiet() -> None:
+    """What it uses at work, torch warns of as well."""
+    warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)
+    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
 
 
 def _base(config: DetectorConfig, state: dict[str, Tensor], path: Path) -> str | None:
@@ -76,8 +86,20 @@ def _own_settings(config: DetectorConfig, state: dict[str, Tensor], path: Path) 
         "MODEL.WEIGHTS": "",
         "MODEL.ROI_HEADS.SCORE_THRESH_TEST": config.floor,
         "MODEL.ROI_HEADS.NMS_THRESH_TEST": config.nms_iou,
-        "TEST.DETECTIONS_PER_IMAGE": -1,
+        "MODEL.RETINANET.SCORE_THRESH_TEST": config.floor,
+        "MODEL.RETINANET.NMS_THRESH_TEST": config.nms_iou,
+        "TEST.DETECTIONS_PER_IMAGE": _ALL,
     }
+
+
+def _require_persons(config: DetectorConfig, settings: Any, path: Path) -> None:
+    model = settings.MODEL
+    classes = (model.RETINANET if model.META_ARCHITECTURE == "RetinaNet" else model.ROI_HEADS).NUM_CLASSES
+    if max(config.detectron2.persons) >= classes:
+        raise DetectorError(
+            f"detector.detectron2.persons is {list(config.detectron2.persons)}; the classes of {path} are "
+            f"0 to {classes - 1}"
+        )
 
 
 def _load(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:

@@ -1,12 +1,13 @@
 """The configuration of a flight: one section a stage, every key with a default and a meaning."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from detector.config import DetectorConfig
+from detector.config import NAMED_WEIGHTS, DetectorConfig
 from pipeline.errors import PipelineError
 from pipeline.workspace import flight_name
 from pipeline.yaml_file import apply_settings, read_yaml_mapping, validate
@@ -164,13 +165,22 @@ def load_config(
 
 
 def _relative_to(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    result = dict(content)
-    for key in ("video", "workspace"):
-        if isinstance(result.get(key), str):
-            result[key] = folder / result[key]
+    result = deepcopy(content)
+    detector = _section(result, "detector")
+    places = [(result, "video"), (result, "workspace"), (_section(detector, "detectron2"), "config_file")]
+    if detector.get("weights") not in NAMED_WEIGHTS:
+        places.append((detector, "weights"))
+    for section, key in places:
+        if isinstance(section.get(key), str):
+            section[key] = str(folder / section[key])
     if isinstance(result.get("videos"), list):
         result["videos"] = [folder / video if isinstance(video, str) else video for video in result["videos"]]
     return result
+
+
+def _section(content: dict[str, Any], name: str) -> dict[str, Any]:
+    section = content.get(name)
+    return section if isinstance(section, dict) else {}
 
 
 def require_flights(config: FlightConfig) -> tuple[Path, ...]:

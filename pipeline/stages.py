@@ -32,7 +32,9 @@ from pipeline.workspace import Flight, open_flight, stage_fingerprint
 
 PIXEL_STAGES = ("frames", "detect", "crops", "motion", "appearance")
 # Settings that say where and when to work, not what comes out: changing them leaves results valid.
-_NOT_IN_RESULT = {"threshold", "weights", "preset", "device", "batch_size"}
+_NOT_IN_RESULT = dict.fromkeys(("threshold", "weights", "preset", "device", "batch_size"), True) | {
+    "detectron2": {"config_file"}  # its content counts, with the weights
+}
 
 log = logging.getLogger("uavpipe")
 

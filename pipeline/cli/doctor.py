@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -110,7 +109,7 @@ def _codecs() -> Iterator[Finding]:
 
 
 def _detectron2() -> Iterator[Finding]:
-    if find_spec("detectron2"):
+    if _installed("detectron2"):
         yield Finding(_GOOD, f"detectron2 {version('detectron2')}")
     else:
         yield Finding(

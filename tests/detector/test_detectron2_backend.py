@@ -81,6 +81,47 @@ def test_detectron2_itself_finds_what_it_found_when_the_vectors_were_made(tmp_pa
 
 
 @installed
+def test_other_models_of_detectron2s_answer_from_the_floor_up(tmp_path):
+    from detectron2.config import get_cfg
+    from detectron2.modeling import build_model
+
+    settings, yaml = get_cfg(), tmp_path / "config.yaml"
+    yaml.write_text(
+        "MODEL:\n"
+        "  META_ARCHITECTURE: RetinaNet\n"
+        "  BACKBONE: {NAME: build_retinanet_resnet_fpn_backbone}\n"
+        "  RESNETS: {DEPTH: 18, RES2_OUT_CHANNELS: 64, OUT_FEATURES: [res3, res4, res5]}\n"
+        "  FPN: {IN_FEATURES: [res3, res4, res5], OUT_CHANNELS: 16}\n"
+        "  RETINANET: {NUM_CLASSES: 2}\n"
+        "INPUT: {MIN_SIZE_TEST: 160, MAX_SIZE_TEST: 220}\n"
+    )
+    settings.merge_from_file(str(yaml))
+    settings.merge_from_list(["MODEL.DEVICE", "cpu", "MODEL.RETINANET.SCORE_THRESH_TEST", 0.01])
+    settings.merge_from_list(["TEST.DETECTIONS_PER_IMAGE", 5000])
+    torch.manual_seed(3)
+    itself = build_model(settings).eval()
+    torch.save({"model": itself.state_dict()}, tmp_path / "model.pth")
+    asked = config(tmp_path / "model.pth", config_file=yaml, persons=(1,)).model_copy(update={"floor": 0.01})
+    predictor = load_predictor(asked.model_copy(update={"max_detections": 5000}))
+    prepared = predictor.preprocess(draw_picture())
+    (found,) = predictor.predict([prepared])
+    with torch.inference_mode():
+        (expected,) = itself([{"image": prepared.tensor.flip(0), "height": 300, "width": 422}])
+    scores = expected["instances"].scores[expected["instances"].pred_classes == 1]
+    assert len(scores) > 20
+    np.testing.assert_allclose(found.scores, scores, rtol=0, atol=1e-6)
+
+
+@installed
+def test_a_class_that_the_model_does_not_have_is_no_person(tmp_path):
+    vector = Vector("fpn")
+    path = tmp_path / "model.pth"
+    torch.save({"model": {name: torch.zeros(shape) for name, shape in vector.shapes.items()}}, path)
+    with pytest.raises(DetectorError, match=r"persons is \[3, 80\]; the classes of .*model\.pth are 0 to 79"):
+        load_predictor(config(path, config_file=vector.config, persons=(3, 80)))
+
+
+@installed
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [

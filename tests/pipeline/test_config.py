@@ -24,6 +24,16 @@ def test_paths_in_a_file_are_relative_to_the_file(tmp_path):
     assert config.workspace == tmp_path / "out"
 
 
+def test_paths_of_models_are_relative_to_the_file_too(tmp_path):
+    text = "detector: {weights: a/model.pth, detectron2: {config_file: a/config.yaml}}\n"
+    detector = load_config(write(tmp_path / "flight.yaml", text)).detector
+    assert detector.weights == str(tmp_path / "a" / "model.pth")
+    assert detector.detectron2.config_file == tmp_path / "a" / "config.yaml"
+    assert load_config(write(tmp_path / "flight.yaml", "detector: {weights: auto}\n")).detector.weights == "auto"
+    typed = load_config(tmp_path / "flight.yaml", ["detector.weights=mine.safetensors"])
+    assert typed.detector.weights == "mine.safetensors"
+
+
 def test_the_command_line_lies_over_the_file(tmp_path):
     path = write(tmp_path / "flight.yaml", "video: a.mp4\ndetector: {threshold: 0.7}\n")
     config = load_config(path, ["detector.threshold=0.6"], videos=[Path("b.mp4")], workspace=Path("elsewhere"))
