@@ -1,0 +1,234 @@
+"""Labelling four simulated flights with one cast: how many decisions a hand needs that knows the truth.
+
+python benchmarks/labelling.py [--folder bench] [--people 101] [--flights 4] [--seconds 24]
+
+The flights are simulated, detected with the embedded model and tracked, once; then `uavpipe label` is started and
+asked over HTTP as its page asks it. The hand answers like a careful labeller: it splits a tracklet where the person
+changes, takes the right identity among those suggested, asks for more where it is not among them, and makes a new
+one for whom it has not seen. A request for more is counted as a decision, and so is a second look. Beside it: each
+tracklet compared with the identities one after the other, in the order in which they were made, a decision each.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from annotate.operations import Seen, flight_of
+from annotate.records import flights_with_tracklets, read_tracklets
+from annotate.store import LABELS, LabelStore
+from pipeline.score import Truth, iou, read_truth
+
+_ON = 0.3  # IoU from which a crop shows a person: half of one behind a bush is still that one
+_GLANCE = 5  # crops on nobody in a row that a hand would not let pass
+People = dict[str, dict[Seen, frozenset[int]]]  # flight -> detection -> the persons that its box is on
+
+
+def fly(folder: Path, flights: int, people: int, seconds: float) -> None:
+    """Simulate and track what is not there yet."""
+    for number in range(1, flights + 1):
+        video = folder / f"flight{number}.mp4"
+        if not video.with_suffix(".gt.txt").exists():
+            options = {"people": people, "seconds": seconds, "fps": 10, "seed": 700 + number, "cast": 77}
+            _uavpipe("simulate", video, *(f"--{name}={value}" for name, value in options.items()))
+        _uavpipe("tracks", video, "--workspace", folder / "runs", "--set", "detector.weights=embedded")
+
+
+def who_is_where(folder: Path) -> People:
+    """The truth about every detection that has a crop."""
+    found: People = {}
+    for flight in flights_with_tracklets(folder / "runs"):
+        truth = read_truth(folder / f"{flight}.gt.txt")
+        nobody = Truth(np.zeros((0, 4)), np.zeros(0, np.bool_), np.zeros(0, np.int64))
+        found[flight] = {}
+        for tracklet in read_tracklets(folder / "runs", flight):
+            for each in tracklet.detections:
+                if each.crop is not None:
+                    there = truth.get(each.frame, nobody)
+                    overlaps = iou(np.array([each.box]), there.boxes)[0]
+                    persons = frozenset(there.identities[overlaps >= _ON].tolist())
+                    found[flight][Seen(each.frame, each.rank)] = persons
+    return found
+
+
+class Hand:
+    """Answers what the app asks, from the truth."""
+
+    def __init__(self, address: str, people: People) -> None:
+        self.people, self.counts, self.took = people, Counter[str](), list[float]()
+        self._address, self._known = address, dict[int, int]()  # person -> identity
+
+    def label_all(self) -> None:
+        """Until nothing is left."""
+        item = self._post("next")["item"]
+        while item is not None:
+            item = self._decide(item)
+
+    def _decide(self, item: dict[str, Any]) -> dict[str, Any] | None:
+        crops = self._get(f"tracklets/{item['tracklet']}")["crops"]
+        persons = [self.people[item["flight"]][Seen(crop["frame"], crop["rank"])] for crop in crops]
+        person, count = (
+            Counter(each for those in persons for each in those).most_common(1)[0] if any(persons) else (0, 0)
+        )
+        if 2 * count < len(crops):
+            operation = {"op": "mark", "tracklets": [item["tracklet"]], "mark": "junk"}
+            return self._answer(item, "junk", operation, said="junk")
+        at = _change(persons, person)
+        if at is not None and not item["second_look"]:
+            operation = {"op": "split", "tracklet": item["tracklet"], "frame": crops[at]["frame"]}
+            return self._answer(item, "split", operation)
+        identity = self._known.get(person)
+        if identity is None:
+            return self._answer(item, "new", {"op": "new_identity", "tracklets": [item["tracklet"]]}, person)
+        self._look_for(identity, item)
+        operation = {"op": "assign", "tracklets": [item["tracklet"]], "identity": identity}
+        return self._answer(item, "same", operation, said=identity)
+
+    def _look_for(self, identity: int, item: dict[str, Any]) -> None:
+        """Ask for more people until the right one is among them, or there are no more."""
+        shown, offset = item["candidates"], 0
+        while all(each["identity"] != identity for each in shown) and offset + len(shown) < item["total"]:
+            offset += len(shown)
+            shown = self._post("candidates", tracklet=item["tracklet"], offset=offset)["candidates"]
+            self.counts["more"] += 1
+        if all(each["identity"] != identity for each in shown):
+            self.counts["found in the gallery"] += 1
+
+    def _answer(
+        self, item: dict[str, Any], what: str, operation: dict[str, Any], person: int = 0, said: int | str = "new"
+    ) -> Any:
+        if item["second_look"]:
+            what, operation = "second look", {"op": "second_look", "tracklet": item["tracklet"], "answer": said}
+        self.counts[what] += 1
+        begin = time.perf_counter()
+        done = self._post(
+            "decide", id=f"hand{self.counts.total()}", operation=operation, seen=item["seen"], next=True
+        )
+        self.took.append(1e3 * (time.perf_counter() - begin))
+        if what == "new":
+            self._known[person] = done["created"]
+        return done["item"]
+
+    def _post(self, path: str, **content: Any) -> Any:
+        body = json.dumps({"user": "hand", **content}).encode()
+        return self._ask(
+            urllib.request.Request(f"{self._address}api/{path}", body, {"content-type": "application/json"})
+        )
+
+    def _get(self, path: str) -> Any:
+        return self._ask(urllib.request.Request(f"{self._address}api/{path}"))
+
+    @staticmethod
+    def _ask(request: urllib.request.Request) -> Any:
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+
+def _change(persons: list[frozenset[int]], person: int) -> int | None:
+    """Where a tracklet begins or ceases to show `person`; None where it shows nobody else."""
+    place = 0
+    for shown, run in groupby(
+        persons, key=lambda those: "right" if person in those else "other" if those else "nobody"
+    ):
+        length = len(list(run))
+        if shown == "other" or (shown == "nobody" and length >= _GLANCE):
+            return place or length
+        place += length
+    return None
+
+
+@contextmanager
+def serving(workspace: Path) -> Iterator[str]:
+    """`uavpipe label` as a process of its own; gives its address."""
+    command = [sys.executable, "-m", "pipeline", "label", "--workspace", workspace, "--port", "0", "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        match = re.search(r"http://\S+", process.stdout.readline())
+        try:
+            assert match is not None
+            yield match.group()
+        finally:
+            process.terminate()
+
+
+def purity(workspace: Path, people: People) -> tuple[float, int, int]:
+    """Share of the identities' crops that show their person; how many crops; how many identities."""
+    with LabelStore(workspace / LABELS, create=False) as store:
+        state = store.state
+        right = total = 0
+        for members in state.members.values():
+            crops = [people[flight_of(name)].get(seen) for name in members for seen in state.tracklets[name]]
+            persons = [those for those in crops if those is not None]
+            right += Counter(each for those in persons for each in those).most_common(1)[0][1]
+            total += len(persons)
+        return right / total, total, len(state.members)
+
+
+def one_by_one(workspace: Path, people: People) -> float:
+    """Decisions a tracklet, where each is compared with the identities in the order in which they were made."""
+    decisions = tracklets = 0
+    made: list[int] = []
+    for flight in flights_with_tracklets(workspace):
+        for tracklet in read_tracklets(workspace, flight):
+            seen = [people[flight].get(Seen(each.frame, each.rank), frozenset()) for each in tracklet.detections]
+            persons = Counter(each for those in seen for each in those)
+            if not any(each.crop for each in tracklet.detections):
+                continue
+            tracklets += 1
+            person = persons.most_common(1)[0][0] if persons else None
+            decisions += made.index(person) + 1 if person in made else len(made) + 1
+            if person is not None and person not in made:
+                made.append(person)
+    return decisions / tracklets
+
+
+def _uavpipe(*arguments: object) -> None:
+    subprocess.run([sys.executable, "-m", "pipeline", *map(str, arguments)], check=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path, default=Path("bench"))
+    parser.add_argument("--flights", type=int, default=4, help="0: take the flights and truths that are in FOLDER")
+    parser.add_argument("--people", type=int, default=101)
+    parser.add_argument("--seconds", type=float, default=24.0)
+    arguments = parser.parse_args()
+    workspace = arguments.folder / "runs"
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    if arguments.flights:
+        fly(arguments.folder, arguments.flights, arguments.people, arguments.seconds)
+    for old in workspace.glob(f"{LABELS}*"):
+        old.unlink()
+    people = who_is_where(arguments.folder)
+    with serving(workspace) as address:
+        hand = Hand(address, people)
+        waiting = hand._get("progress")["tracklets"]
+        hand.label_all()
+        left = hand._get("errors")["total"]
+    share, crops, identities = purity(workspace, people)
+    persons = len({each for those in people.values() for seen in those.values() for each in seen})
+    print(f"{waiting} tracklets, {crops:,} crops labelled, {identities} identities, {persons} persons seen")
+    print(f"purity {share:.4f}; {left} findings in the errors view at the end")
+    print(
+        f"{hand.counts.total() / waiting:.2f} decisions a tracklet: "
+        + ", ".join(f"{n} {what}" for what, n in hand.counts.items())
+    )
+    print(f"one by one: {one_by_one(workspace, people):.1f} decisions a tracklet")
+    late = sorted(hand.took)[int(0.95 * len(hand.took))]
+    print(f"answered in {statistics.median(hand.took):.0f} ms, 95 % within {late:.0f} ms")
+
+
+if __name__ == "__main__":
+    main()
