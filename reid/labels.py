@@ -3,7 +3,7 @@
 import csv
 import re
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +14,8 @@ from reid.records import JUNK, Samples
 from reid.sources import inside
 
 Cameras = Literal["camera", "flight"]
+PARTS = ("train", "query", "gallery")
+_COLUMNS = ("identity", "camera", "flight", "tracklet", "path", "split")
 # Camera c, and the sequence s where there is one: 0002_c1s1_000451_03.jpg, or 0005_c2_f0046985.jpg.
 _NAME = re.compile(r"(?P<identity>-1|\d{1,9})_(?P<flight>c(?P<camera>\d{1,9})(s\d{1,9})?)(?=[_.]|$)", re.ASCII)
 
@@ -28,6 +30,7 @@ class Label:
         flight: its name; empty: not known.
         tracklet: its name, which counts within its flight; empty: not known.
         path: of the crop, where images are at hand.
+        split: one of `PARTS`; empty: not told.
 
     """
 
@@ -36,6 +39,7 @@ class Label:
     flight: str
     tracklet: str
     path: Path | None
+    split: str = ""
 
 
 def read_labels(
@@ -57,7 +61,7 @@ def read_labels(
 
     """
     roots = folders or [None] * len(tables)
-    found = [_read(table, root) for table, root in zip(tables, roots, strict=True)]
+    found = [read_table(table, root) for table, root in zip(tables, roots, strict=True)]
     return labelled_samples(found, [str(table) for table in tables], cameras)
 
 
@@ -93,7 +97,13 @@ def _numbered(names: Iterable[Hashable]) -> dict[Hashable, int]:
     return {name: number for number, name in enumerate(sorted(set(names)))}  # type: ignore[type-var]
 
 
-def _read(table: Path, folder: Path | None) -> list[Label]:
+def read_table(table: Path, folder: Path | None) -> list[Label]:
+    """The labels in a CSV as `read_labels` reads it, with its column `split`.
+
+    Raises:
+        ReidError: as `read_labels`.
+
+    """
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.DictReader(file)
@@ -112,13 +122,15 @@ def _read(table: Path, folder: Path | None) -> list[Label]:
 
 
 def _row(line: dict[str, str | None], where: str, folder: Path | None) -> Label:
-    text = {name: (line.get(name) or "").strip() for name in ("identity", "camera", "flight", "tracklet", "path")}
+    text = {name: (line.get(name) or "").strip() for name in _COLUMNS}
     path = None if folder is None else inside(folder, text["path"], where)
+    if text["split"] not in ("", *PARTS):
+        raise ReidError(f"{where}: split '{text['split'][:40]}': expected {', '.join(PARTS)}, or nothing")
     if "identity" not in line:
-        return label_of_name(Path(text["path"]).name, path, where)
+        return replace(label_of_name(Path(text["path"]).name, path, where), split=text["split"])
     identity = _number(text["identity"], "identity", where, JUNK)
     camera = _number(text["camera"] or "0", "camera", where, 0)
-    return Label(identity, camera, text["flight"], text["tracklet"], path)
+    return Label(identity, camera, text["flight"], text["tracklet"], path, text["split"])
 
 
 def _number(text: str, column: str, where: str, least: int) -> int:

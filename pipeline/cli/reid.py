@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import PATH
+from pipeline.cli.reid_datasets import check, data_option, datasets
 from pipeline.cli.reid_evaluate import evaluate, protocol_option
 from pipeline.cli.reid_export import export
 from pipeline.cli.reid_search import search
@@ -22,6 +23,8 @@ def reid() -> None:
     """Train and use networks that tell persons apart."""
 
 
+reid.add_command(check)
+reid.add_command(datasets)
 reid.add_command(evaluate)
 reid.add_command(export)
 reid.add_command(search)
@@ -30,26 +33,26 @@ reid.add_command(transfer)
 
 @reid.command()
 @click.option("--config", "config_path", type=PATH, required=True, help="As configs/reid/drone.yaml.")
-@click.option("--data", type=PATH, required=True, help="A folder in the manner of Market-1501.")
+@data_option
 @click.option("--output", type=PATH, required=True, help="Folder of the run; one found there is resumed.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in loss.triplet.margin=0.3.")
 @protocol_option
-def train(config_path: Path, data: Path, output: Path, settings: tuple[str, ...], protocol: "ProtocolName") -> None:
-    """Train a network on DATA/bounding_box_train; a killed run goes on where it was saved.
+def train(config_path: Path, data: str, output: Path, settings: tuple[str, ...], protocol: "ProtocolName") -> None:
+    """Train a network on DATA; a killed run goes on where it was saved.
 
-    Where there are DATA/query and DATA/bounding_box_test, it is measured on them, and the best checkpoint kept.
+    Where DATA has queries and a gallery, it is measured on them, and the best checkpoint kept.
     """
     from pipeline.progress import training_bar
     from pipeline.yaml_file import apply_settings, read_yaml_mapping, validate
     from reid.checkpoint import load_checkpoint
     from reid.config import TrainConfig
-    from reid.market import market_data
+    from reid.datasets.load import load
     from reid.protocols import PROTOCOLS
     from reid.train import train as run
 
     content = apply_settings(read_yaml_mapping(config_path), settings)
     config = validate(content, TrainConfig, str(config_path))
-    crops = market_data(data, PROTOCOLS[protocol].cameras)
+    crops = load(data, PROTOCOLS[protocol].cameras)
     measure = _measure(crops, protocol) if len(crops.query) else None
     with training_bar(config.network.backbone, config.iterations) as advance:
         best = run(config, crops, output, measure=measure, advance=advance)

@@ -24,7 +24,9 @@ protocol_option = click.option(
 
 @click.command()
 @click.option("--weights", type=PATH, help="A checkpoint of 'uavpipe reid train', or ONNX.")
-@click.option("--data", type=PATH, help="A folder in the manner of Market-1501.")
+@click.option(
+    "--data", metavar="[FORMAT:]PLACE", help="As market1501:data/market1501, or a Market-1501-style folder."
+)
 @click.option("--features", type=_TWO, metavar="QUERY.npy GALLERY.npy", help="Features from elsewhere.")
 @click.option(
     "--labels", type=_TWO, metavar="QUERY.csv GALLERY.csv", help="Whose they are.  [default: beside them]"
@@ -121,13 +123,13 @@ def _measured(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
 
 def _samples(options: dict[str, Any]) -> "list[Samples]":
     """Query, gallery and, where that is known, what was learnt from."""
+    from reid.datasets.load import load
     from reid.labels import read_labels
-    from reid.market import market_data
     from reid.protocols import PROTOCOLS
 
     cameras = PROTOCOLS[options["protocol"]].cameras
     if options["data"]:
-        data = market_data(options["data"], cameras)
+        data = load(options["data"], cameras)
         return [data.query, data.gallery, data.train]
     tables = options["labels"] or [file.with_suffix(".csv") for file in options["features"]]
     learnt = [options["train_labels"]] if options["train_labels"] else []

@@ -27,7 +27,7 @@ def _named(context: click.Context, parameter: click.Parameter, values: Sequence[
 
 @click.command()
 @click.option("--weights", "sources", multiple=True, required=True, metavar="NAME=WEIGHTS", callback=_named)
-@click.option("--data", "targets", multiple=True, required=True, metavar="NAME=FOLDER", callback=_named)
+@click.option("--data", "targets", multiple=True, required=True, metavar="NAME=[FORMAT:]PLACE", callback=_named)
 @click.option(
     "--protocol",
     "protocols",
@@ -65,7 +65,7 @@ def transfer(
 
     # All that can be wrong with networks and data is found before the first of them is measured.
     embedders = {name: Embedder.load(Path(weights), device) for name, weights in sources.items()}
-    evaluations = {name: _evaluation(Path(data), protocols.get(name, "market")) for name, data in targets.items()}
+    evaluations = {name: _evaluation(data, protocols.get(name, "market")) for name, data in targets.items()}
     figures: Matrix = {source: {} for source in sources}
     counts: dict[str, Mapping[str, int]] = {}
     for source, embedder in embedders.items():
@@ -81,13 +81,13 @@ def transfer(
     click.echo(f"{out}: all figures")
 
 
-def _evaluation(folder: Path, protocol: str) -> "Evaluation":
+def _evaluation(data_set: str, protocol: str) -> "Evaluation":
+    from reid.datasets.load import load
     from reid.evaluate import Evaluation, Options
-    from reid.market import market_data
     from reid.protocols import PROTOCOLS
 
     rules = PROTOCOLS[cast("ProtocolName", protocol)]
-    data = market_data(folder, rules.cameras)
+    data = load(data_set, rules.cameras)
     return Evaluation(data.query, data.gallery, Options(rules.name), data.train)
 
 

@@ -121,7 +121,7 @@ def test_networks_by_data_sets(people, weights, tmp_path):
         ((*sources, *targets, *targets), "each with a name of its own"),
         ((*sources, *targets, "--protocol", "z=market"), "z=market: expected a name of --data (x, y)"),
         ((*sources, *targets, "--protocol", "x=best"), "one of market, single-shot"),
-        ((*sources, "--data", f"x={tmp_path / 'none'}"), "none: no data set"),
+        ((*sources, "--data", f"x={tmp_path / 'none'}"), "none: not there; market is"),
     ):
         result = transfer(*wrong)
         assert result.exit_code != 0
@@ -150,7 +150,7 @@ def test_a_users_mistakes_are_one_line(features, tmp_path):
         ),
         (
             ("--weights", tmp_path / "none.safetensors", "--data", tmp_path / "none"),
-            "none: no data set; expected",
+            "none: not there; market is: any of",
         ),
     ):
         result = evaluate(*arguments, *out)

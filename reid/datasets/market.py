@@ -1,7 +1,8 @@
 """Data sets in a folder in the manner of Market-1501, and our own, which know flights and tracklets as well.
 
 `0002_c1s1_000451_03.jpg` is identity 2, camera 1, sequence 1, frame 451, third box of the frame (Zheng et al. 2015,
-"Scalable Person Re-identification: A Benchmark"). Ours have a table `dataset.parquet` besides; of its columns
+"Scalable Person Re-identification: A Benchmark"). DukeMTMC-reID and CUHK03-NP have the same folders, and names
+without a sequence. Our own data sets have a table `dataset.parquet` besides, a row for each crop; of its columns
 `name`, `flight` and `tracklet` count here.
 """
 
@@ -9,38 +10,37 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from reid.datasets.parts import Parts
 from reid.errors import ReidError
-from reid.labels import Cameras, Label, label_of_name, labelled_samples
-from reid.records import ReidData
+from reid.labels import Label, label_of_name
+from reid.records import DISTRACTOR
 from reid.sources import image_files
 
-_PARTS = ("bounding_box_train", "query", "bounding_box_test")
+FOLDERS = ("bounding_box_train", "query", "bounding_box_test")
 _TABLE = "dataset.parquet"
 
 
-def market_data(folder: Path, cameras: Cameras = "camera") -> ReidData:
+def read_market(folder: Path) -> Parts:
     """The data set in `folder`: bounding_box_train, query and bounding_box_test, as far as they are there.
 
-    Args:
-        folder: of the three; one that is not there has no samples.
-        cameras: what `Samples.cameras` is to hold; without a table, camera and sequence stand for the flight.
+    Without a table, camera and sequence stand for the flight, and a person in a sequence for the tracklet.
 
     Raises:
         ReidError: none of the three is there, one is empty, a file has another name, or the table is none.
 
     """
-    groups = [image_files(folder / part) if (folder / part).is_dir() else [] for part in _PARTS]
+    groups = [image_files(folder / part) if (folder / part).is_dir() else [] for part in FOLDERS]
     if not any(groups):
-        raise ReidError(f"{folder}: no data set; expected images in {', '.join(_PARTS)} below it")
+        raise ReidError(f"{folder}: no data set; expected images in {', '.join(FOLDERS)} below it")
     origins = _origins(folder / _TABLE) if (folder / _TABLE).exists() else None
-    labels = [[_label(path, origins) for path in group] for group in groups]
-    return ReidData(folder.name, *labelled_samples(labels, [str(folder / part) for part in _PARTS], cameras))
+    return Parts(*([_label(path, origins) for path in group] for group in groups))
 
 
 def _label(path: Path, origins: Mapping[str, tuple[str, str]] | None) -> Label:
     label = label_of_name(path.name, path, str(path))
     if origins is None:
-        return label
+        person_in_sequence = label.flight and label.identity > DISTRACTOR
+        return replace(label, tracklet=str(label.identity)) if person_in_sequence else label
     if path.name not in origins:
         raise ReidError(f"{path}: not in {_TABLE}; remove it, or make the data set anew")
     flight, tracklet = origins[path.name]

@@ -1,0 +1,75 @@
+"""A data set by format and folder, as `msmt17:data/msmt17`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from reid.datasets.formats import FORMATS, Count, Format
+from reid.datasets.parts import Parts
+from reid.errors import ReidError
+from reid.labels import PARTS, Cameras, Label, labelled_samples
+from reid.records import DISTRACTOR, ReidData
+
+
+def load(spec: str, cameras: Cameras = "camera") -> ReidData:
+    """The data set that `spec` names: a format of `FORMATS`, a colon, and where it lies.
+
+    Without a format it is a folder in the manner of Market-1501.
+
+    Args:
+        spec: as `market1501:data/market1501`, `csv:data/crops.csv` or `data/drone`.
+        cameras: what `Samples.cameras` is to hold.
+
+    Raises:
+        ReidError: something is missing or malformed, or there is not as much as was published.
+
+    """
+    kind, place = parse(spec)
+    folder = _located(kind, place)
+    parts = kind.read(folder)
+    _check_counts(kind, place, parts)
+    names = [f"{place} ({part})" for part in PARTS]
+    return ReidData(place.name, *labelled_samples(list(parts), names, cameras))
+
+
+def parse(spec: str) -> tuple[Format, Path]:
+    """The format that `spec` names, and the place."""
+    name, colon, place = spec.partition(":")
+    if colon and name in FORMATS:
+        return FORMATS[name], Path(place)
+    return FORMATS["market"], Path(spec)
+
+
+def _located(kind: Format, place: Path) -> Path:
+    """The folder with the data: `place`, or one in it that the archive makes."""
+    if not place.exists():
+        raise ReidError(f"{place}: not there; {_help(kind)}")
+    candidates = [place, *(place / name for name in kind.below)]
+    for folder in candidates:
+        if all((folder / need).exists() for need in kind.needs):
+            return folder
+    nearest = max(candidates, key=lambda folder: sum((folder / need).exists() for need in kind.needs))
+    missing = next(need for need in kind.needs if not (nearest / need).exists())
+    raise ReidError(f"{nearest}: lacks {missing}; {_help(kind)}")
+
+
+def _help(kind: Format) -> str:
+    where = f"; to be had from {kind.origin}" if kind.origin else ""
+    return f"{kind.name} is: {kind.layout}{where}"
+
+
+def count(labels: Sequence[Label]) -> Count:
+    """Persons and images, as `Count` has them."""
+    return Count(len({label.identity for label in labels if label.identity > DISTRACTOR}), len(labels))
+
+
+def _check_counts(kind: Format, place: Path, parts: Parts) -> None:
+    found = dict(zip(PARTS, parts, strict=True)) | {"all": [label for part in parts for label in part]}
+    for part, published in kind.published.items():
+        counted = count(found[part])
+        for what in ("identities", "images"):
+            expected, there = getattr(published, what), getattr(counted, what)
+            if expected is not None and there != expected:
+                raise ReidError(
+                    f"{place}: {there:,} {what} in {kind.name}'s {part} part, but {expected:,} were published "
+                    f"({kind.source}); complete it, or name a part of it with the format market or csv"
+                )
