@@ -1,9 +1,12 @@
-"""`uavpipe reid datasets | check`: which data sets can be read, and what is in one."""
+"""`uavpipe reid datasets | check | cut-cuhk-sysu`: which data sets can be read, and what is in one."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from pipeline.cli.options import PATH
 
 if TYPE_CHECKING:
     from reid.datasets.formats import Format
@@ -73,3 +76,19 @@ def _row(samples: "Samples") -> str:
         f"{len(np.unique(samples.cameras)):9,}{len(np.unique(tracklets[tracklets >= 0])):11,}"
         f"{np.count_nonzero(identities == DISTRACTOR):13,}{np.count_nonzero(identities == JUNK):7,}"
     )
+
+
+@click.command("cut-cuhk-sysu")
+@click.argument("folder", type=PATH)
+@click.option("--out", type=PATH, required=True, help="New folder for the crops, as data/cuhk_sysu.")
+def cut_cuhk_sysu(folder: Path, out: Path) -> None:
+    """Cut the persons of CUHK-SYSU, unpacked in FOLDER, out of its scenes: from there on --data cuhk-sysu:OUT."""
+    if out.exists():
+        raise click.UsageError(f"--out {out}: is there already; name a new folder")
+
+    from pipeline.workspace import atomic_folder
+    from reid.datasets.cuhk_sysu import cut_out
+
+    with atomic_folder(out) as temporary:
+        crops = cut_out(folder, temporary)
+    click.echo(f"{out}: {crops:,} crops; check them: uavpipe reid check cuhk-sysu {out}")

@@ -116,6 +116,15 @@ FORMATS: dict[str, Format] = {
         *_cuhk03("labeled", 7368, 5328),
         *_cuhk03("detected", 7365, 5332),
         Format(
+            "cuhk-sysu",
+            market.read_market,
+            "what 'uavpipe reid cut-cuhk-sysu' cuts out of its scenes",
+            needs=market.FOLDERS,
+            origin="https://github.com/ShuangLI59/person_search, on request",
+            published=_counts((5532, None), (2900, 2900), (2900, None)),
+            source="Xiao et al. 2017",
+        ),
+        Format(
             "msmt17",
             msmt17.read_msmt17,
             "train/ and test/, or mask_train_v2/ and mask_test_v2/; " + ", ".join(msmt17.LISTS),

@@ -13,8 +13,8 @@ from pipeline.config import DatasetConfig
 from pipeline.dataset import stage
 from pipeline.dataset.stage import bring_up_dataset
 from pipeline.errors import PipelineError
+from reid.datasets.load import load
 from reid.evaluate import Evaluation, Options
-from reid.market import market_data
 
 
 def content(folder):
@@ -34,7 +34,7 @@ def test_a_data_set_comes_out_that_can_be_measured(workspace):
     assert {row["name"]: folders[row["split"]] for _, row in table.iterrows()} == files
     assert result.figures["left_out"] == {"open": 10, "skipped": 5}
     assert len(table) + 15 == 90
-    data = market_data(result.folder, "flight")
+    data = load(str(result.folder), "flight")
     assert (len(data.train), len(data.query), len(data.gallery)) == (30, 6, 24 + 15)
     Evaluation(data.query, data.gallery, Options(protocol="strict"), train=data.train)
     for _, row in table.iterrows():
