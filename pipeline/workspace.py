@@ -48,9 +48,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A fresh temporary folder beside `path`; it takes the place of `path` at the end, or vanishes."""
-    temporary, former = (path.with_name(f"{TEMPORARY}{state}{path.name}") for state in ("", "former-"))
-    for leftover in (temporary, former):
-        shutil.rmtree(leftover, ignore_errors=True)
+    temporary, former = _unfinished(path)
+    sweep(path)
     temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -61,6 +60,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def sweep(path: Path) -> None:
+    """Remove what a killed run left of making the folder `path`."""
+    for leftover in _unfinished(path):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _unfinished(path: Path) -> tuple[Path, Path]:
+    """Where the folder `path` is made, and where the one before it is put aside."""
+    return path.with_name(f"{TEMPORARY}{path.name}"), path.with_name(f"{TEMPORARY}former-{path.name}")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

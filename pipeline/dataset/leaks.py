@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import PipelineError
+from reid.errors import ReidError
 from reid.leakage import check_identities, check_images
 from reid.protocols import PROTOCOLS, Candidates, ProtocolName
 from reid.records import Samples
@@ -31,8 +32,9 @@ def check_leaks(
         within `gap_s` of it in its own flight.
 
     Raises:
-        PipelineError: a right answer is of the query's own tracklet or a neighbouring frame; names both.
-        ReidError: an identity or a tracklet is in both halves, or a right answer is the same picture; names them.
+        PipelineError: a right answer is of the query's own tracklet, a neighbouring frame or the same picture, or a
+            crop cannot be read; names them.
+        ReidError: an identity or a tracklet is in both halves; names them.
 
     """
     halves = {split: _samples(rows, crops, workspace) for split, rows in crops.groupby("split")}
@@ -43,7 +45,11 @@ def check_leaks(
     for name in REPORTED:
         candidates = Candidates(query, gallery, PROTOCOLS[name])
         report[name] = _exposure(candidates, asked, found, gap_s, stops=name == protocol)
-    check_images(Candidates(query, gallery, PROTOCOLS[protocol]))
+    try:
+        check_images(Candidates(query, gallery, PROTOCOLS[protocol]))
+    except ReidError as error:
+        remedy = "mark its tracklet as junk, or raise dataset.gap_s if somebody stands still"
+        raise PipelineError(f"{error}; here: {remedy}") from None
     return report
 
 

@@ -18,7 +18,7 @@ from pipeline.dataset.split import divide
 from pipeline.dataset.statistics import statistics
 from pipeline.dataset.thin import kept
 from pipeline.errors import PipelineError
-from pipeline.workspace import StageFolder, atomic_folder, locked, read_json, stage_fingerprint, write_json
+from pipeline.workspace import StageFolder, atomic_folder, locked, read_json, stage_fingerprint, sweep, write_json
 from reid.protocols import ProtocolName
 
 NAME = "dataset"
@@ -54,6 +54,8 @@ def bring_up_dataset(workspace: Path, config: DatasetConfig) -> DatasetResult:
         raise PipelineError(f"{workspace / LABELS}: no labels yet; first: uavpipe label --workspace {workspace}")
     with locked(workspace):
         folder = StageFolder(workspace / NAME)
+        _check_place(folder)
+        sweep(folder.path)
         inputs, section = state_of_inputs(workspace), config.model_dump()
         if folder.holds(stage_fingerprint(NAME, inputs, section)) and _all_there(folder):
             return DatasetResult(folder.path, read_json(folder.path / _FIGURES) or {}, skipped=True)
@@ -68,6 +70,12 @@ def bring_up_dataset(workspace: Path, config: DatasetConfig) -> DatasetResult:
             seconds = time.monotonic() - started
             StageFolder(temporary).finish(NAME, inputs, section, counts, seconds, [_TABLE, _FIGURES, _PAGE])
     return DatasetResult(folder.path, figures, skipped=False)
+
+
+def _check_place(folder: StageFolder) -> None:
+    """That nothing but a data set of ours would have to make room: a video may be called `dataset` as well."""
+    if folder.path.exists() and (folder.manifest() or {}).get("stage") != NAME:
+        raise PipelineError(f"{folder.path}: in the way, and no data set made here; move it, or rename the flight")
 
 
 def _dataset(workspace: Path, config: DatasetConfig) -> tuple[pd.DataFrame, dict[str, Any]]:

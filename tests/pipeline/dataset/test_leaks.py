@@ -59,5 +59,7 @@ def test_a_tracklet_in_both_halves_stops(table, tmp_path):
 def test_the_same_picture_in_another_flight_stops(table, tmp_path):
     crops = table(SAFE)
     (tmp_path / "5.png").write_bytes((tmp_path / "1.png").read_bytes())
-    with pytest.raises(ReidError, match=r"leak: .*1\.png and .*5\.png are one picture"):
+    with pytest.raises(
+        PipelineError, match=r"leak: .*1\.png and .*5\.png are one picture.* mark its tracklet as junk"
+    ):
         check_leaks(crops, tmp_path, "flight", gap_s=1)

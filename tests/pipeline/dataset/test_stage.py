@@ -82,6 +82,21 @@ def test_a_failure_leaves_the_former_one_whole(workspace, monkeypatch):
     assert bring_up_dataset(workspace, DatasetConfig()).skipped
 
 
+def test_what_a_killed_run_left_is_swept(workspace):
+    bring_up_dataset(workspace, DatasetConfig())
+    for name in (".part-dataset", ".part-former-dataset"):
+        (workspace / name / "query").mkdir(parents=True)
+    assert bring_up_dataset(workspace, DatasetConfig()).skipped
+    assert not list(workspace.glob(".part-*"))
+
+
+def test_a_flight_called_dataset_is_not_overwritten(workspace, fly):
+    fly(workspace, "dataset", [(0, 3)])
+    with pytest.raises(PipelineError, match="dataset: in the way, and no data set made here"):
+        bring_up_dataset(workspace, DatasetConfig())
+    assert (workspace / "dataset" / "crops" / "crops.parquet").exists()
+
+
 def test_names_stay_when_a_flight_comes_in(workspace, fly, label):
     before = pd.read_parquet(bring_up_dataset(workspace, DatasetConfig()).folder / "dataset.parquet")
     fly(workspace, "a0", [(0, 5)])
