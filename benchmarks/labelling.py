@@ -29,7 +29,7 @@ import numpy as np
 from annotate.operations import Seen, flight_of
 from annotate.records import flights_with_tracklets, read_tracklets
 from annotate.store import LABELS, LabelStore
-from pipeline.score import Truth, iou, read_truth
+from pipeline.truth import Truth, iou, read_truth
 
 _ON = 0.3  # IoU from which a crop shows a person: half of one behind a bush is still that one
 _GLANCE = 5  # crops on nobody in a row that a hand would not let pass
