@@ -30,18 +30,22 @@ def dataset(config_path: Path | None, workspace: Path | None, settings: tuple[st
 def _report(result: "DatasetResult") -> None:
     figures = result.figures
     click.echo(
-        f"dataset    {'up to date: ' if result.skipped else ''}{figures['crops']:,} crops of "
+        f"dataset    {'up to date: ' if result.skipped else ''}{_crops(figures['crops'])} of "
         f"{_count(len(figures['flights']), 'flight', 'flights')}, protocol {figures['protocol']}  → {result.folder}"
     )
     for split, counts in figures["splits"].items():
         nobody = "".join(f", {counts[name]:,} {name}" for name in ("junk", "distractors") if counts[name])
-        click.echo(f"  {split:8} {counts['crops']:,} crops of {_people(counts['identities'])}{nobody}")
+        click.echo(f"  {split:8} {_crops(counts['crops'])} of {_people(counts['identities'])}{nobody}")
     if figures["left_out"]:
         reasons = (f"{count:,} {reason.replace('_', ' ')}" for reason, count in figures["left_out"].items())
         click.echo(f"  left out {', '.join(reasons)}")
     if figures["identities"]["seen_once"]:
         click.echo(f"  untested {_people(figures['identities']['seen_once'])}, seen once only")
     click.echo(f"  look at  {result.folder / 'statistics.html'}")
+
+
+def _crops(count: int) -> str:
+    return _count(count, "crop", "crops")
 
 
 def _people(count: int) -> str:
