@@ -9,6 +9,7 @@ CONFIG    ?=
 SET       ?=
 RECIPE    ?= configs/detector/small.yaml
 REID      ?= configs/reid/source.yaml
+GRID      ?= configs/reid/table1.yaml
 DATA      ?= $(WORKSPACE)/dataset
 PROTOCOL  ?= market
 PYTHON    ?= python3
@@ -26,7 +27,7 @@ REID_RUN  = $(WORKSPACE)/reid/$(basename $(notdir $(REID)))
 STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation)
 SETTINGS := $(CONFIG) $(if $(SET),always)
 
-.PHONY: help setup video-given frames detect crops tracks label dataset overlay train evaluate train-detector detectron2 demo test lint bench doctor clean always
+.PHONY: help setup video-given frames detect crops tracks label dataset overlay train evaluate table1 train-detector detectron2 demo test lint bench doctor clean always
 .DEFAULT_GOAL := help
 
 help: ## This text
@@ -82,6 +83,9 @@ train: $(READY) ## Train a re-id network: DATA=data/market1501 REID=configs/reid
 
 evaluate: $(READY) ## Measure it on DATA; or WEIGHTS=…, and PROTOCOL=tracklet where there is one flight
 	$(UAVPIPE) reid evaluate --weights $(or $(WEIGHTS),$(REID_RUN)/best.safetensors) --data $(DATA) --protocol $(PROTOCOL) --out $(REID_RUN)/test
+
+table1: $(READY) ## The paper's Table 1 on your data: GRID=configs/reid/table1.yaml; goes on where it was
+	$(UAVPIPE) reid table1 --config $(GRID) --output $(WORKSPACE)/table1 $(addprefix --set ,$(SET))
 
 train-detector: $(READY) $(if $(findstring small,$(RECIPE)),$(STILLS)) ## Train RECIPE=configs/detector/small.yaml; `auto` finds the result
 	$(UAVPIPE) detector train --config $(RECIPE) --output $(WORKSPACE)/detector/$(NAME) --weights weights/$(NAME).safetensors $(addprefix --set ,$(SET))

@@ -149,7 +149,7 @@ class _Run:
         path = self.output / "run.json"
         ours: dict[str, Any] = {
             "config": self.config.model_dump(mode="json"),
-            "data": _fingerprint(self.data),
+            "data": fingerprint(self.data),
             "initial": initial,
         }
         if path.exists():
@@ -365,7 +365,7 @@ def _optimizer(network: Network, loss: ReidLoss, config: TrainConfig) -> torch.o
     return torch.optim.Adam(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
-def _fingerprint(data: ReidData) -> dict[str, Any]:
+def fingerprint(data: ReidData) -> dict[str, Any]:
     """What a run learnt from: counts, and a hash over who is on which file, its name and its size."""
     train, digest = data.train, hashlib.sha256()
     for values in (train.identities, train.cameras, train.tracklets):

@@ -10,6 +10,7 @@ from pipeline.cli.reid_datasets import check, cut_cuhk_sysu, data_option, datase
 from pipeline.cli.reid_evaluate import evaluate, protocol_option
 from pipeline.cli.reid_export import export
 from pipeline.cli.reid_search import search
+from pipeline.cli.reid_table1 import table1
 from pipeline.cli.reid_transfer import transfer
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ reid.add_command(datasets)
 reid.add_command(evaluate)
 reid.add_command(export)
 reid.add_command(search)
+reid.add_command(table1)
 reid.add_command(transfer)
 
 
