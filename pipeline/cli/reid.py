@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import PATH
-from pipeline.cli.reid_datasets import check, cut_cuhk_sysu, data_option, datasets
+from pipeline.cli.reid_datasets import check, cut_cuhk_sysu, data_option, datasets, extract_cuhk03
 from pipeline.cli.reid_evaluate import evaluate, protocol_option
 from pipeline.cli.reid_export import export
 from pipeline.cli.reid_search import search
@@ -29,6 +29,7 @@ reid.add_command(cut_cuhk_sysu)
 reid.add_command(datasets)
 reid.add_command(evaluate)
 reid.add_command(export)
+reid.add_command(extract_cuhk03)
 reid.add_command(search)
 reid.add_command(table1)
 reid.add_command(transfer)

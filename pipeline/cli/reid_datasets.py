@@ -1,6 +1,6 @@
-"""`uavpipe reid datasets | check | cut-cuhk-sysu`: which data sets can be read, and what is in one."""
+"""`uavpipe reid datasets | check | cut-cuhk-sysu | extract-cuhk03`: which data sets can be read, what is in one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,12 +83,32 @@ def _row(samples: "Samples") -> str:
 @click.option("--out", type=PATH, required=True, help="New folder for the crops, as data/cuhk_sysu.")
 def cut_cuhk_sysu(folder: Path, out: Path) -> None:
     """Cut the persons of CUHK-SYSU, unpacked in FOLDER, out of its scenes: from there on --data cuhk-sysu:OUT."""
-    if out.exists():
-        raise click.UsageError(f"--out {out}: is there already; name a new folder")
-
-    from pipeline.workspace import atomic_folder
     from reid.datasets.cuhk_sysu import cut_out
 
+    _new(out, lambda temporary: cut_out(folder, temporary), "check them: uavpipe reid check cuhk-sysu")
+
+
+@click.command("extract-cuhk03")
+@click.argument("mat", type=PATH, metavar="CUHK-03.MAT")
+@click.option("--out", type=PATH, required=True, help="New folder for images and splits, as data/cuhk03.")
+def extract_cuhk03(mat: Path, out: Path) -> None:
+    """Write the images in CUHK-03.MAT as files: from there on --data cuhk03-labeled-single-shot:OUT and the like.
+
+    For the new protocol (cuhk03-labeled, cuhk03-detected) put its two configurations into OUT.
+    """
+    from reid.datasets.cuhk03_mat import extract
+
+    _new(
+        out, lambda temporary: extract(mat, temporary), "check them: uavpipe reid check cuhk03-labeled-single-shot"
+    )
+
+
+def _new(out: Path, make: Callable[[Path], int], hint: str) -> None:
+    """A folder of images, whole or not at all."""
+    from pipeline.workspace import atomic_folder
+
+    if out.exists():
+        raise click.UsageError(f"--out {out}: is there already; name a new folder")
     with atomic_folder(out) as temporary:
-        crops = cut_out(folder, temporary)
-    click.echo(f"{out}: {crops:,} crops; check them: uavpipe reid check cuhk-sysu {out}")
+        images = make(temporary)
+    click.echo(f"{out}: {images:,} images; {hint} {out}")

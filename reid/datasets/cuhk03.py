@@ -1,6 +1,6 @@
 """CUHK03 (Li et al. 2014, "DeepReID"), its boxes drawn by hand (labeled) or found by a detector (detected).
 
-Images are read from `images_labeled` and `images_detected`, as torchreid writes them out of `cuhk-03.mat`:
+Images are read from `images_labeled` and `images_detected`, as `cuhk03_mat` or torchreid writes them:
 `1_002_2_07.png` is pair 1 of cameras, person 2 of it, view 2, image 7. Which of them are learnt from is told by
 `cuhk03_new_protocol_config_….mat` (767 and 700 persons; Zhong et al. 2017, "Re-ranking Person Re-identification
 with k-reciprocal Encoding") or by `splits_classic_….json` (1,367 and 100 persons, twenty times). CUHK03-NP has the

@@ -70,7 +70,8 @@ def _cuhk03(boxes: cuhk03.Boxes, train: int, gallery: int) -> tuple[Format, Form
         Format(
             f"cuhk03-{boxes}-single-shot",
             partial(cuhk03.read_single_shot, boxes=boxes),
-            f"images_{boxes}/ and splits_classic_{boxes}.json, as torchreid writes them; for protocol single-shot",
+            f"images_{boxes}/ and splits_classic_{boxes}.json, made by 'uavpipe reid extract-cuhk03' or by "
+            "torchreid; for protocol single-shot",
             below=("cuhk03",),
             origin=where,
             published={"train": Count(1367, None), "query": Count(100, None), "gallery": Count(100, None)},
