@@ -1,0 +1,143 @@
+"""The labelling app at 50,000 crops in 1,000 tracklets: the first screen, a decision, memory.
+
+python benchmarks/label_server.py [--decisions 300] [--browser /usr/bin/chromium]
+
+A workspace is made of pictures of noise; 100 persons in 4 flights. `uavpipe label` runs as a process of its own. First screen:
+from opening the address in headless Chromium to the last picture of the first tracklet, cache empty. A decision: from
+sending it to having its answer, with the next tracklet and its nine candidates. Memory: resident, at the end.
+"""
+
+import argparse
+import json
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import psutil
+from playwright.sync_api import sync_playwright
+
+_FLIGHTS, _TRACKLETS, _CROPS, _PERSONS, _LOOK = 4, 250, 50, 100, 56
+_PICTURES = 200  # different ones; the others are links to them
+
+
+def make_workspace(root: Path) -> None:
+    """Flights as the stages before labelling leave them."""
+    draw = np.random.default_rng(0)
+    pictures = [
+        cv2.imencode(".jpg", draw.integers(0, 256, (96, 48, 3), np.uint8))[1].tobytes() for _ in range(_PICTURES)
+    ]
+    looks = draw.random((_PERSONS, _LOOK)).astype(np.float32)
+    for flight in range(_FLIGHTS):
+        folder = root / f"flight{flight}"
+        (folder / "crops" / "images" / "0").mkdir(parents=True)
+        rows: list[dict[str, Any]] = []
+        for tracklet in range(_TRACKLETS):
+            look = looks[draw.integers(_PERSONS)]
+            for at in range(_CROPS):
+                frame = 40 * (tracklet // 10) + at
+                x = 60.0 * (tracklet % 10)
+                name = f"images/0/{tracklet}_{at}.jpg"
+                (folder / "crops" / name).write_bytes(pictures[draw.integers(_PICTURES)])
+                box = {"x1": x, "y1": 50.0, "x2": x + 30, "y2": 110.0}
+                place = {"tracklet": tracklet, "frame": frame, "rank": tracklet, "pts_s": frame / 30, "score": 0.9}
+                noisy = (look + draw.normal(0, 0.2, _LOOK)).astype(np.float16)
+                rows.append({**place, **box, "crop": name, "sharpness": float(draw.random()), "look": noisy})
+        table = pd.DataFrame(rows)
+        for name, columns in {
+            "tracks/tracklets": ["tracklet", "frame", "rank"],
+            "detections/detections": ["frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score"],
+            "crops/crops": ["frame", "rank", "crop", "sharpness"],
+            "appearance/appearance": ["frame", "rank", "look"],
+        }.items():
+            path = folder / f"{name}.parquet"
+            path.parent.mkdir(exist_ok=True)
+            table[columns].to_parquet(path, index=False)
+
+
+def first_screen(address: str, browser_path: str | None) -> float:
+    """Seconds from opening the page to its last picture."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path)
+        context = browser.new_context(viewport={"width": 1280, "height": 720})
+        context.add_init_script("localStorage.setItem('uavpipe.user', 'ann')")
+        page = context.new_page()
+        begin = time.perf_counter()
+        page.goto(address)
+        page.wait_for_selector(".question img")
+        page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth)")
+        took = time.perf_counter() - begin
+        browser.close()
+    return took
+
+
+def decide(address: str, decisions: int) -> list[float]:
+    """Milliseconds of each decision, as a labeller mixes them."""
+    draw, took = random.Random(0), []
+    item = _post(address, "next")["item"]
+    for number in range(decisions):
+        these = [item["tracklet"]]
+        if not item["candidates"] or draw.random() < 0.2:
+            operation: dict[str, Any] = {"op": "new_identity", "tracklets": these}
+        else:
+            operation = {
+                "op": "assign",
+                "tracklets": these,
+                "identity": draw.choice(item["candidates"])["identity"],
+            }
+        if item["second_look"]:
+            operation = {"op": "second_look", "tracklet": these[0], "answer": "new"}
+        begin = time.perf_counter()
+        item = _post(address, "decide", id=f"n{number}", operation=operation, seen=item["seen"], next=True)["item"]
+        took.append(1e3 * (time.perf_counter() - begin))
+    return took
+
+
+def _post(address: str, path: str, **content: Any) -> Any:
+    body = json.dumps({"user": "bob", **content}).encode()
+    request = urllib.request.Request(f"{address}api/{path}", body, {"content-type": "application/json"})
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--decisions", type=int, default=300)
+    parser.add_argument("--browser", help="Path of a Chromium.  [default: playwright's own]")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        make_workspace(Path(folder))
+        command = [sys.executable, "-m", "pipeline", "label", "--workspace", folder, "--port", "0", "--no-browser"]
+        begin = time.perf_counter()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            match = re.search(r"http://\S+", server.stdout.readline())
+            assert match is not None
+            print(f"start            {time.perf_counter() - begin:.1f} s")
+            screens = [first_screen(match.group(), arguments.browser) for _ in range(5)]
+            print(
+                f"first screen     {statistics.median(screens):.2f} s  ({', '.join(f'{each:.2f}' for each in screens)})"
+            )
+            took = sorted(decide(match.group(), arguments.decisions))
+            print(
+                f"a decision       {statistics.median(took):.0f} ms, 95 % within {took[int(0.95 * len(took))]:.0f} ms"
+            )
+            errors = time.perf_counter()
+            with urllib.request.urlopen(f"{match.group()}api/errors") as answer:
+                total = json.load(answer)["total"]
+            print(f"errors view      {time.perf_counter() - errors:.2f} s for {total:,} findings")
+            print(f"memory           {psutil.Process(server.pid).memory_info().rss / 2**20:.0f} MiB")
+            server.terminate()
+
+
+if __name__ == "__main__":
+    main()
