@@ -3,8 +3,9 @@
 python benchmarks/label_server.py [--decisions 300] [--browser /usr/bin/chromium]
 
 A workspace is made of pictures of noise; 100 persons in 4 flights. `uavpipe label` runs as a process of its own.
-First screen: from opening the address in headless Chromium to the last picture of the first tracklet, cache empty. A
-decision: from sending it to having its answer, with the next tracklet and its candidates. Memory: resident, at the end.
+First screen: from opening the address in headless Chromium to the last picture of the first tracklet, cache
+empty. A decision: from sending it to having its answer, with the next tracklet and its candidates. Memory:
+resident, at the end.
 """
 
 import argparse
