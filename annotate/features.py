@@ -16,6 +16,7 @@ from annotate.errors import AnnotateError
 from annotate.operations import Seen
 
 EMBEDDINGS = ("embeddings/embeddings.parquet", "feature")
+COLOURS = "colours"  # the source of suggestions where there are no embeddings
 _LOOKS = ("appearance/appearance.parquet", "look")
 _RANKS = 1 << 16  # more than a frame has detections
 
@@ -78,7 +79,7 @@ def read_features(workspace: Path, flights: Sequence[str]) -> Features:
     if len(models) == 1 and None not in models:
         source = f"re-id model {models.pop()}"
     else:
-        (table, column), source = _LOOKS, "colours"
+        (table, column), source = _LOOKS, COLOURS
     found = {flight: _read(workspace / flight / table, column) for flight in flights}
     lengths = {flight: each.vectors.shape[1] for flight, each in found.items() if len(each.keys)}
     if len(set(lengths.values())) > 1:

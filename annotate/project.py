@@ -140,10 +140,12 @@ class Project:
             state: the labels.
             identity: its number.
             count: how many, at most.
-            like: a tracklet; what looks most like it comes first.
+            like: a tracklet; what looks most like it comes first, itself is not shown.
 
         """
-        names = sorted(state.members.get(identity, ()), key=lambda name: (-len(state.tracklets[name]), name))
+        names = sorted(
+            state.members.get(identity, set()) - {like}, key=lambda name: (-len(state.tracklets[name]), name)
+        )
         if like is not None and names:
             self._suggester.follow(state)
             alike = self._suggester.similarities(like, names)

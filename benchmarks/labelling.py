@@ -12,6 +12,7 @@ tracklet compared with the identities one after the other, in the order in which
 import argparse
 import json
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -152,7 +153,18 @@ def _change(persons: list[frozenset[int]], person: int) -> int | None:
 @contextmanager
 def serving(workspace: Path) -> Iterator[str]:
     """`uavpipe label` as a process of its own; gives its address."""
-    command = [sys.executable, "-m", "pipeline", "label", "--workspace", workspace, "--port", "0", "--no-browser"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "label",
+        "--workspace",
+        workspace,
+        "--port",
+        "0",
+        "--no-browser",
+        "--no-suggest",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         match = re.search(r"http://\S+", process.stdout.readline())
@@ -204,6 +216,7 @@ def main() -> None:
     parser.add_argument("--flights", type=int, default=4, help="0: take the flights and truths that are in FOLDER")
     parser.add_argument("--people", type=int, default=101)
     parser.add_argument("--seconds", type=float, default=24.0)
+    parser.add_argument("--colours", action="store_true", help="Suggest by colours, not by the embedded network.")
     arguments = parser.parse_args()
     workspace = arguments.folder / "runs"
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -211,6 +224,11 @@ def main() -> None:
         fly(arguments.folder, arguments.flights, arguments.people, arguments.seconds)
     for old in workspace.glob(f"{LABELS}*"):
         old.unlink()
+    if arguments.colours:
+        for old in workspace.glob("*/embeddings"):
+            shutil.rmtree(old)
+    else:
+        _uavpipe("annotate", "embed", "--workspace", workspace)
     people = who_is_where(arguments.folder)
     with serving(workspace) as address:
         hand = Hand(address, people)

@@ -55,7 +55,7 @@ def label_some(project: Project, folder: Path) -> None:
         person = shown[name].most_common(1)[0][0]
         these, new = (name,), person not in known
         operation = NewIdentity(tracklets=these) if new else Assign(tracklets=these, identity=known[person])
-        outcome = project.store.apply(operation, user="ann", id=name.replace("/", "-"))
+        outcome = project.store.apply(operation, user="bob", id=name.replace("/", "-"))
         if new:
             known[person] = int(outcome.created or 0)
 

@@ -16,6 +16,7 @@ from annotate.app.access import LOOPBACK, Access
 from annotate.app.refresh import Refresh
 from annotate.app.server import create_app
 from annotate.errors import AnnotateError
+from annotate.features import COLOURS
 from annotate.project import Project
 from pipeline.errors import PipelineError
 from pipeline.images import encode_jpeg
@@ -33,7 +34,7 @@ def serve(
     port: int = 8750,
     names: tuple[str, ...] = (),
     user: str = "",
-    refresh: bool = True,
+    suggest: bool = True,
     browser: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
@@ -45,7 +46,7 @@ def serve(
         port: to listen at; 0 takes a free one.
         names: under which the server is called in the network, beside `host`.
         user: the name that the page proposes.
-        refresh: whether the page may have the suggestions made anew.
+        suggest: let a re-id model look at the tracklets, where none has, and learn when the page asks for it.
         browser: open a browser window.
         say: prints a line.
 
@@ -55,8 +56,13 @@ def serve(
 
     """
     project = Project(workspace, lambda flight: camera_motion(workspace / flight))
-    command = [sys.executable, "-m", "pipeline", "annotate", "retrain", "--workspace", str(workspace)]
-    remaking = Refresh(command if refresh else [], project.read_features)
+    look, learn = (
+        [sys.executable, "-m", "pipeline", "annotate", what, "--workspace", str(workspace)]
+        for what in ("embed", "retrain")
+    )
+    remaking = Refresh(learn if suggest else [], project.read_features)
+    if suggest and project.source == COLOURS:
+        remaking.start(look)  # beside the server, which suggests by colours until then
     access = Access() if _loopback(host) else Access.to_network((host, *names))
     pictures = Pictures(workspace)
     app = create_app(project, access, pictures.jpeg, remaking, user)

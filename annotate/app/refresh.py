@@ -20,8 +20,8 @@ class Refresh:
         self._lines: deque[str] = deque(maxlen=5)
         self._result = ""  # "done", or what went wrong
 
-    def start(self) -> None:
-        """Begin.
+    def start(self, command: Sequence[str] = ()) -> None:
+        """Begin; with `command`, if one is given, instead of the usual one.
 
         Raises:
             Refused: it is at work already, or there is nothing to run.
@@ -33,7 +33,7 @@ class Refresh:
             raise Refused("new suggestions are being made already")
         self._lines.clear()
         self._result = ""
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(list(command) or self._command,), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -51,13 +51,13 @@ class Refresh:
             "result": "" if working else self._result,
         }
 
-    def _run(self) -> None:
+    def _run(self, command: list[str]) -> None:
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the command is ours, not a request's
-                self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
             )
         except OSError as error:
-            self._result = f"{self._command[0]}: {error.strerror}"
+            self._result = f"{command[0]}: {error.strerror}"
             return
         assert self._process.stdout is not None
         for line in self._process.stdout:

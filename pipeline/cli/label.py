@@ -16,12 +16,17 @@ from pipeline.cli.options import PATH
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another one opens the app to the network.")
 @click.option("--name", "names", multiple=True, help="Under which the network calls this machine, as lab.local.")
 @click.option("--user", default=getpass.getuser, help="The name that stands by your decisions.  [default: yours]")
+@click.option(
+    "--suggest/--no-suggest", default=True, help="Let a re-id model look at the tracklets for better suggestions."
+)
 @click.option("--browser/--no-browser", default=True, help="Open a browser window.")
-def label(workspace: Path, port: int, host: str, names: tuple[str, ...], user: str, browser: bool) -> None:
+def label(
+    workspace: Path, port: int, host: str, names: tuple[str, ...], user: str, suggest: bool, browser: bool
+) -> None:
     """Say who is who: opens the labelling app on all flights of WORKSPACE that have tracklets and crops.
 
     Only this machine can reach it, unless --host says otherwise; then the address with its token is needed.
     """
     from pipeline.label import serve
 
-    serve(workspace, host=host, port=port, names=names, user=user, browser=browser, say=click.echo)
+    serve(workspace, host=host, port=port, names=names, user=user, suggest=suggest, browser=browser, say=click.echo)

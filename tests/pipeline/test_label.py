@@ -66,7 +66,10 @@ def start(make_workspace, walk):
     def start(*options):
         command = [sys.executable, "-m", "pipeline", "label", "--workspace", str(workspace), "--port", "0"]
         process = subprocess.Popen(
-            [*command, "--no-browser", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*command, "--no-browser", "--no-suggest", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         processes.append(process)
         line = process.stdout.readline()

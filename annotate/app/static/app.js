@@ -139,6 +139,7 @@ async function start() {
   document.getElementById("help").addEventListener("click", showHelp);
   document.getElementById("refresh").addEventListener("click", refresh);
   document.getElementById("refresh").disabled = !offered.refresh.possible;
+  if (offered.refresh.working) watchRefresh();
   document.getElementById("user").addEventListener("click", () => askName(session.user));
   document.addEventListener("decided", showProgress);
   setInterval(showProgress, 5000);
