@@ -25,6 +25,8 @@ ARGUMENTS = $(if $(VIDEO),$(VIDEO) --workspace $(WORKSPACE)) $(if $(CONFIG),--co
 NAME      = $(basename $(notdir $(RECIPE)))
 REID_RUN  = $(WORKSPACE)/reid/$(basename $(notdir $(REID)))
 STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation)
+# `auto` takes the newest of them, so that a new one is a reason to detect again.
+WEIGHTS  := $(wildcard weights/*.safetensors)
 SETTINGS := $(CONFIG) $(if $(SET),always)
 
 .PHONY: help setup video-given frames detect crops tracks label dataset overlay train evaluate table1 train-detector detectron2 demo test lint bench doctor clean always
@@ -61,7 +63,7 @@ $(FLIGHT)/frames/manifest.json: $(wildcard $(VIDEO)) $(SETTINGS) | $(READY) vide
 	@touch -c $@
 
 # Detection reads the video once for itself and for the table of frames.
-$(FLIGHT)/detections/manifest.json: $(wildcard $(VIDEO)) $(SETTINGS) | $(READY) video-given
+$(FLIGHT)/detections/manifest.json: $(wildcard $(VIDEO)) $(WEIGHTS) $(SETTINGS) | $(READY) video-given
 	$(UAVPIPE) detect $(ARGUMENTS)
 	@touch -c $@
 
@@ -70,7 +72,7 @@ $(FLIGHT)/crops/manifest.json: $(FLIGHT)/detections/manifest.json $(SETTINGS)
 	@touch -c $@
 
 # The camera's motion and the persons' looks come from the same pass over the video as the crops.
-$(FLIGHT)/tracks/manifest.json: $(wildcard $(VIDEO)) $(SETTINGS) | $(READY) video-given
+$(FLIGHT)/tracks/manifest.json: $(wildcard $(VIDEO)) $(WEIGHTS) $(SETTINGS) | $(READY) video-given
 	$(UAVPIPE) tracks $(ARGUMENTS)
 	@touch -c $@
 

@@ -29,9 +29,10 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--person", type=int, action="append", help="as given to import-detectron2")
+    parser.add_argument("--floor", type=float, default=0.05, help="lowest score that is compared")
     parser.add_argument("--device", default="auto")
     given = parser.parse_args()
-    common = DetectorConfig(device=given.device, max_detections=1000, precision="fp32")
+    common = DetectorConfig(device=given.device, floor=given.floor, max_detections=1000, precision="fp32")
     of_detectron2 = Detectron2(config_file=given.config_file, persons=tuple(given.person or (0,)))
     models = {
         "detectron2": {"weights": str(given.model), "backend": "detectron2", "detectron2": of_detectron2},

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -85,3 +86,24 @@ def test_make_alone_explains_itself():
     shown = subprocess.run(["make", "--no-print-directory"], cwd=root, capture_output=True, text=True, check=True)
     for target in ("detect", "crops", "overlay", "demo", "test", "doctor"):
         assert f"make {target}" in shown.stdout
+
+
+@pytest.mark.parametrize("stage", ["detections", "crops", "tracks"])
+def test_make_works_again_with_newer_weights(stage, tmp_path):
+    rules = Path(__file__).parents[2] / "Makefile"
+    made = [f"runs/flight/{name}/manifest.json" for name in ("detections", "crops", "tracks")]
+    older = ["pyproject.toml", "constraints.txt", ".venv/.ready", "flight.mp4", *made]
+    target = {"detections": "detect"}.get(stage, stage)
+
+    def would_run():
+        command = ["make", "-n", "-f", rules, target, "VIDEO=flight.mp4"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    for age, name in enumerate([*older, "weights/mine.safetensors"]):
+        if name.startswith("weights"):
+            assert "uavpipe" not in would_run()
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (1e9 + age,) * 2)
+    assert f"uavpipe {target} " in would_run()
