@@ -54,7 +54,12 @@ def compare(predictors: dict[str, Predictor], frames: list[np.ndarray]) -> None:
         if len(theirs) != len(ours) or not len(ours):
             print(f"frame {number}: detectron2 finds {len(theirs)} persons, the imported model {len(ours)}")
             continue
-        boxes, scores = (np.abs(getattr(theirs, name) - getattr(ours, name)).max() for name in ("boxes", "scores"))
+        distance = np.abs(theirs.boxes[:, None] - ours.boxes).max(axis=2)
+        same = distance.argmin(axis=1)  # equal scores come in any order
+        if len(set(same)) < len(ours):
+            print(f"frame {number}: some boxes of detectron2's {len(theirs)} are none of the imported model's")
+            continue
+        boxes, scores = distance.min(axis=1).max(), np.abs(theirs.scores - ours.scores[same]).max()
         print(
             f"frame {number}, {image.shape[:2]}: {len(ours)} persons, scores {ours.scores.min():.2f} "
             f"to {ours.scores.max():.2f}; differences: boxes {boxes:.1e} px, scores {scores:.1e}"

@@ -18,6 +18,7 @@ from detector.predictor import Predictor
 from detector.weights import WeightsSource
 
 _ALL = 1_000_000  # more than any model finds; -1 means all to some of them, and all but one to RetinaNet
+_LEAST_SIDE = 0.01  # px: torchvision drops narrower boxes; they lie at the edge, and show nobody
 _BASES = {"fpn": "Base-RCNN-FPN.yaml", "paper-c4": "Base-RCNN-C4.yaml"}
 
 
@@ -133,5 +134,6 @@ class _PersonModel(nn.Module):
         return [self._of_persons(answer["instances"]) for answer in answers]
 
     def _of_persons(self, found: Any) -> dict[str, Tensor]:
-        persons = found[torch.isin(found.pred_classes, self._persons)][: self._most]
+        shown = found.pred_boxes.nonempty(_LEAST_SIDE)
+        persons = found[torch.isin(found.pred_classes, self._persons) & shown][: self._most]
         return {"boxes": persons.pred_boxes.tensor, "scores": persons.scores, "labels": persons.pred_classes}
