@@ -86,7 +86,9 @@ export class Gallery {
     this.main.querySelector("#more").hidden = this.#identities.length >= this.#total;
     this.#at = Math.max(0, Math.min(this.#at, this.#identities.length - 1));
     this.#count();
-    this.#focus();
+    // An answer that comes while she still types must not take the keyboard from the search.
+    if (document.activeElement !== this.main.querySelector("input[type=search]")) this.#focus();
+    else this.#mark();
   }
 
   #card(identity, place) {
@@ -129,8 +131,12 @@ export class Gallery {
     return [...this.main.querySelectorAll(".wall .card")];
   }
 
-  #focus() {
+  #mark() {
     this.#cards().forEach((card, place) => card.classList.toggle("chosen", place === this.#at));
+  }
+
+  #focus() {
+    this.#mark();
     this.#cards()[this.#at]?.focus();
   }
 

@@ -273,7 +273,8 @@ class TestGallery:
         expect(wall.locator(".wall .card strong").first).to_have_text("<img src=x onerror=alert(1)> (1)")
         assert project.store.state.identities[1] == "<img src=x onerror=alert(1)>"
         wall.keyboard.press("/")
-        wall.keyboard.type("onerror")
+        wall.keyboard.type("onerror", delay=40)  # answers come between the letters
+        expect(wall.locator("input[type=search]")).to_be_focused()
         expect(wall.locator(".wall .card")).to_have_count(1)
         wall.keyboard.press("Enter")
         expect(wall.locator(".wall .card")).to_be_focused()
