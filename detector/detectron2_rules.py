@@ -94,8 +94,9 @@ class _RegionProposalNetwork(RegionProposalNetwork):
 
         """
         logits = objectness.detach().reshape(len(proposals), -1)
-        counts = torch.tensor(num_anchors_per_level, device=logits.device)
-        level_of = torch.repeat_interleave(counts)
+        level_of = torch.cat(
+            [torch.full((count,), level, device=logits.device) for level, count in enumerate(num_anchors_per_level)]
+        )
         top = self._get_top_n_idx(logits, num_anchors_per_level)
         boxes, scores = [], []
         for image, shape in enumerate(image_shapes):
@@ -121,18 +122,18 @@ class _RoIPool(MultiScaleRoIAlign):
     def forward(self, x: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> Tensor:
         """Features (n, c, h, w) of the images' n boxes (xyxy, px) from the maps `x`, by name, (images, c, H, W)."""
         rois = torch.cat(
-            [torch.cat([box.new_full((len(box), 1), image), box], dim=1) for image, box in enumerate(boxes)]
+            [torch.cat([torch.full_like(box[:, :1], image), box], 1) for image, box in enumerate(boxes)]
         )
         levels = self._levels(rois[:, 1:])
-        maps = [x[name] for name in self.featmap_names]
-        pooled = maps[0].new_zeros((len(rois), maps[0].shape[1], *self.output_size))
-        for level, (features, stride) in enumerate(zip(maps, self._strides, strict=True)):
+        pooled, places = [], []
+        for level, (name, stride) in enumerate(zip(self.featmap_names, self._strides, strict=True)):
             chosen = torch.where(levels == level)[0]
-            aligned = roi_align(
-                features, rois[chosen], self.output_size, 1 / stride, self.sampling_ratio, aligned=True
+            pooled.append(
+                roi_align(x[name], rois[chosen], self.output_size, 1 / stride, self.sampling_ratio, aligned=True)
             )
-            pooled[chosen] = aligned.to(pooled.dtype)
-        return pooled
+            places.append(chosen)
+        in_order: Tensor = torch.cat(pooled)[torch.cat(places).argsort()]
+        return in_order
 
     def _levels(self, boxes: Tensor) -> Tensor:
         first, last = (int(math.log2(stride)) for stride in (self._strides[0], self._strides[-1]))

@@ -1,5 +1,6 @@
-"""Images on their way to the model: reading, scaling, and the tensor that the model takes."""
+"""Images on their way to the model, reading, scaling, the tensor that it takes; and its boxes on their way back."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,30 @@ from PIL import Image
 
 from detector.config import Resize
 from detector.errors import DetectorError
+from detector.records import Detections
+
+_MIN_SIDE = 8  # px: an image this small shows no person, whatever the model makes of it scaled up
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An image scaled for the model.
+
+    Attributes:
+        tensor: uint8 (3, h, w), RGB.
+        width: of the original image, in pixels.
+        height: of the original image, in pixels.
+
+    """
+
+    tensor: torch.Tensor
+    width: int
+    height: int
+
+    @property
+    def too_small(self) -> bool:
+        """Whether the original cannot show anybody."""
+        return min(self.width, self.height) < _MIN_SIDE
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -55,3 +80,33 @@ def to_tensor(image: NDArray[np.uint8]) -> torch.Tensor:
 def prepare(image: NDArray[np.uint8], rule: Resize) -> torch.Tensor:
     """Scale `image` (uint8 (H, W, 3) RGB) by `rule`: uint8 (3, h, w)."""
     return to_tensor(resize(image, *rule.size(image.shape[1], image.shape[0]), rule.filter))
+
+
+def scaled(image: NDArray[np.uint8], rule: Resize) -> Prepared:
+    """`image` (uint8 (H, W, 3) RGB), scaled by `rule`.
+
+    Raises:
+        ValueError: `image` has another type or shape.
+
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ValueError(f"an image must be uint8 (H, W, 3), not {image.dtype} {image.shape}")
+    return Prepared(prepare(image, rule), image.shape[1], image.shape[0])
+
+
+def to_original(boxes: NDArray[np.float32], scores: NDArray[np.float32], image: Prepared) -> Detections:
+    """What was found in the scaled `image`, in pixels of the original, best first.
+
+    Args:
+        boxes: (n, 4) xyxy in px of the scaled image.
+        scores: (n,).
+        image: the one looked at.
+
+    """
+    height, width = image.tensor.shape[1:]
+    ratio = np.array([image.width / width, image.height / height] * 2, np.float32)
+    limit = np.array([image.width, image.height] * 2, np.float32)
+    boxes = np.clip(boxes * ratio, 0, limit).astype(np.float32)
+    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
+    order = np.argsort(-scores[finite], kind="stable")
+    return Detections(boxes[finite][order], scores[finite][order].astype(np.float32))

@@ -27,6 +27,10 @@ def _backend(config: DetectorConfig, source: WeightsSource) -> PersonDetector:
         from detector.detectron2_backend import load_detectron2
 
         return load_detectron2(config, source)
+    if config.backend == "openvino":
+        from detector.openvino_backend import load_openvino
+
+        return load_openvino(config, source)
     from detector.predictor import Predictor
 
     return Predictor.load(config, source)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,29 +15,12 @@ from detector.architectures import build
 from detector.checkpoint import load_checkpoint, load_into, load_torchvision
 from detector.config import DetectorConfig, Resize
 from detector.errors import DetectorError
-from detector.images import prepare
-from detector.records import Detections
+from detector.images import Prepared, scaled, to_original
+from detector.presets import Architecture
+from detector.records import NOTHING, Detections
 from detector.weights import WeightsSource, source_of
 
-_MIN_SIDE = 8  # px: an image this small shows no person, whatever the model makes of it scaled up
-_NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """An image scaled for the model.
-
-    Attributes:
-        tensor: uint8 (3, h, w), RGB.
-        width: of the original image, in pixels.
-        height: of the original image, in pixels.
-
-    """
-
-    tensor: Tensor
-    width: int
-    height: int
 
 
 class Predictor:
@@ -57,7 +40,7 @@ class Predictor:
         self.precision = _precision(config.precision, self.device)
         on_gpu = self.device.type == "cuda"
         self.batch_size = config.batch_size or (16 if on_gpu else 1)
-        self.workers = 1 if on_gpu else _cores()
+        self.workers = 1 if on_gpu else cores()
         self._rule, self._config = config.resize or rule, config
         # In mixed precision a GPU's fast convolutions want channels last, and no last bit is kept anyway.
         order = torch.preserve_format if self.precision == "fp32" else torch.channels_last
@@ -71,14 +54,8 @@ class Predictor:
             DetectorError: no such weights, damaged ones, of another architecture, or no such device.
 
         """
-        source = source or source_of(config)
-        if source.kind == "torchvision":
-            checkpoint = load_torchvision(source.path, source.architecture.preset)
-        else:
-            checkpoint = load_checkpoint(source.path)
-        model = build(checkpoint.architecture, classes=checkpoint.classes)
-        load_into(model, checkpoint, source.path)
-        return cls(with_thresholds(model, config), checkpoint.architecture.resize, config)
+        model, architecture = load_model(config, source or source_of(config))
+        return cls(model, architecture.resize, config)
 
     def preprocess(self, image: NDArray[np.uint8]) -> Prepared:
         """Scale `image` (uint8 (H, W, 3) RGB) for the model; safe in any thread.
@@ -87,12 +64,10 @@ class Predictor:
             ValueError: `image` has another type or shape.
 
         """
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-            raise ValueError(f"an image must be uint8 (H, W, 3), not {image.dtype} {image.shape}")
-        tensor = prepare(image, self._rule)
+        prepared = scaled(image, self._rule)
         if self.device.type == "cuda":
-            tensor = tensor.pin_memory()
-        return Prepared(tensor, image.shape[1], image.shape[0])
+            prepared = replace(prepared, tensor=prepared.tensor.pin_memory())
+        return prepared
 
     def predict(self, batch: Sequence[Prepared]) -> list[Detections]:
         """The persons in each image: boxes in pixels of the original, from the floor up, best first.
@@ -101,15 +76,17 @@ class Predictor:
         together, since padding to a common size would let a neighbour's size change the result. On a CPU
         torch is set to one thread for the calling thread, if more than one of them is asked for (`workers`).
         """
-        found: list[Detections] = [_NOTHING] * len(batch)
+        found = [NOTHING] * len(batch)
         alike: dict[torch.Size, list[int]] = {}
         for place, image in enumerate(batch):
-            if min(image.width, image.height) >= _MIN_SIDE:
+            if not image.too_small:
                 alike.setdefault(image.tensor.shape, []).append(place)
         for places in alike.values():
             outputs = self._forward([batch[place].tensor for place in places])
             for place, output in zip(places, outputs, strict=True):
-                found[place] = _to_original(_one_box_a_person(output, self._config.nms_iou), batch[place])
+                persons = _one_box_a_person(output, self._config.nms_iou)
+                boxes, scores = (persons[name].float().cpu().numpy() for name in ("boxes", "scores"))
+                found[place] = to_original(boxes, scores, batch[place])
         return found
 
     def _forward(self, tensors: list[Tensor]) -> list[dict[str, Tensor]]:
@@ -123,6 +100,22 @@ class Predictor:
         ):
             outputs: list[dict[str, Tensor]] = self._model(images)
         return outputs
+
+
+def load_model(config: DetectorConfig, source: WeightsSource) -> tuple[FasterRCNN, Architecture]:
+    """The model with the weights of `source`, which answers as `config` says, and what it is.
+
+    Raises:
+        DetectorError: damaged weights, or such of another architecture.
+
+    """
+    if source.kind == "torchvision":
+        checkpoint = load_torchvision(source.path, source.architecture.preset)
+    else:
+        checkpoint = load_checkpoint(source.path)
+    model = build(checkpoint.architecture, classes=checkpoint.classes)
+    load_into(model, checkpoint, source.path)
+    return with_thresholds(model, config), checkpoint.architecture
 
 
 def with_thresholds(model: FasterRCNN, config: DetectorConfig) -> FasterRCNN:
@@ -140,18 +133,6 @@ def _one_box_a_person(output: dict[str, Tensor], nms_iou: float) -> dict[str, Te
         return output
     kept = nms(output["boxes"], output["scores"], nms_iou)
     return {name: values[kept] for name, values in output.items()}
-
-
-def _to_original(output: dict[str, Tensor], image: Prepared) -> Detections:
-    boxes = output["boxes"].float().cpu().numpy()
-    scores = output["scores"].float().cpu().numpy()
-    height, width = image.tensor.shape[1:]
-    ratio = np.array([image.width / width, image.height / height] * 2, np.float32)
-    limit = np.array([image.width, image.height] * 2, np.float32)
-    boxes = np.clip(boxes * ratio, 0, limit).astype(np.float32)
-    finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-    order = np.argsort(-scores[finite], kind="stable")
-    return Detections(boxes[finite][order], scores[finite][order].astype(np.float32))
 
 
 def _device(name: str) -> torch.device:
@@ -172,5 +153,6 @@ def _precision(name: str, device: torch.device) -> str:
     return name
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -39,3 +39,6 @@ class Detections:
         """The detections whose score is at least `threshold`."""
         keep = self.scores >= threshold
         return Detections(self.boxes[keep], self.scores[keep])
+
+
+NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))

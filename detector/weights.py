@@ -11,6 +11,7 @@ from typing import Literal
 
 from detector.config import DetectorConfig
 from detector.errors import DetectorError
+from detector.exported import read_openvino_header
 from detector.header import ForeignCheckpointError, read_header
 from detector.presets import DETECTRON2, TORCHVISION, Architecture
 
@@ -29,7 +30,7 @@ class WeightsSource:
         path: the file.
         sha256: of its content.
         kind: "uavpipe": safetensors with a description; "torchvision": a state dict, `.pth`; "detectron2": what
-            that backend runs.
+            that backend runs; "openvino": an exported model.
         architecture: of the model that the weights belong to; of detectron2's models the usual one.
         description: one line for people.
         warning: what the user should know before trusting them; None if nothing.
@@ -38,19 +39,21 @@ class WeightsSource:
 
     path: Path
     sha256: str
-    kind: Literal["uavpipe", "torchvision", "detectron2"]
+    kind: Literal["uavpipe", "torchvision", "detectron2", "openvino"]
     architecture: Architecture
     description: str
     warning: str | None = None
 
 
 def source_of(config: DetectorConfig) -> WeightsSource:
-    """The weights that `config` means; for backend detectron2 the hash covers the model's config.yaml too.
+    """The weights that `config` means; the hash covers detectron2's config.yaml and OpenVINO's .bin too.
 
     Raises:
         DetectorError: there are none, they are of another architecture, or the backend cannot run them.
 
     """
+    if config.backend == "openvino" and Path(config.weights).suffix == ".xml":
+        return _checked(_exported(Path(config.weights)), config.preset)
     if config.backend != "detectron2":
         return resolve(config.weights, config.preset)
     files = [Path(config.weights), *filter(None, [config.detectron2.config_file])]
@@ -61,8 +64,9 @@ def source_of(config: DetectorConfig) -> WeightsSource:
     for path in files:
         if not path.is_file():
             raise DetectorError(f"{path}: no such file; backend detectron2 needs it")
-    sha256 = hashlib.sha256("".join(map(_sha256, files)).encode()).hexdigest()
-    return WeightsSource(files[0], sha256, "detectron2", DETECTRON2["fpn"], f"detectron2's {files[0]}")
+    return WeightsSource(
+        files[0], _sha256_of_all(files), "detectron2", DETECTRON2["fpn"], f"detectron2's {files[0]}"
+    )
 
 
 def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) -> WeightsSource:
@@ -100,6 +104,8 @@ def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) ->
             f"{path}: a pickle, as detectron2's models are; 'uavpipe detector import-detectron2' makes a "
             "checkpoint of it, and detector.backend: detectron2 runs it as it is"
         )
+    if path.suffix == ".xml":
+        raise DetectorError(f"{path}: an exported model; detector.backend: openvino runs it")
     if path.suffix in (".pth", ".pt"):
         architecture = TORCHVISION[preset or "fpn"]
         return WeightsSource(path, _sha256(path), "torchvision", architecture, f"{path} ({architecture.preset})")
@@ -141,6 +147,12 @@ def _uavpipe(path: Path, name: str, warning: str | None = None) -> WeightsSource
     architecture = read_header(path).architecture
     description = f"{name} ({architecture.preset})"
     return WeightsSource(path, _sha256(path), "uavpipe", architecture, description, warning)
+
+
+def _exported(path: Path) -> WeightsSource:
+    architecture = read_openvino_header(path).architecture
+    sha256 = _sha256_of_all([path, path.with_suffix(".bin")])
+    return WeightsSource(path, sha256, "openvino", architecture, f"{path} ({architecture.preset}, OpenVINO)")
 
 
 def _checked(source: WeightsSource, preset: str | None) -> WeightsSource:
@@ -198,6 +210,10 @@ def _reachable() -> bool:
             return True
     except (TimeoutError, urllib.error.URLError, OSError):
         return False
+
+
+def _sha256_of_all(files: list[Path]) -> str:
+    return hashlib.sha256("".join(map(_sha256, files)).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -11,14 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from detector.records import Detections
+from detector.records import NOTHING, Detections
 from pipeline.config import TracksConfig
 from pipeline.truth import iou
 
 _BUFFER_RATE = 30.0  # `trackers` counts its buffer of lost tracks in frames at this rate
 _STILL = np.eye(2, 3, dtype=np.float32)
 _SAME_PLACE = 0.3  # IoU from which a detection just before a tracklet's begin belongs to it
-_NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
 class _StoredMotion:
@@ -60,7 +59,7 @@ def link(
     begun: dict[int, int] = {}  # tracklet -> its first frame
     unclaimed: dict[int, set[int]] = {}
     for frame, time in times.items():
-        found = detections.get(frame, _NOTHING).above(config.low)
+        found = detections.get(frame, NOTHING).above(config.low)
         asked = supervision.Detections(
             xyxy=found.boxes.astype(np.float64), confidence=found.scores, data={"rank": np.arange(len(found))}
         )

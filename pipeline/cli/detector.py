@@ -7,6 +7,7 @@ import click
 
 from pipeline.cli.detector_data import anchors, convert_visdrone, convert_yolo
 from pipeline.cli.detector_evaluate import evaluate
+from pipeline.cli.detector_export import export
 from pipeline.cli.detector_import import import_detectron2
 from pipeline.cli.options import PATH
 
@@ -16,7 +17,7 @@ def detector() -> None:
     """Train and evaluate person detectors."""
 
 
-for _command in (convert_visdrone, convert_yolo, anchors, evaluate, import_detectron2):
+for _command in (convert_visdrone, convert_yolo, anchors, evaluate, export, import_detectron2):
     detector.add_command(_command)
 
 

@@ -30,7 +30,7 @@ def doctor() -> None:
     Exit status 1 if something that every flight needs is broken.
     """
     failed = False
-    for check in (_machine, _torch, _opencv, _codecs, _detectron2, _weights):
+    for check in (_machine, _torch, _opencv, _codecs, _detectron2, _openvino, _weights):
         for finding in _guarded(check):
             failed |= finding.mark == _BAD
             click.echo(f"{finding.mark}  {finding.what}")
@@ -114,6 +114,15 @@ def _detectron2() -> Iterator[Finding]:
     else:
         yield Finding(
             _NOTE, "detectron2 is not installed; only detector.backend: detectron2 needs it", "make detectron2"
+        )
+
+
+def _openvino() -> Iterator[Finding]:
+    if _installed("openvino"):
+        yield Finding(_GOOD, f"OpenVINO {version('openvino')}")
+    else:
+        yield Finding(
+            _NOTE, "OpenVINO is not installed; detector.backend: openvino is faster on CPUs", "make openvino"
         )
 
 

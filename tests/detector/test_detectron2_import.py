@@ -12,8 +12,10 @@ from detector.config import DetectorConfig
 from detector.detectron2_import import convert_detectron2, detectron2_preset
 from detector.errors import DetectorError
 from detector.header import read_header
+from detector.onnx_export import compare_onnx, export_onnx
 from detector.predictor import Predictor
 from detector.presets import DETECTRON2
+from detector.weights import source_of
 from pipeline.cli import main
 from tests.detector.detectron2_vectors.drawn import draw_picture, draw_weights
 
@@ -75,6 +77,7 @@ def test_an_imported_model_finds_what_detectron2_finds(name, persons, write, tmp
     assert result.exit_code == 0, result.output
     assert "person is " + " and ".join(map(str, persons)) in result.output
     predictor = Predictor.load(DetectorConfig(weights=str(out), device="cpu", floor=FLOOR))
+    of_onnx = export(out, tmp_path / "ours.onnx")
     for path in (model, out):
         path.unlink()  # they are large
     (found,) = predictor.predict([predictor.preprocess(draw_picture())])
@@ -82,6 +85,20 @@ def test_an_imported_model_finds_what_detectron2_finds(name, persons, write, tmp
     assert len(boxes) > 10
     np.testing.assert_allclose(found.boxes, boxes, rtol=0, atol=1e-3)
     np.testing.assert_allclose(found.scores, scores, rtol=0, atol=1e-5)
+    count, distance, gap = of_onnx
+    assert count > 10
+    assert distance < 1e-2  # px
+    assert gap < 1e-4
+
+
+def export(weights, path):
+    """How far the ONNX model is from the checkpoint, in pictures of other sizes than it was traced in."""
+    config = DetectorConfig(weights=str(weights), device="cpu", floor=FLOOR)
+    source = source_of(config)
+    export_onnx(config, source, path)
+    result = compare_onnx(path, config, source, [draw_picture(), draw_picture(350, 300)])
+    path.unlink()
+    return result
 
 
 @pytest.fixture(scope="module")
