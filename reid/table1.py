@@ -24,7 +24,6 @@ from reid.protocols import PROTOCOLS, ProtocolName
 from reid.records import ReidData
 from reid.train import fingerprint, train
 
-IMAGENET = "ImageNet"  # the row without a source: no network is trained before
 Loss = Literal["triplet", "proposed"]
 LOSSES: tuple[Loss, ...] = ("triplet", "proposed")
 FIGURES = ("mAP", "rank-1", "rank-5", "rank-10")
@@ -50,13 +49,18 @@ class Table1Config(Section):
         description="a source's backbone to the target by the proposed loss; init and margin come from the grid, "
         "and for the triplet loss L-GM and its branch are left out"
     )
-    from_imagenet: TrainConfig = Field(description="the same without a source; init counts")
+    without_source: TrainConfig = Field(description="the same for the first row, whose name is its init")
+
+    @property
+    def first(self) -> str:
+        """Name of the row without a source: the paper's ImageNet, or what it starts from in truth."""
+        return {"imagenet": "ImageNet", "random": "random"}.get(self.without_source.init, "weights")
 
     @model_validator(mode="after")
     def _is_a_grid(self) -> "Table1Config":
-        if IMAGENET in self.sources:
-            raise ValueError(f"sources: '{IMAGENET}' is in the table anyway, and needs no data")
-        for name in ("from_source", "from_imagenet"):
+        if self.first in self.sources:
+            raise ValueError(f"sources: '{self.first}' is in the table anyway, and needs no data")
+        for name in ("from_source", "without_source"):
             if getattr(self, name).loss.lgm is None:
                 raise ValueError(f"{name}.loss.lgm: the proposed loss needs it")
         return self
@@ -104,8 +108,8 @@ class Table1:
     def runs(self, bar: Bar) -> Iterator[Run]:
         """Train and measure one after the other, a whole table for each seed; `bar` shows how each goes."""
         for seed in self.config.seeds:
-            for source in (IMAGENET, *self._sources):
-                start = self.config.from_imagenet.init if source == IMAGENET else self._source(source, seed, bar)
+            for source in (self.config.first, *self._sources):
+                start = self._source(source, seed, bar)
                 for cell in self._row(source):
                     yield Run(cell, seed, self._measured(cell, seed, start, bar))
 
@@ -113,6 +117,9 @@ class Table1:
         return [Cell(source, loss, margin) for loss in LOSSES for margin in self.config.margins]
 
     def _source(self, name: str, seed: int, bar: Bar) -> str:
+        """What the row's trainings start from."""
+        if name == self.config.first:
+            return self.config.without_source.init
         config = self.config.source.model_copy(update={"seed": seed})
         return str(_trained(config, self._sources[name], self._output / "sources" / f"{name}-seed{seed}", bar))
 
@@ -134,7 +141,7 @@ class Table1:
 
 def recipe(config: Table1Config, cell: Cell, seed: int, start: str) -> TrainConfig:
     """How the network of a field is trained, from the weights `start`."""
-    base = config.from_imagenet if cell.source == IMAGENET else config.from_source
+    base = config.without_source if cell.source == config.first else config.from_source
     content = base.model_dump()
     content |= {"seed": seed, "init": start}
     content["loss"]["triplet"]["margin"] = cell.margin
@@ -149,7 +156,7 @@ def table(config: Table1Config, runs: list[Run], missing: dict[str, str]) -> str
     for figure in FIGURES:
         titles = [figure, *(f"{loss}, {margin:g}" for loss in LOSSES for margin in config.margins)]
         lines += [_line(titles), _line(["---"] + ["--:"] * (len(titles) - 1))]
-        for source in (IMAGENET, *config.sources):
+        for source in (config.first, *config.sources):
             cells = [Cell(source, loss, margin) for loss in LOSSES for margin in config.margins]
             nothing = "no data" if source in missing else "open"
             values = [[run.figures[figure] for run in runs if run.cell == cell] for cell in cells]
@@ -157,7 +164,8 @@ def table(config: Table1Config, runs: list[Run], missing: dict[str, str]) -> str
         lines.append("")
     seeds = len({run.seed for run in runs})
     lines.append(
-        f"On {config.target}, protocol {config.protocol}; {len(runs)} runs, {seeds} of {len(config.seeds)} seeds."
+        f"On {config.target}, protocol {config.protocol}; {len(runs)} runs, {seeds} of {len(config.seeds)} seeds. "
+        f"The sources' networks started from {config.source.init}."
     )
     lines += [f"No data for {name}: there is no {spec}." for name, spec in missing.items()]
     return "\n".join(lines) + "\n"

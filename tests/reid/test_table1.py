@@ -56,14 +56,14 @@ def test_the_grid_is_trained_once_and_what_is_missing_is_named(tmp_path):
             "seeds": [0],
             "source": TINY | {"network": NETWORK},
             "from_source": PROPOSED,
-            "from_imagenet": PROPOSED,
+            "without_source": PROPOSED,
         }
     )
     grid = Table1(config, tmp_path / "out")
     assert list(grid.missing) == ["B"]
     runs = list(grid.runs(silent))
     cells = [(run.cell.source, run.cell.loss) for run in runs]
-    assert cells == [("ImageNet", "triplet"), ("ImageNet", "proposed"), ("A", "triplet"), ("A", "proposed")]
+    assert cells == [("random", "triplet"), ("random", "proposed"), ("A", "triplet"), ("A", "proposed")]
     started = json.loads((tmp_path / "out" / "A-proposed-0.2-seed0" / "run.json").read_text())
     assert started["config"]["init"] == str(tmp_path / "out" / "sources" / "A-seed0" / "last.safetensors")
 
@@ -78,7 +78,7 @@ def test_the_grid_is_trained_once_and_what_is_missing_is_named(tmp_path):
     (tmp_path / "out" / "A-triplet-0.2-seed0" / "table1.json").write_text("[1")
     with pytest.raises(ReidError, match=r"table1\.json: not what 'uavpipe reid table1' wrote"):
         list(Table1(config, tmp_path / "out").runs(forbidden))
-    other = config.model_copy(update={"from_imagenet": config.from_imagenet.model_copy(update={"iterations": 3})})
+    other = config.model_copy(update={"without_source": config.without_source.model_copy(update={"iterations": 3})})
     with pytest.raises(ReidError, match="holds a run with other settings"):
         list(Table1(other, tmp_path / "out").runs(silent))
 
@@ -97,7 +97,8 @@ def test_the_table_has_means_and_deviations_over_seeds():
     assert lines[2] == "| ImageNet | 60.0 ± 14.1 | open | open | open | open | open |"
     assert lines[3] == "| Market1501 |" + " no data |" * 6
     assert lines[4] == "| CUHK03 | open | open | open | open | open | 50.0 |"
-    assert "On data/drone, protocol tracklet; 3 runs, 2 of 3 seeds." in lines
+    counted = "On data/drone, protocol tracklet; 3 runs, 2 of 3 seeds."
+    assert f"{counted} The sources' networks started from imagenet." in lines
     assert lines[-1] == "No data for Market1501: there is no market1501:data/market1501."
 
 
