@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -68,6 +69,42 @@ def test_batch_hard_as_written_out(seed, n, d, identities, margin):
     embeddings, labels = batch(seed, n, d, identities)
     losses = triplet_losses(*hardest(pairwise_distances(embeddings), labels), margin)
     assert losses.tolist() == pytest.approx(batch_hard(embeddings, labels, margin), abs=1e-10)
+
+
+@pytest.fixture
+def authors():
+    """The batch on which the authors' own TensorFlow code gave the numbers below: x (8, 4), labels, means (5, 4).
+
+    It ran as it stands, under TensorFlow 2.21 in its version-1 mode, in float32: `cdist` and `batch_hard` of
+    github.com/VisualComputingInstitute/triplet-reid at a538696, `lgm_logits` of github.com/WeitaoVan/L-GM-loss at
+    598582f with alpha and lambda 0.5.
+    """
+    draw = np.random.default_rng(4)
+    values = draw.normal(0, 3, (8, 4)), draw.normal(size=(5, 4))
+    x, means = (torch.tensor(value.astype(np.float32), requires_grad=True) for value in values)
+    return x, torch.arange(8) // 4, means
+
+
+@pytest.mark.parametrize(
+    ("margin", "theirs"),
+    [
+        (0.1, [6.5593209, 4.5484672, 1.7260928, 1.1442518, 8.9071617, 3.1191635, 3.0017929, 3.5996523]),
+        (None, [6.4608846, 4.4600954, 1.8056575, 1.3458033, 8.8073111, 3.0668504, 2.9552619, 3.5294125]),
+    ],
+)
+def test_batch_hard_is_its_authors(authors, margin, theirs):
+    losses = triplet_losses(*hardest(pairwise_distances(authors[0]), authors[1]), margin)
+    assert losses.tolist() == pytest.approx(theirs, rel=1e-6)
+
+
+def test_the_mixture_is_its_authors(authors):
+    x, labels, means = authors
+    classification, likelihood = lgm_loss(x, labels, means, margin=0.5)
+    assert classification.item() == pytest.approx(9.586407, rel=1e-6)
+    assert 0.5 * likelihood.item() == pytest.approx(8.867933, rel=1e-6)
+    (classification + 0.5 * likelihood).backward()
+    assert x.grad[0].tolist() == pytest.approx([0.02585296, -0.37529489, 0.54123569, -0.01827563], abs=2e-6)
+    assert means.grad[1].tolist() == pytest.approx([1.1939809, 1.672875, -0.59874183, 1.0972521], rel=2e-6)
 
 
 def test_batch_hard_by_hand():
@@ -161,7 +198,7 @@ def test_groups_have_means_of_their_own_and_are_summed(covariance):
         variances = None if module.log_variances is None else torch.full((3, 5), 1 + 1e-4)
         parts = lgm_loss(embeddings[group], labels, module.means[group], variances, margin=0.2)
         by_hand += parts[0].item() + 0.5 * parts[1].item()
-    assert float(module(embeddings, labels)) == pytest.approx(by_hand, rel=1e-5)
+    assert module(embeddings, labels).item() == pytest.approx(by_hand, rel=1e-5)
     assert len(list(module.parameters())) == (2 if covariance == "diagonal" else 1)
 
 
@@ -177,11 +214,11 @@ def test_the_sum_of_the_parts_has_the_weights_asked_for():
     embedded = Embedded(torch.randn(6, 4), torch.randn(2, 6, 4), torch.randn(6, 6))
     parts = module(embedded, labels)
     assert list(parts) == ["triplet", "lgm", "cross_entropy"]
-    assert float(parts["triplet"]) == pytest.approx(sum(batch_hard(embedded.triplet, labels, None)) / 6, rel=1e-5)
-    assert float(parts["lgm"]) == pytest.approx(0.25 * float(module.lgm(embedded.groups, labels)))
+    assert parts["triplet"].item() == pytest.approx(sum(batch_hard(embedded.triplet, labels, None)) / 6, rel=1e-5)
+    assert parts["lgm"].item() == pytest.approx(0.25 * module.lgm(embedded.groups, labels).item())
     logits = module.classifier(embedded.neck).log_softmax(1)
     smoothed = -(0.9 * logits[range(6), labels] + 0.1 * logits.mean(1)).mean()
-    assert float(parts["cross_entropy"]) == pytest.approx(2 * float(smoothed), rel=1e-5)
+    assert parts["cross_entropy"].item() == pytest.approx(2 * smoothed.item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("margin", [0.2, None])
