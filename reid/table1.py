@@ -22,7 +22,8 @@ from reid.errors import ReidError
 from reid.evaluate import Evaluation, Options
 from reid.protocols import PROTOCOLS, ProtocolName
 from reid.records import ReidData
-from reid.train import fingerprint, train
+from reid.run_folder import identity
+from reid.train import train
 
 Loss = Literal["triplet", "proposed"]
 LOSSES: tuple[Loss, ...] = ("triplet", "proposed")
@@ -128,7 +129,7 @@ class Table1:
         folder = self._output / f"{cell.source}-{cell.loss}-{cell.margin:g}-seed{seed}"
         candidates = self._evaluation.candidates
         measured_on = [len(candidates.query), len(candidates.gallery), self.config.protocol]
-        made_of = {"training": _identity(config, self._target), "measured_on": measured_on}
+        made_of = {"training": identity(config, self._target), "measured_on": measured_on}
         stored = _read(folder / "table1.json")
         if stored.get("made_of") == made_of:
             return dict(stored["figures"])
@@ -187,14 +188,10 @@ def _trained(config: TrainConfig, data: ReidData, folder: Path, bar: Bar) -> Pat
     if weights.exists():
         training = load_checkpoint(weights).training
         made_of = {"config": training.get("config"), "data": training.get("data")}
-        if made_of == _identity(config, data) and training.get("iteration") == config.iterations:
+        if made_of == identity(config, data) and training.get("iteration") == config.iterations:
             return weights
     with bar(folder.name, config.iterations) as advance:
         return train(config, data, folder, advance=advance)
-
-
-def _identity(config: TrainConfig, data: ReidData) -> dict[str, Any]:
-    return {"config": config.model_dump(mode="json"), "data": fingerprint(data)}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,8 +8,6 @@ heads and losses of every process see the whole batch, as if there were one. Onl
 help; on GPUs they are synchronised, on CPUs, where torch cannot, each knows its own process's images.
 """
 
-import hashlib
-import json
 import logging
 import math
 import signal
@@ -26,21 +24,18 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 
 from reid.batches import Batch, TrainingBatches
-from reid.checkpoint import save_checkpoint
 from reid.config import TrainConfig
 from reid.embedder import NetworkEmbedder
 from reid.errors import ReidError
 from reid.initial import initialise
 from reid.losses import ReidLoss, diagnose, has_collapsed
 from reid.network import Network
-from reid.records import DISTRACTOR, ReidData
+from reid.records import ReidData
+from reid.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
-# Settings that change how a run goes, not what comes out of it: a resumed run may have others.
-_FREE = {"cache_gb", "log_every", "checkpoint_every", "evaluate_every"}
 _FINAL_RATE = 0.001  # share of the learning rate that is left at the end (Hermans et al. 2017, eq. 6)
 
 # Features float32 (n, d) of the data's query and gallery; gives figures by name, "mAP" among them.
@@ -103,6 +98,7 @@ class _Run:
         self.start, self.best = 0, -1.0
         self.accelerator = _accelerator(config)
         self.device = self.accelerator.device
+        self.folder = RunFolder(output, config, data, writes=self.accelerator.is_main_process)
         self.batches = TrainingBatches(
             data.train,
             config,
@@ -119,8 +115,9 @@ class _Run:
             feature=network.backbone.dimension,
             groups=None if groups is None else (groups.groups, groups.dimension),
         )
-        resumed = (output / "resume.pt").exists()
-        self._claim_folder(None if resumed else initialise(network, config.init, heads=config.init_heads))
+        resumed = self.folder.resumable
+        self.folder.describe(None if resumed else initialise(network, config.init, heads=config.init_heads))
+        self.accelerator.wait_for_everyone()
         if self.accelerator.num_processes > 1 and self.device.type == "cuda":
             network.backbone = nn.SyncBatchNorm.convert_sync_batchnorm(network.backbone)  # type: ignore[no-untyped-call]
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
@@ -133,47 +130,14 @@ class _Run:
         if config.ema:
             self.average = {name: value.clone() for name, value in self.average.items()}
         if resumed:
-            self._restore(output / "resume.pt")
+            self._restore(self.folder.state())
+        self.folder.open_log(self.start)
         self.embeddings = self.labels = torch.empty(0)
         self.collapsed = False
         self.clock = time.monotonic()
-        self.writer: SummaryWriter | None = None
-        if self.accelerator.is_main_process:
-            _forget_after(output / "log.jsonl", self.start)
-            self.writer = SummaryWriter(
-                str(output / "tensorboard"), purge_step=self.start + 1 if self.start else None
-            )
 
-    def _claim_folder(self, initial: str | None) -> None:
-        self.output.mkdir(parents=True, exist_ok=True)
-        path = self.output / "run.json"
-        ours: dict[str, Any] = {
-            "config": self.config.model_dump(mode="json"),
-            "data": fingerprint(self.data),
-            "initial": initial,
-        }
-        if path.exists():
-            theirs = json.loads(path.read_text("utf-8"))
-            differing = [
-                name
-                for name, value in ours["config"].items()
-                if name not in _FREE and theirs["config"].get(name) != value
-            ]
-            differing += ["the data"] if theirs["data"] != ours["data"] else []
-            if differing:
-                raise ReidError(
-                    f"{self.output}: holds a run with other settings ({', '.join(differing)}); "
-                    "choose another folder"
-                )
-        elif self.accelerator.is_main_process:
-            temporary = path.with_name(f".part-{path.name}")
-            temporary.write_text(json.dumps(ours, indent=2) + "\n", "utf-8")
-            temporary.replace(path)
-        self.accelerator.wait_for_everyone()
-
-    def _restore(self, path: Path) -> None:
+    def _restore(self, state: Mapping[str, Any]) -> None:
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
             self.network.load_state_dict(state["network"])
             self.loss.load_state_dict(state["loss"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -182,11 +146,8 @@ class _Run:
             if self.accelerator.scaler is not None:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             self.start, self.best = state["iteration"], state["best"]
-        except Exception as error:  # whatever a torn file makes torch raise
-            raise ReidError(
-                f"{path}: cannot be resumed from ({' '.join(str(error).split())[:100]}); "
-                "remove it to begin again, or choose another folder"
-            ) from None
+        except Exception as error:  # whatever a state of other shapes makes torch raise
+            raise self.folder.torn(error) from None
 
     def any_process(self, asked: bool) -> bool:
         """Whether any process was asked to stop: all of them must stop after the same iteration."""
@@ -260,8 +221,8 @@ class _Run:
                 self.average[name].copy_(value)
 
     def log(self, done: int, losses: dict[str, float]) -> None:
-        """One line in `log.jsonl`, one point in TensorBoard; a collapsed batch is named."""
-        if self.writer is None:
+        """Write the losses and a diagnosis of the batch down; a collapsed one is named."""
+        if not self.folder.writes:
             return
         now = time.monotonic()
         speed = self.config.log_every * self.batches.size / (now - self.clock)
@@ -279,55 +240,40 @@ class _Run:
         self.collapsed = collapsed
         row = {"iteration": done, "loss": sum(losses.values()), **losses, **diagnosis, "collapsed": collapsed}
         row |= {"learning_rate": learning_rate(self.config, done - 1), "images_per_s": round(speed, 2)}
-        self._append(row)
-
-    def _append(self, row: dict[str, Any]) -> None:
-        assert self.writer is not None
-        with (self.output / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        for name, value in row.items():
-            if name != "iteration":
-                self.writer.add_scalar(name, value, row["iteration"])
+        self.folder.append(row)
 
     def save(self, done: int) -> None:
-        """Write `resume.pt` and `last.safetensors`, each whole or not at all."""
-        if not self.accelerator.is_main_process:
+        """Keep the state and `last.safetensors`."""
+        if not self.folder.writes:
             return
-        path = self.output / "resume.pt"
-        temporary = path.with_name(f".part-{path.name}")
         scaler = self.accelerator.scaler
-        state = {
-            "network": self.network.state_dict(),
-            "loss": self.loss.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": self.average if self.config.ema else None,
-            "iteration": done,
-            "best": self.best,
-            "scaler": None if scaler is None else scaler.state_dict(),
-        }
-        torch.save(state, temporary)
-        temporary.replace(path)
-        self._save_weights("last.safetensors", done, {})
-
-    def _save_weights(self, name: str, done: int, metrics: Mapping[str, float]) -> None:
-        run = json.loads((self.output / "run.json").read_text("utf-8"))
-        training = {"iteration": done, "metrics": dict(metrics), **run}
-        save_checkpoint(self.output / name, self.average, network=self.config.network, training=training)
+        self.folder.save_state(
+            {
+                "network": self.network.state_dict(),
+                "loss": self.loss.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "average": self.average if self.config.ema else None,
+                "iteration": done,
+                "best": self.best,
+                "scaler": None if scaler is None else scaler.state_dict(),
+            }
+        )
+        self.folder.save_weights("last", self.average, done, {})
 
     def evaluate(self, done: int) -> None:
         """Measure the averaged weights; keep them as `best.safetensors` if none were better."""
         query, gallery = self.data.query, self.data.gallery
-        if not self.accelerator.is_main_process or self.measure is None or not len(query):
+        if not self.folder.writes or self.measure is None or not len(query):
             return
         network = Network(self.config.network)
         network.load_state_dict(self.average)
         embedder = NetworkEmbedder(network, str(self.device))
         features = [embedder.embed_files(samples.paths) for samples in (query, gallery)]
         metrics = self.measure(features[0], features[1])
-        self._append({"iteration": done, **{f"evaluation/{name}": value for name, value in metrics.items()}})
+        self.folder.append({"iteration": done, **{f"evaluation/{name}": value for name, value in metrics.items()}})
         if metrics["mAP"] > self.best:
             self.best = metrics["mAP"]
-            self._save_weights("best.safetensors", done, metrics)
+            self.folder.save_weights("best", self.average, done, metrics)
         self.clock = time.monotonic()
 
 
@@ -363,29 +309,6 @@ def _optimizer(network: Network, loss: ReidLoss, config: TrainConfig) -> torch.o
     if config.loss.lgm is not None:
         groups.append({"params": means, "factor": config.loss.lgm.means_rate})
     return torch.optim.Adam(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
-
-
-def fingerprint(data: ReidData) -> dict[str, Any]:
-    """What a run learnt from: counts, and a hash over who is on which file, its name and its size."""
-    train, digest = data.train, hashlib.sha256()
-    for values in (train.identities, train.cameras, train.tracklets):
-        digest.update(values.tobytes())
-    for path in train.paths:
-        try:
-            digest.update(f"{path.name}\n{path.stat().st_size}\n".encode())
-        except OSError as error:
-            raise ReidError(f"{path}: cannot be read: {error.strerror}") from None
-    identities = len(np.unique(train.identities[train.identities > DISTRACTOR]))
-    return {"name": data.name, "images": len(train), "identities": identities, "sha256": digest.hexdigest()}
-
-
-def _forget_after(log: Path, iteration: int) -> None:
-    """Drop the log's rows past the checkpoint: the resumed run writes them again."""
-    if not log.exists():
-        return
-    rows = [line for line in log.read_text("utf-8").splitlines() if line.endswith("}")]
-    kept = [line for line in rows if json.loads(line)["iteration"] <= iteration]
-    log.write_text("".join(f"{line}\n" for line in kept), "utf-8")
 
 
 @contextmanager

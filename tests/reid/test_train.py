@@ -154,6 +154,10 @@ def test_another_runs_folder_is_refused(data, tmp_path):
     (tmp_path / "run" / "resume.pt").write_bytes(b"torn")
     with pytest.raises(ReidError, match=r"resume\.pt: cannot be resumed from"):
         train(config(iterations=1, decay_from=1), data, tmp_path / "run")
+    for content in ("{", "[]", '{"config": 1, "data": 1, "initial": 1}'):
+        (tmp_path / "run" / "run.json").write_text(content)
+        with pytest.raises(ReidError, match=r"run\.json: does not describe a run; choose another folder"):
+            train(config(iterations=1, decay_from=1), data, tmp_path / "run")
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(data, tmp_path):
