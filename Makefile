@@ -12,6 +12,7 @@ REID      ?= configs/reid/source.yaml
 GRID      ?= configs/reid/table1.yaml
 DATA      ?= $(WORKSPACE)/dataset
 PROTOCOL  ?= market
+WEIGHTS   ?=
 PYTHON    ?= python3
 # detectron2 is on no package index; this commit is known to work with the torch of constraints.txt.
 DETECTRON2_SRC ?= git+https://github.com/facebookresearch/detectron2.git@02b5c4e295e990042a714712c21dc79b731e8833
@@ -26,7 +27,7 @@ NAME      = $(basename $(notdir $(RECIPE)))
 REID_RUN  = $(WORKSPACE)/reid/$(basename $(notdir $(REID)))
 STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation)
 # `auto` takes the newest of them, so that a new one is a reason to detect again.
-WEIGHTS  := $(wildcard weights/*.safetensors)
+DETECTORS := $(wildcard weights/*.safetensors)
 SETTINGS := $(CONFIG) $(if $(SET),always)
 
 .PHONY: help setup video-given frames detect crops tracks label dataset overlay train evaluate table1 train-detector detectron2 openvino demo test lint bench doctor clean always
@@ -63,7 +64,7 @@ $(FLIGHT)/frames/manifest.json: $(wildcard $(VIDEO)) $(SETTINGS) | $(READY) vide
 	@touch -c $@
 
 # Detection reads the video once for itself and for the table of frames.
-$(FLIGHT)/detections/manifest.json: $(wildcard $(VIDEO)) $(WEIGHTS) $(SETTINGS) | $(READY) video-given
+$(FLIGHT)/detections/manifest.json: $(wildcard $(VIDEO)) $(DETECTORS) $(SETTINGS) | $(READY) video-given
 	$(UAVPIPE) detect $(ARGUMENTS)
 	@touch -c $@
 
@@ -72,7 +73,7 @@ $(FLIGHT)/crops/manifest.json: $(FLIGHT)/detections/manifest.json $(SETTINGS)
 	@touch -c $@
 
 # The camera's motion and the persons' looks come from the same pass over the video as the crops.
-$(FLIGHT)/tracks/manifest.json: $(wildcard $(VIDEO)) $(WEIGHTS) $(SETTINGS) | $(READY) video-given
+$(FLIGHT)/tracks/manifest.json: $(wildcard $(VIDEO)) $(DETECTORS) $(SETTINGS) | $(READY) video-given
 	$(UAVPIPE) tracks $(ARGUMENTS)
 	@touch -c $@
 

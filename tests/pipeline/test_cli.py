@@ -107,3 +107,13 @@ def test_make_works_again_with_newer_weights(stage, tmp_path):
         path.touch()
         os.utime(path, (1e9 + age,) * 2)
     assert f"uavpipe {target} " in would_run()
+
+
+def test_make_evaluates_the_network_that_make_trained(tmp_path):
+    (tmp_path / "weights").mkdir()
+    for name in ("weights/detector.safetensors", "pyproject.toml", "constraints.txt"):
+        (tmp_path / name).touch()
+    command = ["make", "-n", "-f", Path(__file__).parents[2] / "Makefile", "evaluate"]
+    for given, taken in (([], "runs/reid/source/best.safetensors"), (["WEIGHTS=a.onnx"], "a.onnx")):
+        shown = subprocess.run([*command, *given], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        assert f"--weights {taken} --data runs/dataset" in shown
