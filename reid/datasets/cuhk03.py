@@ -35,7 +35,7 @@ def read_new_protocol(folder: Path, boxes: Boxes) -> Parts:
     if all((folder / boxes / part).is_dir() for part in FOLDERS):
         return read_market(folder / boxes)
     table = folder / f"cuhk03_new_protocol_config_{boxes}.mat"
-    names, persons, parts = _configuration(table)
+    names, persons, parts = _configuration(table, boxes)
     images = folder / f"images_{boxes}"
     return Parts(*([_label(images, names[row], int(persons[row]), str(table)) for row in rows] for rows in parts))
 
@@ -64,12 +64,15 @@ def _label(images: Path, name: str, person: int | None, where: str) -> Label:
     return Label(person, int(match["view"]), "", "", inside(images, name, where))
 
 
-def _configuration(table: Path) -> tuple[list[str], Sequence[int], list[list[int]]]:
+def _configuration(table: Path, boxes: Boxes) -> tuple[list[str], Sequence[int], list[list[int]]]:
     """File names, their persons, and the rows of the three parts, from 0."""
     from scipy.io import loadmat
 
     if not table.is_file():
-        raise ReidError(f"{table}: no such file, nor CUHK03-NP's folders beside it")
+        raise ReidError(
+            f"{table}: no such file, nor CUHK03-NP's folders {', '.join(FOLDERS)} in {table.parent / boxes}; "
+            "to be had from https://github.com/zhunzhong07/person-re-ranking"
+        )
     fields = ("train_idx", "query_idx", "gallery_idx")
     try:
         content = loadmat(table)
@@ -89,8 +92,6 @@ def _classic_split(table: Path) -> list[list[str]]:
     try:
         first = json.loads(table.read_text(encoding="utf-8"))[0]
         return [_file_names(first[part]) for part in ("train", "query")]
-    except FileNotFoundError:
-        raise ReidError(f"{table}: no such file") from None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ReidError(f"{table}: no splits of CUHK03: {' '.join(str(error).split())[:100]}") from None
 

@@ -56,14 +56,14 @@ def _counts(train: _Pair, query: _Pair, gallery: _Pair) -> dict[str, Count]:
 
 
 def _cuhk03(boxes: cuhk03.Boxes, train: int, gallery: int) -> tuple[Format, Format]:
-    where = "the .mat: https://www.ee.cuhk.edu.hk/~xgwang/CUHK_identification.html"
+    where = "https://www.ee.cuhk.edu.hk/~xgwang/CUHK_identification.html (cuhk-03.mat)"
     return (
         Format(
             f"cuhk03-{boxes}",
             partial(cuhk03.read_new_protocol, boxes=boxes),
             f"CUHK03-NP's {boxes}/, or images_{boxes}/ and cuhk03_new_protocol_config_{boxes}.mat",
             below=("cuhk03-np", "cuhk03"),
-            origin="CUHK03-NP: https://github.com/zhunzhong07/person-re-ranking; " + where,
+            origin="https://github.com/zhunzhong07/person-re-ranking (CUHK03-NP), " + where,
             published=_counts((767, train), (700, 1400), (700, gallery)),
             source="CUHK03-NP's README",
         ),
@@ -72,6 +72,7 @@ def _cuhk03(boxes: cuhk03.Boxes, train: int, gallery: int) -> tuple[Format, Form
             partial(cuhk03.read_single_shot, boxes=boxes),
             f"images_{boxes}/ and splits_classic_{boxes}.json, made by 'uavpipe reid extract-cuhk03' or by "
             "torchreid; for protocol single-shot",
+            needs=(f"images_{boxes}", f"splits_classic_{boxes}.json"),
             below=("cuhk03",),
             origin=where,
             published={"train": Count(1367, None), "query": Count(100, None), "gallery": Count(100, None)},

@@ -152,6 +152,8 @@ def test_cuhk03s_new_protocol_from_its_configuration(tmp_path, any_number):
         load(f"cuhk03-labeled:{tmp_path}")
     with pytest.raises(ReidError, match=r"config_detected\.mat: no such file"):
         load(f"cuhk03-detected:{tmp_path}")
+    with pytest.raises(ReidError, match=r"lacks images_detected; cuhk03-detected-single-shot is: .* from https://"):
+        load(f"cuhk03-detected-single-shot:{tmp_path}")
 
 
 def test_cuhk03_np_has_market_1501s_folders(tmp_path, any_number):
