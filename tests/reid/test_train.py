@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -151,6 +152,8 @@ def test_another_runs_folder_is_refused(data, tmp_path):
     other = ReidData("bars", fewer, data.query, data.gallery)
     with pytest.raises(ReidError, match=r"other settings \(the data\)"):
         train(config(iterations=1, decay_from=1), other, tmp_path / "run")
+    flights = replace(data.train, cameras=data.train.cameras + 1)  # as another protocol reads them
+    train(config(iterations=1, decay_from=1), replace(data, train=flights), tmp_path / "run")
     (tmp_path / "run" / "resume.pt").write_bytes(b"torn")
     with pytest.raises(ReidError, match=r"resume\.pt: cannot be resumed from"):
         train(config(iterations=1, decay_from=1), data, tmp_path / "run")
