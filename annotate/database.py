@@ -93,6 +93,13 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
+def files_of(path: Path) -> list[int | None]:
+    """Which files the database in `path` is, to tell whether they were put aside meanwhile: their inodes."""
+    target = path.resolve()  # SQLite puts the log of a linked file beside the file itself
+    files = (target, target.with_name(f"{target.name}-wal"))
+    return [file.stat().st_ino if file.exists() else None for file in files]
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """One transaction that no other process writes beside; kept at the end, or as if it had never been."""

@@ -14,6 +14,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from annotate.errors import AnnotateError
 
 MAX_NAME = 200  # characters of a name
+LAST = 2**31 - 1  # number of a frame, a rank or an identity
+MAX_TRACKLETS = 10**9  # of a flight
 
 
 class Mark(StrEnum):
@@ -42,9 +44,11 @@ def check_flight(name: str) -> str:
     """`name`, if it can name a flight.
 
     Raises:
-        ValueError: it is not the name of one folder.
+        ValueError: it is not the name of one folder, or too long.
 
     """
+    if len(name) > MAX_NAME:
+        raise ValueError(f"flight {name[:20]}…: a name of {len(name)} characters, expected {MAX_NAME} at most")
     if _printable(name) in ("", ".", "..") or "/" in name or "\\" in name:
         raise ValueError(f"flight {name!r}: expected the name of a folder")
     return name
@@ -61,12 +65,12 @@ def flight_of(tracklet: str) -> str:
 
 
 Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_printable)]
-FlightName = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(check_flight)]
+FlightName = Annotated[str, AfterValidator(check_flight)]
 UserName = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_printable)]
 OperationId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 TrackletId = Annotated[str, Field(pattern=r"^[^/]+/[0-9]{1,9}$", max_length=MAX_NAME + 10)]
-Index = Annotated[int, Field(ge=0, lt=2**31)]
-Identity = Annotated[int, Field(ge=1, lt=2**31)]
+Index = Annotated[int, Field(ge=0, le=LAST)]
+Identity = Annotated[int, Field(ge=1, le=LAST)]
 # An identity, one that is not there yet, or what the tracklet is instead.
 Answer = Identity | Literal["new", "junk", "distractor", "skipped"]
 Tracklets = Annotated[tuple[TrackletId, ...], Field(min_length=1, max_length=100_000)]
@@ -81,7 +85,7 @@ class AddFlight(_Operation):
 
     op: Literal["add_flight"] = "add_flight"
     flight: FlightName
-    tracklets: dict[Annotated[int, Field(ge=0, lt=10**9, strict=False)], tuple[tuple[Index, Index], ...]]
+    tracklets: dict[Annotated[int, Field(ge=0, lt=MAX_TRACKLETS, strict=False)], tuple[tuple[Index, Index], ...]]
 
     @model_validator(mode="after")
     def _check_order(self) -> "AddFlight":

@@ -13,11 +13,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from annotate.errors import AnnotateError
-from annotate.operations import check_flight, tracklet_id
+from annotate.operations import LAST, MAX_TRACKLETS, check_flight, tracklet_id
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_INTEGERS = ("tracklet", "frame", "rank")
 _TRACKLETS = "tracks/tracklets.parquet"
 _DETECTIONS = "detections/detections.parquet"
 _CROPS = "crops/crops.parquet"
@@ -50,8 +51,8 @@ class Detection:
     sharpness: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.frame < 0 or self.rank < 0:
-            raise ValueError(f"frame {self.frame}, rank {self.rank}: expected numbers from 0 up")
+        if not (0 <= self.frame <= LAST and 0 <= self.rank <= LAST):
+            raise ValueError(f"frame {self.frame}, rank {self.rank}: expected numbers from 0 to {LAST}")
         x1, y1, x2, y2 = self.box
         if not (all(map(math.isfinite, self.box)) and x1 < x2 and y1 < y2):
             raise ValueError(f"box {self.box}: expected x1 < x2 and y1 < y2")
@@ -82,8 +83,11 @@ class Tracklet:
     def __post_init__(self) -> None:
         check_flight(self.flight)
         frames = [each.frame for each in self.detections]
-        if self.number < 0 or not frames:
-            raise ValueError(f"tracklet {self.number} with {len(frames)} detections: expected from 0 up, and one")
+        if not 0 <= self.number < MAX_TRACKLETS or not frames:
+            raise ValueError(
+                f"tracklet {self.number} with {len(frames)} detections: expected a number from 0 up to "
+                f"{MAX_TRACKLETS - 1}, and one"
+            )
         for first, second in pairwise(frames):
             if first >= second:
                 raise ValueError(f"tracklet {self.number}: frame {second} after frame {first}")
@@ -119,13 +123,14 @@ def read_tracklets(workspace: Path, flight: str) -> tuple[Tracklet, ...]:
     except ValueError as error:
         raise AnnotateError(f"{workspace}: {error}") from None
     folder = workspace / flight
-    tracklets = _read(folder / _TRACKLETS, ["tracklet", "frame", "rank"], "uavpipe tracks")
-    detections = _read(
-        folder / _DETECTIONS, ["frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score"], "uavpipe detect"
-    )
-    crops = _read(folder / _CROPS, ["frame", "rank", "crop", "sharpness"], "uavpipe crops")
-    if tracklets.duplicated(["frame", "rank"]).any():
-        raise AnnotateError(f"{folder / _TRACKLETS}: a detection is in two tracklets; run `uavpipe tracks` again")
+    tables = [
+        (folder / _TRACKLETS, ["tracklet", "frame", "rank"], "uavpipe tracks"),
+        (folder / _DETECTIONS, ["frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score"], "uavpipe detect"),
+        (folder / _CROPS, ["frame", "rank", "crop", "sharpness"], "uavpipe crops"),
+    ]
+    tracklets, detections, crops = (_read(*table) for table in tables)
+    for (path, _, command), content in zip(tables, (tracklets, detections, crops), strict=True):
+        _check_once(path, content, command)
     rows = tracklets.merge(detections, on=["frame", "rank"], how="left", validate="one_to_one")
     if rows["score"].isna().any():
         first = rows[rows["score"].isna()].iloc[0]
@@ -144,15 +149,29 @@ def count_frames(workspace: Path, flight: str) -> int | None:
 def _read(path: Path, columns: list[str], command: str) -> "pd.DataFrame":
     import pandas as pd
     import pyarrow as pa
+    from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
     if not path.exists():
         raise AnnotateError(f"{path}: no such table; make it with `{command}`")
     try:
-        return pd.read_parquet(path, columns=columns)
+        rows = pd.read_parquet(path, columns=columns)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise AnnotateError(
             f"{path}: not a table with columns {', '.join(columns)}; make it again with `{command}`: {error}"
         ) from None
+    for name in columns:
+        fits = is_integer_dtype(rows[name]) if name in _INTEGERS else is_numeric_dtype(rows[name])
+        if not fits and name != "crop":
+            kind = "integers" if name in _INTEGERS else "numbers"
+            raise AnnotateError(f"{path}: column {name} has {rows[name].dtype}, expected {kind}; run `{command}`")
+    return rows
+
+
+def _check_once(path: Path, rows: "pd.DataFrame", command: str) -> None:
+    again = rows[rows.duplicated(["frame", "rank"])]
+    if len(again):
+        frame, rank = again[["frame", "rank"]].iloc[0]
+        raise AnnotateError(f"{path}: frame {frame}: detection {rank} is there twice; run `{command}` again")
 
 
 def _records(table: Path, flight: str, rows: "pd.DataFrame") -> list[Tracklet]:

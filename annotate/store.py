@@ -80,6 +80,7 @@ class LabelStore:
         self._history = History()
         self._chain = ""  # hash of the last entry
         self._connection = database.connect(path, create=create)
+        self._files = database.files_of(path)
         self.leases = Leases(self._connection, self._lock, path, self._now)
         try:
             self.refresh()
@@ -133,10 +134,16 @@ class LabelStore:
         """Take in what other processes wrote.
 
         Raises:
-            AnnotateError: the log is damaged, or does not follow from itself; names the operation.
+            AnnotateError: the log is damaged, or does not follow from itself (names the operation); or its file
+                was deleted or replaced.
 
         """
         with self._lock, database.database_errors(self.path):
+            if database.files_of(self.path) != self._files:  # what were written now, nobody would find again
+                raise AnnotateError(
+                    f"{self.path}: deleted, moved or replaced while it was in use; nothing more is written: "
+                    "end this program, put the file back, and start again"
+                )
             for entry, chain in database.read_rows(self._connection, self.path, len(self.entries), self._chain):
                 try:
                     effect = self._history.plan(entry.operation, entry.user)

@@ -21,7 +21,7 @@ from annotate.project import Project
 from pipeline.errors import PipelineError
 from pipeline.images import encode_jpeg
 from pipeline.video import Video, open_video
-from pipeline.workspace import MANIFEST, read_json
+from pipeline.workspace import MANIFEST, read_card
 
 _WIDTH = 1920  # px of a frame on the screen, at most
 _QUALITY = 85
@@ -125,15 +125,10 @@ class Pictures:
         return encode_jpeg(image, _QUALITY), width, height
 
     def _open(self, flight: str) -> Video:
-        card = read_json(self._workspace / flight / "flight.json")
+        card = read_card(self._workspace / flight)
         if card is None:
             raise PipelineError(f"{flight}: no video of it is known; it was imported as crops")
-        reading = (read_json(self._workspace / flight / "frames" / MANIFEST) or {}).get("inputs", {})
-        return open_video(
-            Path(card["video"]),
-            segment_frames=reading.get("segment_frames", 256),
-            image_fps=reading.get("image_fps", 30.0),
-        )
+        return open_video(Path(card["video"]))
 
 
 def _frame(video: Video, index: int) -> NDArray[np.uint8]:

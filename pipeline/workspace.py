@@ -21,6 +21,7 @@ from pipeline.errors import PipelineError
 
 TEMPORARY = ".part-"  # prefix of everything unfinished; swept at the next start
 MANIFEST = "manifest.json"
+_CARD = "flight.json"
 VERSIONS = ("uavpipe", "torch", "torchvision", "av", "opencv-python", "numpy", "pyarrow")
 
 
@@ -228,11 +229,18 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def read_card(folder: Path) -> dict[str, Any] | None:
+    """What is known of the video of the flight in `folder`: video, sha256; None where no card says."""
+    card = read_json(folder / _CARD)
+    known = card is not None and all(isinstance(card.get(name), str) for name in ("video", "sha256"))
+    return card if known else None
+
+
 def _identify(video: Path, folder: Path) -> str:
     from pipeline.video import content_hash
 
-    card = folder / "flight.json"
-    known = read_json(card) or {}
+    card = folder / _CARD
+    known = read_card(folder) or {}
     stamp = _stamp(video)
     if known.get("stamp") == stamp and known.get("video") == str(video.resolve()):
         return str(known["sha256"])

@@ -21,6 +21,7 @@ from annotate.app.access import Access, Guard
 from annotate.app.refresh import Refresh
 from annotate.errors import AnnotateError, Refused
 from annotate.operations import (
+    MAX_TRACKLETS,
     Identity,
     Index,
     OperationId,
@@ -126,7 +127,7 @@ def _labelling(app: FastAPI, project: Project) -> None:
 
 def _looking(app: FastAPI, project: Project) -> None:
     @app.get("/api/tracklets/{flight}/{number}")
-    def tracklet(flight: str, number: Annotated[int, Path(ge=0, lt=10**9)]) -> dict[str, Any]:
+    def tracklet(flight: str, number: Annotated[int, Path(ge=0, lt=MAX_TRACKLETS)]) -> dict[str, Any]:
         with project.reading() as state:
             name = _known(state, tracklet_id(flight, number))
             return views.tracklet(project, state, name, every=True)

@@ -61,9 +61,18 @@ def test_a_crop_outside_the_workspace_is_refused(workspace, name):
         read_tracklets(workspace, "f1")
 
 
-@pytest.mark.parametrize("name", ["..", "a/b", ""])
-def test_a_flight_outside_the_workspace_is_refused(workspace, name):
-    with pytest.raises(AnnotateError, match="expected the name of a folder"):
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("..", "expected the name of a folder"),
+        ("a/b", "expected the name of a folder"),
+        ("", "expected the name of a folder"),
+        ("a\x1b[2J", "expected printable"),
+        (201 * "x", "of 201 characters, expected 200 at most"),
+    ],
+)
+def test_what_cannot_name_a_flight_is_refused(workspace, name, complaint):
+    with pytest.raises(AnnotateError, match=complaint):
         read_tracklets(workspace, name)
 
 
@@ -75,15 +84,39 @@ def members(**columns):
     ("rows", "complaint"),
     [
         (members(frame=[0, 7]), "frame 7 has no detection 0"),
-        (members(frame=[0, 0]), "a detection is in two tracklets"),
+        (members(frame=[0, 0]), "frame 0: detection 0 is there twice"),
+        (members(frame=["0", "1"]), "column frame has .*, expected integers"),
+        (members(frame=[0, None]), "column frame has float64, expected integers"),
         (members(frame=[1, 1], rank=[0, 1]), "tracklet 4: frame 1 after frame 1"),
         (members().drop(columns="rank"), "not a table with columns tracklet, frame, rank"),
         (members(tracklet=[-1, -1]), "tracklet -1"),
+        (members(tracklet=[10**9, 10**9]), "tracklet 1000000000"),
     ],
 )
 def test_tables_that_cannot_be_are_refused(workspace, rows, complaint):
     save(workspace, "tracks/tracklets.parquet", rows)
     with pytest.raises(AnnotateError, match=complaint):
+        read_tracklets(workspace, "f1")
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"frame": [0, 0, 1, 2], "rank": 0}, "frame 0: detection 0 is there twice"),
+        ({"score": "high"}, "column score has .*, expected numbers"),
+        ({"rank": [0.5, 0.5, 1.5, 0.5]}, "column rank has float64, expected integers"),
+    ],
+)
+def test_detections_that_cannot_be_are_refused(workspace, change, complaint):
+    save(workspace, "detections/detections.parquet/part-0.parquet", ROWS.assign(**change))
+    with pytest.raises(AnnotateError, match=rf"detections\.parquet: {complaint}; run `uavpipe detect`"):
+        read_tracklets(workspace, "f1")
+
+
+def test_a_frame_beyond_what_the_log_holds_is_refused(workspace):
+    for table, rows in (("tracks/tracklets", members()), ("detections/detections.parquet/part-0", ROWS)):
+        save(workspace, f"{table}.parquet", rows.assign(frame=rows["frame"] + 2**31))
+    with pytest.raises(AnnotateError, match="frame 2147483648, rank 0: expected numbers from 0 to 2147483647"):
         read_tracklets(workspace, "f1")
 
 

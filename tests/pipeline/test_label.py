@@ -20,11 +20,10 @@ from tests.pipeline.video_samples import write_video
 
 @pytest.fixture
 def flight(tmp_path):
-    """A flight of 60 frames in segments of 12, as far as pictures need it."""
+    """A flight of 60 frames, as far as pictures need it."""
     options = {"x264-params": "keyint=12:min-keyint=12:scenecut=0"}
     video = write_video(tmp_path / "f1.mp4", 60, options=options)
     write_json(tmp_path / "runs/f1/flight.json", {"video": str(video), "sha256": "", "stamp": []})
-    write_json(tmp_path / "runs/f1/frames/manifest.json", {"inputs": {"segment_frames": 12}})
     return video
 
 
@@ -52,6 +51,9 @@ def test_what_cannot_be_shown_says_why(tmp_path, flight):
         pictures.jpeg("f1", 60)
     with pytest.raises(AnnotateError, match="f2: no video of it is known"):
         pictures.jpeg("f2", 0)
+    write_json(tmp_path / "runs/f3/flight.json", {"video": 5, "sha256": ""})
+    with pytest.raises(AnnotateError, match="f3: no video of it is known"):
+        pictures.jpeg("f3", 0)
     flight.unlink()
     with pytest.raises(AnnotateError, match=r"f1\.mp4"):
         Pictures(tmp_path / "runs").jpeg("f1", 0)

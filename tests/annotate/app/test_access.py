@@ -60,7 +60,11 @@ def test_a_body_that_is_too_large_is_refused_whatever_it_announces(client):
             yield b" " * 100_000
 
     headers = {"content-type": "application/json"}
-    assert client.post("/api/next", content=drip(), headers=headers).status_code >= 400
+    answer = client.post("/api/next", content=drip(), headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (
+        413,
+        f"a body of more than {MAX_BODY:,} bytes; expected no more",
+    )
 
 
 class TestOnANetwork:
