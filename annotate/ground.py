@@ -1,6 +1,6 @@
 """Where persons stand, whatever the camera does: boxes carried into the picture of the flight's first frame."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,13 +8,15 @@ from numpy.typing import NDArray
 
 from annotate.records import Detection
 
-PERSON_M = 1.7  # height of a person: the yardstick, as no altitude is known
+PERSON_M = 1.7  # height of a person: the yardstick where no altitude is known
 Motion = Mapping[int, NDArray[np.float32]]
+Scale = Callable[[int, float], float | None]
+"""Pixels a metre has on the ground, by frame and row of the picture; None where that is not known."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where and how large a person is, in pixels of the flight's first frame; time in seconds.
+    """Where a person is, in pixels of the flight's first frame, and how many of them a metre has; time in seconds.
 
     The camera's motion is estimated from frame to frame, so that places drift apart over minutes: compare those
     that are near in time.
@@ -22,12 +24,16 @@ class Place:
 
     x: float
     y: float
-    height: float
+    metre: float
     time: float
 
     def metres_to(self, other: "Place") -> float:
-        """About how far apart the two are, at most: seen from above, a person is lower than a scale is long."""
-        metre = (self.height + other.height) / 2 / PERSON_M
+        """About how far apart the two are.
+
+        By the height of persons, at most: seen from above, a person is lower than a scale is long. By the
+        camera's altitude, at least: along the line of sight a metre has fewer pixels than across.
+        """
+        metre = (self.metre + other.metre) / 2
         return float(np.hypot(other.x - self.x, other.y - self.y)) / max(metre, 1e-6)
 
 
@@ -39,8 +45,15 @@ class Ground:
 
     """
 
-    def __init__(self, motion: Motion) -> None:
-        """Follow the camera through `motion`: float32 (2, 3) by frame, from the coordinates of the frame before."""
+    def __init__(self, motion: Motion, scale: Scale | None = None) -> None:
+        """Follow the camera.
+
+        Args:
+            motion: float32 (2, 3) by frame, from the coordinates of the frame before.
+            scale: of the ground, where the camera's altitude and angle are known; else persons are the yardstick.
+
+        """
+        self._scale = scale
         self.frames = np.array(sorted(motion), np.int64)
         back = np.eye(3)
         chain = []
@@ -57,4 +70,7 @@ class Ground:
         x1, y1, x2, y2 = detection.box
         x, y, _ = back @ np.array([(x1 + x2) / 2, y2, 1.0])
         scale = np.sqrt(abs(np.linalg.det(back[:2, :2])))
-        return Place(float(x), float(y), float((y2 - y1) * scale), detection.time)
+        metre = self._scale(detection.frame, y2) if self._scale else None
+        if metre is None:
+            metre = (y2 - y1) / PERSON_M
+        return Place(float(x), float(y), float(metre * scale), detection.time)

@@ -12,7 +12,7 @@ import numpy as np
 from annotate.checks import Finding, findings
 from annotate.errors import AnnotateError
 from annotate.features import read_features
-from annotate.ground import Ground, Motion, Place
+from annotate.ground import Ground, Motion, Place, Scale
 from annotate.operations import Seen, flight_of
 from annotate.progress import Progress, Tally, progress
 from annotate.queue import Turn, next_turn
@@ -40,8 +40,20 @@ class Project:
 
     """
 
-    def __init__(self, workspace: Path, motion: Callable[[str], Motion] = lambda flight: {}) -> None:
-        """Open `workspace`; `motion` gives how the camera of a flight moved, where that is known."""
+    def __init__(
+        self,
+        workspace: Path,
+        motion: Callable[[str], Motion] = lambda flight: {},
+        scale: Callable[[str], Scale | None] = lambda flight: None,
+    ) -> None:
+        """Open `workspace`.
+
+        Args:
+            workspace: the folder.
+            motion: gives how the camera of a flight moved, where that is known.
+            scale: gives how large a metre is on the ground of a flight, where that is known.
+
+        """
         self.workspace = workspace
         self.flights = flights_with_tracklets(workspace)
         tracklets = {flight: read_tracklets(workspace, flight) for flight in self.flights}
@@ -54,7 +66,7 @@ class Project:
         self.store = LabelStore(workspace / LABELS)
         for flight, content in tracklets.items():
             self.store.add_flight(flight, content)
-        self._motion, self._grounds = motion, dict[str, Ground]()
+        self._motion, self._scale, self._grounds = motion, scale, dict[str, Ground]()
         self._together = Together(lambda flight, seen: self._detections[flight][seen].box)
         self._tally = Tally()
         self._lock = threading.RLock()
@@ -178,7 +190,7 @@ class Project:
 
     def _place(self, flight: str, seen: Seen) -> Place | None:
         if flight not in self._grounds:
-            self._grounds[flight] = Ground(self._motion(flight))
+            self._grounds[flight] = Ground(self._motion(flight), self._scale(flight))
         ground = self._grounds[flight]
         return ground.place(self._detections[flight][seen]) if len(ground.frames) else None
 

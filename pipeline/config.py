@@ -5,7 +5,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from detector.config import NAMED_WEIGHTS, DetectorConfig
 from pipeline.errors import PipelineError
@@ -34,6 +34,18 @@ class FramesConfig(Section):
     quality: int = Field(95, ge=1, le=100, description="with images: JPEG quality")
 
 
+class CameraConfig(Section):
+    """What the telemetry does not say of the camera; with the altitude it makes pixels metres."""
+
+    fov_deg: float | None = Field(None, gt=0, lt=180, description="horizontal angle of view of the video, degrees")
+    pitch_deg: float | None = Field(
+        None,
+        ge=-90,
+        le=0,
+        description="where the telemetry has no gimbal angle: 0 looks level, -90 straight down",
+    )
+
+
 class CropsConfig(Section):
     """Which detections become crops, and how they are cut."""
 
@@ -42,6 +54,11 @@ class CropsConfig(Section):
     every: int = Field(1, ge=1, description="take crops from every n-th frame")
     quality: int = Field(95, ge=1, le=100, description="JPEG quality")
     corrupt: bool = Field(False, description="take crops from frames that the decoder called corrupt, too")
+    person_m: tuple[float, float] | None = Field(
+        None,
+        description="least and greatest height of a person in metres, as [1.0, 2.4]: other boxes give no crop; "
+        "needs telemetry and camera.fov_deg; null: off",
+    )
 
 
 class TracksConfig(Section):
@@ -116,12 +133,35 @@ class FlightConfig(Section):
     video: Path | None = Field(None, description="a video file or a folder of images")
     videos: tuple[Path, ...] = Field((), description="several of them")
     workspace: Path = Field(Path("runs"), description="folder that receives everything the stages make")
+    telemetry: Literal["auto", "off"] | Path = Field(
+        "auto",
+        description="SRT or CSV with altitude and position; auto: beside the video under its name, or within it; "
+        "off; a file; or a folder of them",
+    )
+    camera: CameraConfig = CameraConfig()
     frames: FramesConfig = FramesConfig()
     detector: DetectorConfig = DetectorConfig()
     crops: CropsConfig = CropsConfig()
     tracks: TracksConfig = TracksConfig()
     overlay: OverlayConfig = OverlayConfig()
     dataset: DatasetConfig = DatasetConfig()
+
+    @field_validator("telemetry", mode="before")
+    @classmethod
+    def _off_is_no_boolean(cls, value: Any) -> Any:
+        return "off" if value is False else value  # YAML reads `off` as false
+
+    @model_validator(mode="after")
+    def _person_height_can_be_told(self) -> "FlightConfig":
+        if self.crops.person_m is not None:
+            least, greatest = self.crops.person_m
+            if not 0 <= least < greatest:
+                raise ValueError(
+                    f"crops.person_m: expected [least, greatest] metres, not [{least:g}, {greatest:g}]"
+                )
+            if self.camera.fov_deg is None or self.telemetry == "off":
+                raise ValueError("crops.person_m needs telemetry and camera.fov_deg")
+        return self
 
     @model_validator(mode="after")
     def _one_way_to_name_videos(self) -> "FlightConfig":
@@ -170,6 +210,8 @@ def _relative_to(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     places = [(result, "video"), (result, "workspace"), (_section(detector, "detectron2"), "config_file")]
     if detector.get("weights") not in NAMED_WEIGHTS:
         places.append((detector, "weights"))
+    if result.get("telemetry") not in ("auto", "off"):
+        places.append((result, "telemetry"))
     for section, key in places:
         if isinstance(section.get(key), str):
             section[key] = str(folder / section[key])

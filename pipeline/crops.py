@@ -1,7 +1,8 @@
 """Stage `crops`: each detection above the threshold cut out of its frame, with what is needed to judge it."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -11,10 +12,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detector.records import Detections
+from pipeline.config import CameraConfig
 from pipeline.images import write_jpeg
 from pipeline.segment_stage import PixelStage
 from pipeline.tables import SegmentTable, read_table
+from pipeline.telemetry import Telemetry, no_telemetry
 from pipeline.video import Damage, Frame, Segment, Video
+from pipeline.view import View, make_view
 from pipeline.workspace import atomic_folder
 
 SCHEMA = pa.schema(
@@ -65,11 +69,22 @@ def sharpness(image: NDArray[np.uint8]) -> float:
     return float(cv2.Laplacian(resized, cv2.CV_32F).var())
 
 
+@dataclass
 class CropsStage(PixelStage):
     """Fills `crops/crops.parquet` and `crops/images/<segment>/<frame>_<rank>.jpg`."""
 
     name = "crops"
     reads_detections = True
+    telemetry: Callable[[], Telemetry] = no_telemetry
+
+    def view(self, frame: Frame) -> View | None:
+        """How the camera saw the ground in `frame`; None unless persons are measured and enough is known."""
+        if "camera" not in self.section:
+            return None
+        at = self.telemetry().at(frame.pts_s)
+        height, width = frame.image.shape[:2]
+        camera = CameraConfig(**self.section["camera"])
+        return make_view(camera, at["altitude_m"], at["pitch_deg"], width, height)
 
     @cached_property
     def table(self) -> SegmentTable:
@@ -108,6 +123,12 @@ class CropsStage(PixelStage):
         return {"crops": len(rows), "frames_with_crops": int(rows["frame"].nunique())}
 
 
+def _as_tall_as_a_person(view: View, box: NDArray[np.float32], metres: tuple[float, float]) -> bool:
+    """Whether `box` is between `metres` tall; where that cannot be told, it is believed."""
+    height = view.person_height(box.tolist())
+    return height is None or metres[0] <= height <= metres[1]
+
+
 class _CropsWriter:
     def __init__(self, stage: CropsStage, segment: Segment) -> None:
         self._stage, self._segment = stage, segment
@@ -121,8 +142,11 @@ class _CropsWriter:
         if detections is None or frame.index % section["every"] or (frame.corrupt and not section["corrupt"]):
             return
         height, width = frame.image.shape[:2]
+        view = self._stage.view(frame)
         for rank, (box, score) in enumerate(zip(detections.boxes, detections.scores, strict=True)):
             if score < section["threshold"] or box[3] - box[1] < section["min_height"]:
+                continue
+            if view is not None and not _as_tall_as_a_person(view, box, section["person_m"]):
                 continue
             left, top, right, bottom = crop_window(box, section["padding"], width, height)
             crop = np.ascontiguousarray(frame.image[top:bottom, left:right])

@@ -1,7 +1,9 @@
 """Stage `frames`: the table of a video's frames, its damage, and on request the frames as JPEGs."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from detector.records import Detections
 from pipeline.images import write_jpeg
 from pipeline.segment_stage import PixelStage
 from pipeline.tables import SegmentTable, read_table
+from pipeline.telemetry import COLUMNS, Telemetry, no_telemetry
 from pipeline.video import Damage, Frame, Segment
 from pipeline.workspace import atomic_folder
 
@@ -23,14 +26,19 @@ SCHEMA = pa.schema(
         ("corrupt", pa.bool_()),
         ("lost", pa.bool_()),
         ("damage", pa.string()),  # empty where there is none, else the decoder's own words
+        ("width", pa.int32()),  # of the picture in pixels; null where it is lost
+        ("height", pa.int32()),
+        *((name, pa.float64()) for name in COLUMNS),  # telemetry at the frame's time; null where it is not known
     ]
 )
 
 
+@dataclass
 class FramesStage(PixelStage):
     """Fills `frames/frames.parquet`, one row a frame that the container announces, lost ones included."""
 
     name = "frames"
+    telemetry: Callable[[], Telemetry] = no_telemetry
 
     @cached_property
     def table(self) -> SegmentTable:
@@ -44,12 +52,13 @@ class FramesStage(PixelStage):
     def counts(self) -> dict[str, Any]:
         """Frames, and how many of them are lost or corrupt."""
         rows = read_table(self.table.folder)
+        located = int(rows[list(COLUMNS)].notna().any(axis=1).sum())
         return {
             "frames": len(rows),
             "lost": int(rows["lost"].sum()),
             "corrupt": int(rows["corrupt"].sum()),
             "last_s": float(rows["pts_s"].max()),
-        }
+        } | ({"with_telemetry": located} if located else {})
 
 
 class _FramesWriter:
@@ -71,6 +80,8 @@ class _FramesWriter:
                 "corrupt": frame.corrupt,
                 "lost": False,
                 "damage": "",
+                "width": frame.image.shape[1],
+                "height": frame.image.shape[0],
             }
         )
         if self._folder and frame.index % self._stage.section["stride"] == 0:
@@ -93,4 +104,11 @@ class _FramesWriter:
                     "lost": True,
                     "damage": one.what,
                 }
-        self._stage.table.write(self._segment.first, [by_frame[frame] for frame in sorted(by_frame)])
+        rows = [by_frame[frame] for frame in sorted(by_frame)]
+        telemetry = self._stage.telemetry()
+        located = [row | telemetry.at(_seconds(row["pts_s"])) for row in rows]
+        self._stage.table.write(self._segment.first, located)
+
+
+def _seconds(time: float | None) -> float:
+    return math.nan if time is None else time

@@ -21,6 +21,7 @@ from annotate.project import Project
 from pipeline.errors import PipelineError
 from pipeline.images import encode_jpeg
 from pipeline.video import Video, open_video
+from pipeline.view import ground_scale
 from pipeline.workspace import MANIFEST, read_card
 
 _WIDTH = 1920  # px of a frame on the screen, at most
@@ -55,7 +56,11 @@ def serve(
         PipelineError: the port is taken.
 
     """
-    project = Project(workspace, lambda flight: camera_motion(workspace / flight))
+    project = Project(
+        workspace,
+        lambda flight: camera_motion(workspace / flight),
+        lambda flight: ground_scale(workspace / flight),
+    )
     look, learn = (
         [sys.executable, "-m", "pipeline", "annotate", what, "--workspace", str(workspace)]
         for what in ("embed", "retrain")

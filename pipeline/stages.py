@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,9 +25,11 @@ from pipeline.frames import FramesStage
 from pipeline.motion import MotionStage
 from pipeline.overlay import write_overlay
 from pipeline.segment_stage import PixelStage, run_pass
+from pipeline.telemetry import Telemetry, find_telemetry, no_telemetry
 from pipeline.tracks import TABLE as TRACKLETS
 from pipeline.tracks import write_tracklets
 from pipeline.video import Segment, Video, open_video
+from pipeline.view import remember_camera
 from pipeline.workspace import Flight, open_flight, stage_fingerprint
 
 PIXEL_STAGES = ("frames", "detect", "crops", "motion", "appearance")
@@ -73,6 +75,7 @@ def bring_up(config: FlightConfig, video_path: Path, until: str, progress: Progr
 
     """
     with open_stages(config, video_path, until) as (flight, stages):
+        remember_camera(flight.folder, config.camera)
         stale = [stage for stage in stages if not stage.holds()]
         if stale:
             video = _open(config, video_path)
@@ -98,13 +101,24 @@ def open_stages(config: FlightConfig, video_path: Path, until: str) -> Iterator[
             "image_fps": config.frames.image_fps,
         }
         section = config.frames.model_dump(include={"images", "stride", "quality"})
-        stages: list[PixelStage] = [FramesStage(flight.stage("frames"), reading, section)]
+        source = find_telemetry(config.telemetry, video_path)
+        telemetry = cache(source.read) if source else no_telemetry
+        hashed = source.fingerprint() if source else "off"
+        located = reading | {"telemetry": hashed}
+        stages: list[PixelStage] = [FramesStage(flight.stage("frames"), located, section, telemetry)]
         if until != "frames":
-            stages += _detection_stages(config, flight, reading)[: PIXEL_STAGES.index(until)]
+            later = _detection_stages(config, flight, reading, hashed, telemetry)
+            stages += later[: PIXEL_STAGES.index(until)]
         yield flight, stages
 
 
-def _detection_stages(config: FlightConfig, flight: Flight, reading: dict[str, Any]) -> list[PixelStage]:
+def _detection_stages(
+    config: FlightConfig,
+    flight: Flight,
+    reading: dict[str, Any],
+    telemetry_hash: str,
+    telemetry: Callable[[], Telemetry],
+) -> list[PixelStage]:
     """The pixel stages after `frames`, in the chain's order."""
     source = source_of(config.detector)
     detect = DetectStage(
@@ -113,10 +127,14 @@ def _detection_stages(config: FlightConfig, flight: Flight, reading: dict[str, A
         config.detector.model_dump(mode="json", exclude=_NOT_IN_RESULT),
     )
     found = reading | {"detections": detect.fingerprint}
-    cut = config.crops.model_dump() | {"threshold": config.detector.threshold}
+    cut = config.crops.model_dump(exclude_none=True) | {"threshold": config.detector.threshold}
+    measured: dict[str, Any] = {}
+    if config.crops.person_m is not None:
+        cut["camera"] = config.camera.model_dump()
+        measured = {"telemetry": telemetry_hash}
     return [
         detect,
-        CropsStage(flight.stage("crops"), found, cut),
+        CropsStage(flight.stage("crops"), found | measured, cut, telemetry),
         MotionStage(flight.stage("motion"), reading, {}),
         AppearanceStage(flight.stage("appearance"), found, {"low": config.tracks.low}),
     ]

@@ -36,7 +36,7 @@ def simulate(
     fps: float,
     altitude: float,
 ) -> None:
-    """Fly a simulated drone over walking people: OUTPUT (H.264), OUTPUT.gt.txt, OUTPUT.camera.csv."""
+    """Fly a simulated drone over walking people: OUTPUT (H.264), OUTPUT.gt.txt, OUTPUT.camera.csv, OUTPUT.SRT."""
     from pipeline.progress import progress_bar
     from pipeline.simulate import simulate_flight
 

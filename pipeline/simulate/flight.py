@@ -20,6 +20,7 @@ from pipeline.simulate.people import Look, Pose, cast_member, random_arms, ridin
 from pipeline.simulate.scene import Person, Scene, TrueBox, draw_light
 from pipeline.simulate.scenery import Thing, cycle, make_houses, make_things
 from pipeline.simulate.shapes import turn_of
+from pipeline.simulate.subtitles import subtitle
 from pipeline.workspace import atomic_file
 
 _ALTITUDES = (3.0, 200.0)  # metres
@@ -36,12 +37,14 @@ class FlightFiles:
         truth: MOTChallenge text: frame (from 1), identity, left, top, width, height, 1, 1, visibility.
         camera: CSV: frame (from 1), position, angles, focal length, ground-to-pixel homography, and the
             homography that takes the frame before to this one (pixels).
+        telemetry: subtitles as a DJI drone records them: altitude, position and gimbal angles of every frame.
 
     """
 
     video: Path
     truth: Path
     camera: Path
+    telemetry: Path
 
 
 def simulate_flight(
@@ -79,9 +82,12 @@ def simulate_flight(
     route = _Route(rng, size, altitude, seconds)
     scene = _make_scene(rng, route, altitude)
     walks = [_Walk(np.random.default_rng((seed, number, 5)), route) for number in range(1, people + 1)]
-    files = FlightFiles(output, output.with_suffix(".gt.txt"), output.with_suffix(".camera.csv"))
+    files = FlightFiles(
+        output, output.with_suffix(".gt.txt"), output.with_suffix(".camera.csv"), output.with_suffix(".SRT")
+    )
     truth_rows: list[str] = []
     camera_rows = [_CAMERA_HEADER]
+    cues: list[str] = []
     before: Points | None = None
 
     def frames() -> Iterator[NDArray[np.uint8]]:
@@ -96,13 +102,14 @@ def simulate_flight(
             truth_rows.extend(_mot_row(number, box) for box in truth)
             homography = camera.ground_homography()
             camera_rows.append(_camera_row(number, camera, homography, before))
+            cues.append(subtitle(number, time, 1 / fps, camera))
             before = homography
             yield image
 
     make_folder(output.parent, "output")
     with atomic_file(files.video) as video:
         _encode(video, prefetch(frames(), 4), size, fps, progress)
-        for path, rows in ((files.truth, truth_rows), (files.camera, camera_rows)):
+        for path, rows in ((files.truth, truth_rows), (files.camera, camera_rows), (files.telemetry, cues)):
             with atomic_file(path) as temporary:
                 temporary.write_text("".join(f"{row}\n" for row in rows), "utf-8")
     return files

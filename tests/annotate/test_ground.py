@@ -31,9 +31,16 @@ def test_a_camera_that_rises_changes_no_metres():
     low = ground.place(standing(0, 100, 100))
     high = ground.place(standing(1, 100, 50, height=17))  # walked from x = 100 to x = 200 in the first picture
     assert low.metres_to(high) == pytest.approx(5.0)
-    assert high.height == pytest.approx(34)
+    assert high.metre == pytest.approx(34 / 1.7)
 
 
 def test_a_frame_whose_motion_is_missing_is_taken_as_the_one_before():
     ground = Ground({0: shift(0, 0), 1: shift(10, 0), 3: shift(10, 0)})
     assert ground.place(standing(2, 20, 50)).x == pytest.approx(10)
+
+
+def test_with_a_known_altitude_the_person_is_no_yardstick():
+    ground = Ground({0: shift(0, 0)}, lambda frame, row: 50.0 if row < 100 else None)
+    # A metre is 50 px, whatever size the persons seem: 100 px are 2 m.
+    assert ground.place(standing(0, 0, 50)).metres_to(ground.place(standing(0, 100, 50))) == pytest.approx(2.0)
+    assert ground.place(standing(0, 0, 150)).metre == pytest.approx(20)  # nobody knows: a person again

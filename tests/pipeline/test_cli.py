@@ -35,9 +35,8 @@ def test_every_command_has_a_help_text():
 
 def test_the_schema_describes_every_section():
     schema = json.loads(run("config", "--schema").output)
-    assert {"video", "videos", "workspace", "frames", "detector", "crops", "tracks", "overlay", "dataset"} == set(
-        schema["properties"]
-    )
+    sections = {"frames", "detector", "crops", "tracks", "overlay", "dataset"}
+    assert sections | {"video", "videos", "workspace", "telemetry", "camera"} == set(schema["properties"])
 
 
 def test_the_configuration_is_printed_with_its_defaults():

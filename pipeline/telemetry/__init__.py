@@ -1,0 +1,13 @@
+"""Where the drone was: altitude, position and gimbal by time, from a recorder's subtitles or a CSV.
+
+    source = find_telemetry("auto", Path("flight01.mp4"))
+    telemetry = source.read()
+    telemetry.at(12.5)  # {"altitude_m": 30.1, "latitude": 47.1, …}; None for what is not known
+
+`source.py` says where it lies, `srt.py` and `table.py` read the two formats, `records.py` interpolates.
+"""
+
+from pipeline.telemetry.records import COLUMNS, Telemetry, no_telemetry
+from pipeline.telemetry.source import TelemetrySource, find_telemetry
+
+__all__ = ["COLUMNS", "Telemetry", "TelemetrySource", "find_telemetry", "no_telemetry"]

@@ -1,0 +1,165 @@
+"""Where the telemetry of a video lies, and reading it."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pipeline.errors import PipelineError
+from pipeline.telemetry.records import Telemetry
+from pipeline.telemetry.srt import Cues, read_cues
+from pipeline.telemetry.table import TableError, is_telemetry, read_rows
+from pipeline.video import content_hash
+from pipeline.video.container import demux, open_container
+
+_LINE = 8192  # characters of a line that are read at once; a line of telemetry has a few hundred
+_TEXT_CODECS = {"mov_text", "subrip", "srt", "text"}
+_EXPECTED = "expected DJI's subtitles (.SRT) or a CSV with time, altitude, latitude, longitude"
+_Read = TypeVar("_Read")
+
+log = logging.getLogger("uavpipe")
+
+
+@dataclass(frozen=True)
+class TelemetrySource:
+    """What the telemetry of a video is read from.
+
+    Attributes:
+        video: a file or a folder of images.
+        file: an SRT or CSV; None: subtitles within the video file.
+        asked: the user named it, so that it must be telemetry; else what is not is passed over.
+
+    """
+
+    video: Path
+    file: Path | None
+    asked: bool
+
+    def fingerprint(self) -> str:
+        """What `read` depends on beside the video: the hash of the file.
+
+        Raises:
+            PipelineError: the file cannot be read.
+
+        """
+        return "container" if self.file is None else content_hash(self.file)
+
+    def read(self) -> Telemetry:
+        """The telemetry on the video's own clock, that of `Frame.pts_s`; empty where there is none.
+
+        Subtitles that cannot be understood are passed over with a warning.
+
+        Raises:
+            PipelineError: a CSV is wrong, or the file that the user named holds no telemetry; names the line.
+
+        """
+        if self.file is not None:
+            found = self._from_csv(self.file) if self.file.suffix.lower() == ".csv" else self._from_srt(self.file)
+            if found is not None:
+                return found
+        return self._from_container()
+
+    def _from_csv(self, path: Path) -> Telemetry | None:
+        if not self.asked and not _with_lines(path, lambda lines: is_telemetry(next(lines, ""))):
+            log.warning("%s: is no telemetry and is passed over; %s", path, _EXPECTED)
+            return None
+        try:
+            times, samples = _with_lines(path, read_rows)
+        except TableError as error:
+            raise PipelineError(f"{path}: {error}") from None
+        begin = _begin(self.video)
+        return Telemetry([begin + time for time in times], samples)
+
+    def _from_srt(self, path: Path) -> Telemetry | None:
+        cues = _with_lines(path, read_cues)
+        if not cues.samples:
+            line, what = cues.first_problem or (1, "no subtitle")
+            if self.asked:
+                raise PipelineError(f"{path}: line {line}: {what}; {_EXPECTED}")
+            log.warning("%s: line %d: %s; not used as telemetry", path, line, what)
+            return None
+        _warn(cues, path, "line")
+        begin = _begin(self.video)
+        return Telemetry([begin + time for time in cues.times], cues.samples)
+
+    def _from_container(self) -> Telemetry:
+        cues = Cues() if self.video.is_dir() else _embedded(self.video)
+        if cues.samples:
+            _warn(cues, self.video, "subtitle")
+        return Telemetry(cues.times, cues.samples)
+
+
+def find_telemetry(setting: str | Path, video: Path) -> TelemetrySource | None:
+    """Where the telemetry of `video` lies.
+
+    Args:
+        setting: "off"; "auto": `flight01.SRT` or `.csv` beside `flight01.mp4`, else within it; or the file, or a
+            folder with files named like the videos.
+        video: file or folder of images.
+
+    Raises:
+        PipelineError: the file or folder that was asked for is not there.
+
+    """
+    if setting == "off":
+        return None
+    if setting == "auto":
+        return TelemetrySource(video, _beside(video.absolute().parent, video), asked=False)
+    path = Path(setting)
+    if path.is_dir():
+        return TelemetrySource(video, _beside(path, video), asked=True)
+    if not path.is_file():
+        raise PipelineError(f"{path}: no such telemetry file; {_EXPECTED}, or telemetry: auto, or off")
+    return TelemetrySource(video, path, asked=True)
+
+
+def _beside(folder: Path, video: Path) -> Path | None:
+    names = (f"{video.absolute().stem}{ending}" for ending in (".SRT", ".srt", ".csv", ".CSV"))
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _with_lines(path: Path, read: Callable[[Iterator[str]], _Read]) -> _Read:
+    try:
+        with path.open(encoding="utf-8", errors="replace", newline=None) as handle:
+            return read(iter(lambda: handle.readline(_LINE), ""))
+    except OSError as error:
+        raise PipelineError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _begin(video: Path) -> float:
+    """When a player's clock shows 0, in seconds of the container; subtitles beside a video go by that clock."""
+    if video.is_dir():
+        return 0.0
+    container, _ = open_container(video)
+    with container:
+        return (container.start_time or 0) / 1_000_000  # FFmpeg's AV_TIME_BASE
+
+
+def _embedded(video: Path) -> Cues:
+    """What the subtitle streams of a video file say, each cue numbered like a line."""
+    cues = Cues()
+    container, _ = open_container(video)
+    with container:
+        for stream in container.streams.subtitles:
+            if stream.codec_context is None or stream.codec_context.name not in _TEXT_CODECS:
+                continue
+            for number, packet in enumerate(demux(container, stream, lambda _: None), 1):
+                content = bytes(packet)
+                if stream.codec_context.name == "mov_text":  # two bytes of length go before the text
+                    content = content[2 : 2 + int.from_bytes(content[:2], "big")]
+                if packet.pts is not None and content:
+                    time = float(packet.pts * packet.time_base)
+                    cues.add(time, content[:4096].decode("utf-8", "replace"), number)
+            if cues.samples:
+                break
+            container.seek(0)
+    return cues
+
+
+def _warn(cues: Cues, path: Path, unit: str) -> None:
+    if cues.first_problem:
+        line, what = cues.first_problem
+        log.warning(
+            "%s: %s %d: %s; %d of %d subtitles passed over", path, unit, line, what, cues.problems, cues.cues
+        )
