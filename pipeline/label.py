@@ -19,8 +19,9 @@ from annotate.errors import AnnotateError
 from annotate.features import COLOURS
 from annotate.project import Project
 from pipeline.errors import PipelineError
+from pipeline.forgotten import open_seen
 from pipeline.images import encode_jpeg
-from pipeline.video import Video, open_video
+from pipeline.video import Video
 from pipeline.view import ground_scale
 from pipeline.workspace import MANIFEST, read_card
 
@@ -133,7 +134,7 @@ class Pictures:
         card = read_card(self._workspace / flight)
         if card is None:
             raise PipelineError(f"{flight}: no video of it is known; it was imported as crops")
-        return open_video(Path(card["video"]))
+        return open_seen(Path(card["video"]), self._workspace / flight)
 
 
 def _frame(video: Video, index: int) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ _COLOUR = (255, 196, 0)  # amber: neither grass, asphalt nor most clothes
 def draw(image: NDArray[np.uint8], detections: Detections, scale: float) -> NDArray[np.uint8]:
     """`image` (uint8 (H, W, 3) RGB) scaled by `scale`, even-sized, with a box and a score per person."""
     height, width = image.shape[:2]
-    size = (max(2, round(width * scale) // 2 * 2), max(2, round(height * scale) // 2 * 2))
+    size = _even(width * scale), _even(height * scale)
     canvas = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
     ratio = np.array([size[0] / width, size[1] / height] * 2)
     for box, score in zip(detections.boxes, detections.scores, strict=True):
@@ -64,23 +64,46 @@ def write_overlay(
     scale = min(1.0, max_width / video.width)
     none = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32))
 
-    def drawn() -> Iterator[tuple[Frame, NDArray[np.uint8]]]:
+    def picture(frame: Frame) -> NDArray[np.uint8]:
+        return draw(frame.image, detections.get(frame.index, none).above(threshold), scale)
+
+    return write_video(output, video, picture, max_width=max_width, crf=crf, advance=advance)
+
+
+def write_video(
+    output: Path,
+    video: Video,
+    picture: Callable[[Frame], NDArray[np.uint8]],
+    *,
+    max_width: int,
+    crf: int,
+    advance: Callable[[int], None],
+) -> int:
+    """Write `output` (H.264 in mp4): what `picture` makes of each frame, at the frame's own time.
+
+    Pictures wider than `max_width` are scaled down. Sound, subtitles and metadata of `video` are left out.
+
+    Returns:
+        The number of frames written.
+
+    """
+
+    def made() -> Iterator[tuple[Frame, NDArray[np.uint8]]]:
         for frame in video.read_all():
-            here = detections.get(frame.index, none).above(threshold)
-            yield frame, draw(frame.image, here, scale)
+            yield frame, _fitting(picture(frame), max_width)
 
     written = 0
     with atomic_file(output) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = None
-        with closing(prefetch(drawn(), 4)) as pictures:
-            for frame, picture in pictures:
+        with closing(prefetch(made(), 4)) as pictures:
+            for frame, image in pictures:
                 if stream is None:
                     stream = container.add_stream("libx264", rate=Fraction(video.fps).limit_denominator(1001))
-                    stream.width, stream.height = picture.shape[1], picture.shape[0]
+                    stream.width, stream.height = image.shape[1], image.shape[0]
                     stream.pix_fmt = "yuv420p"
                     stream.options = {"crf": str(crf), "preset": "veryfast"}
                     stream.codec_context.time_base = _TIME_BASE
-                encoded = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                encoded = av.VideoFrame.from_ndarray(image, format="rgb24")
                 encoded.pts, encoded.time_base = round(frame.pts_s / _TIME_BASE), _TIME_BASE
                 container.mux(stream.encode(encoded))
                 written += 1
@@ -88,3 +111,17 @@ def write_overlay(
         if stream is not None:
             container.mux(stream.encode())
     return written
+
+
+def _fitting(image: NDArray[np.uint8], max_width: int) -> NDArray[np.uint8]:
+    """`image`, at most `max_width` px wide, both sides even, as H.264 wants them."""
+    height, width = image.shape[:2]
+    scale = min(1.0, max_width / width)
+    size = _even(width * scale), _even(height * scale)
+    if size == (width, height):
+        return image
+    return np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+
+
+def _even(side: float) -> int:
+    return max(2, round(side) // 2 * 2)

@@ -21,6 +21,7 @@ from pipeline.config import FlightConfig
 from pipeline.crops import CropsStage
 from pipeline.detect import DetectStage, detections_by_frame, read_detections
 from pipeline.errors import PipelineError
+from pipeline.forgotten import open_seen
 from pipeline.frames import FramesStage
 from pipeline.motion import MotionStage
 from pipeline.overlay import write_overlay
@@ -28,9 +29,9 @@ from pipeline.segment_stage import PixelStage, run_pass
 from pipeline.telemetry import Telemetry, find_telemetry, no_telemetry
 from pipeline.tracks import TABLE as TRACKLETS
 from pipeline.tracks import write_tracklets
-from pipeline.video import Segment, Video, open_video
+from pipeline.video import Segment, Video
 from pipeline.view import remember_camera
-from pipeline.workspace import Flight, open_flight, stage_fingerprint
+from pipeline.workspace import Flight, flight_name, open_flight, stage_fingerprint
 
 PIXEL_STAGES = ("frames", "detect", "crops", "motion", "appearance")
 # Settings that say where and when to work, not what comes out: changing them leaves results valid.
@@ -231,4 +232,9 @@ def _bring_up_file(
 
 
 def _open(config: FlightConfig, video_path: Path) -> Video:
-    return open_video(video_path, segment_frames=config.frames.segment_frames, image_fps=config.frames.image_fps)
+    return open_seen(
+        video_path,
+        config.workspace / flight_name(video_path),
+        segment_frames=config.frames.segment_frames,
+        image_fps=config.frames.image_fps,
+    )

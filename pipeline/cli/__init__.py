@@ -14,6 +14,7 @@ _COMMANDS = {
     "label": ("label", "label", "Say who is who, in the browser."),
     "dataset": ("dataset", "dataset", "Make a data set of the labelled crops."),
     "overlay": ("stages", "overlay", "Render the boxes on the video."),
+    "export": ("privacy", "export", "Write a clip to share, its people unrecognisable."),
     "score": ("stages", "score", "Compare detections with a ground truth."),
     "simulate": ("simulate", "simulate", "Make a simulated flight with exact ground truth."),
     "simulate-stills": ("simulate", "stills", "Make annotated pictures of many simulated scenes."),

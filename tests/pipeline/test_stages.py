@@ -76,7 +76,7 @@ def test_a_crop_is_what_the_frame_shows_there(undisturbed, flight):
 def test_a_second_run_does_nothing(undisturbed, flight, monkeypatch):
     workspace, _ = undisturbed
     before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*") if path.suffix == ".parquet"}
-    monkeypatch.setattr("pipeline.stages.open_video", lambda *a, **k: pytest.fail("the video was opened"))
+    monkeypatch.setattr("pipeline.stages.open_seen", lambda *a, **k: pytest.fail("the video was opened"))
     results = bring_up(config(workspace), flight, "crops", progress_bar)
     assert all(result.skipped for result in results)
     assert before == {path: path.stat().st_mtime_ns for path in before}

@@ -1,0 +1,82 @@
+"""A clip to share: the video of a flight with the people in it unrecognisable, and no boxes, sound or metadata."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.records import Detections
+from pipeline.detect import read_detections
+from pipeline.errors import PipelineError
+from pipeline.forgotten import open_known_flight
+from pipeline.overlay import write_video
+from pipeline.tables import read_table
+from pipeline.tracks import TABLE, read_tracked
+from pipeline.veil import Boxes, follow, pixelate
+from pipeline.video import Frame
+from pipeline.workspace import MANIFEST, read_card
+
+Blur = Literal["people", "faces"]
+
+
+def export(
+    flight: Path,
+    output: Path,
+    blur: Blur,
+    *,
+    score: float,
+    max_width: int,
+    progress: Callable[[int], None] = lambda count: None,
+) -> int:
+    """Write the video of `flight`, a folder in a workspace, to `output` (H.264 in mp4).
+
+    Args:
+        flight: with finished detections; with tracklets people are hidden also where the detector missed them.
+        output: the clip; not the video itself.
+        blur: whole persons, or the upper part of their boxes.
+        score: every detection from this score up is hidden.
+        max_width: of the clip, px.
+        progress: called with the number of frames written.
+
+    Returns:
+        The number of frames.
+
+    Raises:
+        PipelineError: there are no detections, the video is gone, or `output` will not do.
+
+    """
+    if not (flight / "detections" / MANIFEST).exists():
+        raise PipelineError(f"{flight}: no finished detections here; run 'uavpipe detect' first")
+    card = read_card(flight)
+    if card is not None and output.exists() and Path(card["video"]).samefile(output):
+        raise PipelineError(f"{output}: is the flight's own video; name another file")
+    if output.suffix.lower() != ".mp4":
+        raise PipelineError(f"{output}: expected a name that ends in .mp4")
+    video = open_known_flight(flight)
+    hidden = people_of(flight, score)
+    none = np.empty((0, 4), np.float32)
+
+    def picture(frame: Frame) -> NDArray[np.uint8]:
+        return pixelate(frame.image, hidden.get(frame.index, none), heads=blur == "faces")
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    return write_video(output, video, picture, max_width=max_width, crf=23, advance=progress)
+
+
+def people_of(flight: Path, score: float) -> Mapping[int, Boxes]:
+    """All detections of `flight` from `score` up, and its tracklets between them: float32 (n, 4) by frame."""
+    found: dict[int, list[Boxes]] = {
+        frame: [_boxes(detections, score)] for frame, detections in read_detections(flight / "detections").items()
+    }
+    if (flight / "tracks" / TABLE).exists():
+        rows = read_table(flight / "frames" / "frames.parquet").dropna(subset=["pts_s"])
+        times = dict(zip(rows["frame"].tolist(), rows["pts_s"].tolist(), strict=True))
+        for frame, boxes in follow(read_tracked(flight), times).items():
+            found.setdefault(frame, []).append(boxes)
+    return {frame: np.concatenate(boxes) for frame, boxes in found.items()}
+
+
+def _boxes(detections: Detections, score: float) -> Boxes:
+    return np.asarray(detections.above(score).boxes, np.float32)
