@@ -5,15 +5,15 @@ Every finding has a key that stays the same as long as what it is about does: wh
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import combinations, pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from annotate.ground import Place
-from annotate.operations import Assign, Decision, Mark, Merge, Seen, SetMark, flight_of
+from annotate.ground import PlaceOf
+from annotate.operations import Assign, Decision, Mark, Merge, SetMark, flight_of
 from annotate.state import State
 from annotate.suggest import Suggester
 from annotate.together import Together
@@ -21,8 +21,6 @@ from annotate.together import Together
 RUN_M_S = 9.0  # metres a second; nobody in a field runs faster
 _GAP_S = 60.0  # places that are farther apart in time are not compared: they drift
 _MARGIN = 0.02  # of similarity: less is noise
-
-PlaceOf = Callable[[str, Seen], Place | None]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from annotate.operations import Seen
 from annotate.records import Detection
 
 PERSON_M = 1.7  # height of a person: the yardstick where no altitude is known
@@ -35,6 +36,14 @@ class Place:
         """
         metre = (self.metre + other.metre) / 2
         return float(np.hypot(other.x - self.x, other.y - self.y)) / max(metre, 1e-6)
+
+    def leads_to(self, later: "Place") -> float:
+        """Whether who stood here walked on to `later`: 1 if at once and on the spot, a third after 1 s or 2 m."""
+        seconds = max(later.time - self.time, 0.0)
+        return float(np.exp(-seconds - self.metres_to(later) / 2))
+
+
+PlaceOf = Callable[[str, Seen], Place | None]  # where a detection of a flight is, where the ground is known
 
 
 class Ground:

@@ -88,7 +88,7 @@ class Project:
         features = read_features(self.workspace, self.flights)
         with self._lock:
             self._features, self.source = features, features.source
-            self._suggester = Suggester(features, self._together)
+            self._suggester = Suggester(features, self._together, self._place)
             self._found = (-1, [])
             self._shown.clear()
 

@@ -1,19 +1,25 @@
 """Who a tracklet might be: the identities, the most alike first, without those it was seen together with."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from annotate.features import Features
+from annotate.ground import Place, PlaceOf
+from annotate.metric import PrincipalComponents, whitening
 from annotate.operations import Seen, flight_of
 from annotate.state import State
 from annotate.together import Together
 
+_LEAST_LABELS = 10  # tracklets of persons who have another one already: before that there is nothing to learn from
+_WALKS_ON = 0.5  # of similarity: what it is worth that a tracklet could go on where another one ends
+_NEWS = 0.1  # so much more of them, or less, is a reason to learn anew
+
 
 class Candidate(NamedTuple):
-    """An identity that a tracklet might be, and how alike they are: -1 to 1."""
+    """An identity that a tracklet might be, and how alike they are: -1 to 1, more where it could walk on there."""
 
     identity: int
     similarity: float
@@ -22,11 +28,14 @@ class Candidate(NamedTuple):
 class Suggester:
     """Keeps a vector for each tracklet, and follows when tracklets are split or change tails."""
 
-    def __init__(self, features: Features, together: Together) -> None:
-        self._features, self._together = features, together
+    def __init__(self, features: Features, together: Together, place: PlaceOf) -> None:
+        """`place` tells where the person of a detection stood, if that is known."""
+        self._features, self._together, self._place = features, together, place
+        self._ends: dict[int, tuple[Place | None, Place | None]] = {}
         self._contents: list[tuple[Seen, ...]] = []
         self._rows: dict[str, int] = {}
         self._vectors = np.zeros((64, features.length), np.float32)
+        self._learnt = _LearntSpace()
 
     def follow(self, state: State) -> None:
         """Take in the tracklets as they are in `state`."""
@@ -41,6 +50,8 @@ class Suggester:
                     self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
             self._contents[row] = content
             self._vectors[row] = mean_direction(self._features.flights[flight_of(name)].of(content))
+            self._learnt.forget(row)
+            self._ends.pop(row, None)
 
     def vector(self, tracklet: str) -> NDArray[np.float32]:
         """float32 (d,): what `tracklet` looks like, of length 1; zeros where nothing is known."""
@@ -59,13 +70,91 @@ class Suggester:
         out: it is somebody else.
         """
         self.follow(state)
-        alike = self._vectors[: len(self._contents)] @ self.vector(tracklet)
+        persons = [[self._rows[name] for name in members] for members in state.members.values()]
+        vectors = self._learnt.space(self._vectors[: len(self._contents)], persons)
+        alike = vectors @ vectors[self._rows[tracklet]]
         found = []
         for identity, members in state.members.items():
             others = [name for name in members if name != tracklet]
             if others and all(self._together.frame(state, tracklet, name) is None for name in others):
-                found.append(Candidate(identity, float(max(alike[self._rows[name]] for name in others))))
+                similarity = max(
+                    float(alike[self._rows[name]]) + _WALKS_ON * self._walks_on(tracklet, name) for name in others
+                )
+                found.append(Candidate(identity, similarity))
         return sorted(found, key=lambda each: (-each.similarity, each.identity))
+
+    def _walks_on(self, one: str, other: str) -> float:
+        """From 0 to 1: whether one of two tracklets could go on where the other ends."""
+        if flight_of(one) != flight_of(other):
+            return 0.0
+        (begin, end), (other_begin, other_end) = self._ends_of(one), self._ends_of(other)
+        if begin is None or end is None or other_begin is None or other_end is None:
+            return 0.0
+        if end.time < other_begin.time:
+            return end.leads_to(other_begin)
+        return other_end.leads_to(begin) if other_end.time < begin.time else 0.0
+
+    def _ends_of(self, tracklet: str) -> tuple[Place | None, Place | None]:
+        row = self._rows[tracklet]
+        if row not in self._ends:
+            flight, content = flight_of(tracklet), self._contents[row]
+            self._ends[row] = (self._place(flight, content[0]), self._place(flight, content[-1]))
+        return self._ends[row]
+
+
+class _LearntSpace:
+    """The tracklets' vectors as the labels so far have them, learnt anew when there is more to learn from."""
+
+    def __init__(self) -> None:
+        self._components: PrincipalComponents | None = None
+        self._reduced = np.zeros((0, 0), np.float32)
+        self._space = np.zeros((0, 0), np.float32)
+        self._matrix = np.zeros((0, 0), np.float32)
+        self._changed: set[int] = set()
+        self._labels = 0
+
+    def forget(self, row: int) -> None:
+        """The vector in `row` is another one than before."""
+        self._changed.add(row)
+
+    def space(self, vectors: NDArray[np.float32], persons: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Vectors of length 1, a row for each of `vectors` (n, d); those themselves while there are few labels.
+
+        Args:
+            vectors: of all tracklets.
+            persons: the rows of each identity.
+
+        """
+        labels = sum(len(rows) - 1 for rows in persons)
+        if labels < _LEAST_LABELS:
+            return vectors
+        if self._components is None:
+            self._components, self._changed = PrincipalComponents(vectors), set(range(len(vectors)))
+        changed = sorted(self._changed)
+        self._reduced = _longer(self._reduced, len(vectors), self._components.of(vectors[changed]), changed)
+        if abs(labels - self._labels) > _NEWS * self._labels:
+            self._labels = labels
+            self._matrix = whitening(self._reduced, persons, self._components.variance)
+            changed = list(range(len(vectors)))
+        self._space = _longer(self._space, len(vectors), _unit(self._reduced[changed] @ self._matrix), changed)
+        self._changed.clear()
+        return self._space
+
+
+def _longer(
+    rows: NDArray[np.float32], count: int, news: NDArray[np.float32], places: list[int]
+) -> NDArray[np.float32]:
+    """`rows` (m, k) made `count` long, with `news` at `places`."""
+    if len(rows) < count:
+        rows = np.concatenate(
+            [rows.reshape(-1, news.shape[1]), np.zeros((count - len(rows), news.shape[1]), np.float32)]
+        )
+    rows[places] = news
+    return rows
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), np.float32)
 
 
 def mean_direction(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

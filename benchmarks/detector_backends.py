@@ -5,8 +5,8 @@
     uavpipe detector export embedded --out small-int8.xml --calibrate other_flight.mp4
     python benchmarks/detector_backends.py flight.mp4 --onnx small.onnx --int8 small-int8.xml
 
-Each gets the same scaled frames, as many at once as it asks for (PyTorch: a one-threaded forward a core, its best here)
-and they take turns; medians are printed, since a shared machine drifts.
+Each gets the same scaled frames, as many at once as it asks for (PyTorch: a one-threaded forward a core, its best
+here), and they take turns; medians are printed, since a shared machine drifts.
 """
 
 import argparse

@@ -33,6 +33,7 @@ from annotate.store import LABELS, LabelStore
 from pipeline.truth import Truth, iou, read_truth
 
 _ON = 0.3  # IoU from which a crop shows a person: half of one behind a bush is still that one
+_LOOSE = 0.1  # from which a person is at all in a box that is too large or too small
 _GLANCE = 5  # crops on nobody in a row that a hand would not let pass
 People = dict[str, dict[Seen, frozenset[int]]]  # flight -> detection -> the persons that its box is on
 
@@ -47,8 +48,8 @@ def fly(folder: Path, flights: int, people: int, seconds: float) -> None:
         _uavpipe("tracks", video, "--workspace", folder / "runs", "--set", "detector.weights=embedded")
 
 
-def who_is_where(folder: Path) -> People:
-    """The truth about every detection that has a crop."""
+def who_is_where(folder: Path, least: float = _ON) -> People:
+    """The truth about every detection that has a crop: the persons whom its box covers to an IoU of `least`."""
     found: People = {}
     for flight in flights_with_tracklets(folder / "runs"):
         truth = read_truth(folder / f"{flight}.gt.txt")
@@ -59,7 +60,7 @@ def who_is_where(folder: Path) -> People:
                 if each.crop is not None:
                     there = truth.get(each.frame, nobody)
                     overlaps = iou(np.array([each.box]), there.boxes)[0]
-                    persons = frozenset(there.identities[overlaps >= _ON].tolist())
+                    persons = frozenset(there.identities[overlaps >= least].tolist())
                     found[flight][Seen(each.frame, each.rank)] = persons
     return found
 
@@ -175,17 +176,23 @@ def serving(workspace: Path) -> Iterator[str]:
             process.terminate()
 
 
-def purity(workspace: Path, people: People) -> tuple[float, int, int]:
-    """Share of the identities' crops that show their person; how many crops; how many identities."""
+def purity(workspace: Path, people: People, loosely: People) -> tuple[float, float, int, int]:
+    """Shares of the identities' crops that show their person, and that show it or, well enough, nobody at all.
+
+    Also how many crops there are, and how many identities.
+    """
     with LabelStore(workspace / LABELS, create=False) as store:
         state = store.state
-        right = total = 0
+        right = loose = total = 0
         for members in state.members.values():
-            crops = [people[flight_of(name)].get(seen) for name in members for seen in state.tracklets[name]]
-            persons = [those for those in crops if those is not None]
-            right += Counter(each for those in persons for each in those).most_common(1)[0][1]
-            total += len(persons)
-        return right / total, total, len(state.members)
+            crops = [(flight_of(name), seen) for name in members for seen in state.tracklets[name]]
+            crops = [(flight, seen) for flight, seen in crops if seen in people[flight]]
+            shown = Counter(each for flight, seen in crops for each in people[flight][seen])
+            ((person, count),) = shown.most_common(1)
+            right += count
+            loose += sum(not people[flight][seen] and person in loosely[flight][seen] for flight, seen in crops)
+            total += len(crops)
+        return right / total, (right + loose) / total, total, len(state.members)
 
 
 def one_by_one(workspace: Path, people: People) -> float:
@@ -235,10 +242,11 @@ def main() -> None:
         waiting = hand._get("progress")["tracklets"]
         hand.label_all()
         left = hand._get("errors")["total"]
-    share, crops, identities = purity(workspace, people)
+    share, loosely, crops, identities = purity(workspace, people, who_is_where(arguments.folder, _LOOSE))
     persons = len({each for those in people.values() for seen in those.values() for each in seen})
     print(f"{waiting} tracklets, {crops:,} crops labelled, {identities} identities, {persons} persons seen")
-    print(f"purity {share:.4f}; {left} findings in the errors view at the end")
+    print(f"purity {loosely:.5f}; {share:.4f} where a box must fit its person to an IoU of {_ON}")
+    print(f"{left} findings in the errors view at the end")
     print(
         f"{hand.counts.total() / waiting:.2f} decisions a tracklet: "
         + ", ".join(f"{n} {what}" for what, n in hand.counts.items())

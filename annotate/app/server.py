@@ -35,7 +35,8 @@ from annotate.project import Project
 from annotate.state import State
 from annotate.store import Outcome
 
-CANDIDATES = 9  # shown at a time: one for each digit key
+CANDIDATES = 9  # shown at first: one for each digit key
+MORE = 45  # shown at a time after these, for the eye and the arrow keys
 _PAGE = 60  # identities and findings at a time
 _FOREVER = "private, max-age=31536000, immutable"  # a crop never changes under its address
 
@@ -106,7 +107,7 @@ def _labelling(app: FastAPI, project: Project) -> None:
         with project.reading() as state:
             _known(state, body.tracklet)
             found = project.candidates(state, body.tracklet)
-            page = found[body.offset : body.offset + CANDIDATES]
+            page = found[body.offset : body.offset + (MORE if body.offset else CANDIDATES)]
             shown = [views.candidate(project, state, body.tracklet, each) for each in page]
             return {"candidates": shown, "total": len(found)}
 

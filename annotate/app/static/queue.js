@@ -6,6 +6,7 @@ import { showFrame } from "./frame.js";
 import { showStrip } from "./strip.js";
 
 const SHOWN = 4; // crops on a candidate's card
+const KEYS = 9; // candidates that a digit chooses; a page of more of them is a wall of smaller cards
 
 export class Queue {
   #item = null;
@@ -20,9 +21,9 @@ export class Queue {
       " ": () => this.#same(this.#chosen),
       d: () => this.#move(1),
       ArrowRight: () => this.#move(1),
-      ArrowDown: () => this.#move(1),
+      ArrowDown: () => this.#move(this.#rowLength()),
       ArrowLeft: () => this.#move(-1),
-      ArrowUp: () => this.#move(-1),
+      ArrowUp: () => this.#move(-this.#rowLength()),
       m: () => this.#more(),
       n: () => this.#isNew(),
       s: () => this.#mark("skipped"),
@@ -31,7 +32,7 @@ export class Queue {
       v: () => this.#strip(),
       f: () => this.#frame(),
     };
-    for (let digit = 1; digit <= 9; digit++) this.keys[digit] = () => this.#same(digit - 1);
+    for (let digit = 1; digit <= KEYS; digit++) this.keys[digit] = () => this.#same(digit - 1);
   }
 
   async show() {
@@ -92,9 +93,14 @@ export class Queue {
   #move(step) {
     const count = this.#item?.candidates.length ?? 0;
     if (!count) return;
-    if (this.#chosen + step >= count) return this.#more();
-    this.#chosen = Math.max(0, this.#chosen + step);
+    if (this.#chosen === count - 1 && step > 0) return this.#more();
+    this.#chosen = Math.max(0, Math.min(count - 1, this.#chosen + step));
     this.#highlight();
+  }
+
+  #rowLength() {
+    const wall = this.main.querySelector(".many");
+    return wall ? getComputedStyle(wall).gridTemplateColumns.split(" ").length : 1;
   }
 
   async #more() {
@@ -161,7 +167,8 @@ export class Queue {
   }
 
   #answers(item) {
-    const pages = Math.ceil(item.total / 9);
+    const last = this.#offset + item.candidates.length;
+    const several = item.total > item.candidates.length;
     return h(
       "article",
       { class: "answers", "aria-label": "Who it might be" },
@@ -169,11 +176,11 @@ export class Queue {
         "div",
         { class: "row" },
         h("h2", {}, item.candidates.length ? "Same as …" : "Nobody it could be yet"),
-        h("span", { class: "quiet" }, pages > 1 ? `${this.#offset / 9 + 1} of ${pages}` : ""),
-        pages > 1 ? action("M", "more", () => this.#more()) : null,
+        h("span", { class: "quiet" }, several ? `${this.#offset + 1} to ${last} of ${item.total}` : ""),
+        several ? action("M", "more", () => this.#more()) : null,
         item.candidates.length ? action("D", "different", () => this.#move(1)) : null,
       ),
-      h("ol", { class: "candidates" }, item.candidates.map((candidate, place) => this.#card(candidate, place))),
+      h("ol", { class: this.#offset ? "candidates many" : "candidates" }, item.candidates.map((candidate, place) => this.#card(candidate, place))),
     );
   }
 
@@ -186,7 +193,7 @@ export class Queue {
       h(
         "button",
         { type: "button", class: "card", onclick: () => this.#same(place), "aria-label": `Same as ${what}` },
-        h("span", { class: "row" }, key(String(place + 1)), h("strong", {}, what), h("span", { class: "quiet" }, candidate.flights.join(", "))),
+        h("span", { class: "row" }, place < KEYS ? key(String(place + 1)) : null, h("strong", {}, what), h("span", { class: "quiet" }, candidate.flights.join(", "))),
         h("span", { class: "crops" }, candidate.crops.slice(0, SHOWN).map((crop) => picture(crop, what))),
         h("meter", { min: 0, max: 1, value: share, title: `similarity ${candidate.similarity.toFixed(2)}`, "aria-label": "similarity" }),
       ),

@@ -97,7 +97,7 @@ def test_what_changed_meanwhile_has_to_be_seen_first(ask, client):
     assert "was changed meanwhile by operation 3 (new identity by bob)" in answer.json()["error"]
 
 
-def test_further_candidates_come_by_nine(make_workspace, walk, make_app, tmp_path):
+def test_further_candidates_follow_the_first_nine(make_workspace, walk, make_app, tmp_path):
     crowd = [walk(person, 100 * person, 9) for person in range(14)]
     project = Project(make_workspace({"crowd": [*crowd, walk(3, 3000, 30)]}, tmp_path / "crowd"))
     client = TestClient(make_app(of=project), **from_page)
