@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
-from annotate.operations import Assign, NewIdentity, Split, SwapTails
+from annotate import suggest
+from annotate.features import Features, FlightFeatures
+from annotate.ground import Place
+from annotate.operations import Assign, NewIdentity, Seen, Split, SwapTails
 from annotate.project import Project
+from annotate.state import State
+from annotate.suggest import Suggester
+from annotate.together import Together
 
 
 @pytest.fixture
@@ -77,3 +83,60 @@ def test_the_order_is_that_of_the_cosines_of_mean_directions(project):
     half = mean(2) + mean(3)
     expected = {1: 1.0, 2: mean(1) @ mean(2), 3: mean(1) @ half / np.linalg.norm(half)}
     assert dict(candidates(project, "f1/2")) == pytest.approx(expected, abs=0.02)
+
+
+class Crowd:
+    """Tracklets without a workspace: of each, where its person stands and what it looks like."""
+
+    def __init__(self, looks, times=None, places=None):
+        self.count = len(looks)
+        times = times or [10 * number for number in range(self.count)]
+        self.contents = {f"f/{n}": (Seen(times[n], 0), Seen(times[n] + 1, 0)) for n in range(self.count)}
+        keys = np.array([time << 16 for time in times], np.int64)
+        order = np.argsort(keys)
+        flight = FlightFeatures(keys[order], np.asarray(looks, np.float16)[order])
+        where = dict(zip(times, places or [None] * self.count, strict=True))
+        self.suggester = Suggester(
+            Features({"f": flight}, len(looks[0]), "test"),
+            Together(lambda _, seen: (0.0, 0.0, 1.0, 1.0)),
+            lambda _, seen: self.place(where, seen),
+        )
+
+    @staticmethod
+    def place(where, seen):
+        time = max(time for time in where if time <= seen.frame)
+        return None if where[time] is None else Place(*where[time], 17.0, float(seen.frame))
+
+    def candidates(self, persons, tracklet):
+        """`persons`: the numbers of the tracklets of each identity, from 1."""
+        members = {n + 1: {f"f/{each}" for each in those} for n, those in enumerate(persons)}
+        state = State()
+        state.tracklets.update(self.contents)
+        state.members.update(members)
+        return [each.identity for each in self.suggester.candidates(state, f"f/{tracklet}")]
+
+
+def test_labels_teach_what_does_not_tell_persons_apart(monkeypatch):
+    """Light changes four directions a lot, whoever it is; who it is shows in all of them, a little."""
+    rng = np.random.default_rng(0)
+    looks = np.repeat(rng.normal(size=(30, 16)) * 0.3, 3, axis=0) + rng.normal(size=(90, 16)) * 0.1
+    looks[:, :4] += rng.normal(size=(90, 4)) * 1.2
+    labelled = [[3 * person, 3 * person + 1] for person in range(30)]
+
+    def found_first():
+        crowd = Crowd(looks)
+        return sum(crowd.candidates(labelled, 3 * person + 2)[0] == person + 1 for person in range(30))
+
+    learnt = found_first()
+    monkeypatch.setattr(suggest, "_LEAST_LABELS", 1000)
+    assert learnt > found_first() + 5
+
+
+def test_who_could_have_walked_on_comes_before_who_looks_the_same():
+    looks = [[1, 0.0], [1, 0.1], [1, 0.0]]
+    near = Crowd(looks, times=[0, 60, 63], places=[(500, 0), (0, 0), (3, 0)])
+    assert near.candidates([[0], [1]], 2) == [2, 1]
+    far = Crowd(looks, times=[0, 60, 63], places=[(3, 0), (900, 0), (3, 0)])
+    assert far.candidates([[0], [1]], 2) == [1, 2]
+    unknown = Crowd(looks, times=[0, 60, 63])
+    assert unknown.candidates([[0], [1]], 2) == [1, 2]
