@@ -203,8 +203,10 @@ export class Queue {
   #highlight() {
     this.main.querySelectorAll(".card").forEach((card, place) => {
       card.classList.toggle("chosen", place === this.#chosen);
-      if (place === this.#chosen) card.setAttribute("aria-current", "true");
-      else card.removeAttribute("aria-current");
+      if (place === this.#chosen) {
+        card.setAttribute("aria-current", "true");
+        card.scrollIntoView({ block: "nearest" });
+      } else card.removeAttribute("aria-current");
     });
   }
 }
