@@ -206,7 +206,7 @@ def _check_crops(workspace: Path, flight: str, tracklets: Sequence[Tracklet]) ->
             f"{workspace / missing[0]}: gone, and {len(missing) - 1:,} more of {len(wanted):,} crops of {flight}; "
             "make them again with `uavpipe crops`"
         )
-    if not wanted:
+    if not wanted and tracklets:
         raise AnnotateError(f"{workspace / flight}: none of its tracklets has a crop to show; run `uavpipe crops`")
 
 

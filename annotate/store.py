@@ -118,6 +118,14 @@ class LabelStore:
         """What gave `tracklet` the label that it has; None where there is no such tracklet."""
         return self._history.written(Cell("labels", tracklet))
 
+    def creator(self, identity: int) -> Entry | None:
+        """What brought `identity` into being; None where there is no such identity."""
+        return self._history.written(Cell("exists", identity))
+
+    def second_look(self, tracklet: str) -> Entry | None:
+        """The last second look at `tracklet`; None where there was none."""
+        return self._history.written(Cell("second_looks", tracklet))
+
     @property
     def chain(self) -> str:
         """Hash over the whole log: equal for equal logs."""

@@ -23,7 +23,7 @@ from pipeline.forgotten import open_seen
 from pipeline.images import encode_jpeg
 from pipeline.video import Video
 from pipeline.view import ground_scale
-from pipeline.workspace import MANIFEST, read_card
+from pipeline.workspace import MANIFEST, check_whole, read_card
 
 _WIDTH = 1920  # px of a frame on the screen, at most
 _QUALITY = 85
@@ -57,6 +57,7 @@ def serve(
         PipelineError: the port is taken.
 
     """
+    check_whole(workspace)
     project = Project(
         workspace,
         lambda flight: camera_motion(workspace / flight),

@@ -21,6 +21,7 @@ from pipeline.errors import PipelineError
 
 TEMPORARY = ".part-"  # prefix of everything unfinished; swept at the next start
 MANIFEST = "manifest.json"
+FORGETTING = ".forget"  # in a workspace: what `uavpipe forget` prepares
 _CARD = "flight.json"
 VERSIONS = ("uavpipe", "torch", "torchvision", "av", "opencv-python", "numpy", "pyarrow")
 
@@ -199,14 +200,31 @@ def open_flight(workspace: Path, video: Path) -> Iterator[Flight]:
         yield Flight(video, folder, _identify(video, folder))
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep other runs out of `folder` until the end of the `with`.
+def check_whole(workspace: Path) -> None:
+    """That no run was killed while it took somebody out of `workspace`.
 
     Raises:
-        PipelineError: another run is at work there, or it cannot be written.
+        PipelineError: one was.
 
     """
+    if (workspace / FORGETTING / "journal.json").exists():
+        raise PipelineError(
+            f"{workspace}: `uavpipe forget` was interrupted here; run it again with the same number, it goes on"
+        )
+
+
+@contextmanager
+def locked(folder: Path, *, resuming: bool = False) -> Iterator[None]:
+    """Keep other runs out of `folder`, a workspace or a flight in it, until the end of the `with`.
+
+    Raises:
+        PipelineError: another run is at work there, it cannot be written, or somebody is half forgotten there;
+            the last not with `resuming`.
+
+    """
+    if not resuming:
+        check_whole(folder)
+        check_whole(folder.parent)
     path = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ _COMMANDS = {
     "dataset": ("dataset", "dataset", "Make a data set of the labelled crops."),
     "overlay": ("stages", "overlay", "Render the boxes on the video."),
     "export": ("privacy", "export", "Write a clip to share, its people unrecognisable."),
+    "forget": ("privacy", "forget", "Delete an identity everywhere in the workspace."),
     "score": ("stages", "score", "Compare detections with a ground truth."),
     "simulate": ("simulate", "simulate", "Make a simulated flight with exact ground truth."),
     "simulate-stills": ("simulate", "stills", "Make annotated pictures of many simulated scenes."),

@@ -33,3 +33,46 @@ def export(
     with progress_bar(f"{flight.name}: export", frames) as advance:
         count = write(flight, output, blur, score=score, max_width=max_width, progress=advance)
     click.echo(f"{output}: {count:,} frames, {blur} hidden; look at it before you share it")
+
+
+@click.command()
+@click.argument("identity", type=int)
+@click.option("--workspace", type=PATH, default=Path("runs"), show_default=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def forget(identity: int, workspace: Path, yes: bool) -> None:
+    """Delete IDENTITY (its number in the labelling app) everywhere in WORKSPACE, for good.
+
+    The video is yours and stays as it is; stages that are run again see the person painted over. A run that
+    was killed goes on where it was.
+    """
+    from annotate.store import LABELS, LabelStore
+    from pipeline.errors import PipelineError
+    from pipeline.forget import find_whom, resume
+    from pipeline.forget import forget as forget_whom
+    from pipeline.forget.commit import workspace_to_oneself
+
+    if not (workspace / LABELS).is_file():
+        raise PipelineError(f"{workspace / LABELS}: no labels here, so no identities; name the --workspace")
+    with workspace_to_oneself(workspace):
+        resumed = resume(workspace)
+        if resumed:
+            click.echo(f"{workspace}: ended what a run that was killed had begun")
+        with LabelStore(workspace / LABELS, create=False) as store:
+            if resumed and identity not in store.state.exists:
+                return
+            whom = find_whom(workspace, store, identity)
+            click.echo(f"identity {identity}{f' ({whom.name})' if whom.name else ''} in {workspace}:")
+            for flight, part in whom.flights.items():
+                click.echo(
+                    f"  {flight}: {len(part.tracklets)} tracklets, {len(part.gone):,} detections with their crops "
+                    f"and vectors, its place in {len(part.boxes):,} frames; overlay and exported clips"
+                )
+            click.echo(
+                "  its labels, and what was undone or changed on the way to today's labels of all\n"
+                "  data set, report and learnt suggestions as a whole: make them again\n"
+                "not deleted: the videos, copies and backups elsewhere, networks trained outside of this folder"
+            )
+            if not yes:
+                click.confirm("delete for good?", abort=True)
+            forget_whom(workspace, store, whom)
+    click.echo(f"identity {identity} is forgotten")

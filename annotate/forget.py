@@ -1,0 +1,114 @@
+"""The labels as they would be if somebody had never been there."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from annotate.history import Entry
+from annotate.operations import (
+    Accept,
+    AddFlight,
+    Assign,
+    Mark,
+    NewIdentity,
+    Operation,
+    SecondLook,
+    Seen,
+    SetMark,
+    Undo,
+    flight_of,
+    tracklet_id,
+)
+from annotate.store import LabelStore
+
+_NOBODY = "uavpipe"  # stands by what no labeller decided
+
+
+def contents_without(
+    store: LabelStore, gone: Mapping[str, frozenset[Seen]], ranks: Mapping[str, Mapping[Seen, int]]
+) -> dict[str, dict[int, tuple[Seen, ...]]]:
+    """The tracklets as they are now, by flight and number, without some detections.
+
+    Args:
+        store: the labels.
+        gone: detections to leave out, by flight.
+        ranks: new ranks of those that stay, by flight, where they change.
+
+    """
+    found: dict[str, dict[int, tuple[Seen, ...]]] = {flight: {} for flight in store.state.flights}
+    for name, content in store.state.tracklets.items():
+        flight, _, number = name.rpartition("/")
+        without, renumbered = gone.get(flight, frozenset()), ranks.get(flight, {})
+        kept = tuple(Seen(each.frame, renumbered.get(each, each.rank)) for each in content if each not in without)
+        if kept:
+            found[flight][int(number)] = kept
+    return found
+
+
+def log_without(
+    store: LabelStore, identity: int, contents: Mapping[str, Mapping[int, tuple[Seen, ...]]]
+) -> list[Entry]:
+    """A log from which the labels follow as they are now, without `identity`.
+
+    The identities keep their numbers, and no number is given again. Each label keeps who gave it, and when. What
+    was decided on the way there and is no more, undo included, is left out: it could tell of who is forgotten.
+
+    Args:
+        store: the labels.
+        identity: who is left out.
+        contents: the tracklets of every flight, as `contents_without` gives them.
+
+    """
+    log = _Log()
+    state = store.state
+    for entry in store.entries:
+        if isinstance(entry.operation, AddFlight):
+            flight = entry.operation.flight
+            tracklets = {
+                number: tuple((each.frame, each.rank) for each in content)
+                for number, content in contents[flight].items()
+            }
+            log.add(AddFlight(flight=flight, tracklets=tracklets), entry.user, entry.time, entry.id)
+    time = store.entries[0].time
+    for number in range(1, state.last_identity + 1):
+        creator = store.creator(number)
+        if number in state.exists and number != identity and creator is not None:
+            log.add(NewIdentity(name=state.identities[number]), creator.user, creator.time)
+        else:  # what is undone keeps its number
+            log.add(NewIdentity(), _NOBODY, time)
+            log.add(Undo(target=len(log.entries)), _NOBODY, time)
+    names = {tracklet_id(flight, number) for flight, those in contents.items() for number in those}
+    _add_labels(log, store, names)
+    for name, (label, answer) in sorted(state.second_looks.items()):
+        looked = store.second_look(name)
+        if name in names and answer != identity and label == state.labels[name] and looked is not None:
+            log.add(SecondLook(tracklet=name, answer=answer), looked.user, looked.time)
+    gone = set(state.tracklets) - names | {str(identity)}
+    for finding in sorted(state.accepted):
+        if not gone & set(finding.split()):
+            log.add(Accept(finding=finding), _NOBODY, time)
+    return log.entries
+
+
+def _add_labels(log: "_Log", store: LabelStore, names: set[str]) -> None:
+    together: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for name in sorted(names, key=lambda name: (flight_of(name), len(name), name)):
+        entry, label = store.decision(name), store.state.labels[name]
+        if entry is not None and label != Mark.OPEN:
+            together[(entry.sequence, str(label))].append(name)
+    for (sequence, _), members in sorted(together.items()):
+        entry, label = store.entries[sequence - 1], store.state.labels[members[0]]
+        what: Operation
+        if isinstance(label, Mark):
+            what = SetMark(tracklets=tuple(members), mark=label)
+        else:
+            what = Assign(tracklets=tuple(members), identity=label)
+        log.add(what, entry.user, entry.time)
+
+
+class _Log:
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def add(self, operation: Operation, user: str, time: str, identifier: str = "") -> None:
+        sequence = len(self.entries) + 1
+        self.entries.append(Entry(sequence, identifier or f"kept-{sequence}", user, time, operation))

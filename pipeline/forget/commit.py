@@ -1,0 +1,126 @@
+"""Putting the rewritten files in place: steps of which each may be done twice, and a journal that says which.
+
+Until the journal is there nothing was changed, and what was prepared is thrown away. From then on the workspace is
+between two states: `pipeline.workspace.locked` lets nobody in before `resume` has ended it.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from annotate.store import LABELS, LabelStore
+from pipeline.appearance import AppearanceStage
+from pipeline.crops import CropsStage
+from pipeline.detect import DetectStage
+from pipeline.errors import PipelineError
+from pipeline.forget.rewrite import rewrite
+from pipeline.forget.whom import Whom
+from pipeline.workspace import FORGETTING, MANIFEST, StageFolder, locked, read_json, write_json
+
+_COUNTED = {"detect": DetectStage, "crops": CropsStage, "appearance": AppearanceStage}
+
+
+@contextmanager
+def workspace_to_oneself(workspace: Path) -> Iterator[None]:
+    """Keep every other run out of `workspace` and its flights.
+
+    Raises:
+        PipelineError: one is at work there.
+
+    """
+    with ExitStack() as stack:
+        stack.enter_context(locked(workspace, resuming=True))
+        for path in sorted(workspace.glob("*/tracks")):
+            stack.enter_context(locked(path.parent, resuming=True))
+        yield
+
+
+def forget(workspace: Path, store: LabelStore, whom: Whom) -> None:
+    """Take `whom` out of `workspace`; the caller has it to itself.
+
+    Closes `store`, whose file is replaced.
+
+    Raises:
+        PipelineError: the labels are in use.
+
+    """
+    area = workspace / FORGETTING
+    shutil.rmtree(area, ignore_errors=True)
+    new = rewrite(workspace, store, whom, area / "files")
+    store.close()
+    if (workspace / f"{LABELS}-wal").exists():  # the last one to leave takes it away
+        shutil.rmtree(area)
+        raise PipelineError(f"{workspace / LABELS}: in use; end the labelling app first")
+    flights = sorted({name.split("/")[0] for name in new.move if "/" in name})
+    os.sync()
+    write_json(
+        area / "journal.json", {"step": "delete", "delete": new.delete, "move": new.move, "flights": flights}
+    )
+    resume(workspace)
+
+
+def resume(workspace: Path) -> bool:
+    """End what a killed `forget` began; the caller has the workspace to itself.
+
+    Returns:
+        Whether there was something to end.
+
+    Raises:
+        PipelineError: the journal names files outside of the workspace.
+
+    """
+    area = workspace / FORGETTING
+    journal = read_json(area / "journal.json")
+    if journal is None:
+        return False
+    for name in (*journal["delete"], *journal["move"], *journal["flights"]):
+        if PurePosixPath(name).is_absolute() or not {"..", ""}.isdisjoint(name.split("/")):
+            raise PipelineError(f"{area / 'journal.json'}: {name[:80]!r} is no file of this workspace")
+    if journal["step"] == "delete":
+        for name in journal["delete"]:
+            path = workspace / name
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        journal["step"] = "move"
+        write_json(area / "journal.json", journal)
+    for name in journal["move"]:
+        source, target = area / "files" / name, workspace / name
+        if source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+    for flight in journal["flights"]:
+        for path in sorted((workspace / flight).glob(f"*/{MANIFEST}")):
+            _bring_manifest_up(StageFolder(path.parent))
+    os.sync()
+    (area / "journal.json").unlink()
+    shutil.rmtree(area)
+    return True
+
+
+def _bring_manifest_up(folder: StageFolder) -> None:
+    """The sizes and counts of the files as they are now; inputs and settings stay, and so the stage holds."""
+    manifest = folder.manifest()
+    if manifest is None:
+        return
+    files = {
+        name: (folder.path / name).stat().st_size for name in manifest["files"] if (folder.path / name).exists()
+    }
+    write_json(folder.path / MANIFEST, manifest | {"files": files, "counts": _counts(folder, manifest)})
+
+
+def _counts(folder: StageFolder, manifest: dict[str, Any]) -> dict[str, Any]:
+    stage = _COUNTED.get(manifest["stage"])
+    if stage is not None:
+        made = stage(folder, manifest["inputs"], manifest["section"])
+        return made.counts() if made.table.folder.is_dir() else manifest["counts"]
+    if manifest["stage"] == "tracks":
+        lengths = pd.read_parquet(folder.path / "tracklets.parquet").groupby("tracklet").size()
+        median = float(lengths.median()) if len(lengths) else 0.0
+        return {"tracklets": len(lengths), "detections": int(lengths.sum()), "median_length": median}
+    if manifest["stage"] == "embeddings":
+        return manifest["counts"] | {"crops": len(pd.read_parquet(folder.path / "embeddings.parquet"))}
+    return dict(manifest["counts"])
