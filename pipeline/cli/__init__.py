@@ -16,6 +16,7 @@ _COMMANDS = {
     "overlay": ("stages", "overlay", "Render the boxes on the video."),
     "export": ("privacy", "export", "Write a clip to share, its people unrecognisable."),
     "forget": ("privacy", "forget", "Delete an identity everywhere in the workspace."),
+    "trace": ("trace", "trace", "Say where a figure, crop or identity comes from, and what came of a frame."),
     "score": ("stages", "score", "Compare detections with a ground truth."),
     "simulate": ("simulate", "simulate", "Make a simulated flight with exact ground truth."),
     "simulate-stills": ("simulate", "stills", "Make annotated pictures of many simulated scenes."),

@@ -1,0 +1,98 @@
+"""The command that makes a stage again, from what its manifest says of inputs and settings."""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from detector.weights import EMBEDDED
+from pipeline.config import FlightConfig
+from pipeline.workspace import MANIFEST, read_card, read_json
+
+# folder of a stage -> (command, section of the configuration)
+_COMMANDS = {
+    "frames": ("frames", "frames"),
+    "detections": ("detect", "detector"),
+    "crops": ("crops", "crops"),
+    "motion": ("tracks", None),
+    "appearance": ("tracks", None),
+    "tracks": ("tracks", "tracks"),
+    "overlay": ("overlay", "overlay"),
+}
+_READING = ("segment_frames", "image_fps")  # settings of `frames` that are inputs of every pixel stage
+
+
+def stage_of(flight: Path, name: str) -> dict[str, Any] | None:
+    """What the finished stage in folder `name` of `flight` was made from, and how to make it again.
+
+    None where it is not there or not finished.
+
+    The command repeats the settings that are not the defaults, as far as the manifest holds them.
+    """
+    manifest = read_json(flight / name / MANIFEST)
+    if manifest is None or not isinstance(manifest.get("inputs"), dict):
+        return None
+    found = {key: manifest.get(key) for key in ("fingerprint", "inputs", "section", "counts", "versions")}
+    if name in _COMMANDS:
+        found["command"] = _command(flight, name, manifest)
+    elif name == "embeddings":
+        found["command"] = shlex.join(["uavpipe", "annotate", "embed", "--workspace", str(flight.parent)])
+    return found
+
+
+def dataset_command(folder: Path, manifest: Mapping[str, Any]) -> str:
+    """The command that makes the data set in `folder` again."""
+    settings = _differing("dataset", manifest.get("section") or {})
+    words = ["uavpipe", "dataset", "--workspace", str(folder.parent)]
+    return shlex.join([*words, *settings])
+
+
+def _command(flight: Path, name: str, manifest: Mapping[str, Any]) -> str:
+    command, section = _COMMANDS[name]
+    card = read_card(flight) or {}
+    words = ["uavpipe", command, str(card.get("video", "VIDEO")), "--workspace", str(flight.parent)]
+    inputs, settings = manifest["inputs"], dict(manifest.get("section") or {})
+    words += _differing("frames", {key: inputs[key] for key in _READING if key in inputs})
+    if name == "crops" and "threshold" in settings:
+        words += _differing("detector", {"threshold": settings.pop("threshold")})
+        words += _differing("camera", settings.pop("camera", {}))
+    if name == "detections":
+        file = weights_file(str(inputs.get("weights")))
+        words += ["--set", f"detector.weights={file or 'FILE_WITH_THAT_HASH'}"]
+    if section:
+        words += _differing(section, settings)
+    return shlex.join(words)
+
+
+def _differing(section: str, settings: Mapping[str, Any]) -> list[str]:
+    """`--set` for each of `settings` that is known and not the default."""
+    defaults = FlightConfig().model_dump(mode="json")[section]
+    words: list[str] = []
+    for key, value in settings.items():
+        if key in defaults and not _is_default(value, defaults[key]):
+            words += ["--set", f"{section}.{key}={json.dumps(value)}"]
+    return words
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    """Whether they agree, in a section within a section as far as `value` says something."""
+    if isinstance(value, dict) and isinstance(default, dict):
+        return all(_is_default(inner, default.get(key)) for key, inner in value.items())
+    return bool(value == default)
+
+
+def weights_file(sha256: str) -> str | None:
+    """The detector's weights of that hash: `embedded`, or a file in `weights/`; None where they are not at hand."""
+    if sha256_of(EMBEDDED) == sha256:
+        return "embedded"
+    return next((str(path) for path in sorted(Path("weights").glob("*")) if sha256_of(path) == sha256), None)
+
+
+def sha256_of(path: Path) -> str | None:
+    """The hash of a file; None where there is none."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
