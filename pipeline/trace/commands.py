@@ -11,15 +11,24 @@ from detector.weights import EMBEDDED
 from pipeline.config import FlightConfig
 from pipeline.workspace import MANIFEST, read_card, read_json
 
-# folder of a stage -> (command, section of the configuration)
+# Folder of a stage -> the command, and the stages whose settings it must repeat, as it makes them again too.
 _COMMANDS = {
-    "frames": ("frames", "frames"),
-    "detections": ("detect", "detector"),
-    "crops": ("crops", "crops"),
-    "motion": ("tracks", None),
-    "appearance": ("tracks", None),
-    "tracks": ("tracks", "tracks"),
-    "overlay": ("overlay", "overlay"),
+    "frames": "frames",
+    "detections": "detect",
+    "crops": "crops",
+    "motion": "tracks",
+    "appearance": "tracks",
+    "tracks": "tracks",
+    "overlay": "overlay",
+}
+_ALL = ("detections", "crops", "tracks")
+_BUILT_ON = {
+    "detections": ("detections",),
+    "crops": ("detections", "crops"),
+    "motion": _ALL,
+    "appearance": _ALL,
+    "tracks": _ALL,
+    "overlay": ("detections", "overlay"),
 }
 _READING = ("segment_frames", "image_fps")  # settings of `frames` that are inputs of every pixel stage
 
@@ -50,20 +59,29 @@ def dataset_command(folder: Path, manifest: Mapping[str, Any]) -> str:
 
 
 def _command(flight: Path, name: str, manifest: Mapping[str, Any]) -> str:
-    command, section = _COMMANDS[name]
     card = read_card(flight) or {}
-    words = ["uavpipe", command, str(card.get("video", "VIDEO")), "--workspace", str(flight.parent)]
-    inputs, settings = manifest["inputs"], dict(manifest.get("section") or {})
+    words = ["uavpipe", _COMMANDS[name], str(card.get("video", "VIDEO")), "--workspace", str(flight.parent)]
+    inputs = manifest["inputs"]
     words += _differing("frames", {key: inputs[key] for key in _READING if key in inputs})
-    if name == "crops" and "threshold" in settings:
-        words += _differing("detector", {"threshold": settings.pop("threshold")})
-        words += _differing("camera", settings.pop("camera", {}))
-    if name == "detections":
-        file = weights_file(str(inputs.get("weights")))
-        words += ["--set", f"detector.weights={file or 'FILE_WITH_THAT_HASH'}"]
-    if section:
-        words += _differing(section, settings)
+    if name == "frames":
+        return shlex.join([*words, *_differing("frames", manifest.get("section") or {})])
+    for stage in _BUILT_ON[name]:
+        words += _settings(stage, read_json(flight / stage / MANIFEST) or {})
     return shlex.join(words)
+
+
+def _settings(stage: str, manifest: Mapping[str, Any]) -> list[str]:
+    """What `--set` a stage was made with."""
+    settings = dict(manifest.get("section") or {})
+    if stage == "detections":
+        sha256 = (manifest.get("inputs") or {}).get("weights")
+        weights = weights_file(str(sha256)) or "FILE_WITH_THAT_HASH"
+        return ["--set", f"detector.weights={weights}", *_differing("detector", settings)]
+    if stage == "crops":
+        threshold = {"threshold": settings.pop("threshold")} if "threshold" in settings else {}
+        camera = settings.pop("camera", {})
+        return [*_differing("detector", threshold), *_differing("camera", camera), *_differing("crops", settings)]
+    return _differing(stage, settings)
 
 
 def _differing(section: str, settings: Mapping[str, Any]) -> list[str]:
