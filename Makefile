@@ -13,6 +13,9 @@ GRID      ?= configs/reid/table1.yaml
 DATA      ?= $(WORKSPACE)/dataset
 PROTOCOL  ?= market
 WEIGHTS   ?=
+MINUTES   ?= 60
+ROUNDS    ?= 100
+SEED      ?= 0
 PYTHON    ?= python3
 # detectron2 is on no package index; this commit is known to work with the torch of constraints.txt.
 DETECTRON2_SRC ?= git+https://github.com/facebookresearch/detectron2.git@02b5c4e295e990042a714712c21dc79b731e8833
@@ -30,7 +33,7 @@ STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation
 DETECTORS := $(wildcard weights/*.safetensors)
 SETTINGS := $(CONFIG) $(if $(SET),always)
 
-.PHONY: help setup video-given frames detect crops tracks label dataset overlay train evaluate table1 train-detector detectron2 openvino demo test lint bench doctor clean always
+.PHONY: help setup video-given frames detect crops tracks label dataset overlay train evaluate table1 train-detector detectron2 openvino demo test fuzz faults lint bench doctor clean always
 .DEFAULT_GOAL := help
 
 help: ## This text
@@ -119,6 +122,12 @@ test: $(READY) $(VENV)/.browser ## Run the tests
 # The labelling app's pages are tested in a Chromium: the system's, or one of our own. Without, those tests are skipped.
 $(VENV)/.browser: $(READY)
 	@if which chromium chromium-browser google-chrome | grep -q . || $(VENV)/bin/python -m playwright install --only-shell chromium >/dev/null 2>&1; then touch $@; fi
+
+fuzz: $(READY) ## Damage the files of every reader for MINUTES=60: none may end in a traceback
+	UAVPIPE_FUZZ_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest tests/fuzz -k damage
+
+faults: $(READY) ## Kill, fill the disk, damage, delete at random, ROUNDS=100 times: running again must make it good
+	$(VENV)/bin/python -m tests.faults.harness --rounds $(ROUNDS) --seed $(SEED)
 
 lint: $(READY) ## Check style, types and which package imports which
 	$(VENV)/bin/ruff check .

@@ -1,6 +1,7 @@
 """Annotations in COCO's JSON, from anyone: read, checked, persons only. Importable without torch."""
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from detector.errors import DetectorError
 
 # VisDrone tells pedestrians (who stand or walk) from people (in any other pose).
 _PERSON_NAMES = (("person",), ("pedestrian", "people"))
+_FARTHEST = 1e9  # px
 _REGION = 0  # VisDrone's category of regions without annotations
 
 
@@ -111,9 +113,9 @@ def _complaints(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DetectorError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DetectorError(
-            f"{path}: not COCO annotations ({error!r}); expected images, annotations and categories"
+            f"{path}: not COCO annotations ({repr(error)[:100]}); expected images, annotations and categories"
         ) from None
 
 
@@ -199,14 +201,22 @@ def read_bbox(row: dict[str, Any], place: str) -> list[float]:
     """`row["bbox"]`, left, top, width and height in px; `place` is what an error begins with.
 
     Raises:
-        DetectorError: not four finite numbers.
+        DetectorError: not four numbers, or none that can be pixels.
 
     """
     box = row.get("bbox")
-    numbers = [float(value) for value in box if isinstance(value, int | float)] if isinstance(box, list) else []
-    if len(numbers) != 4 or not np.isfinite(numbers).all():
+    numbers = [read_number(value) for value in box] if isinstance(box, list) else []
+    if len(numbers) != 4 or not all(abs(value) < _FARTHEST for value in numbers):
         raise DetectorError(f"{place} has bbox {str(box)[:60]}; expected [left, top, width, height] in px")
     return numbers
+
+
+def read_number(value: Any) -> float:
+    """`value` of a JSON file; NaN where it is no number, or one too large for a float."""
+    try:
+        return float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return math.nan
 
 
 def _array(rows: list[list[float]]) -> NDArray[np.float32]:

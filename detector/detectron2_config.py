@@ -61,7 +61,7 @@ def read_config(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(text)
     except OSError as error:
         raise DetectorError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}:" if mark else ""
         raise DetectorError(f"{path}:{line} not YAML that can be read; expected detectron2's config.yaml") from None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.coco import AnnotatedImage, read_bbox
+from detector.coco import AnnotatedImage, read_bbox, read_number
 from detector.errors import DetectorError
 from detector.records import Detections
 
@@ -40,7 +40,7 @@ def read_results(path: Path, images: Sequence[AnnotatedImage], categories: Seque
         content = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise DetectorError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DetectorError(f"{path}: not JSON ({error}); expected a list of detections") from None
     if not isinstance(content, list):
         raise DetectorError(f"{path}: expected COCO's result format, a list of detections")
@@ -68,7 +68,7 @@ def _parse(row: Any, place: str) -> tuple[int | str, int, list[float]]:
         raise DetectorError(
             f"{place}: image_id {str(image_id)[:20]}, category_id {str(category)[:20]}; expected ids"
         )
-    if not isinstance(score, int | float) or not np.isfinite(score) or width < 0 or height < 0:
+    if not np.isfinite(read_number(score)) or width < 0 or height < 0:
         raise DetectorError(
             f"{place}: score {str(score)[:20]}, width {width:g}, height {height:g}; expected a number and no "
             "negative sides"

@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
@@ -37,6 +38,7 @@ SCHEMA = pa.schema(
         ("right", pa.int32()),
         ("bottom", pa.int32()),
         ("sharpness", pa.float32()),
+        ("bytes", pa.int32()),  # of the JPEG: one that was cut off is made again
     ]
 )
 _SHARPNESS_SIZE = (64, 128)  # width, height at which crops are compared
@@ -104,18 +106,20 @@ class CropsStage(PixelStage):
         super().finish(video, seconds)
 
     def done(self, segment: Segment) -> bool:
-        """Whether the segment's rows and all of its images are there."""
+        """Whether the segment's rows and all of its images are there, as long as they were written."""
         if not super().done(segment):
             return False
-        images = sum(1 for _ in (self.folder.path / "images" / f"{segment.first:08d}").glob("*.jpg"))
-        return images == self.table.rows(segment.first)
+        return self._stand(self.table.read(segment.first), f"{segment.first:08d}")
 
     def holds(self) -> bool:
-        """Whether the stage was finished from these inputs and no crop is missing."""
-        if not super().holds():
-            return False
-        there = sum(1 for _ in (self.folder.path / "images").glob("*/*.jpg"))
-        return there == (self.folder.manifest() or {})["counts"]["crops"]
+        """Whether the stage was finished from these inputs and no crop is missing or cut off."""
+        return super().holds() and self._stand(read_table(self.table.folder), "*")
+
+    def _stand(self, rows: pd.DataFrame, segments: str) -> bool:
+        """Whether the images of `segments`, a pattern, are just those of `rows`."""
+        images = (self.folder.path / "images").glob(f"{segments}/*.jpg")
+        there = {f"images/{path.parent.name}/{path.name}": path.stat().st_size for path in images}
+        return there == dict(zip(rows["crop"], rows["bytes"], strict=True))
 
     def counts(self) -> dict[str, Any]:
         """Crops, and the frames they come from."""
@@ -151,7 +155,7 @@ class _CropsWriter:
             left, top, right, bottom = crop_window(box, section["padding"], width, height)
             crop = np.ascontiguousarray(frame.image[top:bottom, left:right])
             file = f"{frame.index:08d}_{rank:03d}.jpg"
-            write_jpeg(self._folder / file, crop, section["quality"])
+            size = write_jpeg(self._folder / file, crop, section["quality"])
             self._rows.append(
                 {
                     "crop": f"{self._name}/{file}",
@@ -165,6 +169,7 @@ class _CropsWriter:
                     "right": right,
                     "bottom": bottom,
                     "sharpness": sharpness(crop),
+                    "bytes": size,
                 }
             )
 

@@ -38,27 +38,23 @@ class SegmentTable:
         return self.folder / f"part-{first:08d}.parquet"
 
     def has(self, first: int) -> bool:
-        """Whether that part is there, whole, and of this fingerprint."""
+        """Whether that part is there, undamaged, and of this fingerprint."""
         try:
-            metadata = pq.read_schema(self.part(first)).metadata or {}
-        except (FileNotFoundError, pa.ArrowInvalid):
+            schema = pq.read_table(self.part(first), page_checksum_verification=True).schema
+        except (OSError, pa.ArrowException):
             return False
-        return bool(metadata.get(_KEY) == self.fingerprint.encode())
+        return bool(schema == self.schema and (schema.metadata or {}).get(_KEY) == self.fingerprint.encode())
 
     def write(self, first: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the part of the segment that starts at frame `first`."""
         table = pa.Table.from_pylist(list(rows), schema=self.schema)
         table = table.replace_schema_metadata({_KEY: self.fingerprint.encode()})
         with atomic_file(self.part(first)) as temporary:
-            pq.write_table(table, temporary, compression="zstd")
+            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
 
     def read(self, first: int) -> pd.DataFrame:
         """The rows of one part."""
         return pd.read_parquet(self.part(first))
-
-    def rows(self, first: int) -> int:
-        """How many rows one part has."""
-        return int(pq.read_metadata(self.part(first)).num_rows)
 
     def sweep(self, firsts: set[int]) -> None:
         """Remove parts of segments that are not in `firsts` (left by another division into segments)."""

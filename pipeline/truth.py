@@ -93,7 +93,7 @@ def _numbers(path: Path, number: int, line: str) -> list[float]:
         values = [float(value) for value in line.split(",")]
     except ValueError:
         raise PipelineError(f"{path} line {number}: expected numbers and commas, found '{line[:40]}'") from None
-    if len(values) == 4 or (len(values) in (9, 10) and values[0] >= 1 and values[0] == int(values[0])):
+    if len(values) == 4 or (len(values) in (9, 10) and values[0] >= 1 and values[0].is_integer()):
         return values
     raise PipelineError(
         f"{path} line {number}: expected frame,id,left,top,width,height,flag,class,visibility (MOTChallenge), "

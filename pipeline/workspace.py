@@ -23,6 +23,7 @@ TEMPORARY = ".part-"  # prefix of everything unfinished; swept at the next start
 MANIFEST = "manifest.json"
 FORGETTING = ".forget"  # in a workspace: what `uavpipe forget` prepares
 _CARD = "flight.json"
+_CHECK = "check"  # the hash in a record over the rest of it
 VERSIONS = ("uavpipe", "torch", "torchvision", "av", "opencv-python", "numpy", "pyarrow")
 
 
@@ -90,6 +91,18 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def write_record(path: Path, content: Mapping[str, Any]) -> None:
+    """Write `content` to `path` with a hash over it, so that `read_record` tells when it was damaged."""
+    write_json(path, {**content, _CHECK: fingerprint(content)})
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """What `write_record` wrote to `path`; None if there is nothing whole."""
+    content = read_json(path) or {}
+    check = content.pop(_CHECK, None)
+    return content if content and check in (None, fingerprint(content)) else None
+
+
 @dataclass(frozen=True)
 class StageFolder:
     """The folder of one stage of one flight."""
@@ -97,19 +110,21 @@ class StageFolder:
     path: Path
 
     def manifest(self) -> dict[str, Any] | None:
-        """What the finished stage said of itself; None while it is unfinished."""
-        return read_json(self.path / MANIFEST)
+        """What the finished stage said of itself; None while it is unfinished, or where that is damaged."""
+        return read_record(self.path / MANIFEST)
 
     def holds(self, stage_fingerprint: str) -> bool:
         """Whether the stage was finished from just these inputs and settings, and its files still stand."""
         manifest = self.manifest()
         if manifest is None or manifest.get("fingerprint") != stage_fingerprint:
             return False
-        return all(_size(self.path / name) == size for name, size in manifest.get("files", {}).items())
+        return not any(self._damaged(manifest))
 
     def begin(self) -> None:
-        """Open the folder for work: without a manifest, and free of what a killed run left behind."""
+        """Open the folder for work: without a manifest, and free of what is damaged or a killed run left."""
         self.path.mkdir(parents=True, exist_ok=True)
+        for path in self._damaged(self.manifest() or {}):
+            path.unlink(missing_ok=True)
         (self.path / MANIFEST).unlink(missing_ok=True)
         for leftover in self.path.rglob(f"{TEMPORARY}*"):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
@@ -131,10 +146,10 @@ class StageFolder:
             section: the settings it obeyed.
             counts: what it found, for people to read.
             seconds: wall time of the run that finished it.
-            files: names, relative to the folder, whose presence and size `holds` checks.
+            files: names, relative to the folder, whose content `holds` checks.
 
         """
-        write_json(
+        write_record(
             self.path / MANIFEST,
             {
                 "stage": stage,
@@ -144,9 +159,16 @@ class StageFolder:
                 "counts": dict(counts),
                 "seconds": round(seconds, 3),
                 "versions": {"python": platform.python_version()} | {name: version(name) for name in VERSIONS},
-                "files": {name: _size(self.path / name) for name in sorted(files)},
+                "files": {name: _digest(self.path / name) for name in sorted(files)},
             },
         )
+
+    def _damaged(self, manifest: Mapping[str, Any]) -> Iterator[Path]:
+        """The files of `manifest` whose content is not what was written."""
+        for name, digest in manifest.get("files", {}).items():
+            path = self.path / name
+            if ".." not in path.parts and path.is_relative_to(self.path) and _digest(path) != digest:
+                yield path
 
 
 def stage_fingerprint(stage: str, inputs: Mapping[str, Any], section: Mapping[str, Any]) -> str:
@@ -249,7 +271,7 @@ def locked(folder: Path, *, resuming: bool = False) -> Iterator[None]:
 
 def read_card(folder: Path) -> dict[str, Any] | None:
     """What is known of the video of the flight in `folder`: video, sha256; None where no card says."""
-    card = read_json(folder / _CARD)
+    card = read_record(folder / _CARD)
     known = card is not None and all(isinstance(card.get(name), str) for name in ("video", "sha256"))
     return card if known else None
 
@@ -267,7 +289,7 @@ def _identify(video: Path, folder: Path) -> str:
         raise PipelineError(
             f"{folder}: holds the flight of {known['video']}, not of {video}; choose another --workspace"
         )
-    write_json(card, {"video": str(video.resolve()), "sha256": sha256, "stamp": stamp})
+    write_record(card, {"video": str(video.resolve()), "sha256": sha256, "stamp": stamp})
     return sha256
 
 
@@ -276,5 +298,10 @@ def _stamp(video: Path) -> list[list[Any]]:
     return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else -1
+def _digest(path: Path) -> str:
+    """sha256 (hex) of the file `path`; "" where there is none."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""

@@ -63,7 +63,7 @@ def parse_yaml(text: str, source: str) -> Any:
         mark = error.problem_mark or error.context_mark
         line = f" line {mark.line + 1}:" if mark else ""
         raise PipelineError(f"{source}:{line} {error.problem or 'not valid YAML'}") from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError) as error:  # as "!!int ''" raises
         raise PipelineError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
 
 

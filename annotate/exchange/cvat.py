@@ -52,7 +52,7 @@ def read_cvat(path: Path, name: str) -> Clip:
         raise AnnotateError(f"{path}: declares a document type or entities, which no CVAT export does") from None
     except SAXParseException as error:
         raise AnnotateError(f"{path} line {error.getLineNumber()}: not XML: {error.getMessage()}") from None
-    except (SAXException, ValueError) as error:
+    except (SAXException, ValueError, LookupError) as error:  # LookupError: an encoding that nobody knows
         raise AnnotateError(f"{path}: not XML: {error}") from None
     boxes = sorted(reader.boxes, key=lambda box: (box.frame, box.track))
     width, height = reader.number_of("width"), reader.number_of("height")
@@ -83,7 +83,7 @@ class _Reader(ContentHandler):
     def number_of(self, name: str) -> int | None:
         """A whole number of the file's description of the task."""
         text = self._sizes.get(name, "").strip()
-        return int(text) if text.isdecimal() else None
+        return int(text) if text.isdecimal() and len(text) < 10 else None
 
     def startElement(self, name: str, attrs: AttributesImpl) -> None:  # noqa: N802 - SAX
         if not self._open and name != "annotations":

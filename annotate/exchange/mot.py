@@ -27,7 +27,7 @@ def read_mot(path: Path, name: str) -> Clip:
         if line.strip():
             try:
                 boxes.append(_parse(line))
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 raise AnnotateError(
                     f"{path} line {line_number}: '{line[:60]}': {error}; expected {_FORM}"
                 ) from None

@@ -13,7 +13,7 @@ from detector.errors import DetectorError
 from pipeline.errors import PipelineError
 from reid.errors import ReidError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CANNOT_WRITE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 

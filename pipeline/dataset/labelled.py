@@ -12,7 +12,7 @@ from annotate.operations import Mark, Seen, flight_of
 from annotate.records import Detection, read_tracklets
 from annotate.state import Label, State
 from annotate.store import LABELS, LabelStore
-from pipeline.workspace import MANIFEST, TEMPORARY, read_json
+from pipeline.workspace import TEMPORARY, StageFolder, read_card
 
 JUNK, DISTRACTOR = -1, 0  # as Market-1501 numbers them
 _NOBODY = {Mark.JUNK: JUNK, Mark.DISTRACTOR: DISTRACTOR}
@@ -144,12 +144,12 @@ def _person(state: State, label: Label) -> tuple[int, str]:
 
 def _origin(workspace: Path, flight: str) -> tuple[str, str, str]:
     """The flight, and the hashes of its video and of the detector's weights; "" where it was imported as crops."""
-    video = (read_json(workspace / flight / "flight.json") or {}).get("sha256", "")
+    video = (read_card(workspace / flight) or {}).get("sha256", "")
     return flight, video, _manifest(workspace / flight, "detections").get("inputs", {}).get("weights", "")
 
 
 def _manifest(flight: Path, stage: str) -> dict[str, Any]:
-    return read_json(flight / stage / MANIFEST) or {}
+    return StageFolder(flight / stage).manifest() or {}
 
 
 def _crops_of(workspace: Path, flight: str) -> int:

@@ -1,5 +1,6 @@
 """The stage: from the labels of a workspace to `dataset/`, written whole or not at all."""
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def bring_up_dataset(workspace: Path, config: DatasetConfig) -> DatasetResult:
         _check_place(folder)
         sweep(folder.path)
         inputs, section = state_of_inputs(workspace), config.model_dump()
-        if folder.holds(stage_fingerprint(NAME, inputs, section)) and _all_there(folder):
+        if folder.holds(stage_fingerprint(NAME, inputs, section)) and _all_there(folder, workspace):
             return DatasetResult(folder.path, read_json(folder.path / _FIGURES) or {}, skipped=True)
         started = time.monotonic()
         crops, figures = _dataset(workspace, config)
@@ -105,6 +106,21 @@ def _protocol(crops: pd.DataFrame, config: DatasetConfig) -> ProtocolName:
     return "flight" if crops.loc[crops["identity"] > 0, "camera"].nunique() > 1 else "tracklet"
 
 
-def _all_there(folder: StageFolder) -> bool:
+def _all_there(folder: StageFolder, workspace: Path) -> bool:
+    """Whether the folders hold just the images of the table, each as long as its crop, where that is left."""
     counts = (folder.manifest() or {})["counts"]
-    return all(sum(1 for _ in (folder.path / FOLDERS[split]).glob("*")) == n for split, n in counts.items())
+    if any(sum(1 for _ in (folder.path / FOLDERS[split]).glob("*")) != n for split, n in counts.items()):
+        return False
+    rows = pd.read_parquet(folder.path / _TABLE, columns=["split", "name", "crop"])
+    for split, name, crop in rows.itertuples(index=False):
+        size = _size(f"{folder.path}/{FOLDERS[split]}/{name}")
+        if size is None or _size(f"{workspace}/{crop}") not in (None, size):
+            return False
+    return True
+
+
+def _size(path: str) -> int | None:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - a Path for each of 50,000 takes seconds
+    except OSError:
+        return None

@@ -10,6 +10,8 @@ former split as folders in the manner of Market-1501.
 import json
 import re
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,7 +77,9 @@ def _configuration(table: Path, boxes: Boxes) -> tuple[list[str], Sequence[int],
         )
     fields = ("train_idx", "query_idx", "gallery_idx")
     try:
-        content = loadmat(table)
+        # In a process of its own: a damaged file can crash SciPy's reader, and us with it.
+        with ProcessPoolExecutor(1, get_context("fork")) as process:
+            content = process.submit(loadmat, table).result()
         names = [str(cell[0]) for cell in content["filelist"].ravel()]
         persons = content["labels"].ravel().astype(np.int64).tolist()
         parts = [(content[field].ravel().astype(np.int64) - 1).tolist() for field in fields]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from reid.errors import ReidError
 
 _KINDS = ("labeled", "detected")
+_LARGEST = 100_000_000  # bytes of an array: images have far less, a damaged file may promise more
 _VIEW = 5  # so many images come from a person's first camera
 
 
@@ -39,7 +40,7 @@ def extract(mat: Path, out: Path) -> int:
         with h5py.File(mat, "r") as file:
             tests = [{(int(pair), int(person)) for pair, person in test} for test in _cells(file, "testsets")]
             return sum(_extract(file, kind, tests, out) for kind in _KINDS)
-    except (OSError, KeyError, ValueError, TypeError, IndexError, cv2.error) as error:
+    except (OSError, LookupError, ValueError, TypeError, RuntimeError, cv2.error) as error:
         raise ReidError(f"{mat}: not CUHK03's cuhk-03.mat: {' '.join(str(error).split())[:100]}") from None
 
 
@@ -79,6 +80,8 @@ def _cells(file: Any, name: str) -> Iterator[NDArray[Any]]:
 
 def _array(file: Any, dataset: Any) -> NDArray[Any]:
     """MATLAB's array; its bytes lie in the file, not in another one that it names."""
+    if dataset.nbytes > _LARGEST:
+        raise ValueError(f"'{dataset.name}' would be {dataset.nbytes:,} bytes")
     if dataset.file != file or dataset.external is not None or dataset.is_virtual:
         raise ValueError(f"'{dataset.name}' lies in another file")
     return np.asarray(dataset[()]).T

@@ -118,10 +118,22 @@ def test_every_nth_frame_and_least_height(flight, tmp_path):
     assert (rows["y2"] - rows["y1"] >= 20).all()
 
 
-def test_a_missing_crop_is_made_again(flight, tmp_path, undisturbed):
+def test_a_crop_that_is_missing_or_cut_off_is_made_again(flight, tmp_path, undisturbed):
     bring_up(config(tmp_path), flight, "crops", progress_bar)
-    lost = next((tmp_path / "flight01" / "crops" / "images").rglob("*.jpg"))
+    lost, cut, *_ = (tmp_path / "flight01" / "crops" / "images").rglob("*.jpg")
     lost.unlink()
+    cut.write_bytes(cut.read_bytes()[:100])
+    bring_up(config(tmp_path), flight, "crops", progress_bar)
+    assert tables(tmp_path) == tables(undisturbed[0])
+
+
+def test_a_damaged_part_is_made_again(flight, tmp_path, undisturbed):
+    bring_up(config(tmp_path), flight, "crops", progress_bar)
+    for name in ("frames/frames", "detections/detections", "crops/crops"):
+        part = sorted((tmp_path / "flight01" / f"{name}.parquet").glob("part-*"))[1]
+        data = bytearray(part.read_bytes())
+        data[len(data) // 4] ^= 1
+        part.write_bytes(data)  # as long as before
     bring_up(config(tmp_path), flight, "crops", progress_bar)
     assert tables(tmp_path) == tables(undisturbed[0])
 

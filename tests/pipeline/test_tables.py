@@ -34,6 +34,15 @@ def test_only_whole_parts_of_the_same_fingerprint_count(tmp_path):
     assert not parts.has(0)
 
 
+def test_a_part_with_one_bit_changed_does_not_count(tmp_path):
+    parts = table(tmp_path)
+    parts.write(0, [{"frame": frame, "score": 0.5} for frame in range(100)])
+    data = bytearray(parts.part(0).read_bytes())
+    data[len(data) // 8] ^= 1
+    parts.part(0).write_bytes(data)
+    assert not parts.has(0)
+
+
 def test_equal_rows_are_equal_bytes(tmp_path):
     for name in ("a", "b"):
         table(tmp_path / name).write(0, [{"frame": 3, "score": 0.1}])

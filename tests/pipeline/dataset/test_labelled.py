@@ -31,7 +31,7 @@ def test_crops_that_labelling_never_saw_are_counted(workspace, fly):
 
 
 def test_a_row_says_where_its_crop_comes_from(workspace):
-    write_json(workspace / "f2" / "flight.json", {"sha256": "v" * 64})
+    write_json(workspace / "f2" / "flight.json", {"video": "f2.mp4", "sha256": "v" * 64})
     write_json(workspace / "f2" / "detections" / "manifest.json", {"inputs": {"weights": "w" * 64}})
     with LabelStore(workspace / LABELS) as store:
         store.apply(Rename(identity=2, name="Eve"), user="bob", id="r")

@@ -52,6 +52,11 @@ def test_it_is_skipped_until_something_changes(workspace, label):
     assert bring_up_dataset(workspace, DatasetConfig(seed=1)).figures["crops"] == 80
     next((workspace / "dataset").glob("query/*")).unlink()
     assert not bring_up_dataset(workspace, DatasetConfig(seed=1)).skipped
+    cut = next((workspace / "dataset").glob("query/*"))
+    cut.unlink()  # it is a link to the crop
+    cut.write_bytes(b"cut off")
+    assert not bring_up_dataset(workspace, DatasetConfig(seed=1)).skipped
+    assert bring_up_dataset(workspace, DatasetConfig(seed=1)).skipped
 
 
 def test_the_same_labels_and_seed_give_the_same_bytes(workspace):
