@@ -1,5 +1,6 @@
 """Where persons stand, whatever the camera does: boxes carried into the picture of the flight's first frame."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -35,12 +36,12 @@ class Place:
         camera's altitude, at least: along the line of sight a metre has fewer pixels than across.
         """
         metre = (self.metre + other.metre) / 2
-        return float(np.hypot(other.x - self.x, other.y - self.y)) / max(metre, 1e-6)
+        return math.hypot(other.x - self.x, other.y - self.y) / max(metre, 1e-6)
 
     def leads_to(self, later: "Place") -> float:
         """Whether who stood here walked on to `later`: 1 if at once and on the spot, a third after 1 s or 2 m."""
         seconds = max(later.time - self.time, 0.0)
-        return float(np.exp(-seconds - self.metres_to(later) / 2))
+        return math.exp(-seconds - self.metres_to(later) / 2)
 
 
 PlaceOf = Callable[[str, Seen], Place | None]  # where a detection of a flight is, where the ground is known
