@@ -149,8 +149,7 @@ class StageFolder:
             files: names, relative to the folder, whose content `holds` checks.
 
         """
-        write_record(
-            self.path / MANIFEST,
+        self.accept(
             {
                 "stage": stage,
                 "fingerprint": stage_fingerprint(stage, inputs, section),
@@ -159,9 +158,14 @@ class StageFolder:
                 "counts": dict(counts),
                 "seconds": round(seconds, 3),
                 "versions": {"python": platform.python_version()} | {name: version(name) for name in VERSIONS},
-                "files": {name: _digest(self.path / name) for name in sorted(files)},
-            },
+                "files": sorted(files),
+            }
         )
+
+    def accept(self, manifest: Mapping[str, Any]) -> None:
+        """Write `manifest` with those of its files that are there, as they are now."""
+        files = {name: digest for name in manifest["files"] if (digest := _digest(self.path / name))}
+        write_record(self.path / MANIFEST, {**manifest, "files": files})
 
     def _damaged(self, manifest: Mapping[str, Any]) -> Iterator[Path]:
         """The files of `manifest` whose content is not what was written."""

@@ -102,14 +102,10 @@ def resume(workspace: Path) -> bool:
 
 
 def _bring_manifest_up(folder: StageFolder) -> None:
-    """The sizes and counts of the files as they are now; inputs and settings stay, and so the stage holds."""
+    """The files and counts as they are now; inputs and settings stay, and so the stage holds."""
     manifest = folder.manifest()
-    if manifest is None:
-        return
-    files = {
-        name: (folder.path / name).stat().st_size for name in manifest["files"] if (folder.path / name).exists()
-    }
-    write_json(folder.path / MANIFEST, manifest | {"files": files, "counts": _counts(folder, manifest)})
+    if manifest is not None:
+        folder.accept(manifest | {"counts": _counts(folder, manifest)})
 
 
 def _counts(folder: StageFolder, manifest: dict[str, Any]) -> dict[str, Any]:

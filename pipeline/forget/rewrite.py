@@ -117,8 +117,8 @@ def _rewrite_crops(
 ) -> pa.Table:
     """The pictures of the table's rows; gives the table with their new names."""
     stage = path.parent if path.parent.suffix != ".parquet" else path.parent.parent
-    names = []
-    for key, row in zip(keys, table.to_pylist(), strict=True):
+    names, sizes = [], table["bytes"].to_pylist() if "bytes" in table.column_names else []
+    for place, (key, row) in enumerate(zip(keys, table.to_pylist(), strict=True)):
         name = PurePosixPath(row["crop"])
         new = name.with_name(f"{key.frame:08d}_{part.ranks.get(key, key.rank):03d}.jpg")
         renamed = key in part.ranks and name.stem == f"{key.frame:08d}_{key.rank:03d}"
@@ -130,15 +130,21 @@ def _rewrite_crops(
             continue
         covered = _covered(row, part.boxes.get(key.frame))
         if covered is not None:
-            _write(result.place(_name(workspace, stage / names[-1])), _uncover(_read(old), row, covered))
+            painted = result.place(_name(workspace, stage / names[-1]))
+            _write(painted, _uncover(_read(old), row, covered))
+            if sizes:
+                sizes[place] = painted.stat().st_size
         elif renamed:
             target = result.place(_name(workspace, stage / names[-1]))
             try:
                 os.link(old, target)
             except OSError:  # a disk without links
                 shutil.copyfile(old, target)
-    at = table.schema.get_field_index("crop")
-    return table.set_column(at, table.schema.field("crop"), pa.array(names, table.schema.field("crop").type))
+    changed = {"crop": names} | ({"bytes": sizes} if sizes else {})
+    for column, values in changed.items():
+        field = table.schema.field(column)
+        table = table.set_column(table.schema.get_field_index(column), field, pa.array(values, field.type))
+    return table
 
 
 def _covered(row: Mapping[str, float], boxes: Boxes | None) -> Boxes | None:
