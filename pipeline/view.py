@@ -12,6 +12,7 @@ than the ground in the picture, hills, a tilted horizon, and the depth of a body
 makes it look taller) all count against it: it tells persons from bushes and houses, not tall persons from short.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from pipeline.workspace import read_json, write_json
 
 CAMERA = "camera.json"  # in a flight's folder: what its configuration says of the camera
 _FLATTEST, _STEEPEST = np.radians(5.0), np.radians(60.0)  # angles at which a height can be told from rows
+log = logging.getLogger("uavpipe")
 _EDGE = 2.0  # px: a box that touches the picture's edge shows part of a person
 
 
@@ -99,25 +101,34 @@ def remember_camera(flight: Path, camera: CameraConfig) -> None:
 def ground_scale(flight: Path) -> Callable[[int, float], float | None] | None:
     """Pixels a metre on the ground by frame and row, for the flight in folder `flight`; None where nothing tells.
 
-    Read from its table of frames and what the configuration said of the camera.
+    Read from its table of frames and what the configuration said of the camera. Damage there is worth a warning:
+    persons are the yardstick then.
     """
-    content = read_json(flight / CAMERA)
-    table = flight / "frames" / "frames.parquet"
-    if content is None or not table.exists():
+    try:
+        views = _views(flight)
+    except (ValueError, OSError, KeyError, TypeError) as error:  # what pydantic and Arrow raise among them
+        log.warning("%s: its scale cannot be read: %s", flight, " ".join(str(error).split())[:120])
         return None
-    rows = read_table(table)
-    if "altitude_m" not in rows:
-        return None
-    camera = CameraConfig.model_validate(content)
-    known = rows.dropna(subset=["altitude_m", "width"])
-    columns = ("frame", "altitude_m", "pitch_deg", "width", "height")
-    views = {
-        int(frame): make_view(camera, altitude, None if np.isnan(pitch) else pitch, int(width), int(height))
-        for frame, altitude, pitch, width, height in known[list(columns)].to_numpy(np.float64).tolist()
-    }
 
     def scale(frame: int, y: float) -> float | None:
         view = views.get(frame)
         return None if view is None else view.pixels_per_metre(y)
 
     return scale if any(views.values()) else None
+
+
+def _views(flight: Path) -> dict[int, View | None]:
+    content = read_json(flight / CAMERA)
+    table = flight / "frames" / "frames.parquet"
+    if content is None or not table.exists():
+        return {}
+    camera = CameraConfig.model_validate(content)
+    rows = read_table(table)
+    if "altitude_m" not in rows:
+        return {}
+    known = rows.dropna(subset=["altitude_m", "width"])
+    columns = ["frame", "altitude_m", "pitch_deg", "width", "height"]
+    return {
+        int(frame): make_view(camera, altitude, None if np.isnan(pitch) else pitch, int(width), int(height))
+        for frame, altitude, pitch, width, height in known[columns].to_numpy(np.float64).tolist()
+    }

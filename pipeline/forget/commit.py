@@ -46,12 +46,17 @@ def forget(workspace: Path, store: LabelStore, whom: Whom) -> None:
     Closes `store`, whose file is replaced.
 
     Raises:
-        PipelineError: the labels are in use.
+        PipelineError: the labels are in use, a file is damaged or gone, or the disk is full; nothing was deleted.
 
     """
     area = workspace / FORGETTING
     shutil.rmtree(area, ignore_errors=True)
-    new = rewrite(workspace, store, whom, area / "files")
+    try:
+        new = rewrite(workspace, store, whom, area / "files")
+    except (OSError, ValueError, KeyError) as error:  # a full disk, a torn table, a picture that is gone
+        shutil.rmtree(area, ignore_errors=True)
+        reason = " ".join(str(error).split())[:160]
+        raise PipelineError(f"{workspace}: nothing was deleted, as not all could be prepared: {reason}") from None
     store.close()
     if (workspace / f"{LABELS}-wal").exists():  # the last one to leave takes it away
         shutil.rmtree(area)

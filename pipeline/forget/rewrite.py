@@ -210,6 +210,8 @@ def _write_tracklets(
 
 def _read(path: Path) -> NDArray[np.uint8]:
     image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise ValueError(f"{path} is no picture")
     return np.asarray(image, np.uint8)
 
 

@@ -50,7 +50,7 @@ class Telemetry:
         if nearest > REACH_S:
             return None
         value = float(np.interp(time, times, values))
-        if name in _ROUND:
+        if name in _ROUND and abs(value) > _ROUND[name] / 2:
             value = (value + _ROUND[name] / 2) % _ROUND[name] - _ROUND[name] / 2
         return value
 

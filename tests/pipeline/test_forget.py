@@ -246,3 +246,16 @@ def test_a_journal_from_elsewhere_deletes_nothing_outside(workspace, tmp_path):
     with pytest.raises(PipelineError, match="no file of this workspace"):
         resume(workspace)
     assert (tmp_path / "precious").exists()
+
+
+def test_what_cannot_be_prepared_deletes_nothing(workspace):
+    before = content(workspace)
+    damaged = next((workspace / "flight01" / "appearance").rglob("part-*.parquet"))
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    with pytest.raises(PipelineError, match="nothing was deleted"):
+        run_forget(workspace)
+    after = content(workspace)
+    assert {name for name in before if before[name] != after.get(name)} == {
+        damaged.relative_to(workspace).as_posix()
+    }
+    assert 2 in boxes_by_label(workspace)
