@@ -1,4 +1,5 @@
 from fractions import Fraction
+from itertools import combinations
 
 import av
 import numpy as np
@@ -6,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotate.ground import Ground
+from annotate.records import Detection
 from detector.config import DetectorConfig, Resize
 from pipeline.config import CameraConfig, CropsConfig, FlightConfig, load_config
 from pipeline.errors import PipelineError
@@ -160,10 +163,8 @@ def fov(truth):
 
 
 def metres_across(truth, frame, row):
-    """On the ground, from one pixel of `row` to the next, by the simulator's own homography."""
-    matrix = np.array([truth[f"ground_{r}{c}"][frame] for r in range(3) for c in range(3)]).reshape(3, 3)
-    points = np.linalg.inv(matrix) @ np.array([[319.0, row, 1], [320.0, row, 1]]).T
-    return float(np.linalg.norm(np.diff(points[:2] / points[2])))
+    """On the ground, from one pixel of `row` to the next."""
+    return float(np.linalg.norm(on_ground(truth, frame, 320, row) - on_ground(truth, frame, 319, row)))
 
 
 def test_persons_of_the_simulator_are_as_tall_as_people(flight, truth):
@@ -175,6 +176,31 @@ def test_persons_of_the_simulator_are_as_tall_as_people(flight, truth):
     told = [height for height in heights if height is not None]
     assert len(told) > 20
     assert 1.4 < np.median(told) < 2.3
+
+
+def test_distances_by_the_altitude_are_at_most_the_true_ones(flight, truth):
+    still = {0: np.array([[1, 0, 0], [0, 1, 0]], np.float32)}
+    shares = []
+    for frame, people in read_truth(flight.truth).items():
+        pitch = -float(np.degrees(truth["pitch_rad"][frame]))
+        view = View(float(truth["altitude_m"][frame]), pitch, fov(truth), 640, 360)
+        ground = Ground(still, lambda _, row, view=view: view.pixels_per_metre(row))
+        places = [ground.place(Detection(frame, 0, 0.0, tuple(box), 1.0)) for box in people.boxes.tolist()]
+        real = [on_ground(truth, frame, (box[0] + box[2]) / 2, box[3]) for box in people.boxes.tolist()]
+        for one, other in combinations(range(len(places)), 2):
+            distance = float(np.linalg.norm(real[one] - real[other]))
+            if distance > 3:
+                shares.append(places[one].metres_to(places[other]) / distance)
+    assert len(shares) > 50
+    assert np.quantile(shares, 0.05) > 0.5
+    assert np.quantile(shares, 0.95) < 1.1
+
+
+def on_ground(truth, frame, x, y):
+    """Where a pixel is in metres, by the simulator's own homography."""
+    matrix = np.array([truth[f"ground_{r}{c}"][frame] for r in range(3) for c in range(3)]).reshape(3, 3)
+    point = np.linalg.inv(matrix) @ np.array([x, y, 1.0])
+    return point[:2] / point[2]
 
 
 def test_height_by_hand():
