@@ -33,7 +33,7 @@ STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation
 DETECTORS := $(wildcard weights/*.safetensors)
 SETTINGS := $(CONFIG) $(if $(SET),always)
 
-.PHONY: help setup video-given frames detect crops tracks label dataset overlay train evaluate table1 train-detector detectron2 openvino demo test fuzz faults lint bench doctor clean always
+.PHONY: help setup video-given run frames detect crops tracks label dataset overlay train evaluate table1 train-detector detectron2 openvino demo test fuzz faults lint bench doctor clean always
 .DEFAULT_GOAL := help
 
 help: ## This text
@@ -51,6 +51,9 @@ $(READY): pyproject.toml constraints.txt
 
 video-given:
 	@test -n "$(VIDEO)$(CONFIG)" || { echo 'name a video: make $(MAKECMDGOALS) VIDEO=flight01.mp4' >&2; exit 2; }
+
+run: $(READY) video-given ## The whole chain over the flights of CONFIG or VIDEO, up to where you label, and on
+	$(UAVPIPE) run $(ARGUMENTS)
 
 frames: $(FLIGHT)/frames/manifest.json ## List the frames of VIDEO and its damage
 detect: $(FLIGHT)/detections/manifest.json ## Find the persons in VIDEO

@@ -206,10 +206,15 @@ def bring_up_tracks(config: FlightConfig, video_path: Path, progress: Progress) 
     """
     results = bring_up(config, video_path, PIXEL_STAGES[-1], progress)
     with open_stages(config, video_path, PIXEL_STAGES[-1]) as (flight, stages):
-        inputs = {stage.name: stage.fingerprint for stage in stages if stage.name != "crops"}
-        section = config.tracks.model_dump()
+        inputs, section = tracks_depend_on(config, stages)
         write = partial(write_tracklets, config=config.tracks)
         return [*results, _bring_up_file(flight, "tracks", inputs, section, TRACKLETS, write)]
+
+
+def tracks_depend_on(config: FlightConfig, stages: list[PixelStage]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fingerprints of what the tracklets are made from, and the settings that they obey."""
+    inputs = {stage.name: stage.fingerprint for stage in stages if stage.name != "crops"}
+    return inputs, config.tracks.model_dump()
 
 
 def _bring_up_file(

@@ -7,6 +7,7 @@ import click
 
 # command -> (module in this package, function, line in the help)
 _COMMANDS = {
+    "run": ("run", "run", "The whole chain over all flights: skips what holds, stops where you must label."),
     "frames": ("stages", "frames", "List the frames of a video, its damage, and write JPEGs on request."),
     "detect": ("stages", "detect", "Find persons in every frame."),
     "crops": ("stages", "crops", "Cut the persons out."),

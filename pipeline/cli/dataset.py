@@ -24,10 +24,11 @@ def dataset(config_path: Path | None, workspace: Path | None, settings: tuple[st
     from pipeline.dataset.stage import bring_up_dataset
 
     config = load_config(config_path, settings, workspace=workspace)
-    _report(bring_up_dataset(config.workspace, config.dataset))
+    report_dataset(bring_up_dataset(config.workspace, config.dataset))
 
 
-def _report(result: "DatasetResult") -> None:
+def report_dataset(result: "DatasetResult") -> None:
+    """What is in the data set, in a few lines."""
     figures = result.figures
     click.echo(
         f"dataset    {'up to date: ' if result.skipped else ''}{_crops(figures['crops'])} of "

@@ -21,10 +21,11 @@ def _run(until: str, config: "FlightConfig") -> None:
 
     for video in require_flights(config):
         for result in bring_up(config, video, until, progress_bar):
-            _report(result)
+            report_stage(result)
 
 
-def _report(result: "StageResult") -> None:
+def report_stage(result: "StageResult") -> None:
+    """One line on a stage that is up to date now."""
     counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if name != "last_s")
     state = "up to date: " if result.skipped else ""
     click.echo(f"{result.stage:10} {state}{counts.replace('_', ' ')}  → {result.folder}")
@@ -103,7 +104,7 @@ def tracks(
     config = _load(videos, config_path, workspace, settings)
     for video in require_flights(config):
         for result in bring_up_tracks(config, video, progress_bar):
-            _report(result)
+            report_stage(result)
 
 
 @click.command()

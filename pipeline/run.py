@@ -1,0 +1,138 @@
+"""The chain over all flights of a configuration: up to the labels without anybody's help, and on from there.
+
+What holds is skipped, as everywhere. One bad flight of forty is told at the end and does not stop the others.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from annotate.project import Project
+from annotate.store import LABELS
+from detector.errors import DetectorError
+from pipeline.config import FlightConfig, require_flights
+from pipeline.errors import PipelineError
+from pipeline.stages import (
+    PIXEL_STAGES,
+    Progress,
+    StageResult,
+    bring_up,
+    bring_up_tracks,
+    open_stages,
+    tracks_depend_on,
+)
+from pipeline.workspace import StageFolder, flight_name, stage_fingerprint
+
+Until = Literal["frames", "detect", "crops", "tracks", "dataset"]
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """How far the labelling of a workspace is.
+
+    Attributes:
+        labelled: tracklets that have a label.
+        tracklets: those that have a crop, and so can get one.
+
+    """
+
+    labelled: int
+    tracklets: int
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A stage of a flight, and what a run would do there.
+
+    Attributes:
+        flight: its name.
+        stage: its name.
+        reason: why it would run; empty: it holds, and is skipped.
+
+    """
+
+    flight: str
+    stage: str
+    reason: str
+
+
+def bring_up_flights(
+    config: FlightConfig, until: Until, progress: Progress, report: Callable[[StageResult], None]
+) -> dict[Path, str]:
+    """Bring all flights up to date, up to `until`; `report` is told of each stage.
+
+    Returns:
+        The videos that failed, and why; the others are done.
+
+    Raises:
+        PipelineError: no video is named, or two would share a folder.
+
+    """
+    failed = {}
+    for video in require_flights(config):
+        try:
+            for result in _results(config, video, until, progress):
+                report(result)
+        except (PipelineError, DetectorError) as error:
+            failed[video] = str(error)
+    return failed
+
+
+def _results(config: FlightConfig, video: Path, until: Until, progress: Progress) -> list[StageResult]:
+    if until in PIXEL_STAGES:
+        return bring_up(config, video, until, progress)
+    return bring_up_tracks(config, video, progress)
+
+
+def labelling(workspace: Path) -> Labelling:
+    """How far the labelling of `workspace` is.
+
+    Raises:
+        AnnotateError: its tables, crops or labels are damaged.
+
+    """
+    if not (workspace / LABELS).exists():
+        return Labelling(0, 0)
+    project = Project(workspace)
+    try:
+        with project.reading() as state:
+            done = project.progress(state, "")
+        return Labelling(done.labelled, done.tracklets)
+    finally:
+        project.close()
+
+
+def plan(config: FlightConfig, until: Until) -> Iterator[Planned]:
+    """What `bring_up_flights` would do, and why; nothing is done.
+
+    Raises:
+        PipelineError, DetectorError: as a run would end at once.
+
+    """
+    last = until if until in PIXEL_STAGES else PIXEL_STAGES[-1]
+    for video in require_flights(config):
+        flight = flight_name(video)
+        with open_stages(config, video, last) as (opened, stages):
+            for stage in stages:
+                reason = "" if stage.holds() else _reason(stage.folder, stage.inputs, stage.section)
+                yield Planned(flight, stage.name, reason)
+            if until not in PIXEL_STAGES:
+                inputs, section = tracks_depend_on(config, stages)
+                folder = opened.stage("tracks")
+                holds = folder.holds(stage_fingerprint("tracks", inputs, section))
+                yield Planned(flight, "tracks", "" if holds else _reason(folder, inputs, section))
+
+
+def _reason(folder: StageFolder, inputs: Mapping[str, Any], section: Mapping[str, Any]) -> str:
+    manifest = folder.manifest()
+    if manifest is None:
+        return "was begun, not finished" if any(folder.path.glob("*")) else "not done yet"
+    before, settings = manifest["inputs"], manifest["section"]
+    changes = [f"other {name.replace('_', ' ')}" for name in inputs if before.get(name) != inputs[name]]
+    changes += [
+        f"{name} {settings.get(name)} is now {value}"
+        for name, value in section.items()
+        if settings.get(name) != value
+    ]
+    return ", ".join(changes) or "a file is damaged or gone"

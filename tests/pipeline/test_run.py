@@ -1,0 +1,102 @@
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from annotate.operations import NewIdentity
+from annotate.project import Project
+from pipeline.cli import main
+from pipeline.run import Labelling, labelling
+
+SMALL = ("--set", "detector.weights=embedded", "--set", "detector.resize={width: 96, height: 96}")
+
+
+@pytest.fixture
+def flights(tmp_path, monkeypatch):
+    """Two folders of images, and between them a file that is no video."""
+    monkeypatch.chdir(tmp_path)
+    for flight in ("one", "three"):
+        (tmp_path / flight).mkdir()
+        for number in range(3):
+            picture = np.random.default_rng(number).integers(0, 255, (90, 120, 3)).astype(np.uint8)
+            cv2.imwrite(f"{flight}/{number}.jpg", picture)
+    (tmp_path / "two.mp4").write_text("no video")
+    (tmp_path / "flight.yaml").write_text("videos: [one, two.mp4, three]\n")
+    (tmp_path / "good.yaml").write_text("videos: [one, three]\n")
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["run", *arguments, *SMALL])
+
+
+def test_a_bad_flight_does_not_stop_the_others(flights):
+    result = run("--config", "flight.yaml")
+    assert result.exit_code == 1
+    assert "two.mp4: is not a video" in result.output
+    assert "1 of 3 flights failed" in result.output
+    for flight in ("one", "three"):
+        assert (flights / "runs" / flight / "tracks" / "manifest.json").exists()
+
+
+def test_it_stops_where_a_person_is_needed_and_says_how_to_go_on(flights):
+    result = run("--config", "good.yaml", "--workspace", "my runs")
+    assert result.exit_code == 0, result.output
+    assert "nobody has a label yet" in result.output
+    assert "uavpipe label --workspace 'my runs'" in result.output
+    assert "uavpipe run --config good.yaml --workspace 'my runs' --set detector.weights=embedded" in result.output
+    assert not (flights / "my runs" / "dataset").exists()
+
+
+def test_again_everything_holds_and_other_commands_meet_it(flights):
+    assert run("--config", "good.yaml", "--until", "detect").exit_code == 0
+    assert not (flights / "runs" / "one" / "tracks").exists()
+    assert CliRunner().invoke(main, ["tracks", "one", *SMALL]).exit_code == 0
+    result = run("--config", "good.yaml", "--until", "tracks")
+    assert result.output.count("up to date") == 6 + 2  # all of one; frames and detections of three
+
+
+def planned(*arguments):
+    result = run("--config", "good.yaml", "--dry-run", *arguments)
+    assert result.exit_code == 0, result.output
+    rows = [line.split(maxsplit=2) for line in result.output.splitlines()]
+    return {(row[0], row[1]): row[2] for row in rows if row[0] in ("one", "three")}
+
+
+def test_a_dry_run_says_what_would_run_and_why(flights):
+    assert set(planned().values()) == {"would run: not done yet"}
+    assert run("--config", "good.yaml").exit_code == 0
+    assert set(planned().values()) == {"up to date"}
+    found = planned("--set", "detector.threshold=0.3", "--set", "tracks.lost_s=2")
+    assert found["one", "detect"] == "up to date"
+    assert found["one", "crops"] == "would run: threshold 0.8 is now 0.3"
+    assert found["one", "tracks"] == "would run: lost_s 1.0 is now 2.0"
+    (flights / "three" / "3.jpg").write_bytes((flights / "three" / "0.jpg").read_bytes())
+    found = planned()
+    assert found["one", "frames"] == "up to date"
+    assert found["three", "frames"] == "would run: other video"
+    assert (flights / "runs" / "three" / "frames" / "manifest.json").exists()  # nothing was done
+
+
+def test_how_far_the_labelling_is(make_workspace, walk):
+    workspace = make_workspace({"f1": [walk(1, 0, 8), walk(2, 4, 8)]})
+    assert labelling(workspace) == Labelling(0, 0)  # nobody began
+    project = Project(workspace)
+    project.store.apply(NewIdentity(tracklets=("f1/0",)), user="ann", id="1")
+    project.close()
+    assert labelling(workspace) == Labelling(1, 2)
+
+
+def test_it_goes_on_with_what_is_labelled(make_workspace, walk):
+    workspace = make_workspace({"f1": [walk(1, 0, 8), walk(2, 100, 8), walk(3, 4, 8)]})
+    result = run("--from", "dataset", "--workspace", str(workspace))
+    assert result.exit_code == 1
+    assert "no labels yet" in result.output
+    project = Project(workspace)
+    for number in (0, 1):
+        project.store.apply(NewIdentity(tracklets=(f"f1/{number}",)), user="ann", id=str(number))
+    project.close()
+    result = run("--from", "dataset", "--workspace", str(workspace))
+    assert result.exit_code == 0, result.output
+    assert "16 crops of 1 flight" in result.output
+    assert (workspace / "dataset" / "dataset.parquet").exists()
