@@ -123,8 +123,7 @@ class Rounds:
         return f"cut {self._name(path)} to {path.stat().st_size} bytes"
 
     def _delete(self) -> str:
-        paths = sorted(path for path in self._workspace.rglob("*") if path.name != ".lock")
-        path = self._draw.choice(paths)
+        path = self._some([path for path in self._workspace.rglob("*") if path.name != ".lock"])
         shutil.rmtree(path) if path.is_dir() else path.unlink()
         return f"deleted {self._name(path)}"
 
@@ -137,8 +136,13 @@ class Rounds:
 
     def _some_file(self, *, whole: bool) -> Path:
         """A file with content. Bytes changed inside a picture are not noticed: `whole` asks for pictures too."""
-        files = sorted(path for path in self._workspace.rglob("*") if path.is_file() and path.stat().st_size)
-        return self._draw.choice([path for path in files if whole or path.suffix != ".jpg"])
+        files = [path for path in self._workspace.rglob("*") if path.is_file() and path.stat().st_size]
+        return self._some([path for path in files if whole or path.suffix != ".jpg"])
+
+    def _some(self, paths: list[Path]) -> Path:
+        """One of `paths`: each kind of file as often as any other, however many there are."""
+        kind = self._draw.choice(sorted({path.suffix for path in paths}))
+        return self._draw.choice(sorted(path for path in paths if path.suffix == kind))
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._workspace).as_posix()
