@@ -127,6 +127,16 @@ class DatasetConfig(Section):
     copy_files: bool = Field(False, description="copy the crops; else they are hard links, where the disk has them")
 
 
+class ReidConfig(Section):
+    """What is learnt from the data set."""
+
+    recipe: Path | None = Field(
+        None,
+        description="recipe of a training, as configs/reid/drone.yaml; null: nothing is learnt, the network that "
+        "comes with uavpipe is measured",
+    )
+
+
 class FlightConfig(Section):
     """A whole configuration; `video: flight01.mp4` alone is one."""
 
@@ -145,6 +155,7 @@ class FlightConfig(Section):
     tracks: TracksConfig = TracksConfig()
     overlay: OverlayConfig = OverlayConfig()
     dataset: DatasetConfig = DatasetConfig()
+    reid: ReidConfig = ReidConfig()
 
     @field_validator("telemetry", mode="before")
     @classmethod
@@ -208,6 +219,7 @@ def _relative_to(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     result = deepcopy(content)
     detector = _section(result, "detector")
     places = [(result, "video"), (result, "workspace"), (_section(detector, "detectron2"), "config_file")]
+    places.append((_section(result, "reid"), "recipe"))
     if detector.get("weights") not in NAMED_WEIGHTS:
         places.append((detector, "weights"))
     if result.get("telemetry") not in ("auto", "off"):

@@ -24,7 +24,7 @@ from pipeline.stages import (
 )
 from pipeline.workspace import StageFolder, flight_name, stage_fingerprint
 
-Until = Literal["frames", "detect", "crops", "tracks", "dataset"]
+Until = Literal["frames", "detect", "crops", "tracks", "dataset", "evaluate"]
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def _measured(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
         evaluation = Evaluation(query, gallery, _options(options, embedder.device), *train)
         with progress_bar(weights.name, len(query) + len(gallery)) as advance:
             result = evaluation.of(embedder, flip=options["flip"], advance=advance)
-        return result, {"weights": _identified(weights)}
+        return result, {"weights": identified(weights)}
     from reid.features import read_features
 
     files = options["features"]
@@ -118,7 +118,7 @@ def _measured(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
     evaluation = Evaluation(query, gallery, _options(options, device), *train)
     own, others = (read_features(file) for file in files)
     result = evaluation(own, others, (str(files[0]), str(files[1])))
-    return result, {name: _identified(file) for name, file in zip(("query", "gallery"), files, strict=True)}
+    return result, {name: identified(file) for name, file in zip(("query", "gallery"), files, strict=True)}
 
 
 def _samples(options: dict[str, Any]) -> "list[Samples]":
@@ -137,7 +137,7 @@ def _samples(options: dict[str, Any]) -> "list[Samples]":
     return read_labels([*tables, *learnt], cameras, folders)
 
 
-def _identified(file: Path) -> dict[str, str]:
+def identified(file: Path) -> dict[str, str]:
     """Which file it was, whatever becomes of its name."""
     import hashlib
 

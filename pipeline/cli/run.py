@@ -10,6 +10,7 @@ from pipeline.cli.options import flight_options
 
 if TYPE_CHECKING:
     from pipeline.config import FlightConfig
+    from pipeline.dataset.stage import DatasetResult
     from pipeline.run import Until
 
 
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 @flight_options
 @click.option(
     "--until",
-    type=click.Choice(["frames", "detect", "crops", "tracks", "dataset"]),
-    default="dataset",
+    type=click.Choice(["frames", "detect", "crops", "tracks", "dataset", "evaluate"]),
+    default="evaluate",
     show_default=True,
 )
 @click.option("--from", "since", type=click.Choice(["frames", "dataset"]), default="frames", show_default=True)
 @click.option("--dry-run", is_flag=True, help="Say what would run, and why; do nothing.")
+@click.pass_context
 def run(
+    context: click.Context,
     videos: tuple[Path, ...],
     config_path: Path | None,
     workspace: Path | None,
@@ -32,26 +35,60 @@ def run(
     since: str,
     dry_run: bool,
 ) -> None:
-    """Bring all flights up to date, from the videos to the data set; what holds is skipped.
+    """Bring all flights up to date, from the videos to mAP; what holds is skipped.
 
     It stops where you must say who is who, and tells how to go on. `--from dataset` goes on with what is labelled,
     and leaves the flights as they are. A flight that fails does not stop the others; then the exit code is 1.
+
+    With `reid.recipe` in the configuration a network learns from the data set; without, the one that comes with
+    uavpipe is measured on it.
     """
-    from pipeline.cli.dataset import report_dataset
     from pipeline.config import load_config
-    from pipeline.dataset.stage import bring_up_dataset
 
     config = load_config(config_path, settings, videos=videos, workspace=workspace)
     if dry_run:
         _say_plan(config, until)
         return
-    failed = 0 if since == "dataset" else _flights(config, until)
-    if until == "dataset" and not failed:
-        again = _command(videos, config_path, workspace, settings)
-        if since == "dataset" or _labelled(config.workspace, again):
-            report_dataset(bring_up_dataset(config.workspace, config.dataset))
-    if failed:
+    if since == "frames" and _flights(config, until):
         raise click.exceptions.Exit(1)
+    again = _command(videos, config_path, workspace, settings)
+    if until in ("dataset", "evaluate") and (since == "dataset" or _labelled(config.workspace, again)):
+        _from_labels(context, config, until)
+
+
+def _from_labels(context: click.Context, config: "FlightConfig", until: "Until") -> None:
+    from pipeline.cli.dataset import report_dataset
+    from pipeline.dataset.stage import bring_up_dataset
+
+    result = bring_up_dataset(config.workspace, config.dataset)
+    report_dataset(result)
+    if until == "evaluate":
+        _evaluate(context, config, result)
+
+
+def _evaluate(context: click.Context, config: "FlightConfig", dataset: "DatasetResult") -> None:
+    """Learn from the data set, if there is a recipe, and measure; a folder for each recipe and data set."""
+    from pipeline.cli.reid import train
+    from pipeline.cli.reid_evaluate import evaluate, identified
+    from pipeline.workspace import StageFolder, read_json
+    from reid.weights import EMBEDDED
+
+    protocol, data = dataset.figures["protocol"], str(dataset.folder)
+    recipe = config.reid.recipe
+    content = (StageFolder(dataset.folder).manifest() or {})["fingerprint"][:8]
+    folder = config.workspace / "reid" / f"{recipe.stem if recipe else 'embedded'}-{content}"
+    if recipe:
+        context.invoke(train, config_path=recipe, data=data, output=folder, protocol=protocol)
+    if "query" not in dataset.figures["splits"]:
+        click.echo("evaluate   nobody is seen often enough for a query: nothing can be measured")
+        return
+    weights = folder / "best.safetensors" if recipe else EMBEDDED
+    out = folder / "test"
+    known = read_json(out / "metrics.json")
+    if known and known["inputs"]["weights"]["sha256"] == identified(weights)["sha256"]:
+        click.echo(f"evaluate   up to date: mAP {known['mAP']:.4f}, rank-1 {known['rank-1']:.4f}  → {out}")
+    else:
+        context.invoke(evaluate, weights=weights, data=data, protocol=protocol, out=out)
 
 
 def _flights(config: "FlightConfig", until: "Until") -> int:
@@ -109,5 +146,5 @@ def _say_plan(config: "FlightConfig", until: "Until") -> None:
     for each in plan(config, until):
         what = f"would run: {each.reason}" if each.reason else "up to date"
         click.echo(f"{each.flight:20} {each.stage:10} {what}")
-    if until == "dataset":
+    if until in ("dataset", "evaluate"):
         click.echo("then the data set, if everybody has a label")

@@ -1,3 +1,5 @@
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -100,3 +102,32 @@ def test_it_goes_on_with_what_is_labelled(make_workspace, walk):
     assert result.exit_code == 0, result.output
     assert "16 crops of 1 flight" in result.output
     assert (workspace / "dataset" / "dataset.parquet").exists()
+    assert "nobody is seen often enough for a query" in result.output
+
+
+def test_what_comes_with_uavpipe_is_measured_once(workspace_of_two_flights):
+    result = run("--from", "dataset", "--workspace", str(workspace_of_two_flights))
+    assert result.exit_code == 0, result.output
+    (metrics,) = workspace_of_two_flights.glob("reid/embedded-*/test/metrics.json")
+    content = json.loads(metrics.read_text())
+    assert content["mAP"] == content["rank-1"] == 1.0  # each person wears one colour
+    assert content["settings"]["protocol"] == "flight"
+    result = run("--from", "dataset", "--workspace", str(workspace_of_two_flights))
+    assert "evaluate   up to date: mAP 1.0000" in result.output
+
+
+@pytest.fixture
+def workspace_of_two_flights(make_workspace, walk):
+    """Four persons, in both flights; each crop with noise of its own, so that none is another's copy."""
+    walks = [walk(person, 20 * person, 6) for person in range(1, 5)]
+    workspace = make_workspace({"f1": walks, "f2": walks})
+    for number, path in enumerate(sorted(workspace.glob("*/crops/images/*.jpg"))):
+        noise = np.random.default_rng(number).integers(0, 60, (64, 32, 3))
+        colour = cv2.resize(cv2.imread(str(path)), (32, 64)).astype(int)
+        cv2.imwrite(str(path), np.clip(colour + noise, 0, 255).astype(np.uint8))
+    project = Project(workspace)
+    for person in range(4):
+        tracklets = (f"f1/{person}", f"f2/{person}")
+        project.store.apply(NewIdentity(tracklets=tracklets), user="ann", id=str(person))
+    project.close()
+    return workspace
