@@ -116,7 +116,7 @@ detectron2: $(READY) ## Build detectron2, for detector.backend: detectron2; DETE
 openvino: $(READY) ## Install OpenVINO, for detector.backend: openvino, which is faster on CPUs
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[openvino]'
 
-demo: $(READY) ## Simulate a flight, run the chain on it, compare with the truth
+demo: $(READY) ## Simulate two flights over the same people, run the chain up to mAP
 	$(UAVPIPE) demo
 
 test: $(READY) $(VENV)/.browser ## Run the tests

@@ -21,7 +21,7 @@ _COMMANDS = {
     "score": ("stages", "score", "Compare detections with a ground truth."),
     "simulate": ("simulate", "simulate", "Make a simulated flight with exact ground truth."),
     "simulate-stills": ("simulate", "stills", "Make annotated pictures of many simulated scenes."),
-    "demo": ("demo", "demo", "Fly a simulated flight through the chain and compare with the truth."),
+    "demo": ("demo", "demo", "Take two simulated flights through the whole chain, and compare with the truth."),
     "annotate": ("annotate", "annotate", "Look at labels, keep them, exchange them with other tools."),
     "reid": ("reid", "reid", "Train and use networks that tell persons apart."),
     "detector": ("detector", "detector", "Train and evaluate person detectors."),

@@ -1,50 +1,102 @@
-"""`uavpipe demo`: the chain on a simulated flight, and how much of the truth it found."""
+"""`uavpipe demo`: the whole chain on two simulated flights, and how much of the truth it found."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli.options import PATH
 
+if TYPE_CHECKING:
+    from pipeline.config import FlightConfig
+    from pipeline.dataset.stage import DatasetResult
+
 
 @click.command()
 @click.option("--folder", type=PATH, default=Path("demo"), show_default=True)
-@click.option("--seconds", default=8.0, show_default=True, help="Length of the flight.")
-@click.option("--people", default=12, show_default=True)
-def demo(folder: Path, seconds: float, people: int) -> None:
-    """Simulate a flight, find and cut out its people, compare with the truth."""
+@click.option("--seconds", default=6.0, show_default=True, help="Length of each flight.")
+@click.option("--people", default=20, show_default=True, help="Who is in both flights.")
+@click.option("--iterations", default=60, show_default=True, help="Of the training.")
+def demo(folder: Path, seconds: float, people: int, iterations: int) -> None:
+    """Simulate two flights over the same people, run the whole chain, compare with the truth.
+
+    Where the chain needs a person, to say who is who, the simulator's truth answers.
+    """
     from detector.config import DetectorConfig
-    from pipeline.config import FlightConfig
+    from pipeline.config import DatasetConfig, FlightConfig, ThinConfig
+    from pipeline.dataset.stage import bring_up_dataset
+    from pipeline.demo import label_by_truth, simulate, truth_of
+    from pipeline.progress import progress_bar
+    from pipeline.workspace import flight_name
+
+    videos = simulate(folder, people, seconds, progress_bar)
+    config = FlightConfig(
+        videos=tuple(videos),
+        workspace=folder / "runs",
+        detector=DetectorConfig(weights="embedded", threshold=0.6),
+        dataset=DatasetConfig(thin=ThinConfig(frames=3)),
+    )
+    for video in videos:
+        _fly(config, video)
+    found = label_by_truth(config.workspace, {flight_name(video): truth_of(video) for video in videos})
+    click.echo(f"\nlabels     the truth stood in for the hand: {found} of {people} people are in the tracklets")
+    dataset = bring_up_dataset(config.workspace, config.dataset)
+    splits = ", ".join(f"{counts['crops']:,} {split}" for split, counts in dataset.figures["splits"].items())
+    click.echo(f"dataset    {splits} crops  → {dataset.folder}")
+    _learn_and_measure(dataset, config.workspace / "reid", iterations)
+    click.echo(f"\nlook at    {dataset.folder / 'statistics.html'}")
+    click.echo(f"           {config.workspace / 'flight01' / 'overlay' / 'overlay.mp4'}")
+    click.echo(f"by hand    uavpipe label --workspace {config.workspace}\nyour own   uavpipe run your_flight.mp4")
+
+
+def _fly(config: "FlightConfig", video: Path) -> None:
+    """All stages of one flight, and what they found of the truth."""
+    from pipeline.cli.stages import report_stage
+    from pipeline.demo import truth_of
     from pipeline.detect import read_detections
     from pipeline.progress import progress_bar
     from pipeline.score import score
-    from pipeline.simulate import simulate_flight
-    from pipeline.stages import bring_up, bring_up_overlay
+    from pipeline.stages import bring_up_overlay, bring_up_tracks
+    from pipeline.track_score import score_tracks
+    from pipeline.tracks import read_tracked
     from pipeline.truth import read_truth
-    from pipeline.workspace import flight_name, read_json
 
-    video = folder / "flight01.mp4"
-    truth = video.with_suffix(".gt.txt")
-    if not (video.exists() and truth.exists()):
-        # A seed that no training flight had: the figures below are about people the detector never saw.
-        with progress_bar("simulating the flight", round(seconds * 30)) as advance:
-            simulate_flight(video, people=people, seconds=seconds, seed=20_001, progress=advance)
-        click.echo(f"simulated a flight of {seconds:g} s over {people} people: {video}")
-    config = FlightConfig(videos=(video,), workspace=folder / "runs", detector=DetectorConfig(weights="embedded"))
-    for result in bring_up(config, video, "crops", progress_bar):
-        done = "up to date" if result.skipped else "done"
-        counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if name != "last_s")
-        click.echo(f"{result.stage:8} {done}: {counts.replace('_', ' ')}")
-    overlay = bring_up_overlay(config, video, progress_bar)
-    flight = folder / "runs" / flight_name(video)
-    frames = (read_json(flight / "frames" / "manifest.json") or {})["counts"]["frames"]
-    click.echo("\nagainst the simulator's truth (IoU 0.5, persons at least a quarter visible):")
-    for line in score(read_truth(truth), read_detections(flight / "detections"), frames=frames):
+    results = bring_up_tracks(config, video, progress_bar)
+    results.append(bring_up_overlay(config, video, progress_bar))
+    for result in results:
+        report_stage(result)
+    folder, frames = results[0].folder.parent, results[0].counts["frames"]
+    truth = read_truth(truth_of(video))
+    click.echo(f"{video.name} against the simulator's truth (IoU 0.5, persons at least a quarter visible):")
+    for line in score(truth, read_detections(folder / "detections"), frames=frames):
         click.echo(
             f"  score ≥ {line.threshold:g}: recall {line.recall:.3f}, precision {line.precision:.3f} "
             f"({line.persons:,} persons in {frames} frames)"
         )
+    tracks = score_tracks(truth, read_tracked(folder))
     click.echo(
-        f"\nlook at   {overlay.folder / 'overlay.mp4'}\n          {flight / 'crops' / 'images'}\n"
-        f"tables in {flight}\nyour own  uavpipe crops your_flight.mp4"
+        f"  tracklets: IDF1 {tracks.idf1:.3f}, HOTA {tracks.hota:.3f}, purity {tracks.purity:.3f}; "
+        f"{tracks.tracklets} of {tracks.persons} persons"
     )
+
+
+def _learn_and_measure(dataset: "DatasetResult", output: Path, iterations: int) -> None:
+    from pipeline.demo import learn, measured
+    from pipeline.progress import training_bar
+    from reid.datasets.load import load
+    from reid.protocols import PROTOCOLS
+    from reid.weights import EMBEDDED
+
+    protocol = dataset.figures["protocol"]
+    if "query" not in dataset.figures["splits"]:
+        click.echo("evaluate   nobody is seen often enough for a query: nothing can be measured")
+        return
+    data = load(str(dataset.folder), PROTOCOLS[protocol].cameras)
+    with training_bar("re-id", iterations) as advance:
+        learnt = learn(data, output, iterations, advance)
+    for what, weights in (
+        ("the network that comes with uavpipe", EMBEDDED),
+        (f"after {iterations} iterations", learnt),
+    ):
+        figures = measured(data, weights, protocol).figures
+        click.echo(f"evaluate   {what}: rank-1 {figures['rank-1']:.3f}, mAP {figures['mAP']:.3f}")
