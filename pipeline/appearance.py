@@ -93,7 +93,7 @@ def describe(image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np
 
 
 def _looks(persons: NDArray[Any]) -> NDArray[np.float32]:
-    """The descriptors of persons of `_SIZE`, one below the other; all at once, since small steps hold up the model."""
+    """The descriptors of persons of `_SIZE`, one below the other: all at once, small steps hold up the model."""
     hsv = cv2.cvtColor(persons, cv2.COLOR_RGB2HSV_FULL).astype(np.float32) / 256
     stripes = hsv.reshape(-1, _SIZE[1] // _STRIPES * _SIZE[0], 3)
     hue, colourful, light = stripes[..., 0], stripes[..., 1] * stripes[..., 2], stripes[..., 2]

@@ -4,7 +4,10 @@ What holds is skipped, as everywhere. One bad flight of forty is told at the end
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +21,8 @@ from pipeline.stages import (
     Progress,
     StageResult,
     bring_up,
-    bring_up_tracks,
+    link_detections,
+    load_detector,
     open_stages,
     tracks_depend_on,
 )
@@ -62,6 +66,8 @@ def bring_up_flights(
 ) -> dict[Path, str]:
     """Bring all flights up to date, up to `until`; `report` is told of each stage.
 
+    The detector is loaded once for all. While a flight's detections are linked, the next one is already decoded.
+
     Returns:
         The videos that failed, and why; the others are done.
 
@@ -69,20 +75,38 @@ def bring_up_flights(
         PipelineError: no video is named, or two would share a folder.
 
     """
-    failed = {}
-    for video in require_flights(config):
+    load = lru_cache(maxsize=1)(load_detector)
+    last = until if until in PIXEL_STAGES else PIXEL_STAGES[-1]
+    failed: dict[Path, str] = {}
+    linking: list[tuple[Path, Future[StageResult]]] = []  # of the flight before, or nothing
+
+    @contextmanager
+    def alone(video: Path) -> Iterator[None]:
+        """What fails within is kept: it is of this flight alone."""
         try:
-            for result in _results(config, video, until, progress):
-                report(result)
+            yield
         except (PipelineError, DetectorError) as error:
             failed[video] = str(error)
+
+    def finish_linking() -> None:
+        while linking:
+            video, linked = linking.pop()
+            with alone(video):
+                report(linked.result())
+
+    with ThreadPoolExecutor(1, thread_name_prefix="link") as worker:
+        for video in require_flights(config):
+            with alone(video):
+                try:
+                    results = bring_up(config, video, last, progress, load)
+                finally:
+                    finish_linking()  # the last line on a flight comes before the first on the next
+                for result in results:
+                    report(result)
+                if until not in PIXEL_STAGES:
+                    linking.append((video, worker.submit(link_detections, config, video)))
+        finish_linking()
     return failed
-
-
-def _results(config: FlightConfig, video: Path, until: Until, progress: Progress) -> list[StageResult]:
-    if until in PIXEL_STAGES:
-        return bring_up(config, video, until, progress)
-    return bring_up_tracks(config, video, progress)
 
 
 def labelling(workspace: Path) -> Labelling:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from detector.backend import PersonDetector
+from detector.config import DetectorConfig
 from detector.load import load_predictor
 from detector.records import Detections
-from detector.weights import source_of
+from detector.weights import WeightsSource, source_of
 from pipeline.appearance import AppearanceStage
 from pipeline.config import FlightConfig
 from pipeline.crops import CropsStage
@@ -38,6 +39,8 @@ PIXEL_STAGES = ("frames", "detect", "crops", "motion", "appearance")
 _NOT_IN_RESULT = dict.fromkeys(("threshold", "weights", "preset", "device", "batch_size"), True) | {
     "detectron2": {"config_file"}  # its content counts, with the weights
 }
+
+Load = Callable[[DetectorConfig, WeightsSource], PersonDetector]
 
 log = logging.getLogger("uavpipe")
 
@@ -67,8 +70,29 @@ class StageResult:
     skipped: bool
 
 
-def bring_up(config: FlightConfig, video_path: Path, until: str, progress: Progress) -> list[StageResult]:
+def load_detector(config: DetectorConfig, source: WeightsSource) -> PersonDetector:
+    """The detector with the weights of `source`; says what to know before trusting them.
+
+    Raises:
+        DetectorError: as `load_predictor`.
+
+    """
+    if source.warning:
+        log.warning("%s", source.warning)
+    return load_predictor(config, source)
+
+
+def bring_up(
+    config: FlightConfig, video_path: Path, until: str, progress: Progress, load: Load = load_detector
+) -> list[StageResult]:
     """Bring the stages of one flight up to date, up to `until`, one of `PIXEL_STAGES`, in one pass.
+
+    Args:
+        config: the configuration.
+        video_path: a video file or a folder of images.
+        until: the last stage.
+        progress: shows how far it is.
+        load: gives the detector, where one is needed.
 
     Raises:
         PipelineError: the video, the workspace or the damage limit; one line.
@@ -83,7 +107,7 @@ def bring_up(config: FlightConfig, video_path: Path, until: str, progress: Progr
             with progress(
                 f"{flight.folder.name}: {', '.join(s.name for s in stale)}", video.frame_count
             ) as advance:
-                run_pass(video, stale, _model(config, stages), _stored_detections(stages), advance)
+                run_pass(video, stale, _model(config, stages, load), _stored_detections(stages), advance)
         results = [
             StageResult(s.name, s.folder.path, (s.folder.manifest() or {})["counts"], s not in stale)
             for s in stages
@@ -141,14 +165,12 @@ def _detection_stages(
     ]
 
 
-def _model(config: FlightConfig, stages: list[PixelStage]) -> Callable[[], PersonDetector]:
+def _model(config: FlightConfig, stages: list[PixelStage], load: Load) -> Callable[[], PersonDetector]:
     def make() -> PersonDetector:
         source = source_of(config.detector)
         if source.sha256 != stages[1].inputs["weights"]:
             raise PipelineError(f"{source.path}: the weights changed while the run began; run again")
-        if source.warning:
-            log.warning("%s", source.warning)
-        return load_predictor(config.detector, source)
+        return load(config.detector, source)
 
     return make
 
@@ -205,10 +227,20 @@ def bring_up_tracks(config: FlightConfig, video_path: Path, progress: Progress) 
 
     """
     results = bring_up(config, video_path, PIXEL_STAGES[-1], progress)
+    return [*results, link_detections(config, video_path)]
+
+
+def link_detections(config: FlightConfig, video_path: Path) -> StageResult:
+    """Bring the tracklets of a flight up to date whose pixel stages are: from their tables alone.
+
+    Raises:
+        PipelineError, DetectorError: as `bring_up`.
+
+    """
     with open_stages(config, video_path, PIXEL_STAGES[-1]) as (flight, stages):
         inputs, section = tracks_depend_on(config, stages)
         write = partial(write_tracklets, config=config.tracks)
-        return [*results, _bring_up_file(flight, "tracks", inputs, section, TRACKLETS, write)]
+        return _bring_up_file(flight, "tracks", inputs, section, TRACKLETS, write)
 
 
 def tracks_depend_on(config: FlightConfig, stages: list[PixelStage]) -> tuple[dict[str, Any], dict[str, Any]]:

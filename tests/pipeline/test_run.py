@@ -1,4 +1,7 @@
 import json
+from pathlib import Path
+from threading import Event
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
@@ -7,8 +10,11 @@ from click.testing import CliRunner
 
 from annotate.operations import NewIdentity
 from annotate.project import Project
+from detector.load import load_predictor
 from pipeline.cli import main
+from pipeline.errors import PipelineError
 from pipeline.run import Labelling, labelling
+from pipeline.stages import bring_up, link_detections
 
 SMALL = ("--set", "detector.weights=embedded", "--set", "detector.resize={width: 96, height: 96}")
 
@@ -39,6 +45,49 @@ def test_a_bad_flight_does_not_stop_the_others(flights):
     assert "1 of 3 flights failed" in result.output
     for flight in ("one", "three"):
         assert (flights / "runs" / flight / "tracks" / "manifest.json").exists()
+
+
+def test_the_model_is_loaded_once_for_all_flights(flights, monkeypatch):
+    loaded = Mock(side_effect=load_predictor)
+    monkeypatch.setattr("pipeline.stages.load_predictor", loaded)
+    assert run("--config", "good.yaml", "--until", "detect").exit_code == 0
+    assert loaded.call_count == 1
+
+
+def test_the_next_flight_is_seen_while_one_is_linked(flights, monkeypatch):
+    seen = Event()  # the second flight
+
+    def pass_over(config, video, *arguments):
+        if video.name == "three":
+            seen.set()
+        return bring_up(config, video, *arguments)
+
+    def link(config, video):
+        assert video.name == "three" or seen.wait(60), "the next flight waits for this one"
+        return link_detections(config, video)
+
+    monkeypatch.setattr("pipeline.run.bring_up", pass_over)
+    monkeypatch.setattr("pipeline.run.link_detections", link)
+    result = run("--config", "good.yaml", "--until", "tracks")
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.stdout.splitlines()]
+    stages = ["frames", "detect", "crops", "motion", "appearance", "tracks"]
+    assert [line[0] for line in lines] == stages * 2
+    assert [Path(line[-1]).parent.name for line in lines] == ["one"] * 6 + ["three"] * 6
+
+
+def test_a_flight_whose_linking_fails_does_not_stop_the_others(flights, monkeypatch):
+    def link(config, video):
+        if video.name == "one":
+            raise PipelineError("one: cannot be linked")
+        return link_detections(config, video)
+
+    monkeypatch.setattr("pipeline.run.link_detections", link)
+    result = run("--config", "flight.yaml", "--until", "tracks")
+    assert result.exit_code == 1
+    failures = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]
+    assert [line.split(":")[1].strip() for line in failures] == ["one", "two.mp4"]  # in the order of the flights
+    assert (flights / "runs" / "three" / "tracks" / "manifest.json").exists()
 
 
 def test_it_stops_where_a_person_is_needed_and_says_how_to_go_on(flights):
