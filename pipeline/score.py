@@ -1,10 +1,12 @@
-"""How well stored detections fit a ground truth: recall and wrong boxes a frame, by threshold."""
+"""How well stored detections fit a ground truth: recall and wrong boxes a frame, by threshold; precision by recall."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from detector.curves import Judged
 from detector.records import Detections
 from pipeline.truth import NOBODY, Truth, inside, iou
 
@@ -29,30 +31,48 @@ class Score:
     persons: int
 
 
-def match(truth: Truth, detections: Detections, min_iou: float) -> tuple[int, int]:
-    """Right boxes and wrong boxes of one frame.
+def match(
+    truth: Truth, detections: Detections, min_iou: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which boxes of one frame are right, and which are counted at all: bool (n,) each.
 
     Each box, best score first, takes the free person it overlaps most, asked-for persons first. A box on a
     person not asked for is neither right nor wrong, nor is one on nobody in a region without annotations.
     """
     overlaps = iou(detections.boxes, truth.boxes)
-    judged = ~inside(detections.boxes, truth.regions)
+    right, counted = np.zeros(len(overlaps), bool), ~inside(detections.boxes, truth.regions)
     free = np.ones(len(truth.boxes), bool)
-    right = wrong = 0
-    for row, counts in zip(overlaps, judged, strict=True):
+    for place, row in enumerate(overlaps):
         candidates = free & (row >= min_iou)
-        if not candidates.any():
-            wrong += int(counts)
-            continue
-        chosen = int(np.argmax(np.where(candidates, row + truth.asked, -1)))
-        free[chosen] = False
-        right += int(truth.asked[chosen])
-    return right, wrong
+        if candidates.any():
+            chosen = int(np.argmax(np.where(candidates, row + truth.asked, -1)))
+            free[chosen] = False
+            right[place] = counted[place] = truth.asked[chosen]
+    return right, counted
+
+
+def judge(
+    truth: Mapping[int, Truth], found: Mapping[int, Detections], min_iou: float = 0.5, frames: int | None = None
+) -> Judged:
+    """What is right and wrong of the detections `found`, by frame; the arguments are those of `score`."""
+    indices = range(frames) if frames is not None else sorted(truth)
+    none = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32))
+    parts = [_judge(truth.get(index, NOBODY), found.get(index, none), min_iou) for index in indices]
+    parts = parts or [_judge(NOBODY, none, min_iou)]
+    scores, right, heights, persons = (np.concatenate([[], *part]) for part in zip(*parts, strict=True))
+    order = np.argsort(-scores, kind="stable")
+    return Judged(scores[order], right[order].astype(bool), heights[order], persons, max(len(indices), 1))
+
+
+def _judge(truth: Truth, found: Detections, min_iou: float) -> tuple[NDArray[np.floating], ...]:
+    right, counted = match(truth, found, min_iou)
+    heights, asked = found.boxes[:, 3] - found.boxes[:, 1], truth.boxes[truth.asked]
+    return found.scores[counted], right[counted], heights[counted], asked[:, 3] - asked[:, 1]
 
 
 def score(
-    truth: dict[int, Truth],
-    detections: dict[int, Detections],
+    truth: Mapping[int, Truth],
+    detections: Mapping[int, Detections],
     thresholds: Sequence[float] = (0.5, 0.8),
     min_iou: float = 0.5,
     frames: int | None = None,
@@ -67,23 +87,16 @@ def score(
         frames: number of frames with truth, empty ones included; None: those in `truth`.
 
     """
-    indices = range(frames) if frames is not None else sorted(truth)
-    results = []
-    for threshold in thresholds:
-        right = wrong = persons = 0
-        for index in indices:
-            here = truth.get(index, NOBODY)
-            persons += int(here.asked.sum())
-            if index in detections:
-                hit, miss = match(here, detections[index].above(threshold), min_iou)
-                right, wrong = right + hit, wrong + miss
-        results.append(
-            Score(
-                threshold,
-                right / persons if persons else float("nan"),
-                right / (right + wrong) if right + wrong else float("nan"),
-                wrong / max(len(indices), 1),
-                persons,
-            )
+    judged = judge(truth, detections, min_iou, frames)
+    points = [judged.at(threshold) for threshold in thresholds]
+    persons, nan = len(judged.person_heights), float("nan")
+    return [
+        Score(
+            point.threshold,
+            nan if point.recall is None else point.recall,
+            nan if point.precision is None else point.precision,
+            point.false_per_image,
+            persons,
         )
-    return results
+        for point in points
+    ]

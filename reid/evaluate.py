@@ -5,7 +5,7 @@ result = evaluation(query_features, gallery_features)
 result.figures["mAP"]
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -71,12 +71,27 @@ class Result:
 
     def nearest(self, row: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The `count` gallery crops that a query ranks first, or as many as take part, and their distances."""
-        rivals = self.candidates.between(row, row + 1)
-        values = self.distances.rows(row, row + 1)
-        remove_absent(values, rivals)
-        order = np.argsort(values[0], kind="stable")[:count]
-        order = order[np.isfinite(values[0][order])]
-        return order, self.distances.unit(values[0][order])
+        return self._first(self._rivals(row, row + 1)[0], count)
+
+    def all_nearest(self, count: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """The same for each query, one after the other."""
+        queries = len(self.candidates.query)
+        for first in range(0, queries, self.distances.block):
+            for values in self._rivals(first, min(first + self.distances.block, queries)):
+                yield self._first(values, count)
+
+    def _rivals(self, first: int, last: int) -> NDArray[np.float32]:
+        """Distances of queries `first` to `last` - 1 to the gallery, infinite where a crop does not take part."""
+        values = self.distances.rows(first, last)
+        remove_absent(values, self.candidates.between(first, last))
+        return values
+
+    def _first(self, values: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The `count` least of float32 (m,) `values`; among equal ones the first, as in the ranking."""
+        least = values <= np.partition(values, count - 1)[count - 1] if count < len(values) else values < np.inf
+        places = np.flatnonzero(least & np.isfinite(values))
+        order = places[np.argsort(values[places], kind="stable")][:count]
+        return order, self.distances.unit(values[order])
 
 
 class Evaluation:

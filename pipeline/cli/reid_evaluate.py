@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from reid.records import Samples
 
 _TWO = (PATH, PATH)
+_SETTINGS = ("protocol", "metric", "ap", "repeats", "seed", "rerank", "flip")
 PROTOCOL_NAMES = ("market", "single-shot", "flight", "tracklet", "strict")
 protocol_option = click.option(
     "--protocol",
@@ -54,19 +55,17 @@ def evaluate(out: Path, pictures: int, **options: Any) -> None:
     (--data), or two tables of labels (--labels) with a row for each crop. Their columns are identity, camera,
     flight, tracklet, path, of which identity is needed; without it, the paths' names tell as Market-1501's do.
     """
-    from pipeline.workspace import write_json
+    from pipeline.measured import write_measured
 
     _check(options)
     out.mkdir(parents=True, exist_ok=True)  # fails now, not when all is measured
     result, inputs = _measured(options)
-    _write_queries(out / "queries.parquet", result)
-    drawn = _draw(out / "ranked", result, pictures)
-    settings = {name: options[name] for name in ("protocol", "metric", "ap", "repeats", "seed", "rerank", "flip")}
+    settings = {name: options[name] for name in _SETTINGS}
     inputs |= {name: options[name] for name in ("data", "labels", "images", "train_labels") if options[name]}
-    content = {**result.figures, "counts": result.counts, "settings": settings, "inputs": inputs}
-    write_json(out / "metrics.json", content)
+    drawn = write_measured(out, result, settings, inputs, pictures)
     _show(result, options["protocol"])
-    click.echo(f"{out}: metrics.json, queries.parquet{', ranked/ (worst queries first)' if drawn else ''}")
+    pictures_too = ", ranked.parquet, ranked/ (worst queries first)" if drawn else ""
+    click.echo(f"{out}: metrics.json, queries.parquet{pictures_too}")
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -98,6 +97,7 @@ def _options(options: dict[str, Any], device: str) -> "Options":
 
 def _measured(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
     """What came out, and of what."""
+    from pipeline.measured import identified
     from reid.evaluate import Evaluation
 
     query, gallery, *train = _samples(options)
@@ -135,52 +135,6 @@ def _samples(options: dict[str, Any]) -> "list[Samples]":
     learnt = [options["train_labels"]] if options["train_labels"] else []
     folders = [*(options["images"] or (None, None)), *(None for _ in learnt)]
     return read_labels([*tables, *learnt], cameras, folders)
-
-
-def identified(file: Path) -> dict[str, str]:
-    """Which file it was, whatever becomes of its name."""
-    import hashlib
-
-    with file.open("rb") as content:
-        return {"path": str(file), "sha256": hashlib.file_digest(content, "sha256").hexdigest()}
-
-
-def _write_queries(path: Path, result: "Result") -> None:
-    import numpy as np
-    import pandas as pd
-
-    from pipeline.workspace import atomic_file
-
-    query, ranking = result.candidates.query, result.ranking
-    repeats = len(ranking) // len(query)
-    columns = {
-        "query": np.tile(np.arange(len(query)), repeats),
-        "repeat": np.repeat(np.arange(repeats), len(query)),
-        "identity": np.tile(query.identities, repeats),
-        "camera": np.tile(query.cameras, repeats),
-        "average_precision": ranking.average_precision,
-        "first_hit": ranking.first_hit,
-        "inverse_negative_penalty": ranking.inverse_negative_penalty,
-        "positives": ranking.positives,
-    }
-    if query.paths:
-        columns["path"] = np.tile([str(file) for file in query.paths], repeats)
-    with atomic_file(path) as temporary:
-        pd.DataFrame(columns).to_parquet(temporary, index=False)
-
-
-def _draw(folder: Path, result: "Result", queries: int) -> bool:
-    """Sheets of ranked lists, where there are pictures of all crops."""
-    from pipeline.workspace import atomic_folder
-
-    if not queries or not result.candidates.query.paths or not result.candidates.gallery.paths:
-        return False
-    from reid.ranked_lists import sheets
-
-    with atomic_folder(folder) as temporary:
-        for number, sheet in enumerate(sheets(result, queries)):
-            sheet.save(temporary / f"{number:03d}.jpg", quality=90)
-    return True
 
 
 def _show(result: "Result", protocol: str) -> None:

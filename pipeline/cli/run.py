@@ -69,7 +69,8 @@ def _from_labels(context: click.Context, config: "FlightConfig", until: "Until")
 def _evaluate(context: click.Context, config: "FlightConfig", dataset: "DatasetResult") -> None:
     """Learn from the data set, if there is a recipe, and measure; a folder for each recipe and data set."""
     from pipeline.cli.reid import train
-    from pipeline.cli.reid_evaluate import evaluate, identified
+    from pipeline.cli.reid_evaluate import evaluate
+    from pipeline.measured import identified
     from pipeline.workspace import StageFolder, read_json
     from reid.weights import EMBEDDED
 

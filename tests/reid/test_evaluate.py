@@ -212,3 +212,18 @@ def test_a_protocol_that_leaves_nothing_says_so():
         Evaluation(samples([1], tracklets=[0]), samples([1, 1], tracklets=[1, -1]), Options(protocol="tracklet"))
     with pytest.raises(ReidError, match="none of the 1 queries' persons is in the gallery"):
         Evaluation(samples([1]), samples([2]), Options())
+
+
+def test_the_nearest_of_all_queries_are_those_of_each_and_of_a_plain_sort():
+    rng = np.random.default_rng(5)
+    query, gallery = (samples(rng.integers(1, 6, n), rng.integers(1, 4, n)) for n in (23, 90))
+    features = [rng.integers(0, 3, (n, 2)).astype(np.float32) for n in (23, 90)]  # many equal distances
+    result = Evaluation(query, gallery, Options())(*features)
+    found = list(result.all_nearest(7))
+    assert len(found) == 23
+    for row, (columns, distances) in enumerate(found):
+        absent = (gallery.identities == query.identities[row]) & (gallery.cameras == query.cameras[row])
+        exact = np.linalg.norm(features[1] - features[0][row], axis=1)
+        exact[absent] = np.inf
+        assert columns.tolist() == np.argsort(exact, kind="stable")[:7].tolist() == result.nearest(row, 7)[0].tolist()
+        assert distances == pytest.approx(exact[columns], abs=1e-5)

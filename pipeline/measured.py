@@ -1,0 +1,142 @@
+"""What an evaluation of a re-id network leaves on disk: figures, each query's fate, and what it ranked first."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import PipelineError
+from pipeline.workspace import atomic_file, atomic_folder, read_json, write_json
+
+if TYPE_CHECKING:
+    from reid.evaluate import Result
+
+FIGURES, _QUERIES, _RANKED = "metrics.json", "queries.parquet", "ranked.parquet"
+_LENGTH = 20  # gallery crops of each query that are kept
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """An evaluation, read from its folder.
+
+    Attributes:
+        folder: it.
+        content: `metrics.json`: mAP, mINP, rank-1 …; counts, settings, inputs.
+        queries: a row for each query, and with single-shot for each repeat: query, repeat, identity, camera, path,
+            average_precision, first_hit, inverse_negative_penalty, positives.
+        ranked: a row for each of a query's nearest crops: query, place (from 1), path, camera, distance, right;
+            None where the crops have no files, or an older version measured.
+
+    """
+
+    folder: Path
+    content: dict[str, Any]
+    queries: pd.DataFrame
+    ranked: pd.DataFrame | None
+
+    def cmc(self, ranks: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Share of the queries whose nearest right answer is within rank 1, 2, … `ranks`: float64 (ranks,)."""
+        first = self.queries.loc[self.queries["positives"] > 0, "first_hit"].to_numpy()
+        return np.array([(first <= rank).mean() for rank in range(1, ranks + 1)])
+
+
+def write_measured(
+    folder: Path, result: "Result", settings: Mapping[str, Any], inputs: Mapping[str, Any], pictures: int = 0
+) -> bool:
+    """Write what came out into `folder`; the figures last, as they say that all is there.
+
+    Args:
+        folder: made where it is not there.
+        result: of the evaluation.
+        settings: how it was measured.
+        inputs: of what.
+        pictures: queries to draw on sheets, worst first.
+
+    Returns:
+        Whether there are sheets: there are files of all crops.
+
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FIGURES).unlink(missing_ok=True)
+    _write(folder / _QUERIES, _queries(result))
+    seen = bool(result.candidates.query.paths and result.candidates.gallery.paths)
+    if seen:
+        _write(folder / _RANKED, pd.DataFrame(_ranked(result)))
+    if pictures and seen:
+        _draw(folder / "ranked", result, pictures)
+    content = {**result.figures, "counts": result.counts, "settings": dict(settings), "inputs": dict(inputs)}
+    write_json(folder / FIGURES, content)
+    return bool(pictures and seen)
+
+
+def read_measured(folder: Path) -> Measured | None:
+    """The evaluation in `folder`; None where there is none, or not a whole one.
+
+    Raises:
+        PipelineError: a table is damaged.
+
+    """
+    content = read_json(folder / FIGURES)
+    if content is None or not {"mAP", "inputs", "settings"} <= content.keys() or not (folder / _QUERIES).exists():
+        return None
+    try:
+        queries = pd.read_parquet(folder / _QUERIES)
+        ranked = pd.read_parquet(folder / _RANKED) if (folder / _RANKED).exists() else None
+    except (OSError, ValueError) as error:
+        raise PipelineError(f"{folder}: not what an evaluation wrote ({error}); measure again") from None
+    return Measured(folder, content, queries, ranked)
+
+
+def identified(file: Path) -> dict[str, str]:
+    """Which file it was, whatever becomes of its name."""
+    with file.open("rb") as content:
+        return {"path": str(file), "sha256": hashlib.file_digest(content, "sha256").hexdigest()}
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    with atomic_file(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def _queries(result: "Result") -> pd.DataFrame:
+    query, ranking = result.candidates.query, result.ranking
+    repeats = len(ranking) // len(query)
+    columns = {
+        "query": np.tile(np.arange(len(query)), repeats),
+        "repeat": np.repeat(np.arange(repeats), len(query)),
+        "identity": np.tile(query.identities, repeats),
+        "camera": np.tile(query.cameras, repeats),
+        "average_precision": ranking.average_precision,
+        "first_hit": ranking.first_hit,
+        "inverse_negative_penalty": ranking.inverse_negative_penalty,
+        "positives": ranking.positives,
+    }
+    if query.paths:
+        columns["path"] = np.tile([str(file) for file in query.paths], repeats)
+    return pd.DataFrame(columns)
+
+
+def _ranked(result: "Result") -> Iterator[dict[str, Any]]:
+    query, gallery = result.candidates.query, result.candidates.gallery
+    for row, (columns, distances) in enumerate(result.all_nearest(_LENGTH)):
+        for place, (column, distance) in enumerate(zip(columns, distances, strict=True), 1):
+            yield {
+                "query": row,
+                "place": place,
+                "path": str(gallery.paths[column]),
+                "camera": int(gallery.cameras[column]),
+                "distance": float(distance),
+                "right": bool(gallery.identities[column] == query.identities[row]),
+            }
+
+
+def _draw(folder: Path, result: "Result", queries: int) -> None:
+    from reid.ranked_lists import sheets
+
+    with atomic_folder(folder) as temporary:
+        for number, sheet in enumerate(sheets(result, queries)):
+            sheet.save(temporary / f"{number:03d}.jpg", quality=90)
