@@ -33,7 +33,7 @@ STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation
 DETECTORS := $(wildcard weights/*.safetensors)
 SETTINGS := $(CONFIG) $(if $(SET),always)
 
-.PHONY: help setup video-given run frames detect crops tracks label dataset overlay train evaluate table1 train-detector detectron2 openvino demo test fuzz faults lint bench doctor clean always
+.PHONY: help setup video-given run frames detect crops tracks label dataset overlay train evaluate report table1 train-detector detectron2 openvino demo test fuzz faults lint bench doctor clean always
 .DEFAULT_GOAL := help
 
 help: ## This text
@@ -93,6 +93,9 @@ train: $(READY) ## Train a re-id network: DATA=data/market1501 REID=configs/reid
 evaluate: $(READY) ## Measure it on DATA; or WEIGHTS=…, and PROTOCOL=tracklet where there is one flight
 	$(UAVPIPE) reid evaluate --weights $(or $(WEIGHTS),$(REID_RUN)/best.safetensors) --data $(DATA) --protocol $(PROTOCOL) --out $(REID_RUN)/test
 
+report: $(READY) ## What was found and how, as a page: WORKSPACE/report/index.html
+	$(UAVPIPE) report $(if $(CONFIG),--config $(CONFIG),--workspace $(WORKSPACE)) $(addprefix --set ,$(SET))
+
 table1: $(READY) ## The paper's Table 1 on your data: GRID=configs/reid/table1.yaml; goes on where it was
 	$(UAVPIPE) reid table1 --config $(GRID) --output $(WORKSPACE)/table1 $(addprefix --set ,$(SET))
 
@@ -116,7 +119,7 @@ detectron2: $(READY) ## Build detectron2, for detector.backend: detectron2; DETE
 openvino: $(READY) ## Install OpenVINO, for detector.backend: openvino, which is faster on CPUs
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[openvino]'
 
-demo: $(READY) ## Simulate two flights over the same people, run the chain up to mAP
+demo: $(READY) ## Simulate two flights over the same people, run the chain up to the report
 	$(UAVPIPE) demo
 
 test: $(READY) $(VENV)/.browser ## Run the tests

@@ -19,6 +19,10 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _off_as_word(value: Any) -> Any:
+    return "off" if value is False else value  # YAML reads `off` as false
+
+
 class FramesConfig(Section):
     """How the video is read, and whether its frames are written as JPEGs."""
 
@@ -137,6 +141,27 @@ class ReidConfig(Section):
     )
 
 
+class ReportConfig(Section):
+    """What the report shows."""
+
+    truth: Literal["auto", "off"] | Path = Field(
+        "auto",
+        description="where it is known who is where: a text of MOTChallenge's or VisDrone-VID's form; auto: "
+        "`flight01.gt.txt` beside the video; off; a file; or a folder of them",
+    )
+    clip_s: float = Field(
+        10.0, ge=0, description="seconds of each flight that are shown with boxes, where most persons are; 0: none"
+    )
+    clip_width: int = Field(960, ge=16, description="the clip is scaled down to this width, in pixels")
+    identities: int = Field(200, ge=0, description="identities on the wall, those with most crops")
+    queries: int = Field(8, ge=0, description="ranked lists of each evaluation, from the worst to the best")
+
+    @field_validator("truth", mode="before")
+    @classmethod
+    def _off_is_no_boolean(cls, value: Any) -> Any:
+        return _off_as_word(value)
+
+
 class FlightConfig(Section):
     """A whole configuration; `video: flight01.mp4` alone is one."""
 
@@ -156,11 +181,12 @@ class FlightConfig(Section):
     overlay: OverlayConfig = OverlayConfig()
     dataset: DatasetConfig = DatasetConfig()
     reid: ReidConfig = ReidConfig()
+    report: ReportConfig = ReportConfig()
 
     @field_validator("telemetry", mode="before")
     @classmethod
     def _off_is_no_boolean(cls, value: Any) -> Any:
-        return "off" if value is False else value  # YAML reads `off` as false
+        return _off_as_word(value)
 
     @model_validator(mode="after")
     def _person_height_can_be_told(self) -> "FlightConfig":
@@ -222,8 +248,12 @@ def _relative_to(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     places.append((_section(result, "reid"), "recipe"))
     if detector.get("weights") not in NAMED_WEIGHTS:
         places.append((detector, "weights"))
-    if result.get("telemetry") not in ("auto", "off"):
-        places.append((result, "telemetry"))
+    report = _section(result, "report")
+    places += [
+        (each, key)
+        for each, key in ((result, "telemetry"), (report, "truth"))
+        if each.get(key) not in ("auto", "off")
+    ]
     for section, key in places:
         if isinstance(section.get(key), str):
             section[key] = str(folder / section[key])

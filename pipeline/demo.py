@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from pipeline.truth import Truth, iou, read_truth
 
 if TYPE_CHECKING:
     from reid.evaluate import Result
+    from reid.protocols import ProtocolName
     from reid.records import ReidData
 
 _ON = 0.5  # IoU from which a detection is on a person
@@ -41,20 +43,41 @@ def truth_of(video: Path) -> Path:
     return video.with_suffix(".gt.txt")
 
 
-def label_by_truth(workspace: Path, truths: Mapping[str, Path]) -> int:
-    """Label all tracklets as the truth of their flight says, in place of a hand; how many people there are.
+@dataclass
+class Answered:
+    """What the truth said in place of a hand.
+
+    Attributes:
+        identities: the truth's person -> the number that it got.
+        detections: of tracklets that show somebody, those on a person.
+        right: those of them on the person of their tracklet's identity.
+
+    """
+
+    identities: dict[int, int] = field(default_factory=dict)
+    detections: int = 0
+    right: int = 0
+
+
+def label_by_truth(workspace: Path, truths: Mapping[str, Path]) -> Answered:
+    """Label all tracklets as the truth of their flight says, in place of a hand.
 
     A tracklet is whom most of its detections are on, junk where most are on nobody. What has a label keeps it.
     """
-    known: dict[int, int] = {}
+    answered = Answered()
     with LabelStore(workspace / LABELS) as store:
         for flight, path in sorted(truths.items()):
             tracklets = read_tracklets(workspace, flight)
             store.add_flight(flight, tracklets)
             truth = read_truth(path)
             for tracklet in tracklets:
-                _label(store, f"{flight}/{tracklet.number}", _shown(tracklet, truth), known)
-    return len(known)
+                seen = _shown(tracklet, truth)
+                person = _person(seen, len(tracklet.detections))
+                _label(store, f"{flight}/{tracklet.number}", person, answered.identities)
+                if person is not None:
+                    answered.detections += seen.total()
+                    answered.right += seen[person]
+    return answered
 
 
 def _label(store: LabelStore, name: str, person: int | None, known: dict[int, int]) -> None:
@@ -68,7 +91,8 @@ def _label(store: LabelStore, name: str, person: int | None, known: dict[int, in
         known[person] = int(store.apply(NewIdentity(tracklets=these), user="truth", id=identifier).created or 0)
 
 
-def _shown(tracklet: Tracklet, truth: Mapping[int, Truth]) -> int | None:
+def _shown(tracklet: Tracklet, truth: Mapping[int, Truth]) -> Counter[int]:
+    """On whom how many of its detections are."""
     seen: Counter[int] = Counter()
     for each in tracklet.detections:
         there = truth.get(each.frame)
@@ -76,8 +100,12 @@ def _shown(tracklet: Tracklet, truth: Mapping[int, Truth]) -> int | None:
             overlaps = iou(np.array([each.box]), there.boxes)[0]
             if overlaps.max() >= _ON:
                 seen[int(there.identities[overlaps.argmax()])] += 1
+    return seen
+
+
+def _person(seen: Counter[int], detections: int) -> int | None:
     person, count = seen.most_common(1)[0] if seen else (0, 0)
-    return person if 2 * count >= len(tracklet.detections) else None
+    return person if 2 * count >= detections else None
 
 
 def learn(data: "ReidData", output: Path, iterations: int, advance: Callable[[int, str], None]) -> Path:
@@ -101,10 +129,16 @@ def learn(data: "ReidData", output: Path, iterations: int, advance: Callable[[in
     return train(config, data, output, advance=advance)
 
 
-def measured(data: "ReidData", weights: Path, protocol: str) -> "Result":
-    """How well the network in `weights` finds the people of `data` again."""
+def measure(data: "ReidData", place: Path, weights: Path, protocol: "ProtocolName", folder: Path) -> "Result":
+    """How well the network in `weights` finds the people of `data`, the data set in `place`, again.
+
+    What `uavpipe reid evaluate` would write goes to `folder`.
+    """
+    from pipeline.measured import identified, write_measured
     from reid.embedder import Embedder
     from reid.evaluate import Evaluation, Options
 
-    embedder = Embedder.load(weights, "auto")
-    return Evaluation(data.query, data.gallery, Options(protocol), data.train).of(embedder)  # type: ignore[arg-type]
+    options = Options(protocol)
+    result = Evaluation(data.query, data.gallery, options, data.train).of(Embedder.load(weights, "auto"))
+    write_measured(folder, result, options, {"weights": identified(weights), "data": str(place)}, pictures=60)
+    return result

@@ -84,7 +84,7 @@ def detections_by_frame(rows: pd.DataFrame) -> dict[int, Detections]:
     boxes = rows[["x1", "y1", "x2", "y2"]].to_numpy(np.float32)
     scores = rows["score"].to_numpy(np.float32)
     frames, starts = np.unique(rows["frame"].to_numpy(), return_index=True)
-    stops = np.append(starts[1:], len(rows))
+    stops = np.append(starts, len(rows))[1:]
     return {
         int(frame): Detections(boxes[start:stop], scores[start:stop])
         for frame, start, stop in zip(frames, starts, stops, strict=True)

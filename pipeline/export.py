@@ -62,7 +62,9 @@ def export(
         return pixelate(frame.image, hidden.get(frame.index, none), heads=blur == "faces")
 
     output.parent.mkdir(parents=True, exist_ok=True)
-    return write_video(output, video, picture, max_width=max_width, crf=23, advance=progress)
+    return write_video(
+        output, video.read_all(), picture, fps=video.fps, max_width=max_width, crf=23, advance=progress
+    )
 
 
 def people_of(flight: Path, score: float) -> Mapping[int, Boxes]:

@@ -13,9 +13,9 @@ from pipeline.errors import PipelineError
 from pipeline.workspace import atomic_file, atomic_folder, read_json, write_json
 
 if TYPE_CHECKING:
-    from reid.evaluate import Result
+    from reid.evaluate import Options, Result
 
-FIGURES, _QUERIES, _RANKED = "metrics.json", "queries.parquet", "ranked.parquet"
+FIGURES, _QUERIES, _RANKED, _SHEETS = EVALUATION = "metrics.json", "queries.parquet", "ranked.parquet", "ranked"
 _LENGTH = 20  # gallery crops of each query that are kept
 
 
@@ -45,15 +45,22 @@ class Measured:
 
 
 def write_measured(
-    folder: Path, result: "Result", settings: Mapping[str, Any], inputs: Mapping[str, Any], pictures: int = 0
+    folder: Path,
+    result: "Result",
+    options: "Options",
+    inputs: Mapping[str, Any],
+    *,
+    flip: bool = False,
+    pictures: int = 0,
 ) -> bool:
     """Write what came out into `folder`; the figures last, as they say that all is there.
 
     Args:
         folder: made where it is not there.
         result: of the evaluation.
-        settings: how it was measured.
+        options: how it was measured.
         inputs: of what.
+        flip: whether features are means with those of the mirror image.
         pictures: queries to draw on sheets, worst first.
 
     Returns:
@@ -67,8 +74,17 @@ def write_measured(
     if seen:
         _write(folder / _RANKED, pd.DataFrame(_ranked(result)))
     if pictures and seen:
-        _draw(folder / "ranked", result, pictures)
-    content = {**result.figures, "counts": result.counts, "settings": dict(settings), "inputs": dict(inputs)}
+        _draw(folder / _SHEETS, result, pictures)
+    settings = {
+        "protocol": options.protocol,
+        "metric": options.metric,
+        "ap": options.average_precision,
+        "repeats": options.repeats,
+        "seed": options.seed,
+        "rerank": options.reranking is not None,
+        "flip": flip,
+    }
+    content = {**result.figures, "counts": result.counts, "settings": settings, "inputs": dict(inputs)}
     write_json(folder / FIGURES, content)
     return bool(pictures and seen)
 

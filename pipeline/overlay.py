@@ -1,6 +1,6 @@
 """The video with the boxes drawn on it, for people to look at."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -19,16 +19,18 @@ _TIME_BASE = Fraction(1, 90_000)
 _COLOUR = (255, 196, 0)  # amber: neither grass, asphalt nor most clothes
 
 
-def draw(image: NDArray[np.uint8], detections: Detections, scale: float) -> NDArray[np.uint8]:
-    """`image` (uint8 (H, W, 3) RGB) scaled by `scale`, even-sized, with a box and a score per person."""
+def draw(
+    image: NDArray[np.uint8], detections: Detections, scale: float, labels: Sequence[str] | None = None
+) -> NDArray[np.uint8]:
+    """`image` (uint8 (H, W, 3) RGB) scaled by `scale`, even-sized, with a box and a label or score per person."""
     height, width = image.shape[:2]
     size = _even(width * scale), _even(height * scale)
     canvas = np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
     ratio = np.array([size[0] / width, size[1] / height] * 2)
-    for box, score in zip(detections.boxes, detections.scores, strict=True):
+    labels = labels or [f"{score:.2f}" for score in detections.scores]
+    for box, label in zip(detections.boxes, labels, strict=True):
         x1, y1, x2, y2 = (int(value) for value in np.rint(box * ratio))
         cv2.rectangle(canvas, (x1, y1), (x2, y2), _COLOUR, 2, cv2.LINE_AA)
-        label = f"{score:.2f}"
         (text_width, text_height), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 1)
         top = y1 - text_height - 5 if y1 > text_height + 5 else y2  # below where there is no room above
         cv2.rectangle(canvas, (x1 - 1, top), (x1 + text_width + 3, top + text_height + 5), _COLOUR, cv2.FILLED)
@@ -67,21 +69,24 @@ def write_overlay(
     def picture(frame: Frame) -> NDArray[np.uint8]:
         return draw(frame.image, detections.get(frame.index, none).above(threshold), scale)
 
-    return write_video(output, video, picture, max_width=max_width, crf=crf, advance=advance)
+    return write_video(
+        output, video.read_all(), picture, fps=video.fps, max_width=max_width, crf=crf, advance=advance
+    )
 
 
 def write_video(
     output: Path,
-    video: Video,
+    frames: Iterable[Frame],
     picture: Callable[[Frame], NDArray[np.uint8]],
     *,
+    fps: float,
     max_width: int,
     crf: int,
     advance: Callable[[int], None],
 ) -> int:
-    """Write `output` (H.264 in mp4): what `picture` makes of each frame, at the frame's own time.
+    """Write `output` (H.264 in mp4): what `picture` makes of each of `frames`, at the frame's own time.
 
-    Pictures wider than `max_width` are scaled down. Sound, subtitles and metadata of `video` are left out.
+    Pictures wider than `max_width` are scaled down. There is no sound, no subtitle and no metadata.
 
     Returns:
         The number of frames written.
@@ -89,7 +94,7 @@ def write_video(
     """
 
     def made() -> Iterator[tuple[Frame, NDArray[np.uint8]]]:
-        for frame in video.read_all():
+        for frame in frames:
             yield frame, _fitting(picture(frame), max_width)
 
     written = 0
@@ -98,7 +103,7 @@ def write_video(
         with closing(prefetch(made(), 4)) as pictures:
             for frame, image in pictures:
                 if stream is None:
-                    stream = container.add_stream("libx264", rate=Fraction(video.fps).limit_denominator(1001))
+                    stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
                     stream.width, stream.height = image.shape[1], image.shape[0]
                     stream.pix_fmt = "yuv420p"
                     stream.options = {"crf": str(crf), "preset": "veryfast"}

@@ -28,7 +28,7 @@ from pipeline.stages import (
 )
 from pipeline.workspace import StageFolder, flight_name, stage_fingerprint
 
-Until = Literal["frames", "detect", "crops", "tracks", "dataset", "evaluate"]
+Until = Literal["frames", "detect", "crops", "tracks", "dataset", "evaluate", "report"]
 
 
 @dataclass(frozen=True)

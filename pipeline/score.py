@@ -1,7 +1,8 @@
-"""How well stored detections fit a ground truth: recall and wrong boxes a frame, by threshold; precision by recall."""
+"""How well stored detections fit a ground truth: recall and wrong boxes a frame, by threshold."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,7 @@ class Score:
     persons: int
 
 
-def match(
-    truth: Truth, detections: Detections, min_iou: float
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def match(truth: Truth, detections: Detections, min_iou: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which boxes of one frame are right, and which are counted at all: bool (n,) each.
 
     Each box, best score first, takes the free person it overlaps most, asked-for persons first. A box on a
@@ -64,7 +63,7 @@ def judge(
     return Judged(scores[order], right[order].astype(bool), heights[order], persons, max(len(indices), 1))
 
 
-def _judge(truth: Truth, found: Detections, min_iou: float) -> tuple[NDArray[np.floating], ...]:
+def _judge(truth: Truth, found: Detections, min_iou: float) -> tuple[NDArray[Any], ...]:
     right, counted = match(truth, found, min_iou)
     heights, asked = found.boxes[:, 3] - found.boxes[:, 1], truth.boxes[truth.asked]
     return found.scores[counted], right[counted], heights[counted], asked[:, 3] - asked[:, 1]

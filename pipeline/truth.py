@@ -65,6 +65,34 @@ def read_truth(path: Path) -> dict[int, Truth]:
     return {frame: form(those) for frame, those in frames.items()}
 
 
+def find_truth(setting: str | Path, video: Path) -> Path | None:
+    """Where the truth of `video` lies; None where there is none.
+
+    Args:
+        setting: "off"; "auto": `flight01.gt.txt` beside `flight01.mp4`; or the file, or a folder with files named
+            `flight01.gt.txt` or `flight01.txt`.
+        video: file or folder of images.
+
+    Raises:
+        PipelineError: the file or folder that was asked for is not there.
+
+    """
+    if setting == "off":
+        return None
+    name, place = video.absolute().stem, Path(setting)
+    if setting == "auto":
+        places = [video.absolute().parent / f"{name}.gt.txt"]
+    elif place.is_dir():
+        places = [place / f"{name}.gt.txt", place / f"{name}.txt"]
+    elif place.is_file():
+        return place
+    else:
+        raise PipelineError(
+            f"{place}: no such ground truth; expected a file or a folder, or report.truth: auto, or off"
+        )
+    return next((path for path in places if path.is_file()), None)
+
+
 def inside(boxes: NDArray[np.floating], regions: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which boxes, xyxy (n, 4), lie in one of `regions`, (m, 4), by half or more: bool (n,)."""
     area = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64).prod(axis=1)

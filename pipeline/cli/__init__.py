@@ -14,6 +14,7 @@ _COMMANDS = {
     "tracks": ("stages", "tracks", "Link the persons from frame to frame."),
     "label": ("label", "label", "Say who is who, in the browser."),
     "dataset": ("dataset", "dataset", "Make a data set of the labelled crops."),
+    "report": ("report", "report", "Write what was found and how as a page."),
     "overlay": ("stages", "overlay", "Render the boxes on the video."),
     "export": ("privacy", "export", "Write a clip to share, its people unrecognisable."),
     "forget": ("privacy", "forget", "Delete an identity everywhere in the workspace."),

@@ -27,6 +27,7 @@ def demo(folder: Path, seconds: float, people: int, iterations: int) -> None:
     from pipeline.dataset.stage import bring_up_dataset
     from pipeline.demo import label_by_truth, simulate, truth_of
     from pipeline.progress import progress_bar
+    from pipeline.report import write_report
     from pipeline.workspace import flight_name
 
     videos = simulate(folder, people, seconds, progress_bar)
@@ -38,14 +39,16 @@ def demo(folder: Path, seconds: float, people: int, iterations: int) -> None:
     )
     for video in videos:
         _fly(config, video)
-    found = label_by_truth(config.workspace, {flight_name(video): truth_of(video) for video in videos})
-    click.echo(f"\nlabels     the truth stood in for the hand: {found} of {people} people are in the tracklets")
+    answered = label_by_truth(config.workspace, {flight_name(video): truth_of(video) for video in videos})
+    click.echo(
+        f"\nlabels     the truth stood in for the hand: {len(answered.identities)} of {people} people, and "
+        f"{answered.right / max(1, answered.detections):.1%} of {answered.detections:,} detections on the right one"
+    )
     dataset = bring_up_dataset(config.workspace, config.dataset)
     splits = ", ".join(f"{counts['crops']:,} {split}" for split, counts in dataset.figures["splits"].items())
     click.echo(f"dataset    {splits} crops  → {dataset.folder}")
     _learn_and_measure(dataset, config.workspace / "reid", iterations)
-    click.echo(f"\nlook at    {dataset.folder / 'statistics.html'}")
-    click.echo(f"           {config.workspace / 'flight01' / 'overlay' / 'overlay.mp4'}")
+    click.echo(f"\nlook at    {write_report(config.workspace, config.report, progress_bar)}")
     click.echo(f"by hand    uavpipe label --workspace {config.workspace}\nyour own   uavpipe run your_flight.mp4")
 
 
@@ -81,7 +84,7 @@ def _fly(config: "FlightConfig", video: Path) -> None:
 
 
 def _learn_and_measure(dataset: "DatasetResult", output: Path, iterations: int) -> None:
-    from pipeline.demo import learn, measured
+    from pipeline.demo import learn, measure
     from pipeline.progress import training_bar
     from reid.datasets.load import load
     from reid.protocols import PROTOCOLS
@@ -93,10 +96,10 @@ def _learn_and_measure(dataset: "DatasetResult", output: Path, iterations: int) 
         return
     data = load(str(dataset.folder), PROTOCOLS[protocol].cameras)
     with training_bar("re-id", iterations) as advance:
-        learnt = learn(data, output, iterations, advance)
-    for what, weights in (
-        ("the network that comes with uavpipe", EMBEDDED),
-        (f"after {iterations} iterations", learnt),
+        learnt = learn(data, output / "demo", iterations, advance)
+    for what, weights, name in (
+        ("the network that comes with uavpipe", EMBEDDED, "embedded"),
+        (f"after {iterations} iterations", learnt, "demo"),
     ):
-        figures = measured(data, weights, protocol).figures
+        figures = measure(data, dataset.folder, weights, protocol, output / name / "test").figures
         click.echo(f"evaluate   {what}: rank-1 {figures['rank-1']:.3f}, mAP {figures['mAP']:.3f}")

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from reid.records import Samples
 
 _TWO = (PATH, PATH)
-_SETTINGS = ("protocol", "metric", "ap", "repeats", "seed", "rerank", "flip")
 PROTOCOL_NAMES = ("market", "single-shot", "flight", "tracklet", "strict")
 protocol_option = click.option(
     "--protocol",
@@ -60,9 +59,9 @@ def evaluate(out: Path, pictures: int, **options: Any) -> None:
     _check(options)
     out.mkdir(parents=True, exist_ok=True)  # fails now, not when all is measured
     result, inputs = _measured(options)
-    settings = {name: options[name] for name in _SETTINGS}
     inputs |= {name: options[name] for name in ("data", "labels", "images", "train_labels") if options[name]}
-    drawn = write_measured(out, result, settings, inputs, pictures)
+    how = _options(options, "cpu")
+    drawn = write_measured(out, result, how, inputs, flip=options["flip"], pictures=pictures)
     _show(result, options["protocol"])
     pictures_too = ", ranked.parquet, ranked/ (worst queries first)" if drawn else ""
     click.echo(f"{out}: metrics.json, queries.parquet{pictures_too}")

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import flight_options
+from pipeline.cli.report import write
 
 if TYPE_CHECKING:
     from pipeline.config import FlightConfig
     from pipeline.dataset.stage import DatasetResult
     from pipeline.run import Until
 
+_FROM_LABELS = ("dataset", "evaluate", "report")
+
 
 @click.command()
 @flight_options
 @click.option(
     "--until",
-    type=click.Choice(["frames", "detect", "crops", "tracks", "dataset", "evaluate"]),
-    default="evaluate",
+    type=click.Choice(["frames", "detect", "crops", "tracks", "dataset", "evaluate", "report"]),
+    default="report",
     show_default=True,
 )
 @click.option("--from", "since", type=click.Choice(["frames", "dataset"]), default="frames", show_default=True)
@@ -35,7 +38,7 @@ def run(
     since: str,
     dry_run: bool,
 ) -> None:
-    """Bring all flights up to date, from the videos to mAP; what holds is skipped.
+    """Bring all flights up to date, from the videos to the report; what holds is skipped.
 
     It stops where you must say who is who, and tells how to go on. `--from dataset` goes on with what is labelled,
     and leaves the flights as they are. A flight that fails does not stop the others; then the exit code is 1.
@@ -49,11 +52,14 @@ def run(
     if dry_run:
         _say_plan(config, until)
         return
-    if since == "frames" and _flights(config, until):
-        raise click.exceptions.Exit(1)
+    failed = _flights(config, until) if since == "frames" else 0
     again = _command(videos, config_path, workspace, settings)
-    if until in ("dataset", "evaluate") and (since == "dataset" or _labelled(config.workspace, again)):
+    if until in _FROM_LABELS and not failed and (since == "dataset" or _labelled(config.workspace, again)):
         _from_labels(context, config, until)
+    if until == "report" and not (failed and failed == len(config.flights)):
+        write(config)
+    if failed:
+        raise click.exceptions.Exit(1)
 
 
 def _from_labels(context: click.Context, config: "FlightConfig", until: "Until") -> None:
@@ -62,7 +68,7 @@ def _from_labels(context: click.Context, config: "FlightConfig", until: "Until")
 
     result = bring_up_dataset(config.workspace, config.dataset)
     report_dataset(result)
-    if until == "evaluate":
+    if until != "dataset":
         _evaluate(context, config, result)
 
 
@@ -147,5 +153,5 @@ def _say_plan(config: "FlightConfig", until: "Until") -> None:
     for each in plan(config, until):
         what = f"would run: {each.reason}" if each.reason else "up to date"
         click.echo(f"{each.flight:20} {each.stage:10} {what}")
-    if until in ("dataset", "evaluate"):
+    if until in _FROM_LABELS:
         click.echo("then the data set, if everybody has a label")

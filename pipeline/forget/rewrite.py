@@ -19,12 +19,13 @@ from annotate.store import LABELS, LabelStore
 from pipeline.forget.whom import Part, Whom
 from pipeline.forgotten import FILE, read_forgotten
 from pipeline.images import encode_jpeg
+from pipeline.measured import EVALUATION, FIGURES
 from pipeline.veil import Boxes, paint_over
 from pipeline.workspace import TEMPORARY, write_json
 
 # Made of the crops and labels of several people at once: made again without the person by their own commands.
 _WHOLE_WORKSPACE = ("dataset", "report", "suggestions")
-_WHOLE_FLIGHT = ("overlay", "export", "report")
+_WHOLE_FLIGHT = ("overlay", "clip", "export", "report")
 _QUALITY = 95
 
 
@@ -66,6 +67,8 @@ def rewrite(workspace: Path, store: LabelStore, whom: Whom, folder: Path) -> Rew
     with LabelStore(result.place(LABELS)) as without:
         without.take_log(log_without(store, whom.identity, contents))
     _delete_whole(workspace, "", _WHOLE_WORKSPACE, result)
+    for figures in sorted((workspace / "reid").rglob(FIGURES)):
+        _delete_whole(workspace, f"{_name(workspace, figures.parent)}/", EVALUATION, result)
     return result
 
 

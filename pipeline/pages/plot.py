@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -14,7 +14,7 @@ BLUE, ORANGE, SKY, GREEN, PINK, AMBER = "#0072b2", "#d55e00", "#56b4e9", "#009e7
 CYCLE = (BLUE, ORANGE, GREEN, PINK, AMBER, SKY)
 _SIZE = 4.4, 2.5  # inches; as wide as a phone shows without shrinking the letters
 _INK = "#010203"  # stands for the colour of the page's letters, which only the reader's browser knows
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # letters stay letters, so that the page is small and can be searched
     "font.size": 9,
     "font.family": "sans-serif",

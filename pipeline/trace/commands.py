@@ -46,6 +46,8 @@ def stage_of(flight: Path, name: str) -> dict[str, Any] | None:
     found = {key: manifest.get(key) for key in ("fingerprint", "inputs", "section", "counts", "versions")}
     if name in _COMMANDS:
         found["command"] = _command(flight, name, manifest)
+    elif name == "clip":
+        found["command"] = shlex.join(["uavpipe", "report", "--workspace", str(flight.parent)])
     elif name == "embeddings":
         found["command"] = shlex.join(["uavpipe", "annotate", "embed", "--workspace", str(flight.parent)])
     return found

@@ -44,6 +44,10 @@ def flown(tmp_path_factory):
     bring_up_overlay(settings(workspace), files.video, progress_bar)
     (workspace / "dataset").mkdir()
     (workspace / "dataset" / "page.html").write_text(NAME)
+    test = workspace / "reid" / "drone" / "test"
+    (test / "ranked").mkdir(parents=True)
+    for name in ("metrics.json", "queries.parquet", "ranked.parquet", "ranked/000.jpg"):
+        (test / name).write_text(NAME)
     project = Project(workspace)
     names = sorted(project.store.state.tracklets, key=lambda name: -len(project.store.state.tracklets[name]))
     assert len(names) >= 4

@@ -225,5 +225,7 @@ def test_the_nearest_of_all_queries_are_those_of_each_and_of_a_plain_sort():
         absent = (gallery.identities == query.identities[row]) & (gallery.cameras == query.cameras[row])
         exact = np.linalg.norm(features[1] - features[0][row], axis=1)
         exact[absent] = np.inf
-        assert columns.tolist() == np.argsort(exact, kind="stable")[:7].tolist() == result.nearest(row, 7)[0].tolist()
+        assert (
+            columns.tolist() == np.argsort(exact, kind="stable")[:7].tolist() == result.nearest(row, 7)[0].tolist()
+        )
         assert distances == pytest.approx(exact[columns], abs=1e-5)

@@ -1,0 +1,205 @@
+"""A flight in the report: what the video is, its damage, who was found when, and how large and how surely."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from detector.config import DetectorConfig
+from pipeline.config import ReportConfig
+from pipeline.errors import PipelineError
+from pipeline.report import plots
+from pipeline.report.clip import Stretch, bring_up_clip, fullest
+from pipeline.report.found import Found, compare
+from pipeline.report.made import made_id
+from pipeline.report.records import Fact, clock
+from pipeline.trace.back import read_rows
+from pipeline.truth import find_truth
+from pipeline.workspace import read_card, read_json
+
+_DAMAGE_SHOWN = 12  # stretches; the table has them all
+Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A stretch of the flight with boxes.
+
+    Attributes:
+        file: the clip.
+        begin, end: of the stretch, as clock times since the flight's first frame.
+
+    """
+
+    file: Path
+    begin: str
+    end: str
+
+
+@dataclass(frozen=True, eq=False)
+class FlightPart:
+    """What there is to say of a flight.
+
+    Attributes:
+        name: of its folder.
+        video: the file or folder of images.
+        facts: its figures, for a row of the table as well.
+        seconds: its length.
+        begin_s: time stamp of its first frame, which need not be 0.
+        damage: stretches of damaged frames, in words; `more_damage` further ones are in the table.
+        more_damage: how many.
+        damaged: frames that are lost or corrupt.
+        frames: all frames.
+        plots: by title.
+        clip: where most persons are; None without detections, or as `missing` says.
+        found: against the truth, where there is one.
+        missing: what is not there, and what to do.
+
+    """
+
+    name: str
+    video: str
+    facts: dict[str, Fact]
+    seconds: float
+    begin_s: float
+    damage: tuple[str, ...]
+    more_damage: int
+    damaged: int
+    frames: int
+    plots: dict[str, Markup]
+    clip: Clip | None
+    found: Found | None
+    missing: tuple[str, ...]
+
+
+def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart:
+    """The flight in `folder`; renders the clip where it does not hold.
+
+    Raises:
+        PipelineError: a table is damaged, or the truth cannot be read.
+
+    """
+    card = read_card(folder) or {}
+    frames = _frames(folder)
+    begin = float(frames["pts_s"].min())
+    damaged = frames[frames["lost"] | frames["corrupt"] | (frames["damage"] != "")]
+    damage = list(_stretches(damaged, begin))
+    drawn: dict[str, Markup] = {}
+    clip = found = None
+    missing: list[str] = []
+    if (folder / "detections" / "manifest.json").exists():
+        threshold = _threshold(folder)
+        everything = _table(folder / "detections" / "detections.parquet")
+        boxes = everything[everything["score"] >= threshold]
+        drawn |= {
+            "Persons in a frame": plots.persons_over_time(folder.name, frames, boxes),
+            "Heights": plots.heights(folder.name, boxes),
+            "Scores": plots.scores(folder.name, everything, threshold),
+        }
+        truth = find_truth(config.truth, Path(str(card.get("video", folder.name))))
+        if truth is not None:
+            found = compare(folder, truth, len(frames), threshold)
+            drawn["Precision by recall"] = found.curve
+        stretch = fullest(frames, boxes, config.clip_s) if config.clip_s else None
+        if stretch is not None:
+            clip = _clip(folder, config, stretch, boxes, progress, missing)
+    elif card:
+        missing.append(f"Nobody was looked for yet: uavpipe run {card['video']} --workspace {folder.parent}")
+    if frames["altitude_m"].notna().any():
+        drawn["Altitude"] = plots.altitude(folder.name, frames)
+    return FlightPart(
+        name=folder.name,
+        video=str(card.get("video", "without a video")),
+        facts={fact.name: fact for fact in _facts(folder, frames, begin)},
+        seconds=float(frames["pts_s"].max()) - begin,
+        begin_s=begin,
+        damage=tuple(damage[:_DAMAGE_SHOWN]),
+        more_damage=max(0, len(damage) - _DAMAGE_SHOWN),
+        damaged=int((frames["lost"] | frames["corrupt"]).sum()),
+        frames=len(frames),
+        plots=drawn,
+        clip=clip,
+        found=found,
+        missing=tuple(missing),
+    )
+
+
+def _clip(
+    folder: Path, config: ReportConfig, stretch: Stretch, boxes: pd.DataFrame, progress: Bar, missing: list[str]
+) -> Clip | None:
+    """The clip, or None and the reason in `missing`: a report without one is better than none."""
+    try:
+        file = bring_up_clip(folder, config, stretch, boxes, progress)
+    except PipelineError as error:
+        missing.append(f"No clip: {error}")
+        return None
+    return Clip(file, clock(stretch.begin_s), clock(stretch.end_s))
+
+
+def _facts(folder: Path, frames: pd.DataFrame, begin: float) -> Iterator[Fact]:
+    decoded = frames[~frames["lost"]]
+    table = made_id(folder.name, "frames")
+    seconds = float(frames["pts_s"].max()) - begin
+    yield Fact("length", clock(seconds), table)
+    if decoded["width"].notna().any():
+        yield Fact("size", f"{decoded['width'].iloc[0]:.0f} × {decoded['height'].iloc[0]:.0f}", table)
+    if seconds > 0:
+        yield Fact("frames a second", f"{(len(frames) - 1) / seconds:.4g}", table)
+    yield Fact("frames", f"{len(frames):,}", table)
+    yield Fact("lost", f"{int(frames['lost'].sum()):,}", table)
+    yield Fact("corrupt", f"{int(frames['corrupt'].sum()):,}", table)
+    for stage, names in (
+        ("detections", {"boxes": "boxes"}),
+        ("crops", {"crops": "crops"}),
+        ("tracks", {"tracklets": "tracklets", "median_length": "frames of a median tracklet"}),
+    ):
+        manifest = read_json(folder / stage / "manifest.json")
+        for key, name in names.items():
+            if manifest is not None and key in manifest["counts"]:
+                yield Fact(name, f"{manifest['counts'][key]:,g}", made_id(folder.name, stage))
+
+
+def _threshold(folder: Path) -> float:
+    """The score from which detections became crops; without crops, the default."""
+    crops: dict[str, Any] = read_json(folder / "crops" / "manifest.json") or {}
+    return float(crops.get("section", {}).get("threshold", DetectorConfig().threshold))
+
+
+def _frames(folder: Path) -> pd.DataFrame:
+    """The table of frames; for a flight that was imported, without a video, what its detections tell of them."""
+    if (folder / "frames" / "manifest.json").exists():
+        return _table(folder / "frames" / "frames.parquet")
+    seen = _table(folder / "detections" / "detections.parquet")[["frame", "pts_s"]].drop_duplicates("frame")
+    none = float("nan")
+    return seen.sort_values("frame", ignore_index=True).assign(
+        lost=False, corrupt=False, damage="", altitude_m=none, width=none, height=none
+    )
+
+
+def _table(path: Path) -> pd.DataFrame:
+    rows = read_rows(path)
+    if rows is None:
+        raise PipelineError(f"{path}: gone; run the stage again")
+    return rows
+
+
+def _stretches(damaged: pd.DataFrame, begin: float) -> Iterator[str]:
+    """Frames side by side with the same complaint, each stretch on a line."""
+    rows: Sequence[dict[Any, Any]] = damaged.to_dict("records")
+    numbered = enumerate(rows)
+    for _, group in groupby(
+        numbered, lambda each: (each[1]["frame"] - each[0], each[1]["lost"], each[1]["damage"])
+    ):
+        part = [row for _, row in group]
+        first, last = part[0], part[-1]
+        frames = (
+            f"frame {first['frame']:,}" if len(part) == 1 else f"frames {first['frame']:,} to {last['frame']:,}"
+        )
+        when = "" if pd.isna(first["pts_s"]) else f" at {clock(first['pts_s'] - begin)}"
+        what = "lost" if first["lost"] else "corrupt" if first["corrupt"] else "damaged"
+        yield f"{frames}{when}: {what}{': ' if first['damage'] else ''}{first['damage']}"

@@ -1,0 +1,181 @@
+"""Who is who in the report: how far the labelling is, the wall of identities, each flight's tracklets in time."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from annotate.errors import AnnotateError
+from annotate.operations import Mark, flight_of
+from annotate.project import Project
+from annotate.records import Detection, flights_with_tracklets, read_tracklets
+from annotate.state import Label, State
+from annotate.store import LABELS
+
+_PORTRAITS = 4  # of each identity
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A crop on the wall.
+
+    Attributes:
+        crop: the file.
+        tracklet: its name.
+        time_s: of its frame, as the video has it.
+
+    """
+
+    crop: Path
+    tracklet: str
+    time_s: float
+
+
+@dataclass(frozen=True)
+class Person:
+    """An identity.
+
+    Attributes:
+        number: its own.
+        name: "" where none was given.
+        flights: that it is seen in.
+        tracklets: how many.
+        detections: how many.
+        seconds: that its tracklets last together.
+        portraits: crops that stand for it, of as many flights as may be.
+
+    """
+
+    number: int
+    name: str
+    flights: tuple[str, ...]
+    tracklets: int
+    detections: int
+    seconds: float
+    portraits: tuple[Portrait, ...]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A tracklet in time.
+
+    Attributes:
+        tracklet: its name.
+        begin_s, end_s: as the video has them.
+        label: an identity's number, what it is instead, or None.
+
+    """
+
+    tracklet: str
+    begin_s: float
+    end_s: float
+    label: int | str | None
+
+
+@dataclass(frozen=True)
+class People:
+    """What is known of who is who.
+
+    Attributes:
+        tracklets: how many there are, of which `labelled` have a label.
+        labelled: how many.
+        instead: how many tracklets are junk or distractors, by that name.
+        persons: the identities with most detections; `more` others are not shown.
+        more: how many.
+        strips: each flight's tracklets, by its name.
+        decisions: operations in the log of labels.
+        trouble: why there are no labels to show, though there is a file; else "".
+
+    """
+
+    tracklets: int = 0
+    labelled: int = 0
+    instead: dict[str, int] = field(default_factory=dict)
+    persons: tuple[Person, ...] = ()
+    more: int = 0
+    strips: dict[str, tuple[Strip, ...]] = field(default_factory=dict)
+    decisions: int = 0
+    trouble: str = ""
+
+
+def read_people(workspace: Path, most: int) -> People:
+    """Who is who in `workspace`; at most `most` identities with their crops."""
+    if (workspace / LABELS).exists():
+        try:
+            return _labelled(workspace, most)
+        except AnnotateError as error:  # the rest of the report does not depend on it
+            return _unlabelled(workspace, str(error))
+    return _unlabelled(workspace, "")
+
+
+def _labelled(workspace: Path, most: int) -> People:
+    project = Project(workspace)
+    try:
+        with project.reading() as state:
+            done = project.progress(state, "")
+            instead = Counter(str(label) for label in state.labels.values() if isinstance(label, Mark))
+            del instead[str(Mark.OPEN)]
+            counts = {
+                number: sum(len(state.tracklets[name]) for name in names)
+                for number, names in state.members.items()
+                if names
+            }
+            shown = sorted(counts, key=lambda number: (-counts[number], number))[:most]
+            return People(
+                tracklets=done.tracklets,
+                labelled=done.labelled,
+                instead=dict(sorted(instead.items())),
+                persons=tuple(_person(project, state, number) for number in shown),
+                more=len(counts) - len(shown),
+                strips=_strips(project, state),
+                decisions=len(project.store.entries),
+            )
+    finally:
+        project.close()
+
+
+def _person(project: Project, state: State, number: int) -> Person:
+    names = state.members[number]
+    ends = [(content[0].time, content[-1].time) for content in (project.detections(state, name) for name in names)]
+    portraits = (
+        Portrait(project.workspace / PurePosixPath(str(each.crop)), name, each.time)
+        for name, each in project.portraits(state, number, _PORTRAITS)
+    )
+    return Person(
+        number=number,
+        name=state.identities.get(number, ""),
+        flights=tuple(sorted({flight_of(name) for name in names})),
+        tracklets=len(names),
+        detections=sum(len(state.tracklets[name]) for name in names),
+        seconds=sum(end - begin for begin, end in ends),
+        portraits=tuple(portraits),
+    )
+
+
+def _strips(project: Project, state: State) -> dict[str, tuple[Strip, ...]]:
+    found = defaultdict(list)
+    for name in state.tracklets:
+        content = project.detections(state, name)
+        found[flight_of(name)].append(_strip(name, content, state.labels.get(name)))
+    return _in_time(found)
+
+
+def _unlabelled(workspace: Path, trouble: str) -> People:
+    found = {}
+    try:
+        for flight in flights_with_tracklets(workspace):
+            found[flight] = [_strip(each.id, each.detections, None) for each in read_tracklets(workspace, flight)]
+    except AnnotateError as error:
+        return People(trouble=trouble or str(error))
+    return People(tracklets=sum(map(len, found.values())), strips=_in_time(found), trouble=trouble)
+
+
+def _strip(name: str, content: Sequence[Detection], label: Label | None) -> Strip:
+    return Strip(name, content[0].time, content[-1].time, str(label) if isinstance(label, Mark) else label)
+
+
+def _in_time(found: Mapping[str, Sequence[Strip]]) -> dict[str, tuple[Strip, ...]]:
+    return {
+        flight: tuple(sorted(strips, key=lambda strip: (strip.begin_s, strip.tracklet)))
+        for flight, strips in sorted(found.items())
+    }

@@ -1,0 +1,143 @@
+"""Putting the report together."""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from pipeline.config import ReportConfig
+from pipeline.dataset.page import COLOURS, plots
+from pipeline.dataset.stage import NAME as DATASET
+from pipeline.errors import PipelineError
+from pipeline.pages import render
+from pipeline.report.flight import Bar, FlightPart, read_flight
+from pipeline.report.learnt import EvaluationPart, read_evaluations, read_table1, read_trainings
+from pipeline.report.made import made_id, made_of_dataset, made_of_evaluation, made_of_flight
+from pipeline.report.people import People, read_people
+from pipeline.report.pictures import Pictures
+from pipeline.report.plots import cmc
+from pipeline.report.records import Fact, Made, clock
+from pipeline.report.timeline import timeline
+from pipeline.trace.back import read_rows
+from pipeline.workspace import MANIFEST, atomic_folder, read_json
+
+NAME, PAGE = "report", "index.html"
+_FLIGHT = f"frames/{MANIFEST}", "tracks/tracklets.parquet"  # either tells a flight; imported ones have no frames
+_OURS = 'content="uavpipe"'  # in the page: tells our folder from one that is in the way
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetPart:
+    """The data set: what `statistics.json` holds, and plots by title."""
+
+    figures: Mapping[str, Any]
+    plots: Mapping[str, Markup]
+
+
+def write_report(workspace: Path, config: ReportConfig, progress: Bar) -> Path:
+    """Write `report/` of `workspace`, whole or not at all: what is there is shown, what is not is said.
+
+    Args:
+        workspace: with at least one flight.
+        config: what to show.
+        progress: opens a bar.
+
+    Returns:
+        The page.
+
+    Raises:
+        PipelineError: there is no flight, a table is damaged, something else is in the way, or the truth that was
+            asked for is not there.
+
+    """
+    folders = sorted({path.parents[1] for name in _FLIGHT for path in workspace.glob(f"*/{name}")})
+    if not folders:
+        raise PipelineError(f"{workspace}: no flight here to report on; first: uavpipe run VIDEO")
+    _check_place(workspace / NAME)
+    flights = [read_flight(folder, config, progress) for folder in folders]
+    people = read_people(workspace, config.identities)
+    dataset = _dataset(workspace)
+    trainings = read_trainings(workspace)
+    evaluations = read_evaluations(workspace, config.queries)
+    with atomic_folder(workspace / NAME) as folder:
+        pictures = Pictures(folder)
+        for flight in flights:
+            if flight.clip is not None:
+                shutil.copyfile(flight.clip.file, folder / f"{flight.name}.mp4")
+        page = render(
+            "report.html",
+            written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            workspace=workspace,
+            facts=list(_summary(flights, people, dataset, evaluations)),
+            flights=flights,
+            columns=list(dict.fromkeys(name for flight in flights for name in flight.facts)),
+            people=people,
+            timelines={
+                flight.name: timeline(people.strips[flight.name], flight.begin_s, flight.seconds)
+                for flight in flights
+                if people.strips.get(flight.name)
+            },
+            dataset=dataset,
+            colours=COLOURS,
+            trainings=trainings,
+            evaluations=evaluations,
+            cmc=cmc({each.name: each.curve for each in evaluations}) if evaluations else None,
+            table1=read_table1(workspace),
+            made=list(_made(workspace, folders, dataset, evaluations)),
+            picture=pictures.add,
+            clock=clock,
+        )
+        (folder / PAGE).write_text(page, "utf-8")
+    return workspace / NAME / PAGE
+
+
+def _check_place(folder: Path) -> None:
+    """That nothing but a report of ours would have to make room: a video may be called `report` as well."""
+    if not folder.exists():
+        return
+    page = folder / PAGE
+    if not page.is_file() or _OURS not in page.read_text("utf-8", errors="replace")[:2000]:
+        raise PipelineError(f"{folder}: in the way, and no report made here; move it, or rename the flight")
+
+
+def _dataset(workspace: Path) -> DatasetPart | None:
+    figures = read_json(workspace / DATASET / "statistics.json")
+    crops = read_rows(workspace / DATASET / "dataset.parquet")
+    return None if figures is None or crops is None else DatasetPart(figures, plots(crops))
+
+
+def _summary(
+    flights: Sequence[FlightPart],
+    people: People,
+    dataset: DatasetPart | None,
+    evaluations: Sequence[EvaluationPart],
+) -> Iterator[Fact]:
+    """What stands at the top."""
+    frames, damaged = sum(each.frames for each in flights), sum(each.damaged for each in flights)
+    yield Fact("flights", f"{len(flights):,}", "flights")
+    yield Fact("of video", clock(sum(each.seconds for each in flights)), "flights")
+    yield Fact(f"of {frames:,} frames damaged", f"{damaged:,}", "flights")
+    if people.tracklets:
+        yield Fact(f"of {people.tracklets:,} tracklets labelled", f"{people.labelled:,}", "people")
+    if people.persons:
+        yield Fact("identities", f"{len(people.persons) + people.more:,}", "people")
+    if dataset is not None:
+        yield Fact("crops in the data set", f"{dataset.figures['crops']:,}", made_id("dataset"))
+    if evaluations:
+        best = {fact.name: fact for fact in evaluations[0].facts}
+        yield from (best[name] for name in ("rank-1", "mAP"))
+
+
+def _made(
+    workspace: Path, folders: Sequence[Path], dataset: DatasetPart | None, evaluations: Sequence[EvaluationPart]
+) -> Iterator[Made]:
+    for folder in folders:
+        yield from made_of_flight(folder)
+    if dataset is not None:
+        yield made_of_dataset(workspace / DATASET)
+    for each in evaluations:
+        yield made_of_evaluation(each.name, each.metrics)
