@@ -1,5 +1,7 @@
-"""A workspace as the stages before labelling leave it, made by hand: persons are colours."""
+"""A workspace as the stages before labelling leave it, made by hand: persons are colours; and a real browser."""
 
+import os
+import shutil
 from dataclasses import dataclass
 
 import cv2
@@ -7,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 LOOK = 16  # numbers in a descriptor
 
 
@@ -73,3 +76,18 @@ def _write_flight(folder, walks):
         path = folder / f"{table}.parquet"
         path.parent.mkdir(exist_ok=True)
         pd.DataFrame(rows).to_parquet(path, index=False)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    from playwright.sync_api import Error, sync_playwright
+
+    named = os.environ.get("UAVPIPE_BROWSER")
+    path = named or next(filter(None, map(shutil.which, BROWSERS)), None)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=path)
+        except Error:
+            pytest.skip("no Chromium: install one (apt-get install chromium) or name it in UAVPIPE_BROWSER")
+        yield browser
+        browser.close()

@@ -63,7 +63,7 @@ class FlightPart:
     """
 
     name: str
-    video: str
+    video: Path
     facts: dict[str, Fact]
     seconds: float
     begin_s: float
@@ -114,7 +114,7 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
         drawn["Altitude"] = plots.altitude(folder.name, frames)
     return FlightPart(
         name=folder.name,
-        video=str(card.get("video", "without a video")),
+        video=Path(str(card.get("video", "without a video"))),
         facts={fact.name: fact for fact in _facts(folder, frames, begin)},
         seconds=float(frames["pts_s"].max()) - begin,
         begin_s=begin,

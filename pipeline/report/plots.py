@@ -66,7 +66,8 @@ def scores(name: str, found: pd.DataFrame, threshold: float) -> Markup:
     def draw(axes: "Axes") -> None:
         axes.hist(found["score"].to_numpy(np.float64), bins=np.linspace(0, 1, 41).tolist(), color=BLUE)
         axes.axvline(threshold, color=ORANGE, linewidth=1.2)
-        axes.set(xlabel="score; the line is the threshold", ylabel="detections", xlim=(0, 1), yscale="log")
+        axes.set(xlabel="score; the line is the threshold", ylabel="detections", xlim=(0, 1))
+        axes.set_yscale("log" if len(found) else "linear")
 
     return plot(f"scores, {name}", draw)
 

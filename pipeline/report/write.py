@@ -128,8 +128,10 @@ def _summary(
     if dataset is not None:
         yield Fact("crops in the data set", f"{dataset.figures['crops']:,}", made_id("dataset"))
     if evaluations:
-        best = {fact.name: fact for fact in evaluations[0].facts}
-        yield from (best[name] for name in ("rank-1", "mAP"))
+        best = evaluations[0]
+        for fact in best.facts:
+            if fact.name in ("rank-1", "mAP"):
+                yield Fact(f"{fact.name} of {best.name}", fact.value, fact.made)
 
 
 def _made(

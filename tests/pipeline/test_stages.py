@@ -12,6 +12,7 @@ import pytest
 from detector.config import DetectorConfig, Resize
 from pipeline.config import CropsConfig, FlightConfig, FramesConfig, TracksConfig
 from pipeline.progress import progress_bar
+from pipeline.report import write_report
 from pipeline.simulate import simulate_flight
 from pipeline.stages import PIXEL_STAGES, bring_up, bring_up_overlay, bring_up_tracks
 from pipeline.tables import read_table
@@ -191,3 +192,16 @@ def test_too_much_damage_is_an_error_and_nothing_is_lost(flight, tmp_path):
     rows = read_table(tmp_path / "runs" / "images" / "frames" / "frames.parquet")
     assert rows.loc[rows["lost"], "frame"].tolist() == [3]
     bring_up(config(tmp_path / "runs", frames=FramesConfig(max_bad_frames=1)), folder, "frames", progress_bar)
+
+
+def test_a_flight_over_nobody_goes_all_the_way(tmp_path):
+    video = tmp_path / "night"
+    video.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(video / f"{number}.png"), np.zeros((90, 160, 3), np.uint8))
+    settings = config(tmp_path / "runs", detector=SMALL.model_copy(update={"floor": 0.99, "threshold": 0.99}))
+    results = {result.stage: result.counts for result in bring_up_tracks(settings, video, progress_bar)}
+    assert (results["detect"]["boxes"], results["crops"]["crops"], results["tracks"]["tracklets"]) == (0, 0, 0)
+    assert bring_up_overlay(settings, video, progress_bar).counts == {"frames": 3}
+    page = write_report(settings.workspace, settings.report, progress_bar).read_text()
+    assert 'id="flight-night"' in page

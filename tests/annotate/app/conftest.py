@@ -1,7 +1,5 @@
-"""The labelling app over a small workspace, in this process; and a real browser, where one is installed."""
+"""The labelling app over a small workspace, in this process."""
 
-import os
-import shutil
 import socket
 import threading
 from contextlib import contextmanager
@@ -16,8 +14,6 @@ from annotate.app.refresh import Refresh
 from annotate.app.server import create_app
 from annotate.errors import AnnotateError
 from annotate.project import Project
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 def picture(flight, frame):
@@ -77,18 +73,3 @@ def _serving(app):
 def address(make_app):
     with _serving(make_app()) as address:
         yield address
-
-
-@pytest.fixture(scope="session")
-def browser():
-    from playwright.sync_api import Error, sync_playwright
-
-    named = os.environ.get("UAVPIPE_BROWSER")
-    path = named or next(filter(None, map(shutil.which, BROWSERS)), None)
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=path)
-        except Error:
-            pytest.skip("no Chromium: install one (apt-get install chromium) or name it in UAVPIPE_BROWSER")
-        yield browser
-        browser.close()

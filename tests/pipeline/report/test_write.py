@@ -1,0 +1,106 @@
+"""What the report says where something is missing, and what it refuses."""
+
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from annotate.operations import NewIdentity
+from annotate.project import Project
+from pipeline.cli import main
+from pipeline.truth import find_truth
+
+
+def report(workspace, *settings):
+    return CliRunner().invoke(main, ["report", "--workspace", str(workspace), *settings])
+
+
+def refused(result):
+    assert result.exit_code == 1
+    assert result.output.startswith("uavpipe: ")
+    assert len(result.output.splitlines()) == 1
+    return result.output
+
+
+def test_without_a_flight_there_is_nothing_to_report(tmp_path):
+    assert "no flight here to report on" in refused(report(tmp_path))
+
+
+def test_a_flight_without_a_video_or_labels_has_a_report(make_workspace, walk):
+    workspace = make_workspace({"f1": [walk(1, 0, 8), walk(2, 4, 8)]})
+    result = report(workspace)
+    assert result.exit_code == 0, result.output
+    page = (workspace / "report" / "index.html").read_text()
+    assert f"uavpipe label --workspace {workspace}" in page
+    assert f"uavpipe dataset --workspace {workspace}" in page
+    assert page.count('class="lane"') == 2  # the second begins before the first ends
+
+
+def test_damaged_labels_do_not_hide_the_rest(make_workspace, walk):
+    workspace = make_workspace({"f1": [walk(1, 0, 8)]})
+    (workspace / "labels.sqlite").write_text("no data base")
+    assert report(workspace).exit_code == 0
+    page = (workspace / "report" / "index.html").read_text()
+    assert "labels.sqlite: " in page
+    assert page.count('class="lane"') == 1
+
+
+def test_crops_that_went_after_they_were_measured_are_named_gone(reported, tmp_path):
+    workspace = shutil.copytree(reported[0], tmp_path / "runs")
+    shutil.rmtree(workspace / "dataset")
+    assert report(workspace, "--set", "report.clip_s=0").exit_code == 0
+    page = (workspace / "report" / "index.html").read_text()
+    assert "There is none yet" in page
+    assert "<video" not in page
+
+
+def test_a_video_that_is_gone_leaves_the_rest(reported, tmp_path):
+    workspace = shutil.copytree(reported[0], tmp_path / "runs")
+    card = workspace / "flight1" / "flight.json"
+    card.unlink()
+    shutil.rmtree(workspace / "flight1" / "clip")
+    assert report(workspace, "--set", "report.clip_s=1").exit_code == 0
+    page = (workspace / "report" / "index.html").read_text()
+    assert "No clip: " in page
+    assert page.count("<video") == 1
+
+
+def test_what_is_not_a_report_is_not_replaced(make_workspace, walk):
+    workspace = make_workspace({"f1": [walk(1, 0, 8)]})
+    (workspace / "report").mkdir()
+    (workspace / "report" / "index.html").write_text("my own")
+    assert "in the way" in refused(report(workspace))
+    assert (workspace / "report" / "index.html").read_text() == "my own"
+
+
+def test_again_the_clip_stands_and_the_page_is_new(reported, tmp_path):
+    workspace = shutil.copytree(reported[0], tmp_path / "runs")
+    clip = workspace / "flight1" / "clip" / "clip.mp4"
+    before = clip.stat().st_mtime_ns
+    project = Project(workspace)
+    with project.reading() as state:
+        name = next(iter(state.tracklets))
+    project.store.apply(NewIdentity(tracklets=(name,), name="Renamed"), user="ann", id="new")
+    project.close()
+    assert report(workspace, "--set", "report.clip_s=1").exit_code == 0
+    assert clip.stat().st_mtime_ns == before
+    assert "Renamed" in (workspace / "report" / "index.html").read_text()
+
+
+def test_the_truth_is_found_beside_the_video_or_where_it_is_named(tmp_path):
+    video = tmp_path / "flight.mp4"
+    assert find_truth("auto", video) is None
+    truth = tmp_path / "flight.gt.txt"
+    truth.touch()
+    assert find_truth("auto", video) == truth
+    assert find_truth("off", video) is None
+    assert find_truth(truth, tmp_path / "other.mp4") == truth
+    assert find_truth(tmp_path, tmp_path / "elsewhere" / "flight.mp4") == truth
+    assert find_truth(tmp_path, tmp_path / "other.mp4") is None
+
+
+def test_a_truth_that_was_named_must_be_there(make_workspace, walk, tmp_path):
+    from pipeline.errors import PipelineError
+
+    with pytest.raises(PipelineError, match=r"nowhere\.txt: no such ground truth"):
+        find_truth(tmp_path / "nowhere.txt", tmp_path / "flight.mp4")
