@@ -35,7 +35,7 @@ def test_every_command_has_a_help_text():
 
 def test_the_schema_describes_every_section():
     schema = json.loads(run("config", "--schema").output)
-    sections = {"frames", "detector", "crops", "tracks", "overlay", "dataset", "reid"}
+    sections = {"frames", "detector", "crops", "tracks", "overlay", "dataset", "reid", "report"}
     assert sections | {"video", "videos", "workspace", "telemetry", "camera"} == set(schema["properties"])
 
 
