@@ -28,7 +28,7 @@ from pipeline.stages import (
 )
 from pipeline.workspace import StageFolder, flight_name, stage_fingerprint
 
-Until = Literal["frames", "detect", "crops", "tracks", "dataset", "evaluate", "report"]
+Step = Literal["frames", "detect", "crops", "tracks", "dataset", "evaluate", "report"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Planned:
     """A stage of a flight, and what a run would do there.
 
     Attributes:
-        flight: its name.
+        flight: its name; "" for what is of all flights.
         stage: its name.
         reason: why it would run; empty: it holds, and is skipped.
 
@@ -62,9 +62,15 @@ class Planned:
 
 
 def bring_up_flights(
-    config: FlightConfig, until: Until, progress: Progress, report: Callable[[StageResult], None]
+    config: FlightConfig,
+    until: Step,
+    progress: Progress,
+    report: Callable[[StageResult], None],
+    since: Step = "frames",
 ) -> dict[Path, str]:
     """Bring all flights up to date, up to `until`; `report` is told of each stage.
+
+    Stages before `since` are taken as they are.
 
     The detector is loaded once for all. While a flight's detections are linked, the next one is already decoded.
 
@@ -98,13 +104,13 @@ def bring_up_flights(
         for video in require_flights(config):
             with alone(video):
                 try:
-                    results = bring_up(config, video, last, progress, load)
+                    results = bring_up(config, video, last, progress, load, since)
                 finally:
                     finish_linking()  # the last line on a flight comes before the first on the next
                 for result in results:
                     report(result)
                 if until not in PIXEL_STAGES:
-                    linking.append((video, worker.submit(link_detections, config, video)))
+                    linking.append((video, worker.submit(link_detections, config, video, since)))
         finish_linking()
     return failed
 
@@ -127,7 +133,7 @@ def labelling(workspace: Path) -> Labelling:
         project.close()
 
 
-def plan(config: FlightConfig, until: Until) -> Iterator[Planned]:
+def plan(config: FlightConfig, until: Step, since: Step = "frames") -> Iterator[Planned]:
     """What `bring_up_flights` would do, and why; nothing is done.
 
     Raises:
@@ -137,18 +143,19 @@ def plan(config: FlightConfig, until: Until) -> Iterator[Planned]:
     last = until if until in PIXEL_STAGES else PIXEL_STAGES[-1]
     for video in require_flights(config):
         flight = flight_name(video)
-        with open_stages(config, video, last) as (opened, stages):
+        with open_stages(config, video, last, since) as (opened, stages):
             for stage in stages:
-                reason = "" if stage.holds() else _reason(stage.folder, stage.inputs, stage.section)
+                reason = "" if stage.holds() else reason_to_run(stage.folder, stage.inputs, stage.section)
                 yield Planned(flight, stage.name, reason)
             if until not in PIXEL_STAGES:
                 inputs, section = tracks_depend_on(config, stages)
                 folder = opened.stage("tracks")
                 holds = folder.holds(stage_fingerprint("tracks", inputs, section))
-                yield Planned(flight, "tracks", "" if holds else _reason(folder, inputs, section))
+                yield Planned(flight, "tracks", "" if holds else reason_to_run(folder, inputs, section))
 
 
-def _reason(folder: StageFolder, inputs: Mapping[str, Any], section: Mapping[str, Any]) -> str:
+def reason_to_run(folder: StageFolder, inputs: Mapping[str, Any], section: Mapping[str, Any]) -> str:
+    """Why a stage that does not hold would run: what of `inputs` and `section` is not as it was."""
     manifest = folder.manifest()
     if manifest is None:
         return "was begun, not finished" if any(folder.path.glob("*")) else "not done yet"

@@ -83,7 +83,12 @@ def load_detector(config: DetectorConfig, source: WeightsSource) -> PersonDetect
 
 
 def bring_up(
-    config: FlightConfig, video_path: Path, until: str, progress: Progress, load: Load = load_detector
+    config: FlightConfig,
+    video_path: Path,
+    until: str,
+    progress: Progress,
+    load: Load = load_detector,
+    since: str = "frames",
 ) -> list[StageResult]:
     """Bring the stages of one flight up to date, up to `until`, one of `PIXEL_STAGES`, in one pass.
 
@@ -93,13 +98,14 @@ def bring_up(
         until: the last stage.
         progress: shows how far it is.
         load: gives the detector, where one is needed.
+        since: stages before this one are taken as they are; "tracks": all.
 
     Raises:
         PipelineError: the video, the workspace or the damage limit; one line.
         DetectorError: the weights.
 
     """
-    with open_stages(config, video_path, until) as (flight, stages):
+    with open_stages(config, video_path, until, since) as (flight, stages):
         remember_camera(flight.folder, config.camera)
         stale = [stage for stage in stages if not stage.holds()]
         if stale:
@@ -117,8 +123,16 @@ def bring_up(
 
 
 @contextmanager
-def open_stages(config: FlightConfig, video_path: Path, until: str) -> Iterator[tuple[Flight, list[PixelStage]]]:
-    """The flight of `video_path`, locked, and its stages up to `until` as the configuration wants them."""
+def open_stages(
+    config: FlightConfig, video_path: Path, until: str, since: str = "frames"
+) -> Iterator[tuple[Flight, list[PixelStage]]]:
+    """The flight of `video_path`, locked, and its stages up to `until`: from `since` on as the configuration wants.
+
+    Raises:
+        PipelineError: the video, the workspace, or a stage before `since` is not finished.
+        DetectorError: the weights.
+
+    """
     with open_flight(config.workspace, video_path) as flight:
         reading = {
             "video": flight.sha256,
@@ -130,27 +144,48 @@ def open_stages(config: FlightConfig, video_path: Path, until: str) -> Iterator[
         telemetry = cache(source.read) if source else no_telemetry
         hashed = source.fingerprint() if source else "off"
         located = reading | {"telemetry": hashed}
-        stages: list[PixelStage] = [FramesStage(flight.stage("frames"), located, section, telemetry)]
+        as_they_are = PIXEL_STAGES if since == "tracks" else PIXEL_STAGES[: PIXEL_STAGES.index(since)]
+
+        def settled(stage: PixelStage) -> PixelStage:
+            if stage.name in as_they_are:
+                _take_as_it_is(stage)
+            return stage
+
+        stages = [settled(FramesStage(flight.stage("frames"), located, section, telemetry))]
         if until != "frames":
-            later = _detection_stages(config, flight, reading, hashed, telemetry)
-            stages += later[: PIXEL_STAGES.index(until)]
+            detect = settled(_detect_stage(config, flight, reading))
+            later = _stages_on(detect, config, flight, reading, hashed, telemetry)
+            stages += [detect, *map(settled, later[: PIXEL_STAGES.index(until) - 1])]
         yield flight, stages
 
 
-def _detection_stages(
+def _take_as_it_is(stage: PixelStage) -> None:
+    """Make `stage` want what it was finished with, whatever the configuration says by now."""
+    manifest = stage.folder.manifest()
+    if manifest is None:
+        raise PipelineError(f"{stage.folder.path}: not finished; `--from` cannot leave it out")
+    stage.inputs, stage.section = manifest["inputs"], manifest["section"]
+    if not stage.holds():
+        raise PipelineError(f"{stage.folder.path}: a file is damaged or gone; run it again, without `--from`")
+
+
+def _detect_stage(config: FlightConfig, flight: Flight, reading: dict[str, Any]) -> DetectStage:
+    return DetectStage(
+        flight.stage("detections"),
+        reading | {"weights": source_of(config.detector).sha256},
+        config.detector.model_dump(mode="json", exclude=_NOT_IN_RESULT),
+    )
+
+
+def _stages_on(
+    detect: PixelStage,
     config: FlightConfig,
     flight: Flight,
     reading: dict[str, Any],
     telemetry_hash: str,
     telemetry: Callable[[], Telemetry],
 ) -> list[PixelStage]:
-    """The pixel stages after `frames`, in the chain's order."""
-    source = source_of(config.detector)
-    detect = DetectStage(
-        flight.stage("detections"),
-        reading | {"weights": source.sha256},
-        config.detector.model_dump(mode="json", exclude=_NOT_IN_RESULT),
-    )
+    """The pixel stages after `detect`, in the chain's order."""
     found = reading | {"detections": detect.fingerprint}
     cut = config.crops.model_dump(exclude_none=True) | {"threshold": config.detector.threshold}
     measured: dict[str, Any] = {}
@@ -158,7 +193,6 @@ def _detection_stages(
         cut["camera"] = config.camera.model_dump()
         measured = {"telemetry": telemetry_hash}
     return [
-        detect,
         CropsStage(flight.stage("crops"), found | measured, cut, telemetry),
         MotionStage(flight.stage("motion"), reading, {}),
         AppearanceStage(flight.stage("appearance"), found, {"low": config.tracks.low}),
@@ -230,14 +264,16 @@ def bring_up_tracks(config: FlightConfig, video_path: Path, progress: Progress) 
     return [*results, link_detections(config, video_path)]
 
 
-def link_detections(config: FlightConfig, video_path: Path) -> StageResult:
+def link_detections(config: FlightConfig, video_path: Path, since: str = "frames") -> StageResult:
     """Bring the tracklets of a flight up to date whose pixel stages are: from their tables alone.
+
+    Stages before `since` are taken as they are.
 
     Raises:
         PipelineError, DetectorError: as `bring_up`.
 
     """
-    with open_stages(config, video_path, PIXEL_STAGES[-1]) as (flight, stages):
+    with open_stages(config, video_path, PIXEL_STAGES[-1], since) as (flight, stages):
         inputs, section = tracks_depend_on(config, stages)
         write = partial(write_tracklets, config=config.tracks)
         return _bring_up_file(flight, "tracks", inputs, section, TRACKLETS, write)

@@ -1,6 +1,7 @@
 """`uavpipe run`: the whole chain over one or many flights."""
 
 import shlex
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,20 +13,16 @@ from pipeline.cli.report import write
 if TYPE_CHECKING:
     from pipeline.config import FlightConfig
     from pipeline.dataset.stage import DatasetResult
-    from pipeline.run import Until
+    from pipeline.run import Step
 
-_FROM_LABELS = ("dataset", "evaluate", "report")
+_FLIGHTS = ("frames", "detect", "crops", "tracks")
+_STEPS = (*_FLIGHTS, "dataset", "evaluate", "report")
 
 
 @click.command()
 @flight_options
-@click.option(
-    "--until",
-    type=click.Choice(["frames", "detect", "crops", "tracks", "dataset", "evaluate", "report"]),
-    default="report",
-    show_default=True,
-)
-@click.option("--from", "since", type=click.Choice(["frames", "dataset"]), default="frames", show_default=True)
+@click.option("--from", "since", type=click.Choice(_STEPS), default="frames", help="Leave what is before as it is.")
+@click.option("--until", type=click.Choice(_STEPS), default="report", show_default=True)
 @click.option("--dry-run", is_flag=True, help="Say what would run, and why; do nothing.")
 @click.pass_context
 def run(
@@ -34,77 +31,79 @@ def run(
     config_path: Path | None,
     workspace: Path | None,
     settings: tuple[str, ...],
-    until: "Until",
-    since: str,
+    since: "Step",
+    until: "Step",
     dry_run: bool,
 ) -> None:
     """Bring all flights up to date, from the videos to the report; what holds is skipped.
 
-    It stops where you must say who is who, and tells how to go on. `--from dataset` goes on with what is labelled,
-    and leaves the flights as they are. A flight that fails does not stop the others; then the exit code is 1.
+    It stops where you must say who is who, and tells how to go on. `--from dataset` goes on with what is labelled;
+    `--from crops` keeps the detections, though another detector may be at hand by now. A flight that fails does not
+    stop the others; then the exit code is 1.
 
     With `reid.recipe` in the configuration a network learns from the data set; without, the one that comes with
     uavpipe is measured on it.
     """
     from pipeline.config import load_config
 
+    if _STEPS.index(since) > _STEPS.index(until):
+        raise click.UsageError(f"--from {since} comes after --until {until}")
     config = load_config(config_path, settings, videos=videos, workspace=workspace)
     if dry_run:
-        _say_plan(config, until)
+        _say_plan(config, since, until)
         return
-    failed = _flights(config, until) if since == "frames" else 0
+    failed = _flights(config, since, until) if since in _FLIGHTS else 0
     again = _command(videos, config_path, workspace, settings)
-    if until in _FROM_LABELS and not failed and (since == "dataset" or _labelled(config.workspace, again)):
-        _from_labels(context, config, until)
+    learns = until not in _FLIGHTS and since != "report" and not failed
+    if learns and (since not in _FLIGHTS or _labelled(config.workspace, again)):
+        _from_labels(context, config, since, until)
     if until == "report" and not (failed and failed == len(config.flights)):
         write(config)
     if failed:
         raise click.exceptions.Exit(1)
 
 
-def _from_labels(context: click.Context, config: "FlightConfig", until: "Until") -> None:
+def _from_labels(context: click.Context, config: "FlightConfig", since: str, until: str) -> None:
     from pipeline.cli.dataset import report_dataset
     from pipeline.dataset.stage import bring_up_dataset
+    from pipeline.learn import dataset_as_it_is
 
-    result = bring_up_dataset(config.workspace, config.dataset)
+    as_it_is = since == "evaluate"
+    result = dataset_as_it_is(config.workspace) if as_it_is else bring_up_dataset(config.workspace, config.dataset)
     report_dataset(result)
     if until != "dataset":
         _evaluate(context, config, result)
 
 
 def _evaluate(context: click.Context, config: "FlightConfig", dataset: "DatasetResult") -> None:
-    """Learn from the data set, if there is a recipe, and measure; a folder for each recipe and data set."""
+    """Learn from the data set, if there is a recipe, and measure."""
     from pipeline.cli.reid import train
     from pipeline.cli.reid_evaluate import evaluate
-    from pipeline.measured import identified
-    from pipeline.workspace import StageFolder, read_json
-    from reid.weights import EMBEDDED
+    from pipeline.learn import learning
 
-    protocol, data = dataset.figures["protocol"], str(dataset.folder)
-    recipe = config.reid.recipe
-    content = (StageFolder(dataset.folder).manifest() or {})["fingerprint"][:8]
-    folder = config.workspace / "reid" / f"{recipe.stem if recipe else 'embedded'}-{content}"
+    protocol, data, recipe = dataset.figures["protocol"], str(dataset.folder), config.reid.recipe
+    place = learning(config, dataset.folder)
     if recipe:
-        context.invoke(train, config_path=recipe, data=data, output=folder, protocol=protocol)
+        context.invoke(train, config_path=recipe, data=data, output=place.folder, protocol=protocol)
     if "query" not in dataset.figures["splits"]:
         click.echo("evaluate   nobody is seen often enough for a query: nothing can be measured")
         return
-    weights = folder / "best.safetensors" if recipe else EMBEDDED
-    out = folder / "test"
-    known = read_json(out / "metrics.json")
-    if known and known["inputs"]["weights"]["sha256"] == identified(weights)["sha256"]:
-        click.echo(f"evaluate   up to date: mAP {known['mAP']:.4f}, rank-1 {known['rank-1']:.4f}  → {out}")
+    known = place.figures()
+    if known:
+        click.echo(
+            f"evaluate   up to date: mAP {known['mAP']:.4f}, rank-1 {known['rank-1']:.4f}  → {place.measured}"
+        )
     else:
-        context.invoke(evaluate, weights=weights, data=data, protocol=protocol, out=out)
+        context.invoke(evaluate, weights=place.weights, data=data, protocol=protocol, out=place.measured)
 
 
-def _flights(config: "FlightConfig", until: "Until") -> int:
+def _flights(config: "FlightConfig", since: "Step", until: "Step") -> int:
     """Brings them up to date; how many failed."""
     from pipeline.cli.stages import report_stage
     from pipeline.progress import progress_bar
     from pipeline.run import bring_up_flights
 
-    failed = bring_up_flights(config, until, progress_bar, report_stage)
+    failed = bring_up_flights(config, until, progress_bar, report_stage, since)
     for reason in failed.values():
         click.echo(f"failed: {reason}", err=True)
     if failed:
@@ -147,11 +146,13 @@ def _command(
     return shlex.join(words)
 
 
-def _say_plan(config: "FlightConfig", until: "Until") -> None:
+def _say_plan(config: "FlightConfig", since: "Step", until: "Step") -> None:
+    from pipeline.learn import plan_from_labels
     from pipeline.run import plan
 
-    for each in plan(config, until):
-        what = f"would run: {each.reason}" if each.reason else "up to date"
-        click.echo(f"{each.flight:20} {each.stage:10} {what}")
-    if until in _FROM_LABELS:
-        click.echo("then the data set, if everybody has a label")
+    planned = [plan(config, until, since)] if since in _FLIGHTS else []
+    planned += [plan_from_labels(config, until, since)] if until not in _FLIGHTS else []
+    for each in chain.from_iterable(planned):
+        would = "stop" if each.stage == "label" else "run"
+        what = f"would {would}: {each.reason}" if each.reason else "up to date"
+        click.echo(f"{each.flight or 'all flights':20} {each.stage:10} {what}")

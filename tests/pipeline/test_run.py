@@ -62,9 +62,9 @@ def test_the_next_flight_is_seen_while_one_is_linked(flights, monkeypatch):
             seen.set()
         return bring_up(config, video, *arguments)
 
-    def link(config, video):
+    def link(config, video, since):
         assert video.name == "three" or seen.wait(60), "the next flight waits for this one"
-        return link_detections(config, video)
+        return link_detections(config, video, since)
 
     monkeypatch.setattr("pipeline.run.bring_up", pass_over)
     monkeypatch.setattr("pipeline.run.link_detections", link)
@@ -77,10 +77,10 @@ def test_the_next_flight_is_seen_while_one_is_linked(flights, monkeypatch):
 
 
 def test_a_flight_whose_linking_fails_does_not_stop_the_others(flights, monkeypatch):
-    def link(config, video):
+    def link(config, video, since):
         if video.name == "one":
             raise PipelineError("one: cannot be linked")
-        return link_detections(config, video)
+        return link_detections(config, video, since)
 
     monkeypatch.setattr("pipeline.run.link_detections", link)
     result = run("--config", "flight.yaml", "--until", "tracks")
@@ -180,3 +180,54 @@ def workspace_of_two_flights(make_workspace, walk):
         project.store.apply(NewIdentity(tracklets=tracklets), user="ann", id=str(person))
     project.close()
     return workspace
+
+
+def test_what_is_before_from_stays_as_it_is(flights):
+    assert run("--config", "good.yaml", "--until", "tracks").exit_code == 0
+    other = ("--set", "detector.floor=0.2", "--set", "detector.threshold=0.3")
+    assert "would run: floor 0.05 is now 0.2" in planned(*other)["one", "detect"]
+    found = planned(*other, "--from", "crops")
+    assert found["one", "detect"] == found["one", "appearance"] == "up to date"
+    assert found["one", "crops"] == "would run: threshold 0.8 is now 0.3"
+    result = run("--config", "good.yaml", "--from", "crops", "--until", "tracks", *other)
+    assert result.exit_code == 0, result.output
+    assert "detect     up to date: 62 boxes" in result.output
+    again = run("--config", "good.yaml", "--from", "tracks", "--until", "tracks", *other)
+    assert "crops      up to date" in again.output
+
+
+def test_from_leaves_out_only_what_is_there(flights):
+    result = run("--config", "good.yaml", "--from", "crops")
+    assert result.exit_code == 1
+    assert "one/frames: not finished; `--from` cannot leave it out" in result.output
+    assert run("--config", "good.yaml", "--from", "crops", "--until", "detect").exit_code == 2
+
+
+def test_a_dry_run_says_what_comes_after_the_labels(workspace_of_two_flights):
+    def plan(*arguments):
+        workspace = str(workspace_of_two_flights)
+        lines = run("--from", "dataset", "--workspace", workspace, "--dry-run", *arguments).output.splitlines()
+        return {line.split()[2]: line.split(maxsplit=3)[3] for line in lines}
+
+    assert plan() == {
+        "dataset": "would run: not done yet",
+        "evaluate": "would run: another data set",
+        "report": "would run: written anew each time",
+    }
+    assert run("--from", "dataset", "--workspace", str(workspace_of_two_flights)).exit_code == 0
+    assert (plan()["dataset"], plan()["evaluate"]) == ("up to date", "up to date")
+    assert plan("--set", "dataset.seed=1")["dataset"] == "would run: seed 0 is now 1"
+    project = Project(workspace_of_two_flights)
+    project.store.apply(NewIdentity(tracklets=("f1/0",)), user="ann", id="again")
+    project.close()
+    assert plan()["dataset"] == "would run: other labels"
+
+
+def test_from_evaluate_takes_the_data_set_as_it_is(workspace_of_two_flights):
+    place = ("--workspace", str(workspace_of_two_flights))
+    assert "not finished" in run("--from", "evaluate", *place).output
+    assert run("--from", "dataset", "--until", "dataset", *place).exit_code == 0
+    result = run("--from", "evaluate", "--set", "dataset.seed=1", *place)
+    assert result.exit_code == 0, result.output
+    assert "dataset    up to date" in result.output
+    assert (workspace_of_two_flights / "report" / "index.html").exists()

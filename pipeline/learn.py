@@ -1,0 +1,89 @@
+"""From the labels on: the data set, where a network that learns from it lies, and what of it there is to do."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from annotate.store import LABELS
+from pipeline.config import FlightConfig
+from pipeline.dataset.labelled import state_of_inputs
+from pipeline.dataset.stage import NAME as DATASET
+from pipeline.dataset.stage import DatasetResult
+from pipeline.errors import PipelineError
+from pipeline.measured import FIGURES, identified
+from pipeline.run import Planned, labelling, reason_to_run
+from pipeline.workspace import StageFolder, read_json, stage_fingerprint
+from reid.weights import EMBEDDED
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Where a training on a data set leaves what.
+
+    Attributes:
+        folder: of the training: one for each recipe and content of the data set.
+        weights: that are measured: the training's, or those that come with uavpipe.
+        measured: folder of the figures.
+
+    """
+
+    folder: Path
+    weights: Path
+    measured: Path
+
+    def figures(self) -> dict[str, float] | None:
+        """What was measured with these very weights; None where that is still to be done."""
+        known = read_json(self.measured / FIGURES)
+        if known is None or not self.weights.is_file():
+            return None
+        return known if known["inputs"]["weights"]["sha256"] == identified(self.weights)["sha256"] else None
+
+
+def learning(config: FlightConfig, dataset: Path) -> Learning:
+    """Where the network of `config` lies that learns from the finished data set in `dataset`."""
+    recipe = config.reid.recipe
+    content = (StageFolder(dataset).manifest() or {})["fingerprint"][:8]
+    folder = config.workspace / "reid" / f"{recipe.stem if recipe else 'embedded'}-{content}"
+    return Learning(folder, folder / "best.safetensors" if recipe else EMBEDDED, folder / "test")
+
+
+def dataset_as_it_is(workspace: Path) -> DatasetResult:
+    """The data set of `workspace`, whatever the labels and the configuration say by now.
+
+    Raises:
+        PipelineError: there is none.
+
+    """
+    folder = StageFolder(workspace / DATASET)
+    figures = read_json(folder.path / "statistics.json")
+    if folder.manifest() is None or figures is None:
+        raise PipelineError(f"{folder.path}: not finished; `--from` cannot leave it out")
+    return DatasetResult(folder.path, figures, skipped=True)
+
+
+def plan_from_labels(config: FlightConfig, until: str, since: str) -> Iterator[Planned]:
+    """What comes after the flights, and why; nothing is done.
+
+    Raises:
+        AnnotateError: the labels are damaged.
+
+    """
+    workspace, folder = config.workspace, StageFolder(config.workspace / DATASET)
+    done = labelling(workspace)
+    waits = since in ("frames", "detect", "crops", "tracks") and not 0 < done.tracklets == done.labelled
+    if waits:
+        yield Planned("", "label", f"{done.labelled:,} of {done.tracklets:,} tracklets have a label")
+    stale = ""
+    if since not in ("evaluate", "report") and not waits:
+        if not (workspace / LABELS).is_file():
+            yield Planned("", "label", "nobody has a label yet")
+            return
+        inputs, section = state_of_inputs(workspace), config.dataset.model_dump()
+        holds = folder.holds(stage_fingerprint(DATASET, inputs, section))
+        stale = "" if holds else reason_to_run(folder, inputs, section)
+        yield Planned("", DATASET, stale)
+    if until != "dataset" and since != "report" and not waits:
+        measured = not stale and folder.manifest() is not None and learning(config, folder.path).figures()
+        yield Planned("", "evaluate", "" if measured else "another data set" if stale else "not done yet")
+    if until == "report":
+        yield Planned("", "report", "written anew each time")
