@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.configuration import PAGE, reference
+from docs import configuration, modules
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -19,7 +19,15 @@ _LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
 
 
 def test_the_configuration_reference_is_the_models():
-    assert PAGE.read_text("utf-8") == reference(), "python -m docs.configuration"
+    assert configuration.PAGE.read_text("utf-8") == configuration.reference(), "python -m docs.configuration"
+
+
+def test_every_module_is_reached_from_the_readme_in_two_steps():
+    page = modules.PAGE.read_text("utf-8")
+    assert page == modules.modules_page(), "python -m docs.modules"
+    assert "docs/modules.md" in (ROOT / "README.md").read_text("utf-8")
+    lines = {path: f"(../{path.relative_to(ROOT).as_posix()}) | " for path in MODULES}
+    assert [path for path, line in lines.items() if not re.search(re.escape(line) + r"\w", page)] == []
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
