@@ -114,7 +114,7 @@ class DatasetConfig(Section):
     train_share: float = Field(0.5, ge=0, le=1, description="of the identities that could be tested: learnt from")
     protocol: Literal["auto", "flight", "tracklet", "strict"] = Field(
         "auto",
-        description="of the evaluation that queries are chosen for; auto: flight, with one flight only tracklet",
+        description="of the evaluation that queries are chosen for; auto: flight, or tracklet if nobody is in two",
     )
     queries: int = Field(1, ge=1, description="of a test identity in each of its flights, at most")
     gap_s: float = Field(

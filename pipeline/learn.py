@@ -12,7 +12,8 @@ from pipeline.dataset.stage import DatasetResult
 from pipeline.errors import PipelineError
 from pipeline.measured import FIGURES, identified
 from pipeline.run import Planned, labelling, reason_to_run
-from pipeline.workspace import StageFolder, read_json, stage_fingerprint
+from pipeline.workspace import StageFolder, fingerprint, read_json, stage_fingerprint
+from pipeline.yaml_file import read_yaml_mapping
 from reid.weights import EMBEDDED
 
 
@@ -21,7 +22,7 @@ class Learning:
     """Where a training on a data set leaves what.
 
     Attributes:
-        folder: of the training: one for each recipe and content of the data set.
+        folder: of the training: one for each content of the recipe and of the data set.
         weights: that are measured: the training's, or those that come with uavpipe.
         measured: folder of the figures.
 
@@ -40,10 +41,18 @@ class Learning:
 
 
 def learning(config: FlightConfig, dataset: Path) -> Learning:
-    """Where the network of `config` lies that learns from the finished data set in `dataset`."""
+    """Where the network of `config` lies that learns from the finished data set in `dataset`.
+
+    Raises:
+        PipelineError: the recipe cannot be read.
+
+    """
     recipe = config.reid.recipe
-    content = (StageFolder(dataset).manifest() or {})["fingerprint"][:8]
-    folder = config.workspace / "reid" / f"{recipe.stem if recipe else 'embedded'}-{content}"
+    content = {
+        "dataset": (StageFolder(dataset).manifest() or {})["fingerprint"],
+        "recipe": read_yaml_mapping(recipe) if recipe else None,
+    }
+    folder = config.workspace / "reid" / f"{recipe.stem if recipe else 'embedded'}-{fingerprint(content)[:8]}"
     return Learning(folder, folder / "best.safetensors" if recipe else EMBEDDED, folder / "test")
 
 

@@ -87,6 +87,7 @@ def _evaluate(context: click.Context, config: "FlightConfig", dataset: "DatasetR
         context.invoke(train, config_path=recipe, data=data, output=place.folder, protocol=protocol)
     if "query" not in dataset.figures["splits"]:
         click.echo("evaluate   nobody is seen often enough for a query: nothing can be measured")
+        click.echo("           label people in two flights, or in two tracklets at least dataset.gap_s apart")
         return
     known = place.figures()
     if known:

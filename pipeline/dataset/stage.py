@@ -103,7 +103,9 @@ def _dataset(workspace: Path, config: DatasetConfig) -> tuple[pd.DataFrame, dict
 def _protocol(crops: pd.DataFrame, config: DatasetConfig) -> ProtocolName:
     if config.protocol != "auto":
         return config.protocol
-    return "flight" if crops.loc[crops["identity"] > 0, "camera"].nunique() > 1 else "tracklet"
+    persons = crops[crops["identity"] > 0].groupby("identity")["flight"].agg(["size", "nunique"])
+    flights = persons.loc[persons["size"] >= config.min_crops, "nunique"]
+    return "flight" if (flights > 1).any() else "tracklet"
 
 
 def _all_there(folder: StageFolder, workspace: Path) -> bool:

@@ -117,7 +117,7 @@ def read_trainings(workspace: Path) -> list[Training]:
             continue
         name = log.parent.relative_to(workspace).as_posix().removeprefix("reid/")
         losses = [part for part in _LOSSES if part in rows]
-        drawn = {"Loss": plots.training(name, rows, losses)}
+        drawn = {"Loss": plots.training(name, rows, losses)} if losses else {}
         if set(_TEST) <= set(rows.columns):
             drawn["Measured on the way"] = plots.test_figures(name, rows, _TEST)
         found.append(Training(name, int(rows["iteration"].max()), drawn))

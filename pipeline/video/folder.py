@@ -30,7 +30,9 @@ def open_folder(path: Path, segment_frames: int, image_fps: float) -> "ImageFold
         raise PipelineError(f"{path}: cannot be listed: {error.strerror}") from error
     if not images:
         kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in IMAGE_SUFFIXES))
-        raise PipelineError(f"{path}: no image in this folder; {kinds} were looked for")
+        inner = next((each for each in sorted(path.glob("*/**/")) if list_images(each)), None)
+        hint = f"; did you mean {inner}?" if inner else ""
+        raise PipelineError(f"{path}: no image in this folder; {kinds} were looked for{hint}")
     first = next((image for image in map(_load, images) if image is not None), None)
     if first is None:
         raise PipelineError(f"{path}: none of its {len(images)} images can be read")

@@ -165,6 +165,19 @@ def test_what_comes_with_uavpipe_is_measured_once(workspace_of_two_flights):
     assert "evaluate   up to date: mAP 1.0000" in result.output
 
 
+def test_a_changed_recipe_learns_in_a_folder_of_its_own(workspace_of_two_flights, tmp_path):
+    recipe = "init: random\nnetwork: {backbone: resnet18, height: 32, width: 16}\ndecay_from: 1\n"
+    recipe += "sampler: {identities: 2, images: 2}\n"
+    asked = ("--from", "dataset", "--until", "evaluate", "--workspace", str(workspace_of_two_flights))
+    asked += ("--set", f"reid.recipe={tmp_path / 'short.yaml'}")
+    for iterations in (1, 2, 2):
+        (tmp_path / "short.yaml").write_text(f"{recipe}iterations: {iterations}\n")
+        result = run(*asked)
+        assert result.exit_code == 0, result.output
+    assert "evaluate   up to date" in result.output
+    assert len(list(workspace_of_two_flights.glob("reid/short-*/test/metrics.json"))) == 2
+
+
 @pytest.fixture
 def workspace_of_two_flights(make_workspace, walk):
     """Four persons, in both flights; each crop with noise of its own, so that none is another's copy."""

@@ -55,6 +55,11 @@ def _write(content: bytes):
     return lambda path, whole: path.write_bytes(content)
 
 
+def _image_deep_below(path: Path, whole: Path) -> None:
+    (path / "a" / "b").mkdir(parents=True)
+    (path / "a" / "b" / "1.png").write_bytes(b"")
+
+
 MAKERS = {
     "missing": (lambda path, whole: None, "no such file; a video file or a folder of images was expected"),
     "empty": (_write(b""), r"is empty \(0 bytes\)"),
@@ -68,7 +73,8 @@ MAKERS = {
     "no frame": (_no_frame, "no frame in it|is not a video that FFmpeg can read|has no video stream"),
     "unknown codec": (_unknown_codec, "no decoder for its video codec; convert it"),
     "no sound byte": (_no_sound_byte, "none of its 20 frames can be decoded"),
-    "folder without images": (lambda path, whole: path.mkdir(), "no image in this folder; bmp, "),
+    "folder without images": (lambda path, whole: path.mkdir(), "no image in this folder; bmp, .*for$"),
+    "folder of folders": (_image_deep_below, "did you mean .*/flight.mp4/a/b\\?$"),
 }
 
 

@@ -120,6 +120,17 @@ def test_one_flight_is_made_for_the_tracklet_protocol(tmp_path, fly, label):
     assert result.figures["leakage"]["flight"]["queries"] == 0
 
 
+def test_several_flights_in_which_nobody_is_met_again_too(tmp_path, fly, label):
+    fly(tmp_path, "f1", [(20 * number, 6) for number in range(8)])
+    fly(tmp_path, "f2", [(0, 6), (20, 2)])  # a stranger, and one in f3 too, whose crops are too few
+    fly(tmp_path, "f3", [(0, 1)])
+    label(tmp_path, {f"f1/{number}": number // 2 + 1 for number in range(8)})
+    label(tmp_path, {"f2/0": 5, "f2/1": 6, "f3/0": 6})
+    result = bring_up_dataset(tmp_path, DatasetConfig(gap_s=0.5))
+    assert result.figures["protocol"] == "tracklet"
+    assert result.figures["identities"] == {"train": 3, "test": 2, "few_crops": 1, "seen_once": 1}
+
+
 def test_too_few_crops_for_everybody_is_an_error(workspace):
     with pytest.raises(PipelineError, match="6 have fewer than 40 crops"):
         bring_up_dataset(workspace, DatasetConfig(min_crops=40))
