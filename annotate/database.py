@@ -2,8 +2,9 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from uuid import uuid4
 
 from annotate.errors import AnnotateError
 from annotate.history import Entry
@@ -15,7 +16,9 @@ _WAIT_S = 30.0  # for another process's transaction, which takes milliseconds
 
 _RESTORE = "it was damaged or changed by hand: restore it from an exported log or a copy"
 
-_SCHEMA = """
+_SCHEMA = f"""
+PRAGMA application_id = {_APPLICATION};
+PRAGMA user_version = {VERSION};
 CREATE TABLE operations (
     sequence INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -40,13 +43,20 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
         create: make one where there is none.
 
     Raises:
-        AnnotateError: it is not there, not ours, newer than this program, or the file system cannot hold it.
+        AnnotateError: it is not there, was emptied, is not ours, newer than this program, or the file system cannot
+            hold it.
 
     """
     if not create and not path.is_file():
         raise AnnotateError(f"{path}: no such file; expected labels, as `labels.sqlite` in a workspace")
     with database_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _make(path.resolve())
+        elif not path.stat().st_size:
+            raise AnnotateError(
+                f"{path}: empty, its labels are gone: put back a copy, or make it from an exported log with "
+                "`uavpipe annotate replay LOG --out NEW`; if nothing was ever labelled here, delete it"
+            )
         connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
         try:
             _prepare(connection, path)
@@ -63,34 +73,44 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise AnnotateError(f"{path}: this file system cannot hold it (no shared memory); choose a local disk")
     connection.execute("PRAGMA synchronous = FULL")
     with transaction(connection):
-        if _is_empty(connection):
-            _create(connection)
+        pass  # SQLite makes its log beside the file only now, and `files_of` looks for both
 
 
 def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if application != _APPLICATION and not (application == 0 and _is_empty(connection)):
+    if application != _APPLICATION:
         raise AnnotateError(f"{path}: a database, but not of labels; choose another file")
-    if application and version != VERSION:
+    if version != VERSION:
         raise AnnotateError(
             f"{path}: labels of format {version}, this uavpipe knows {VERSION}; install a newer uavpipe"
         )
 
 
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    return not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+def _make(path: Path) -> None:
+    """Put a database without a row to `path`: whole at once, so that an empty file is always an emptied one."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(_SCHEMA)
+        content = connection.serialize()
+    temporary = path.with_name(f".part-{uuid4().hex}-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        _name(temporary, path)
+    except OSError as error:
+        raise AnnotateError(f"{path}: cannot be made: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def _create(connection: sqlite3.Connection) -> None:
-    statement = ""
-    for line in _SCHEMA.splitlines():
-        statement += line + "\n"
-        if sqlite3.complete_statement(statement):
-            connection.execute(statement)  # not executescript: that would commit the transaction
-            statement = ""
-    connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+def _name(file: Path, path: Path) -> None:
+    """Give `file` the name `path`, unless another process was faster."""
+    with suppress(FileExistsError):
+        try:
+            path.hardlink_to(file)
+        except PermissionError:  # no hard links on this disk
+            with path.open("xb") as target:
+                target.write(file.read_bytes())
 
 
 def files_of(path: Path) -> list[int | None]:

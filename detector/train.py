@@ -126,17 +126,15 @@ class _Run:
     def _claim_folder(self) -> None:
         self.output.mkdir(parents=True, exist_ok=True)
         path = self.output / "config.json"
-        ours = self.config.model_dump(mode="json")
         if path.exists():
-            theirs = json.loads(path.read_text("utf-8"))
-            differing = sorted(name for name in ours if name not in _FREE and theirs.get(name) != ours[name])
+            differing = differing_settings(path, self.config)
             if differing:
                 raise DetectorError(
                     f"{self.output}: holds a run with other settings ({', '.join(differing)}); "
                     "choose another folder"
                 )
         elif self.accelerator.is_main_process:
-            path.write_text(json.dumps(ours, indent=2) + "\n", "utf-8")
+            path.write_text(self.config.model_dump_json(indent=2) + "\n", "utf-8")
         self.accelerator.wait_for_everyone()
 
     def resume(self) -> None:
@@ -145,7 +143,7 @@ class _Run:
         if path.exists():
             self._restore(path)
         if self.accelerator.is_main_process:
-            _forget_after(self.output / "log.jsonl", self.start)
+            forget_after(self.output / "log.jsonl", self.start)
             folder = str(self.output / "tensorboard")
             self.writer = SummaryWriter(folder, purge_step=self.start + 1 if self.start else None)
 
@@ -350,13 +348,33 @@ def _quiet_worker(worker: int) -> None:
     cv2.setNumThreads(1)
 
 
-def _forget_after(log: Path, iteration: int) -> None:
-    """Drop the log's rows past the checkpoint: the resumed run writes them again."""
-    if not log.exists():
-        return
-    rows = [line for line in log.read_text("utf-8").splitlines() if line.endswith("}")]
-    kept = [line for line in rows if json.loads(line)["iteration"] <= iteration]
-    log.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+def differing_settings(path: Path, config: TrainConfig) -> list[str]:
+    """The settings of `config` with which the run that wrote `path` would have come to something else.
+
+    Raises:
+        DetectorError: `path` describes no run.
+
+    """
+    ours = config.model_dump(mode="json")
+    try:
+        theirs = dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
+        raise DetectorError(f"{path}: does not describe a run; remove it, or choose another folder") from None
+    return sorted(name for name in ours if name not in _FREE and theirs.get(name) != ours[name])
+
+
+def forget_after(log: Path, iteration: int) -> None:
+    """Drop the log's rows past the checkpoint, which the resumed run writes again, and rows that are torn."""
+    if log.exists():
+        lines = log.read_text("utf-8", "replace").splitlines()
+        log.write_text("".join(f"{line}\n" for line in lines if _is_row(line, iteration)), "utf-8")
+
+
+def _is_row(line: str, iteration: int) -> bool:
+    try:
+        return bool(json.loads(line)["iteration"] <= iteration)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return False
 
 
 @contextmanager

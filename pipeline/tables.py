@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.errors import PipelineError
 from pipeline.workspace import atomic_file
 
 _KEY = b"uavpipe.fingerprint"
@@ -54,7 +55,7 @@ class SegmentTable:
 
     def read(self, first: int) -> pd.DataFrame:
         """The rows of one part."""
-        return pd.read_parquet(self.part(first))
+        return _read(self.part(first))
 
     def sweep(self, firsts: set[int]) -> None:
         """Remove parts of segments that are not in `firsts` (left by another division into segments)."""
@@ -69,5 +70,37 @@ class SegmentTable:
 
 
 def read_table(folder: Path) -> pd.DataFrame:
-    """All rows of the table in `folder`, in order of frames."""
-    return pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("part-*.parquet"))], ignore_index=True)
+    """All rows of the table in `folder`, in order of frames.
+
+    Raises:
+        PipelineError: there is no part, or one is damaged.
+
+    """
+    parts = [_read(path) for path in sorted(folder.glob("part-*.parquet"))]
+    if not parts:
+        raise PipelineError(f"{folder}: no such table, or an empty one; make it again")
+    return pd.concat(parts, ignore_index=True)
+
+
+def read_rows(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame | None:
+    """The table in `path`, one file or a folder of parts; None where there is none.
+
+    Raises:
+        PipelineError: it is damaged, or lacks one of `columns`.
+
+    """
+    if not path.exists():
+        return None
+    rows = _read(path)
+    missing = [name for name in columns if name not in rows]
+    if missing:
+        raise PipelineError(f"{path}: no column {', '.join(missing)}; make it again")
+    return rows
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise PipelineError(f"{path}: not a table that can be read ({reason}); make it again") from None

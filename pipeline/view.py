@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config import CameraConfig
+from pipeline.errors import PipelineError
 from pipeline.tables import read_table
 from pipeline.workspace import read_json, write_json
 
@@ -106,7 +107,7 @@ def ground_scale(flight: Path) -> Callable[[int, float], float | None] | None:
     """
     try:
         views = _views(flight)
-    except (ValueError, OSError, KeyError, TypeError) as error:  # what pydantic and Arrow raise among them
+    except (PipelineError, ValueError, OSError, KeyError, TypeError) as error:  # ValueError: pydantic's too
         log.warning("%s: its scale cannot be read: %s", flight, " ".join(str(error).split())[:120])
         return None
 

@@ -23,6 +23,7 @@ TEMPORARY = ".part-"  # prefix of everything unfinished; swept at the next start
 MANIFEST = "manifest.json"
 FORGETTING = ".forget"  # in a workspace: what `uavpipe forget` prepares
 _CARD = "flight.json"
+_OF_MANIFEST = ("inputs", "section", "counts", "files")
 _CHECK = "check"  # the hash in a record over the rest of it
 VERSIONS = ("uavpipe", "torch", "torchvision", "av", "opencv-python", "numpy", "pyarrow")
 
@@ -86,7 +87,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The JSON object in `path`; None if there is no file or no whole object in it."""
     try:
         content = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 
@@ -111,7 +112,8 @@ class StageFolder:
 
     def manifest(self) -> dict[str, Any] | None:
         """What the finished stage said of itself; None while it is unfinished, or where that is damaged."""
-        return read_record(self.path / MANIFEST)
+        content = read_record(self.path / MANIFEST) or {}
+        return content if all(isinstance(content.get(name), dict) for name in _OF_MANIFEST) else None
 
     def holds(self, stage_fingerprint: str) -> bool:
         """Whether the stage was finished from just these inputs and settings, and its files still stand."""
@@ -276,8 +278,12 @@ def locked(folder: Path, *, resuming: bool = False) -> Iterator[None]:
 def read_card(folder: Path) -> dict[str, Any] | None:
     """What is known of the video of the flight in `folder`: video, sha256; None where no card says."""
     card = read_record(folder / _CARD)
-    known = card is not None and all(isinstance(card.get(name), str) for name in ("video", "sha256"))
+    known = card is not None and all(_is_text(card.get(name)) for name in ("video", "sha256"))
     return card if known else None
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and "\0" not in value  # which no path can have
 
 
 def _identify(video: Path, folder: Path) -> str:

@@ -39,6 +39,13 @@ class _StrictLoader(yaml.SafeLoader):
         self._depth -= 1
         return node
 
+    def construct_scalar(self, node: Any) -> Any:
+        value = super().construct_scalar(node)
+        if "\0" in value:
+            problem = "a null character, which no name or path can have"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return value
+
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:

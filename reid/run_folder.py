@@ -95,10 +95,7 @@ class RunFolder:
         """Begin to log behind `iteration`; rows past it are dropped, as the resumed run writes them again."""
         if not self.writes:
             return
-        if self._log.exists():
-            rows = [line for line in self._log.read_text("utf-8").splitlines() if line.endswith("}")]
-            kept = [line for line in rows if json.loads(line)["iteration"] <= iteration]
-            self._log.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+        forget_after(self._log, iteration)
         self._events = SummaryWriter(
             str(self._path / "tensorboard"), purge_step=iteration + 1 if iteration else None
         )
@@ -163,3 +160,17 @@ def identity(config: TrainConfig, data: ReidData) -> dict[str, Any]:
     identities = len(np.unique(train.identities[train.identities > DISTRACTOR]))
     counts = {"name": data.name, "images": len(train), "identities": identities}
     return {"config": config.model_dump(mode="json"), "data": counts | {"sha256": digest.hexdigest()}}
+
+
+def forget_after(log: Path, iteration: int) -> None:
+    """Drop the log's rows past `iteration`, which the resumed run writes again, and rows that are torn."""
+    if log.exists():
+        lines = log.read_text("utf-8", "replace").splitlines()
+        log.write_text("".join(f"{line}\n" for line in lines if _is_row(line, iteration)), "utf-8")
+
+
+def _is_row(line: str, iteration: int) -> bool:
+    try:
+        return bool(json.loads(line)["iteration"] <= iteration)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return False

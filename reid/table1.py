@@ -5,7 +5,7 @@ What is measured is each run's last checkpoint: to choose the best by its figure
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,9 +130,9 @@ class Table1:
         candidates = self._evaluation.candidates
         measured_on = [len(candidates.query), len(candidates.gallery), self.config.protocol]
         made_of = {"training": identity(config, self._target), "measured_on": measured_on}
-        stored = _read(folder / "table1.json")
-        if stored.get("made_of") == made_of:
-            return dict(stored["figures"])
+        stored = stored_figures(folder / "table1.json", made_of)
+        if stored is not None:
+            return stored
         weights = _trained(config, self._target, folder, bar)
         result = self._evaluation.of(Embedder.load(weights))
         figures = {name: float(result.figures[name]) for name in FIGURES}
@@ -194,12 +194,20 @@ def _trained(config: TrainConfig, data: ReidData, folder: Path, bar: Bar) -> Pat
         return train(config, data, folder, advance=advance)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def stored_figures(path: Path, made_of: Mapping[str, Any]) -> dict[str, float] | None:
+    """The figures of a run that was measured before; None where there are none, or not of what is `made_of`.
+
+    Raises:
+        ReidError: the file is damaged.
+
+    """
     if not path.exists():
-        return {}
+        return None
     try:
-        return dict(json.loads(path.read_text("utf-8")))
-    except (ValueError, TypeError):
+        stored = json.loads(path.read_text("utf-8"))
+        figures = {name: float(stored["figures"][name]) for name in FIGURES}
+        return figures if stored["made_of"] == made_of else None
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
         raise ReidError(f"{path}: not what 'uavpipe reid table1' wrote; remove it to measure anew") from None
 
 

@@ -40,6 +40,8 @@ def one_line_errors() -> Iterator[None]:
             ) from None
         if error.errno in _CANNOT_WRITE:
             raise UserError(f"cannot write{_at(error)}: {error.strerror}; choose another --workspace") from None
+        if error.errno == errno.ENAMETOOLONG:
+            raise UserError(f"{str(error.filename)[:200]}…: {error.strerror}") from None
         raise
     except KeyboardInterrupt:
         raise UserError("stopped; what was finished is kept, run again to go on") from None

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -76,16 +76,13 @@ def resume(workspace: Path) -> bool:
         Whether there was something to end.
 
     Raises:
-        PipelineError: the journal names files outside of the workspace.
+        PipelineError: the journal is damaged, or names files outside of the workspace.
 
     """
     area = workspace / FORGETTING
-    journal = read_json(area / "journal.json")
-    if journal is None:
+    if not (area / "journal.json").exists():
         return False
-    for name in (*journal["delete"], *journal["move"], *journal["flights"]):
-        if PurePosixPath(name).is_absolute() or not {"..", ""}.isdisjoint(name.split("/")):
-            raise PipelineError(f"{area / 'journal.json'}: {name[:80]!r} is no file of this workspace")
+    journal = _read_journal(area / "journal.json")
     if journal["step"] == "delete":
         for name in journal["delete"]:
             path = workspace / name
@@ -104,6 +101,18 @@ def resume(workspace: Path) -> bool:
     (area / "journal.json").unlink()
     shutil.rmtree(area)
     return True
+
+
+def _read_journal(path: Path) -> dict[str, Any]:
+    journal = read_json(path) or {}
+    if journal.get("step") not in ("delete", "move") or not all(
+        isinstance(journal.get(part), list) for part in ("delete", "move", "flights")
+    ):
+        raise PipelineError(f"{path}: damaged; put the workspace back from a copy, and forget again there")
+    for name in (*journal["delete"], *journal["move"], *journal["flights"]):
+        if not isinstance(name, str) or not name.isprintable() or not {"..", ".", ""}.isdisjoint(name.split("/")):
+            raise PipelineError(f"{path}: {str(name)[:80]!r} is no file of this workspace")
+    return journal
 
 
 def _bring_manifest_up(folder: StageFolder) -> None:

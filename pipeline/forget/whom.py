@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from annotate.operations import Seen, flight_of
 from annotate.store import LabelStore
 from pipeline.errors import PipelineError
+from pipeline.tables import read_rows
 from pipeline.track_score import Tracked
 from pipeline.veil import Boxes, follow
 
@@ -81,7 +82,10 @@ def find_whom(workspace: Path, store: LabelStore, identity: int) -> Whom:
 
 
 def _part(flight: Path, tracklets: dict[str, tuple[Seen, ...]], tracked: set[Seen]) -> Part:
-    rows = pd.read_parquet(flight / "detections" / "detections.parquet")
+    table = flight / "detections" / "detections.parquet"
+    rows = read_rows(table, ["frame", "rank", "pts_s", *_BOX])
+    if rows is None:
+        raise PipelineError(f"{table}: no such table; make it again with `uavpipe detect`")
     own = {seen: number for number, content in enumerate(tracklets.values()) for seen in content}
     keys = [Seen(frame, rank) for frame, rank in zip(rows["frame"].tolist(), rows["rank"].tolist(), strict=True)]
     mine = rows.assign(tracklet=[own.get(key, -1) for key in keys])
@@ -99,8 +103,8 @@ def _part(flight: Path, tracklets: dict[str, tuple[Seen, ...]], tracked: set[See
 
 
 def _times(flight: Path, detections: pd.DataFrame) -> dict[int, float]:
-    table = flight / "frames" / "frames.parquet"
-    rows = pd.read_parquet(table, columns=["frame", "pts_s"]).dropna() if table.exists() else detections
+    found = read_rows(flight / "frames" / "frames.parquet", ["frame", "pts_s"])
+    rows = detections if found is None else found[["frame", "pts_s"]].dropna()
     return dict(zip(rows["frame"].tolist(), rows["pts_s"].tolist(), strict=True))
 
 

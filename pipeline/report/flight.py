@@ -18,7 +18,7 @@ from pipeline.report.clip import Stretch, bring_up_clip, fullest
 from pipeline.report.found import Found, compare
 from pipeline.report.made import made_id
 from pipeline.report.records import Fact, clock
-from pipeline.trace.back import read_rows
+from pipeline.tables import read_rows
 from pipeline.truth import find_truth
 from pipeline.workspace import read_card, read_json
 

@@ -14,7 +14,7 @@ from pipeline.measured import FIGURES, Measured, read_measured
 from pipeline.report import plots
 from pipeline.report.made import made_id
 from pipeline.report.records import Fact, clock
-from pipeline.trace.back import read_rows
+from pipeline.tables import read_rows
 
 _LOSSES = ("loss", "triplet", "lgm", "cross_entropy")
 _TEST = ("mAP", "rank-1")

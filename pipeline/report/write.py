@@ -22,7 +22,7 @@ from pipeline.report.pictures import Pictures
 from pipeline.report.plots import cmc
 from pipeline.report.records import Fact, Made, clock
 from pipeline.report.timeline import timeline
-from pipeline.trace.back import read_rows
+from pipeline.tables import read_rows
 from pipeline.workspace import MANIFEST, atomic_folder, read_json
 
 NAME, PAGE = "report", "index.html"

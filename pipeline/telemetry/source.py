@@ -2,9 +2,12 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+import av
 
 from pipeline.errors import PipelineError
 from pipeline.telemetry.records import Telemetry
@@ -153,7 +156,8 @@ def _embedded(video: Path) -> Cues:
                     cues.add(time, content[:4096].decode("utf-8", "replace"), number)
             if cues.samples:
                 break
-            container.seek(0)
+            with suppress(av.FFmpegError):  # a torn file; then the next stream gives nothing
+                container.seek(0)
     return cues
 
 

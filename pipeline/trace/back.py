@@ -8,30 +8,13 @@ import pandas as pd
 from annotate.operations import flight_of
 from annotate.store import LABELS, LabelStore
 from pipeline.errors import PipelineError
+from pipeline.tables import read_rows
 from pipeline.trace.commands import dataset_command, sha256_of, stage_of, weights_file
-from pipeline.workspace import MANIFEST, read_card, read_json
+from pipeline.workspace import StageFolder, read_card, read_json
 
 _TELEMETRY = ("altitude_m", "latitude", "longitude")
 _STAGES = ("frames", "detections", "crops", "tracks")
 DATASET = "dataset/dataset.parquet"
-
-
-def read_rows(path: Path) -> pd.DataFrame | None:
-    """The table in `path`, one file or a folder of parts; None where there is none.
-
-    Raises:
-        PipelineError: it is damaged.
-
-    """
-    import pyarrow as pa
-
-    if not path.exists():
-        return None
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise PipelineError(f"{path}: not a table that can be read ({reason}); make it again") from None
 
 
 def back_from_detection(workspace: Path, flight: str, frame: int, rank: int) -> dict[str, Any]:
@@ -249,7 +232,7 @@ def _dataset_folder(inputs: dict[str, Any]) -> Path | None:
 
 def dataset_lineage(folder: Path) -> dict[str, Any]:
     """How the data set in `folder` was made, and from which flights."""
-    manifest = read_json(folder / MANIFEST) or {}
+    manifest = StageFolder(folder).manifest() or {}
     rows = read_rows(folder / "dataset.parquet")
     flights = [] if rows is None else sorted(rows["flight"].unique())
     return {

@@ -9,7 +9,7 @@ from typing import Any
 
 from detector.weights import EMBEDDED
 from pipeline.config import FlightConfig
-from pipeline.workspace import MANIFEST, read_card, read_json
+from pipeline.workspace import StageFolder, read_card
 
 # Folder of a stage -> the command, and the stages whose settings it must repeat, as it makes them again too.
 _COMMANDS = {
@@ -40,8 +40,8 @@ def stage_of(flight: Path, name: str) -> dict[str, Any] | None:
 
     The command repeats the settings that are not the defaults, as far as the manifest holds them.
     """
-    manifest = read_json(flight / name / MANIFEST)
-    if manifest is None or not isinstance(manifest.get("inputs"), dict):
+    manifest = StageFolder(flight / name).manifest()
+    if manifest is None:
         return None
     found = {key: manifest.get(key) for key in ("fingerprint", "inputs", "section", "counts", "versions")}
     if name in _COMMANDS:
@@ -68,7 +68,7 @@ def _command(flight: Path, name: str, manifest: Mapping[str, Any]) -> str:
     if name == "frames":
         return shlex.join([*words, *_differing("frames", manifest.get("section") or {})])
     for stage in _BUILT_ON[name]:
-        words += _settings(stage, read_json(flight / stage / MANIFEST) or {})
+        words += _settings(stage, StageFolder(flight / stage).manifest() or {})
     return shlex.join(words)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from annotate.operations import flight_of
 from annotate.store import LABELS, LabelStore
 from pipeline.errors import PipelineError
-from pipeline.trace.back import clock, flight_lineage, in_dataset, label_of, read_rows
+from pipeline.tables import read_rows
+from pipeline.trace.back import clock, flight_lineage, in_dataset, label_of
 from pipeline.workspace import MANIFEST
 
 

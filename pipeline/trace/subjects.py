@@ -7,12 +7,12 @@ from typing import Any
 
 from annotate.operations import check_flight
 from pipeline.errors import PipelineError
+from pipeline.tables import read_rows
 from pipeline.trace.back import (
     back_from_detection,
     back_from_identity,
     back_from_metrics,
     back_from_name,
-    read_rows,
 )
 from pipeline.trace.forward import forward_from_frame
 

@@ -10,14 +10,13 @@ former split as folders in the manner of Market-1501.
 import json
 import re
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from reid.datasets.market import FOLDERS, read_market
+from reid.datasets.mat import read_mat
 from reid.datasets.parts import Parts
 from reid.errors import ReidError
 from reid.labels import Label
@@ -68,8 +67,6 @@ def _label(images: Path, name: str, person: int | None, where: str) -> Label:
 
 def _configuration(table: Path, boxes: Boxes) -> tuple[list[str], Sequence[int], list[list[int]]]:
     """File names, their persons, and the rows of the three parts, from 0."""
-    from scipy.io import loadmat
-
     if not table.is_file():
         raise ReidError(
             f"{table}: no such file, nor CUHK03-NP's folders {', '.join(FOLDERS)} in {table.parent / boxes}; "
@@ -77,13 +74,11 @@ def _configuration(table: Path, boxes: Boxes) -> tuple[list[str], Sequence[int],
         )
     fields = ("train_idx", "query_idx", "gallery_idx")
     try:
-        # In a process of its own: a damaged file can crash SciPy's reader, and us with it.
-        with ProcessPoolExecutor(1, get_context("fork")) as process:
-            content = process.submit(loadmat, table).result()
+        content = read_mat(table)
         names = [str(cell[0]) for cell in content["filelist"].ravel()]
         persons = content["labels"].ravel().astype(np.int64).tolist()
         parts = [(content[field].ravel().astype(np.int64) - 1).tolist() for field in fields]
-    except Exception as error:  # loadmat raises nearly anything on a damaged file
+    except Exception as error:  # read_mat raises nearly anything on a damaged file
         raise ReidError(f"{table}: no configuration of CUHK03: {' '.join(str(error).split())[:100]}") from None
     count = len(names)
     if len(persons) != count or any(not 0 <= row < count for part in parts for row in part):

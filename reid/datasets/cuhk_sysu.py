@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.datasets.market import FOLDERS
+from reid.datasets.mat import read_mat
 from reid.errors import ReidError
 from reid.sources import inside
 
@@ -83,13 +84,11 @@ def cut_out(folder: Path, out: Path) -> int:
 
 
 def _boxes(table: Path, read: Callable[[Any], Iterator[_Box]]) -> list[_Box]:
-    from scipy.io import loadmat
-
     if not table.is_file():
         raise ReidError(f"{table}: no such file")
     try:
-        return list(read(loadmat(table, simplify_cells=True)[table.stem]))
-    except Exception as error:  # loadmat raises nearly anything on a damaged file
+        return list(read(read_mat(table, simplify_cells=True)[table.stem]))
+    except Exception as error:  # read_mat raises nearly anything on a damaged file
         raise ReidError(f"{table}: no list of persons: {' '.join(str(error).split())[:100]}") from None
 
 

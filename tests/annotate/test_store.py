@@ -318,3 +318,33 @@ def test_two_processes_write_at_once(store, path):
         assert process.returncode == 0
     names = sorted(reopened(path).state.identities.values())
     assert names == sorted(f"{name}-{number}" for name in ("ann", "bob") for number in range(40))
+
+
+def test_an_emptied_file_is_refused_and_stays(store, path):
+    store.apply(NewIdentity(), user="ann", id="a")
+    store.close()
+    path.write_bytes(b"")
+    for create in (True, False):
+        with pytest.raises(AnnotateError, match=r"labels\.sqlite: empty, its labels are gone: put back a copy"):
+            LabelStore(path, create=create)
+    assert path.read_bytes() == b""
+
+
+def test_a_new_file_is_whole_from_the_first_moment(path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("annotate.database.sqlite3.connect", _killed_but_for_memory(sqlite3.connect))
+        with pytest.raises(KeyboardInterrupt):
+            LabelStore(path)
+    assert path.stat().st_size
+    with LabelStore(path, create=False) as store:
+        assert store.entries == []
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def _killed_but_for_memory(connect):
+    def maybe(target, *arguments, **options):
+        if target != ":memory:":
+            raise KeyboardInterrupt
+        return connect(target, *arguments, **options)
+
+    return maybe

@@ -1,0 +1,104 @@
+"""Readers of `annotate`: labels, and tracks from other tools."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+
+from annotate.exchange.coco import read_coco_tracks, write_coco_tracks
+from annotate.exchange.cvat import read_cvat, write_cvat
+from annotate.exchange.mot import read_mot, write_mot
+from annotate.exchange.records import Clip, TrackBox
+from annotate.features import read_features
+from annotate.operations import NewIdentity, Rename
+from annotate.records import Detection, Tracklet, count_frames, read_tracklets
+from annotate.store import LabelStore
+from annotate.textlog import replay, write_log
+from tests.fuzz.readers.reader import Reader
+
+BOXES = tuple(TrackBox(frame, track, (5, 6, 25, 46), 0.5) for frame in range(3) for track in (1, 2))
+PART = "part-00000000.parquet"
+CLIP = Clip("f", BOXES, 3, (640, 360))
+
+
+def write_labels(folder: Path) -> None:
+    """`labels.sqlite`, and its log as `log.jsonl`."""
+    path = folder / "labels.sqlite"
+    with LabelStore(path) as store:
+        tracklet = Tracklet(
+            "f", 0, tuple(Detection(frame, 0, 0.1 * frame, (1, 2, 5, 9), 1.0) for frame in range(3))
+        )
+        store.add_flight("f", [tracklet])
+        store.apply(NewIdentity(tracklets=("f/0",), name="Änne <b>"), user="ann", id="a")
+        store.apply(Rename(identity=1, name="b"), user="bob", id="b")
+        store.undo(user="bob", id="c")
+        write_log(path.with_name("log.jsonl"), store.entries)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")  # all in one file
+
+
+def write_tables(folder: Path) -> None:
+    """The tables of a flight `f` of three detections, one person."""
+    places = {"frame": [0, 1, 2], "rank": [0, 0, 0]}
+    times = {"pts_s": [0.0, 0.1, 0.2]}
+    box = {"x1": 1.0, "y1": 2.0, "x2": 5.0, "y2": 9.0}
+    contents = {
+        "frames/frames": {**times, "altitude_m": 30.0, "latitude": 47.0, "longitude": 8.0, "width": 16.0},
+        "tracks/tracklets": {"tracklet": 0},
+        "detections/detections": {**times, **box, "score": 0.9},
+        "crops/crops": {"crop": ["images/a.jpg"] * 3, "sharpness": 1.0},
+        "appearance/appearance": {"look": [[1.0, 0.0]] * 3},
+        "embeddings/embeddings": {"feature": [[1.0, 0.0]] * 3, "model": "m"},
+    }
+    for name, columns in contents.items():
+        path = folder / "f" / f"{name}.parquet"
+        if not name.startswith(("tracks", "embeddings")):
+            path /= PART
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pd.DataFrame({**places, **columns}).to_parquet(path, index=False)
+
+
+def _read_labels(folder: Path) -> None:
+    for suffix in ("-wal", "-shm", "-journal"):
+        (folder / f"labels.sqlite{suffix}").unlink(missing_ok=True)
+    with LabelStore(folder / "labels.sqlite", create=False):
+        pass
+
+
+def _replay(folder: Path) -> None:
+    (folder / "out.sqlite").unlink(missing_ok=True)
+    replay(folder / "log.jsonl", folder / "out.sqlite")
+
+
+def _embeddings(folder: Path) -> None:
+    (folder / "f" / "appearance" / "appearance.parquet" / PART).unlink(missing_ok=True)
+    read_features(folder, ["f"])
+
+
+ANNOTATE: dict[str, Reader] = {
+    "COCO tracks": Reader(
+        "t.json",
+        lambda folder: write_coco_tracks(folder / "t.json", [CLIP]),
+        lambda folder: read_coco_tracks(folder / "t.json"),
+        json=True,
+    ),
+    "MOTChallenge": Reader(
+        "m.txt", lambda folder: write_mot(folder / "m.txt", CLIP), lambda folder: read_mot(folder / "m.txt", "f")
+    ),
+    "CVAT": Reader(
+        "c.xml", lambda folder: write_cvat(folder / "c.xml", CLIP), lambda folder: read_cvat(folder / "c.xml", "f")
+    ),
+    "log of labels": Reader("log.jsonl", write_labels, _replay),
+    "labels": Reader("labels.sqlite", write_labels, _read_labels),
+    "tracklets": Reader("f/tracks/tracklets.parquet", write_tables, lambda folder: read_tracklets(folder, "f")),
+    "frames, counted": Reader(
+        f"f/frames/frames.parquet/{PART}", write_tables, lambda folder: count_frames(folder, "f")
+    ),
+    "looks": Reader(
+        f"f/appearance/appearance.parquet/{PART}",
+        lambda folder: (write_tables(folder), (folder / "f/embeddings/embeddings.parquet").unlink()),
+        lambda folder: read_features(folder, ["f"]),
+    ),
+    "embeddings": Reader("f/embeddings/embeddings.parquet", write_tables, _embeddings),
+}

@@ -1,0 +1,60 @@
+"""Readers of `pipeline.telemetry`: subtitles beside a video and within it, and tables."""
+
+from pathlib import Path
+
+import av
+
+from pipeline.telemetry import find_telemetry
+from tests.fuzz.readers.reader import IMAGE, Reader, together, written
+from tests.pipeline.video_samples import write_video
+
+_WORDS = (
+    "FrameCnt: 1, DiffTime: 33ms [latitude: 47.12345678] [longitude: -8.2] [rel_alt: 30.100 abs_alt: 530.1] "
+    "[gb_yaw: 12.00 gb_pitch: -45.00 gb_roll: 0.00]",
+    "GPS(8.2,47.1,19) BAROMETER:30.1",
+    "F/2.8, SS 206, ISO 100, EV 0, GPS (8.2, 47.1, 19), D 24.2m, H 30.1m, H.S 0.0m/s, V.S 0.0m/s",
+)
+_SRT = "".join(
+    f"{second}\n00:00:0{second},000 --> 00:00:0{second + 1},000\n{words}\n\n" for second, words in enumerate(_WORDS)
+)
+_CSV = "time,altitude,latitude,longitude,heading,pitch\n0,30.1,47.1,8.2,359,-45\n1.5,31,,,1,\n"
+
+
+def _ask(setting: str | Path, video: Path) -> None:
+    source = find_telemetry(setting, video)
+    assert source is not None
+    source.fingerprint()
+    source.read().at(0.5)
+
+
+def _film_with_subtitles(folder: Path) -> None:
+    film, words = write_video(folder / "film.mp4", 4, (32, 32)), folder / "words.srt"
+    words.write_text(_SRT)
+    with av.open(str(film)) as source, av.open(str(words)) as text, av.open(str(folder / "v.mkv"), "w") as sink:
+        inputs = (source.streams.video[0], text.streams.subtitles[0])
+        outputs = [sink.add_stream_from_template(stream) for stream in inputs]
+        for stream, output in zip(inputs, outputs, strict=True):
+            for packet in stream.container.demux(stream):
+                if packet.dts is not None:
+                    packet.stream = output
+                    sink.mux(packet)
+
+
+def _beside(name: str, text: str) -> Reader:
+    """As a file that the user names, and as one that happens to lie beside the video."""
+    sample = together(written(name, text), written("a/1.jpg", IMAGE))
+
+    def read(folder: Path) -> None:
+        _ask("auto", folder / "a")
+        _ask(folder / name, folder / "a")
+
+    return Reader(name, sample, read)
+
+
+TELEMETRY: dict[str, Reader] = {
+    "telemetry, subtitles": _beside("a.SRT", _SRT),
+    "telemetry, table": _beside("a.csv", _CSV),
+    "telemetry within a video": Reader(
+        "v.mkv", _film_with_subtitles, lambda folder: _ask("auto", folder / "v.mkv")
+    ),
+}
