@@ -27,6 +27,9 @@ async function request(path, options = {}) {
 
 export const get = (path) => request(path);
 
+// A tracklet with all its crops.
+export const getTracklet = (name) => get(`/api/tracklets/${name.split("/").map(encodeURIComponent).join("/")}`);
+
 export function post(path, body = {}) {
   return request(path, {
     method: "POST",

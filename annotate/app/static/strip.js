@@ -1,14 +1,15 @@
-// All crops of a tracklet in order: where it changes from one person to another it is split.
+// All crops of a tracklet in order: where it changes from one person to another it is split, or tails are swapped.
 
-import { decide, get } from "./api.js";
+import { decide, getTracklet } from "./api.js";
 import { action, dialog, h, picture, plural, toast, topDialog } from "./dom.js";
 import { showFrame } from "./frame.js";
+import { showSwap } from "./swap.js";
 
-// Resolves to whether it was split.
+// Resolves to whether the tracklet was changed.
 export async function showStrip(tracklet, seen) {
   let content;
   try {
-    content = await get(`/api/tracklets/${tracklet.split("/").map(encodeURIComponent).join("/")}`);
+    content = await getTracklet(tracklet);
   } catch (error) {
     toast(error.message, "error");
     return false;
@@ -39,14 +40,18 @@ export async function showStrip(tracklet, seen) {
     const done = await decide({ op: "split", tracklet, frame: content.crops[at].frame }, { seen });
     if (!done) return;
     toast(`${tracklet} is split: ${done.created} is new`);
-    topDialog().box.close("split");
+    topDialog().box.close("changed");
+  }
+
+  async function swap() {
+    if (at > 0 && (await showSwap(content, content.crops[at].frame, seen))) topDialog().box.close("changed");
   }
 
   const frame = () => showFrame(content.flight, content.crops[at].frame, [tracklet]);
   const body = h(
     "div",
     {},
-    h("div", { class: "actions" }, action("P", "split before this crop", split, { class: "primary" }), action("F", "frame", frame), action("Esc", "close", () => topDialog().box.close(""))),
+    h("div", { class: "actions" }, action("P", "split before this crop", split, { class: "primary" }), action("T", "swap tails here", swap), action("F", "frame", frame), action("Esc", "close", () => topDialog().box.close(""))),
     note,
     h("div", { class: "strip" }, cells),
   );
@@ -58,9 +63,10 @@ export async function showStrip(tracklet, seen) {
     Home: () => move(0),
     End: () => move(cells.length - 1),
     p: split,
+    t: swap,
     Enter: split,
     f: frame,
   });
   if (cells.length) move(0);
-  return (await closed) === "split";
+  return (await closed) === "changed";
 }

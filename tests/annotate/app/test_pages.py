@@ -163,6 +163,50 @@ class TestQueue:
         expect(page.locator("dialog")).to_have_count(0)
         assert {name: len(content) for name, content in project.store.state.tracklets.items()}["f2/3"] == 13
 
+    def test_tails_of_two_that_were_mixed_up(self, page, project):
+        before = {name: project.store.state.tracklets[name] for name in ("f1/0", "f1/1", "f1/2")}
+        swap = page.get_by_role("dialog", name="f1/0, mixed up at frame 10")
+        self.mixed_up(page, "f1/0", 10)
+        rows = swap.locator(".member strong")
+        expect(rows).to_have_text(["f1/1", "f1/2"])  # the nearest first
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("ArrowUp")
+        expect(swap.locator(".member.chosen strong")).to_have_text("f1/1")
+        expect(swap.locator(".member.chosen img")).to_have_count(8)  # four on each side
+        press(page, "Enter")
+        toast(page, "f1/0 and f1/1 changed tails at frame 10")
+        expect(page.locator("dialog")).to_have_count(0)
+        expect(page.locator(".question p")).to_contain_text("f1/1 · 30 detections")  # now the longest
+        now = project.store.state.tracklets
+        assert now["f1/0"] == before["f1/0"][:10] + before["f1/1"][10:]
+        assert now["f1/1"] == before["f1/1"][:10] + before["f1/0"][10:]
+        page.keyboard.press("z")
+        toast(page, "taken back")
+        expect(page.locator(".question p")).to_contain_text("f1/0 · 30 detections")
+        self.mixed_up(page, "f1/0", 20)
+        expect(page.get_by_role("dialog", name="f1/0, mixed up at frame 20")).to_be_visible()
+        press(page, "2")
+        toast(page, "f1/0 and f1/2 changed tails at frame 20")
+        assert project.store.state.tracklets["f1/2"] == before["f1/2"][:20] + before["f1/0"][20:]
+
+    def test_nobody_to_change_tails_with(self, page, project):
+        project.store.apply(NewIdentity(tracklets=tuple(f"f1/{n}" for n in range(5))), user="bob", id="b")
+        page.reload()
+        self.mixed_up(page, "f2/0", 5)
+        toast(page, "Nobody else is in frame 5")
+        expect(page.locator("dialog")).to_have_count(1)  # all crops still
+
+    def mixed_up(self, page, tracklet, crop):
+        """Swap tails, asked for at one of all crops."""
+        expect(page.locator(".question p")).to_contain_text(tracklet)
+        page.keyboard.press("v")
+        expect(page.locator("dialog .cell").first).to_be_visible()
+        page.keyboard.press("t")  # at the first crop there is nothing to swap
+        expect(page.locator("dialog")).to_have_count(1)
+        for _ in range(crop):
+            page.keyboard.press("ArrowRight")
+        page.keyboard.press("t")
+
     def test_the_whole_frame(self, page):
         page.keyboard.press("f")
         expect(page.locator("dialog .box")).to_have_count(3)
