@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from docs import configuration, modules
+from pipeline import appearance, crops, detect, frames, motion
+from pipeline.dataset.labelled import COLUMNS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -44,3 +46,20 @@ def test_every_page_is_reached_from_the_readme(page):
 
 def test_no_file_is_longer_than_500_lines():
     assert {path: lines for path in MODULES if (lines := len(path.read_text("utf-8").splitlines())) > 500} == {}
+
+
+def test_the_tables_have_the_columns_that_the_formats_page_tells():
+    page = (ROOT / "docs" / "formats.md").read_text("utf-8")
+    told = {
+        section.split("\n", 1)[0]: dict(re.findall(r"^\| (\w+) \| ([^|]+) \|", section, re.MULTILINE)[1:])
+        for section in re.split("^### ", page, flags=re.MULTILINE)[1:]
+    }
+    for path, schema in {
+        "frames/frames.parquet": frames.SCHEMA,
+        "detections/detections.parquet": detect.SCHEMA,
+        "crops/crops.parquet": crops.SCHEMA,
+        "motion/motion.parquet": motion.SCHEMA,
+        "appearance/appearance.parquet": appearance.SCHEMA,
+    }.items():
+        assert told[path] == {field.name: str(field.type) for field in schema}, path
+    assert told["dataset/dataset.parquet"] == {"name": "str", "split": "str"} | COLUMNS
