@@ -91,7 +91,7 @@ train: $(READY) ## Train a re-id network: DATA=data/market1501 REID=configs/reid
 	$(UAVPIPE) reid train --config $(REID) --data $(DATA) --output $(REID_RUN) --protocol $(PROTOCOL) $(addprefix --set ,$(SET))
 
 evaluate: $(READY) ## Measure it on DATA; or WEIGHTS=…, and PROTOCOL=tracklet where there is one flight
-	$(UAVPIPE) reid evaluate --weights $(or $(WEIGHTS),$(REID_RUN)/best.safetensors) --data $(DATA) --protocol $(PROTOCOL) --out $(REID_RUN)/test
+	$(UAVPIPE) reid evaluate --weights $(or $(WEIGHTS),$(REID_RUN)/last.safetensors) --data $(DATA) --protocol $(PROTOCOL) --out $(REID_RUN)/test
 
 report: $(READY) ## What was found and how, as a page: WORKSPACE/report/index.html
 	$(UAVPIPE) report $(if $(CONFIG),--config $(CONFIG),--workspace $(WORKSPACE)) $(addprefix --set ,$(SET))

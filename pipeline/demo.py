@@ -117,7 +117,7 @@ def learn(data: "ReidData", output: Path, iterations: int, advance: Callable[[in
 
     config = TrainConfig(
         network=load_checkpoint(EMBEDDED).network,
-        init=str(EMBEDDED),
+        init="embedded",
         init_heads=True,
         loss=LossConfig(cross_entropy=CrossEntropyConfig()),  # its neck learns by it
         sampler=SamplerConfig(identities=6, images=4),

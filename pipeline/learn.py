@@ -53,7 +53,8 @@ def learning(config: FlightConfig, dataset: Path) -> Learning:
         "recipe": read_yaml_mapping(recipe) if recipe else None,
     }
     folder = config.workspace / "reid" / f"{recipe.stem if recipe else 'embedded'}-{fingerprint(content)[:8]}"
-    return Learning(folder, folder / "best.safetensors" if recipe else EMBEDDED, folder / "test")
+    # Not the training's best: that was chosen by the figures that are to be measured.
+    return Learning(folder, folder / "last.safetensors" if recipe else EMBEDDED, folder / "test")
 
 
 def dataset_as_it_is(workspace: Path) -> DatasetResult:

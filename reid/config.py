@@ -127,7 +127,8 @@ class TrainConfig(Section):
     augmentation: Augmentation = Augmentation()
     init: str = Field(
         "imagenet",
-        description="'imagenet': torchvision's backbone weights; 'random'; or a checkpoint, torchvision's .pth too",
+        description="'imagenet': torchvision's backbone weights; 'embedded': those of the network that comes with "
+        "uavpipe; 'random'; or a checkpoint, torchvision's .pth too",
     )
     init_heads: bool = Field(False, description="take neck and branches of that checkpoint too, where they fit")
     iterations: int = Field(25_000, ge=1, description="the paper's t1: 25,000; 16,000 on the drone's set")

@@ -13,6 +13,7 @@ from torchvision import models
 from reid.checkpoint import load_checkpoint, load_foreign
 from reid.errors import ReidError
 from reid.network import Network, timm_trunk
+from reid.weights import EMBEDDED
 
 _log = logging.getLogger(__name__)
 _OFFLINE = "UAVPIPE_OFFLINE"  # set: never ask the network for weights
@@ -23,8 +24,8 @@ def initialise(network: Network, init: str, *, heads: bool) -> str:
 
     Args:
         network: with random weights; changed in place.
-        init: `imagenet`, `random`, or the path of a checkpoint: uavpipe's, or a foreign `.pth` whose names are
-            torchvision's, with or without a prefix.
+        init: `imagenet`, `embedded` (the network that comes with uavpipe), `random`, or the path of a checkpoint:
+            uavpipe's, or a foreign `.pth` whose names are torchvision's, with or without a prefix.
         heads: take neck and branches of a uavpipe checkpoint as well, those that fit.
 
     Returns:
@@ -37,7 +38,7 @@ def initialise(network: Network, init: str, *, heads: bool) -> str:
     if init == "imagenet":
         _load_trunk(network, _imagenet(network.config.backbone), "torchvision's ImageNet weights")
     elif init != "random":
-        path = Path(init)
+        path = EMBEDDED if init == "embedded" else Path(init)
         state = load_foreign(path) if path.suffix in (".pth", ".pt") else load_checkpoint(path).state
         _load_trunk(network, state, str(path))
         if heads:

@@ -4,7 +4,11 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from reid.checkpoint import load_checkpoint
 from reid.config import Augmentation, TrainConfig, TripletConfig
+from reid.initial import initialise
+from reid.network import Network
+from reid.weights import EMBEDDED
 
 
 def test_the_defaults_are_the_papers_first_stage():
@@ -29,6 +33,14 @@ def test_the_recipes_are_the_papers():
     assert (drone.loss.lgm.weight, drone.loss.lgm.margin, drone.loss.lgm.likelihood) == (0.25, 0.3, 0.1)
     assert drone.loss.lgm.covariance == "identity"
     assert recipe("strong").network.neck == "batch_norm"
+
+
+def test_the_recipe_that_goes_on_from_what_comes_with_uavpipe_has_its_network():
+    ours = recipe("finetune")
+    assert (ours.init, ours.init_heads) == ("embedded", True)
+    assert ours.network == load_checkpoint(EMBEDDED).network
+    line = initialise(Network(ours.network), "embedded", heads=True)
+    assert line.startswith("shufflenet_v2_x1_0 from embedded, sha256 ")
 
 
 @pytest.mark.parametrize(
