@@ -82,7 +82,8 @@ def plan_from_labels(config: FlightConfig, until: str, since: str) -> Iterator[P
     done = labelling(workspace)
     waits = since in ("frames", "detect", "crops", "tracks") and not 0 < done.tracklets == done.labelled
     if waits:
-        yield Planned("", "label", f"{done.labelled:,} of {done.tracklets:,} tracklets have a label")
+        far = f"{done.labelled:,} of {done.tracklets:,} tracklets have a label"
+        yield Planned("", "label", far if done.tracklets else "nobody has a label yet")
     stale = ""
     if since not in ("evaluate", "report") and not waits:
         if not (workspace / LABELS).is_file():

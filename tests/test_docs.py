@@ -1,12 +1,15 @@
 """What the documentation promises about itself."""
 
 import re
+import shlex
 from pathlib import Path
 
+import click
 import pytest
 
 from docs import configuration, modules
 from pipeline import appearance, crops, detect, frames, motion
+from pipeline.cli import main
 from pipeline.dataset.labelled import COLUMNS
 
 ROOT = Path(__file__).parents[1]
@@ -63,3 +66,24 @@ def test_the_tables_have_the_columns_that_the_formats_page_tells():
     }.items():
         assert told[path] == {field.name: str(field.type) for field in schema}, path
     assert told["dataset/dataset.parquet"] == {"name": "str", "split": "str"} | COLUMNS
+
+
+def commands():
+    """Each `uavpipe …` of the pages' code blocks, lines that go on joined: (page, words)."""
+    for page in PAGES:
+        text = page.read_text("utf-8").replace("\\\n", " ")
+        for line in re.findall(r"^ {4,}(?:\.venv/bin/)?uavpipe (.*)", text, re.MULTILINE):
+            yield page.name, shlex.split(line, comments=True)
+
+
+@pytest.mark.parametrize(
+    ("page", "words"), commands(), ids=lambda value: value if isinstance(value, str) else value[0]
+)
+def test_the_commands_of_the_pages_have_the_options_that_are_shown(page, words):
+    command, context = main, click.Context(main)
+    while words and isinstance(command, click.Group) and not words[0].startswith("-"):
+        command = command.get_command(context, words.pop(0))
+        assert command is not None, page
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    used = {word.split("=")[0] for word in words if re.match("--?[a-z]", word)}
+    assert used <= known | {"--help", "-h"}, page

@@ -1,0 +1,57 @@
+"""The README's pictures of each step, out of the report of the demo.
+
+python -m docs.pictures demo/runs/report/index.html [--browser /usr/bin/chromium]
+"""
+
+import argparse
+import io
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+IMAGES = Path(__file__).parent / "images"
+_SIZE = {"width": 1000, "height": 760}
+_WIDTH = 800  # px, of the pictures
+# What is shown of the report: name -> the place on the page, and the share of its height from the top.
+_STEPS = {
+    "detect": ("video >> nth=0", 1.0),
+    "tracks": (".timeline >> nth=0", 1.0),
+    "people": (".wall", 0.247),
+    "dataset": ("#dataset ~ .plots >> nth=0", 1.0),
+    "ranked": ("section.ranked >> nth=2", 1.0),
+    "report": ("body", None),
+}
+
+
+def take(page: Page) -> None:
+    """Take all pictures."""
+    page.evaluate("document.querySelectorAll('video').forEach(each => each.controls = false)")
+    page.evaluate("document.querySelectorAll('img').forEach(each => each.loading = 'eager')")
+    page.wait_for_timeout(1500)
+    for name, (place, share) in _STEPS.items():
+        shot = page.screenshot() if share is None else page.locator(place).screenshot()
+        picture = Image.open(io.BytesIO(shot)).convert("RGB")
+        picture = picture.crop((0, 0, picture.width, round(picture.height * (share or 1))))
+        picture = picture.resize((_WIDTH, round(picture.height * _WIDTH / picture.width)), Image.Resampling.LANCZOS)
+        if name == "detect":
+            picture.save(IMAGES / f"{name}.jpg", quality=85)
+        else:
+            picture.quantize(128).save(IMAGES / f"{name}.png", optimize=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("report", type=Path)
+    parser.add_argument("--browser", help="Path of a Chromium.  [default: playwright's own]")
+    arguments = parser.parse_args()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=arguments.browser)
+        page = browser.new_page(viewport=_SIZE, device_scale_factor=1.5)
+        page.goto(arguments.report.resolve().as_uri())
+        take(page)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
