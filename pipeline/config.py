@@ -63,6 +63,10 @@ class CropsConfig(Section):
         description="least and greatest height of a person in metres, as [1.0, 2.4]: other boxes give no crop; "
         "needs telemetry and camera.fov_deg; null: off",
     )
+    verify: bool = Field(
+        False,
+        description="read all crops, and make again those that were changed since; else their lengths tell",
+    )
 
 
 class TracksConfig(Section):
@@ -128,6 +132,9 @@ class DatasetConfig(Section):
         description="what becomes of identities seen in one flight only (protocol tracklet: in one tracklet)",
     )
     thin: ThinConfig = ThinConfig()
+    verify: bool = Field(
+        False, description="read a finished data set, and make it again where it was changed; else its lengths tell"
+    )
     copy_files: bool = Field(False, description="copy the crops; else they are hard links, where the disk has them")
 
 

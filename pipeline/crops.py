@@ -1,10 +1,12 @@
 """Stage `crops`: each detection above the threshold cut out of its frame, with what is needed to judge it."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import cv2
 import numpy as np
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 
 from detector.records import Detections
 from pipeline.config import CameraConfig
-from pipeline.images import write_jpeg
+from pipeline.images import encode_jpeg
 from pipeline.segment_stage import PixelStage
 from pipeline.tables import SegmentTable, read_table
 from pipeline.telemetry import Telemetry, no_telemetry
@@ -39,6 +41,7 @@ SCHEMA = pa.schema(
         ("bottom", pa.int32()),
         ("sharpness", pa.float32()),
         ("bytes", pa.int32()),  # of the JPEG: one that was cut off is made again
+        ("crc32", pa.int64()),  # of its bytes: tells what was changed inside, where somebody asks
     ]
 )
 _SHARPNESS_SIZE = (64, 128)  # width, height at which crops are compared
@@ -71,6 +74,19 @@ def sharpness(image: NDArray[np.uint8]) -> float:
     return float(cv2.Laplacian(resized, cv2.CV_32F).var())
 
 
+def checksums(rows: pd.DataFrame) -> dict[str, int]:
+    """CRC-32 by the name of the crop, as far as `rows` of a table of crops have it: imported ones have none."""
+    if "crc32" not in rows:
+        return {}
+    known = rows[["crop", "crc32"]].dropna()
+    return dict(zip(known["crop"], known["crc32"].astype(int), strict=True))
+
+
+def changed_files(folder: Path, expected: Mapping[str, int]) -> list[str]:
+    """Which of the files `expected`, CRC-32 by name in `folder`, have other bytes."""
+    return [name for name, crc in expected.items() if crc32((folder / name).read_bytes()) != crc]
+
+
 @dataclass
 class CropsStage(PixelStage):
     """Fills `crops/crops.parquet` and `crops/images/<segment>/<frame>_<rank>.jpg`."""
@@ -78,6 +94,7 @@ class CropsStage(PixelStage):
     name = "crops"
     reads_detections = True
     telemetry: Callable[[], Telemetry] = no_telemetry
+    verify: bool = False  # read each picture, not only its length, to tell whether it stands
 
     def view(self, frame: Frame) -> View | None:
         """How the camera saw the ground in `frame`; None unless persons are measured and enough is known."""
@@ -112,14 +129,16 @@ class CropsStage(PixelStage):
         return self._stand(self.table.read(segment.first), f"{segment.first:08d}")
 
     def holds(self) -> bool:
-        """Whether the stage was finished from these inputs and no crop is missing or cut off."""
+        """Whether the stage was finished from these inputs and no crop is missing, cut off or changed."""
         return super().holds() and self._stand(read_table(self.table.folder), "*")
 
     def _stand(self, rows: pd.DataFrame, segments: str) -> bool:
         """Whether the images of `segments`, a pattern, are just those of `rows`."""
         images = (self.folder.path / "images").glob(f"{segments}/*.jpg")
         there = {f"images/{path.parent.name}/{path.name}": path.stat().st_size for path in images}
-        return there == dict(zip(rows["crop"], rows["bytes"], strict=True))
+        if there != dict(zip(rows["crop"], rows["bytes"], strict=True)):
+            return False
+        return not self.verify or not changed_files(self.folder.path, checksums(rows))
 
     def counts(self) -> dict[str, Any]:
         """Crops, and the frames they come from."""
@@ -155,7 +174,8 @@ class _CropsWriter:
             left, top, right, bottom = crop_window(box, section["padding"], width, height)
             crop = np.ascontiguousarray(frame.image[top:bottom, left:right])
             file = f"{frame.index:08d}_{rank:03d}.jpg"
-            size = write_jpeg(self._folder / file, crop, section["quality"])
+            jpeg = encode_jpeg(crop, section["quality"])
+            (self._folder / file).write_bytes(jpeg)
             self._rows.append(
                 {
                     "crop": f"{self._name}/{file}",
@@ -169,7 +189,8 @@ class _CropsWriter:
                     "right": right,
                     "bottom": bottom,
                     "sharpness": sharpness(crop),
-                    "bytes": size,
+                    "bytes": len(jpeg),
+                    "crc32": crc32(jpeg),
                 }
             )
 

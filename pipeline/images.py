@@ -18,11 +18,6 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
     return data.tobytes()
 
 
-def write_jpeg(path: Path, image: NDArray[np.uint8], quality: int) -> int:
-    """Write `image` (uint8 (H, W, 3) RGB) to `path`; unlike `cv2.imwrite`, a full disk is an error.
-
-    Returns:
-        The bytes of the file.
-
-    """
-    return path.write_bytes(encode_jpeg(image, quality))
+def write_jpeg(path: Path, image: NDArray[np.uint8], quality: int) -> None:
+    """Write `image` (uint8 (H, W, 3) RGB) to `path`; unlike `cv2.imwrite`, a full disk is an error."""
+    path.write_bytes(encode_jpeg(image, quality))

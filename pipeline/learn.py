@@ -8,7 +8,7 @@ from annotate.store import LABELS
 from pipeline.config import FlightConfig
 from pipeline.dataset.labelled import state_of_inputs
 from pipeline.dataset.stage import NAME as DATASET
-from pipeline.dataset.stage import DatasetResult
+from pipeline.dataset.stage import DatasetResult, settings_of
 from pipeline.errors import PipelineError
 from pipeline.measured import FIGURES, identified
 from pipeline.run import Planned, labelling, reason_to_run
@@ -37,7 +37,11 @@ class Learning:
         known = read_json(self.measured / FIGURES)
         if known is None or not self.weights.is_file():
             return None
-        return known if known["inputs"]["weights"]["sha256"] == identified(self.weights)["sha256"] else None
+        try:
+            same = known["inputs"]["weights"]["sha256"] == identified(self.weights)["sha256"]
+            return {name: float(known[name]) for name in ("mAP", "rank-1")} if same else None
+        except (LookupError, TypeError, ValueError, OverflowError):  # damaged: to be done
+            return None
 
 
 def learning(config: FlightConfig, dataset: Path) -> Learning:
@@ -89,7 +93,7 @@ def plan_from_labels(config: FlightConfig, until: str, since: str) -> Iterator[P
         if not (workspace / LABELS).is_file():
             yield Planned("", "label", "nobody has a label yet")
             return
-        inputs, section = state_of_inputs(workspace), config.dataset.model_dump()
+        inputs, section = state_of_inputs(workspace), settings_of(config.dataset)
         holds = folder.holds(stage_fingerprint(DATASET, inputs, section))
         stale = "" if holds else reason_to_run(folder, inputs, section)
         yield Planned("", DATASET, stale)

@@ -187,13 +187,13 @@ def _stages_on(
 ) -> list[PixelStage]:
     """The pixel stages after `detect`, in the chain's order."""
     found = reading | {"detections": detect.fingerprint}
-    cut = config.crops.model_dump(exclude_none=True) | {"threshold": config.detector.threshold}
+    cut = config.crops.model_dump(exclude_none=True, exclude={"verify"}) | {"threshold": config.detector.threshold}
     measured: dict[str, Any] = {}
     if config.crops.person_m is not None:
         cut["camera"] = config.camera.model_dump()
         measured = {"telemetry": telemetry_hash}
     return [
-        CropsStage(flight.stage("crops"), found | measured, cut, telemetry),
+        CropsStage(flight.stage("crops"), found | measured, cut, telemetry, config.crops.verify),
         MotionStage(flight.stage("motion"), reading, {}),
         AppearanceStage(flight.stage("appearance"), found, {"low": config.tracks.low}),
     ]

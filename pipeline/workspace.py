@@ -23,7 +23,7 @@ TEMPORARY = ".part-"  # prefix of everything unfinished; swept at the next start
 MANIFEST = "manifest.json"
 FORGETTING = ".forget"  # in a workspace: what `uavpipe forget` prepares
 _CARD = "flight.json"
-_OF_MANIFEST = ("inputs", "section", "counts", "files")
+_OF_MANIFEST = {"fingerprint": str, "inputs": dict, "section": dict, "counts": dict, "files": dict}
 _CHECK = "check"  # the hash in a record over the rest of it
 VERSIONS = ("uavpipe", "torch", "torchvision", "av", "opencv-python", "numpy", "pyarrow")
 
@@ -113,7 +113,8 @@ class StageFolder:
     def manifest(self) -> dict[str, Any] | None:
         """What the finished stage said of itself; None while it is unfinished, or where that is damaged."""
         content = read_record(self.path / MANIFEST) or {}
-        return content if all(isinstance(content.get(name), dict) for name in _OF_MANIFEST) else None
+        whole = all(isinstance(content.get(name), kind) for name, kind in _OF_MANIFEST.items())
+        return content if whole else None
 
     def holds(self, stage_fingerprint: str) -> bool:
         """Whether the stage was finished from just these inputs and settings, and its files still stand."""

@@ -23,6 +23,7 @@ _STEPS = (*_FLIGHTS, "dataset", "evaluate", "report")
 @flight_options
 @click.option("--from", "since", type=click.Choice(_STEPS), default="frames", help="Leave what is before as it is.")
 @click.option("--until", type=click.Choice(_STEPS), default="report", show_default=True)
+@click.option("--verify", is_flag=True, help="Read all crops and the data set; make again what was changed since.")
 @click.option("--dry-run", is_flag=True, help="Say what would run, and why; do nothing.")
 @click.pass_context
 def run(
@@ -33,6 +34,7 @@ def run(
     settings: tuple[str, ...],
     since: "Step",
     until: "Step",
+    verify: bool,
     dry_run: bool,
 ) -> None:
     """Bring all flights up to date, from the videos to the report; what holds is skipped.
@@ -48,6 +50,8 @@ def run(
 
     if _STEPS.index(since) > _STEPS.index(until):
         raise click.UsageError(f"--from {since} comes after --until {until}")
+    if verify:
+        settings += ("crops.verify=true", "dataset.verify=true")
     config = load_config(config_path, settings, videos=videos, workspace=workspace)
     if dry_run:
         _say_plan(config, since, until)

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.dataset.labelled import JUNK
+from pipeline.crops import changed_files
+from pipeline.dataset.labelled import JUNK, UNKNOWN
 from pipeline.errors import PipelineError
+from pipeline.trace.commands import stage_of
 
+_GONE = "the crop is gone; make it again with `uavpipe crops`"
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 
 
@@ -54,9 +57,29 @@ def _check(source: str) -> None:
     try:
         mode = os.lstat(source).st_mode
     except OSError:
-        raise PipelineError(f"{source}: the crop is gone; make it again with `uavpipe crops`") from None
+        raise PipelineError(f"{source}: {_GONE}") from None
     if not stat.S_ISREG(mode):
         raise PipelineError(f"{source}: not a plain file; make the crop again with `uavpipe crops`")
+
+
+def check_unchanged(crops: pd.DataFrame, workspace: Path) -> None:
+    """Stop where a crop, with the columns flight, crop and crc32, has other bytes than when it was cut.
+
+    Raises:
+        PipelineError: names the first one, and the command that makes it again.
+
+    """
+    known = crops[crops["crc32"] != UNKNOWN]
+    try:
+        changed = changed_files(workspace, dict(zip(known["crop"], known["crc32"], strict=True)))
+    except OSError as error:
+        raise PipelineError(f"{error.filename}: {_GONE}") from None
+    if changed:
+        made = stage_of(workspace / changed[0].partition("/")[0], "crops") or {}
+        raise PipelineError(
+            f"{workspace / changed[0]}: changed since it was cut, and {len(changed) - 1:,} more of {len(known):,}; "
+            f"make it again with `{made.get('command', 'uavpipe crops')} --set crops.verify=true`"
+        )
 
 
 def _linked(source: str, target: str) -> bool:

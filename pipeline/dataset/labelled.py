@@ -12,8 +12,11 @@ from annotate.operations import Mark, Seen, flight_of
 from annotate.records import Detection, read_tracklets
 from annotate.state import Label, State
 from annotate.store import LABELS, LabelStore
+from pipeline.crops import checksums
+from pipeline.tables import read_rows
 from pipeline.workspace import TEMPORARY, StageFolder, read_card
 
+UNKNOWN = -1  # no checksum: of a crop that was imported, or cut before there were any
 JUNK, DISTRACTOR = -1, 0  # as Market-1501 numbers them
 _NOBODY = {Mark.JUNK: JUNK, Mark.DISTRACTOR: DISTRACTOR}
 _CROPS = "crops/crops.parquet"
@@ -35,6 +38,7 @@ COLUMNS = {
     "score": "float64",
     "sharpness": "float64",
     "crop": "str",
+    "crc32": "int64",
     "video": "str",
     "weights": "str",
     "decision": "int64",
@@ -65,6 +69,7 @@ def read_labelled(workspace: Path) -> Labelled:
 
     Raises:
         AnnotateError: there are no labels, a table is missing or damaged, or the tracklets are not those labelled.
+        PipelineError: the table of crops is damaged.
 
     """
     rows: list[tuple[Any, ...]] = []
@@ -72,13 +77,13 @@ def read_labelled(workspace: Path) -> Labelled:
     with LabelStore(workspace / LABELS, create=False) as store:
         for camera, flight in enumerate(list(store.state.flights), start=1):
             detections = _detections(store, workspace, flight)
+            cut = _crops_of(workspace, flight)
+            known = checksums(cut)
             with store.reading() as state:
-                rows += _rows(store, state, _origin(workspace, flight), camera, detections, left_out)
-            left_out["without_tracklet"] += _crops_of(workspace, flight) - sum(
-                each.crop is not None for each in detections.values()
-            )
+                rows += _rows(store, state, _origin(workspace, flight), camera, detections, known, left_out)
+            left_out["without_tracklet"] += len(cut) - sum(each.crop is not None for each in detections.values())
         left_out["flight_without_labels"] = sum(
-            _crops_of(workspace, flight) for flight in _flights(workspace) if flight not in store.state.flights
+            len(_crops_of(workspace, flight)) for flight in _flights(workspace) if flight not in store.state.flights
         )
     crops = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     return Labelled(crops.sort_values(["camera", "frame", "rank"], ignore_index=True), left_out)
@@ -114,6 +119,7 @@ def _rows(
     origin: tuple[str, str, str],
     camera: int,
     detections: dict[Seen, Detection],
+    known: dict[str, int],
     left_out: Counter[str],
 ) -> Iterator[tuple[Any, ...]]:
     flight, *hashes = origin
@@ -132,7 +138,8 @@ def _rows(
                 *_person(state, label),
                 *(camera, flight, name, each.frame, each.rank, each.time),
                 *each.box,
-                *(each.box[3] - each.box[1], each.score, each.sharpness, each.crop),
+                *(each.box[3] - each.box[1], each.score, each.sharpness),
+                *(each.crop, known.get(str(each.crop).removeprefix(f"{flight}/crops/"), UNKNOWN)),
                 *hashes,
                 *decided,
             )
@@ -152,5 +159,6 @@ def _manifest(flight: Path, stage: str) -> dict[str, Any]:
     return StageFolder(flight / stage).manifest() or {}
 
 
-def _crops_of(workspace: Path, flight: str) -> int:
-    return len(pd.read_parquet(workspace / flight / _CROPS, columns=["frame"]))
+def _crops_of(workspace: Path, flight: str) -> pd.DataFrame:
+    rows = read_rows(workspace / flight / _CROPS, ["crop"])
+    return pd.DataFrame({"crop": []}) if rows is None else rows

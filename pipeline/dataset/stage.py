@@ -11,8 +11,9 @@ import pandas as pd
 
 from annotate.store import LABELS
 from pipeline.config import DatasetConfig
-from pipeline.dataset.files import FOLDERS, file_names, place_files
-from pipeline.dataset.labelled import read_labelled, state_of_inputs
+from pipeline.crops import changed_files
+from pipeline.dataset.files import FOLDERS, check_unchanged, file_names, place_files
+from pipeline.dataset.labelled import UNKNOWN, read_labelled, state_of_inputs
 from pipeline.dataset.leaks import check_leaks
 from pipeline.dataset.page import page
 from pipeline.dataset.split import divide
@@ -57,8 +58,9 @@ def bring_up_dataset(workspace: Path, config: DatasetConfig) -> DatasetResult:
         folder = StageFolder(workspace / NAME)
         _check_place(folder)
         sweep(folder.path)
-        inputs, section = state_of_inputs(workspace), config.model_dump()
-        if folder.holds(stage_fingerprint(NAME, inputs, section)) and _all_there(folder, workspace):
+        inputs, section = state_of_inputs(workspace), settings_of(config)
+        held = folder.holds(stage_fingerprint(NAME, inputs, section))
+        if held and _all_there(folder, workspace, verify=config.verify):
             return DatasetResult(folder.path, read_json(folder.path / _FIGURES) or {}, skipped=True)
         started = time.monotonic()
         crops, figures = _dataset(workspace, config)
@@ -73,6 +75,11 @@ def bring_up_dataset(workspace: Path, config: DatasetConfig) -> DatasetResult:
     return DatasetResult(folder.path, figures, skipped=False)
 
 
+def settings_of(config: DatasetConfig) -> dict[str, Any]:
+    """The settings that the data set depends on."""
+    return config.model_dump(exclude={"verify"})
+
+
 def _check_place(folder: StageFolder) -> None:
     """That nothing but a data set of ours would have to make room: a video may be called `dataset` as well."""
     if folder.path.exists() and (folder.manifest() or {}).get("stage") != NAME:
@@ -82,6 +89,7 @@ def _check_place(folder: StageFolder) -> None:
 def _dataset(workspace: Path, config: DatasetConfig) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table of the data set and its figures."""
     labelled = read_labelled(workspace)
+    check_unchanged(labelled.crops, workspace)
     keep = kept(labelled.crops, workspace, config.thin)
     crops = labelled.crops[keep].reset_index(drop=True)
     protocol = _protocol(crops, config)
@@ -108,17 +116,29 @@ def _protocol(crops: pd.DataFrame, config: DatasetConfig) -> ProtocolName:
     return "flight" if (flights > 1).any() else "tracklet"
 
 
-def _all_there(folder: StageFolder, workspace: Path) -> bool:
-    """Whether the folders hold just the images of the table, each as long as its crop, where that is left."""
+def _all_there(folder: StageFolder, workspace: Path, *, verify: bool) -> bool:
+    """Whether the folders hold just the images of the table, each as long as its crop, where that is left.
+
+    With `verify` also whether they have the bytes that they had.
+    """
     counts = (folder.manifest() or {})["counts"]
     if any(sum(1 for _ in (folder.path / FOLDERS[split]).glob("*")) != n for split, n in counts.items()):
         return False
-    rows = pd.read_parquet(folder.path / _TABLE, columns=["split", "name", "crop"])
-    for split, name, crop in rows.itertuples(index=False):
+    rows = pd.read_parquet(folder.path / _TABLE)
+    for split, name, crop in rows[["split", "name", "crop"]].itertuples(index=False):
         size = _size(f"{folder.path}/{FOLDERS[split]}/{name}")
         if size is None or _size(f"{workspace}/{crop}") not in (None, size):
             return False
-    return True
+    return not verify or not changed_files(folder.path, _expected(rows))
+
+
+def _expected(rows: pd.DataFrame) -> dict[str, int]:
+    """CRC-32 of the data set's files, as far as its table tells."""
+    if "crc32" not in rows:
+        return {}
+    known = rows[rows["crc32"] != UNKNOWN]
+    places = zip(known["split"], known["name"], known["crc32"], strict=True)
+    return {f"{FOLDERS[split]}/{name}": crc for split, name, crc in places}
 
 
 def _size(path: str) -> int | None:

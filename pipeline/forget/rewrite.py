@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from zlib import crc32
 
 import cv2
 import numpy as np
@@ -120,7 +121,8 @@ def _rewrite_crops(
 ) -> pa.Table:
     """The pictures of the table's rows; gives the table with their new names."""
     stage = path.parent if path.parent.suffix != ".parquet" else path.parent.parent
-    names, sizes = [], table["bytes"].to_pylist() if "bytes" in table.column_names else []
+    names = []
+    changed = {name: table[name].to_pylist() for name in ("bytes", "crc32") if name in table.column_names}
     for place, (key, row) in enumerate(zip(keys, table.to_pylist(), strict=True)):
         name = PurePosixPath(row["crop"])
         new = name.with_name(f"{key.frame:08d}_{part.ranks.get(key, key.rank):03d}.jpg")
@@ -135,16 +137,16 @@ def _rewrite_crops(
         if covered is not None:
             painted = result.place(_name(workspace, stage / names[-1]))
             _write(painted, _uncover(_read(old), row, covered))
-            if sizes:
-                sizes[place] = painted.stat().st_size
+            of_file = {"bytes": painted.stat().st_size, "crc32": crc32(painted.read_bytes())}
+            for column, values in changed.items():
+                values[place] = of_file[column]
         elif renamed:
             target = result.place(_name(workspace, stage / names[-1]))
             try:
                 os.link(old, target)
             except OSError:  # a disk without links
                 shutil.copyfile(old, target)
-    changed = {"crop": names} | ({"bytes": sizes} if sizes else {})
-    for column, values in changed.items():
+    for column, values in {"crop": names, **changed}.items():
         field = table.schema.field(column)
         table = table.set_column(table.schema.get_field_index(column), field, pa.array(values, field.type))
     return table

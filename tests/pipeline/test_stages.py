@@ -128,6 +128,19 @@ def test_a_crop_that_is_missing_or_cut_off_is_made_again(flight, tmp_path, undis
     assert tables(tmp_path) == tables(undisturbed[0])
 
 
+def test_a_crop_that_was_changed_inside_is_made_again_where_asked(flight, tmp_path, undisturbed):
+    bring_up(config(tmp_path), flight, "crops", progress_bar)
+    changed = next((tmp_path / "flight01" / "crops" / "images").rglob("*.jpg"))
+    before = changed.read_bytes()
+    changed.write_bytes(before[:100] + bytes(8) + before[108:])
+    assert bring_up(config(tmp_path), flight, "crops", progress_bar)[-1].skipped  # its length says nothing
+    for skipped in (False, True):
+        verified = config(tmp_path, crops=CropsConfig(verify=True))
+        assert bring_up(verified, flight, "crops", progress_bar)[-1].skipped == skipped
+        assert changed.read_bytes() == before
+    assert tables(tmp_path) == tables(undisturbed[0])
+
+
 def test_a_damaged_part_is_made_again(flight, tmp_path, undisturbed):
     bring_up(config(tmp_path), flight, "crops", progress_bar)
     for name in ("frames/frames", "detections/detections", "crops/crops"):

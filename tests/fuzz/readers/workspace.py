@@ -11,6 +11,7 @@ from pipeline.dataset.labelled import read_labelled, state_of_inputs
 from pipeline.export import people_of
 from pipeline.forget import find_whom, resume
 from pipeline.forgotten import open_known_flight, read_forgotten
+from pipeline.learn import Learning
 from pipeline.trace import as_text, trace
 from pipeline.view import ground_scale
 from pipeline.workspace import StageFolder, open_flight, write_record
@@ -120,6 +121,9 @@ WORKSPACE: dict[str, Reader] = {
     "trace of a frame": _of(f"f/frames/frames.parquet/{PART}", _trace("f", frame=0)),
     "trace of an identity": _of(f"f/detections/detections.parquet/{PART}", _trace("1")),
     "trace of a figure": _of("metrics.json", _trace("metrics.json"), json=True),
+    "figures, measured before": _of(
+        "metrics.json", lambda folder: Learning(folder, folder / "queries.parquet", folder).figures(), json=True
+    ),
     "trace of a query": _of("queries.parquet", _trace("metrics.json", query=0)),
     "trace into the data set": _of("dataset/dataset.parquet", _trace("query/a.jpg")),
 }

@@ -4,7 +4,7 @@ import pytest
 from annotate.errors import AnnotateError
 from annotate.operations import Merge, Rename, Split
 from annotate.store import LABELS, LabelStore
-from pipeline.dataset.labelled import COLUMNS, read_labelled
+from pipeline.dataset.labelled import COLUMNS, UNKNOWN, read_labelled
 from pipeline.workspace import StageFolder, write_json
 
 
@@ -55,6 +55,7 @@ def test_a_row_says_where_its_crop_comes_from(workspace):
         "score": 0.9,
         "sharpness": 50.0,
         "crop": "f2/crops/images/0009_1.jpg",
+        "crc32": UNKNOWN,
         "video": "v" * 64,
         "weights": "w" * 64,
         "decision": entry.sequence,

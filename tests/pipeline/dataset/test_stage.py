@@ -1,5 +1,6 @@
 import json
 import shutil
+from zlib import crc32
 
 import pandas as pd
 import pytest
@@ -39,6 +40,24 @@ def test_a_data_set_comes_out_that_can_be_measured(workspace):
     Evaluation(data.query, data.gallery, Options(protocol="strict"), train=data.train)
     for _, row in table.iterrows():
         assert (result.folder / files[row["name"]] / row["name"]).samefile(workspace / row["crop"])
+
+
+def test_a_crop_that_was_changed_is_named(workspace):
+    table = workspace / "f1" / "crops" / "crops.parquet"
+    rows = pd.read_parquet(table)
+    rows["crc32"] = [crc32((workspace / "f1" / "crops" / crop).read_bytes()) for crop in rows["crop"]]
+    rows.to_parquet(table, index=False)
+    bring_up_dataset(workspace, DatasetConfig())
+    crop = workspace / "f1" / "crops" / rows["crop"][0]
+    before = crop.read_bytes()
+    crop.write_bytes(before[:-9] + bytes(9))
+    assert bring_up_dataset(workspace, DatasetConfig()).skipped  # it is as long as it was
+    for again in (DatasetConfig(seed=1), DatasetConfig(verify=True)):
+        wanted = rf"{crop}: changed since it was cut, and 0 more of .*`uavpipe crops --set crops\.verify=true`"
+        with pytest.raises(PipelineError, match=wanted):
+            bring_up_dataset(workspace, again)
+    crop.write_bytes(before)
+    assert bring_up_dataset(workspace, DatasetConfig(verify=True)).skipped
 
 
 def test_it_is_skipped_until_something_changes(workspace, label):
