@@ -77,7 +77,7 @@ def commands():
 
 
 @pytest.mark.parametrize(
-    ("page", "words"), commands(), ids=lambda value: value if isinstance(value, str) else value[0]
+    ("page", "words"), list(commands()), ids=lambda value: value if isinstance(value, str) else value[0]
 )
 def test_the_commands_of_the_pages_have_the_options_that_are_shown(page, words):
     command, context = main, click.Context(main)

@@ -67,7 +67,10 @@ def scores(name: str, found: pd.DataFrame, threshold: float) -> Markup:
         axes.hist(found["score"].to_numpy(np.float64), bins=np.linspace(0, 1, 41).tolist(), color=BLUE)
         axes.axvline(threshold, color=ORANGE, linewidth=1.2)
         axes.set(xlabel="score; the line is the threshold", ylabel="detections", xlim=(0, 1))
-        axes.set_yscale("log" if len(found) else "linear")
+        if len(found):  # few are as sure as many are unsure
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:,g}")
+            axes.minorticks_off()
 
     return plot(f"scores, {name}", draw)
 
