@@ -17,8 +17,7 @@ from detector.config import DetectorConfig
 from detector.errors import DetectorError
 from detector.exported import describe_export
 from detector.images import scaled, to_original
-from detector.load import load_predictor
-from detector.predictor import load_model
+from detector.predictor import Predictor, load_model
 from detector.presets import Architecture
 from detector.records import Detections
 from detector.weights import WeightsSource
@@ -92,7 +91,7 @@ def compare_onnx(
     plain = config.model_copy(
         update={"backend": "torchvision", "tiles": None, "device": "cpu", "precision": "fp32"}
     )
-    predictor = load_predictor(plain, source)
+    predictor = Predictor.load(plain, source)
     count, distance, gap = 0, 0.0, 0.0
     for image in images:
         prepared = scaled(image, config.resize or source.architecture.resize)

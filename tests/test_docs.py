@@ -2,9 +2,11 @@
 
 import re
 import shlex
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import click
+import grimp
 import pytest
 
 from docs import configuration, modules
@@ -14,9 +16,10 @@ from pipeline.dataset.labelled import COLUMNS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+PACKAGES = ("pipeline", "annotate", "detector", "reid")
 MODULES = [
     path
-    for package in ("pipeline", "annotate", "detector", "reid")
+    for package in PACKAGES
     for path in sorted((ROOT / package).rglob("*.py"))
     if path.name not in ("__init__.py", "__main__.py")
 ]
@@ -45,6 +48,11 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_page_is_reached_from_the_readme(page):
     assert f"docs/{page.name}" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=True, cache_dir=None)
+    TopologicalSorter({each: graph.find_modules_directly_imported_by(each) for each in graph.modules}).prepare()
 
 
 def test_no_file_is_longer_than_500_lines():
