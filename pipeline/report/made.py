@@ -1,5 +1,6 @@
 """How what the report shows was made: commands, hashes, settings and versions, from the manifests."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from pipeline.report.records import Made
 from pipeline.trace.back import back_from_metrics, dataset_lineage
 from pipeline.trace.commands import stage_of
+from pipeline.workspace import read_json
 
 _STAGES = {
     "frames": "Frames",
@@ -18,6 +20,7 @@ _STAGES = {
     "embeddings": "Looks to a network",
     "clip": "Clip with boxes",
 }
+_EVALUATED_BY_DEFAULT = {("metric", "euclidean"), ("ap", "step"), ("repeats", 10), ("seed", 0)}
 _HASH = 12  # letters of a hash that tell it from others
 
 
@@ -71,7 +74,27 @@ def made_of_evaluation(name: str, metrics: Path) -> Made:
             ("data set", f"{found['data_set']['folder']}, labels {_short(found['data_set']['labels_hash'])}")
         )
     facts.append(("settings", _text(found["settings"])))
-    return Made(made_id("evaluation", name), f"Evaluation {name}", f"uavpipe trace {metrics}", _kept(facts))
+    return Made(made_id("evaluation", name), f"Evaluation {name}", _evaluate_command(metrics), _kept(facts))
+
+
+def _evaluate_command(metrics: Path) -> str:
+    content = read_json(metrics) or {}
+    inputs, settings = content["inputs"], content["settings"]
+    words = ["uavpipe", "reid", "evaluate"]
+    if "weights" in inputs:
+        words += ["--weights", inputs["weights"]["path"]]
+    elif "query" in inputs:
+        words += ["--features", inputs["query"]["path"], inputs["gallery"]["path"]]
+    for option in ("data", "labels", "images", "train_labels"):
+        value = inputs.get(option, [])
+        values = [value] if isinstance(value, str) else value
+        words += [f"--{option.replace('_', '-')}", *map(str, values)] * bool(values)
+    for option, value in settings.items():
+        if isinstance(value, bool):
+            words += [f"--{option}"] * value
+        elif (option, value) not in _EVALUATED_BY_DEFAULT:
+            words += [f"--{option}", str(value)]
+    return shlex.join([*words, "--out", str(metrics.parent)])
 
 
 def _kept(facts: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

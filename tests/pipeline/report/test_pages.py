@@ -60,6 +60,7 @@ def test_each_figure_leads_to_how_it_was_made(page):
     made = page.locator("#made-flight1-frames")
     assert made.evaluate("each => each.matches(':target')")
     assert "uavpipe frames" in made.inner_text()
+    assert "uavpipe reid evaluate --features" in page.locator("#made-evaluation-embedded code").inner_text()
 
 
 def test_it_fits_the_screen_and_is_read_as_text(page):

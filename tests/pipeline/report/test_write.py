@@ -1,5 +1,7 @@
 """What the report says where something is missing, and what it refuses."""
 
+import json
+import shlex
 import shutil
 
 import pytest
@@ -8,6 +10,7 @@ from click.testing import CliRunner
 from annotate.operations import NewIdentity
 from annotate.project import Project
 from pipeline.cli import main
+from pipeline.report.made import made_of_evaluation
 from pipeline.truth import find_truth
 
 
@@ -104,3 +107,12 @@ def test_a_truth_that_was_named_must_be_there(make_workspace, walk, tmp_path):
 
     with pytest.raises(PipelineError, match=r"nowhere\.txt: no such ground truth"):
         find_truth(tmp_path / "nowhere.txt", tmp_path / "flight.mp4")
+
+
+def test_the_command_of_an_evaluation_measures_the_same_again(reported, tmp_path):
+    metrics = reported[0] / "reid" / "embedded" / "test" / "metrics.json"
+    words = shlex.split(made_of_evaluation("embedded", metrics).command)
+    words[words.index("--out") + 1] = str(tmp_path / "again")
+    result = CliRunner().invoke(main, words[1:])
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "again" / "metrics.json").read_text()) == json.loads(metrics.read_text())
