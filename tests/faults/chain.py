@@ -1,32 +1,41 @@
-"""The whole chain on a small flight in a process of its own: frames to tracklets, labels by a script, data set."""
+"""The whole chain on a small flight in a process of its own: the commands, as somebody would type them."""
 
 import os
 import resource
 import signal
 import sys
+import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import matplotlib.backends.backend_svg  # noqa: F401
-import trackers  # noqa: F401 - imported here, once, so that no child spends seconds on it, as the next line
+import trackers  # noqa: F401 - imported here, once, so that no child spends seconds on it, as the next lines
 
 import detector.predictor  # noqa: F401
+import reid.embedder  # noqa: F401
 from annotate.operations import Assign, NewIdentity
 from annotate.project import Project
+from annotate.records import read_tracklets
 from annotate.store import LABELS, LabelStore
-from detector.config import DetectorConfig, Resize
+from pipeline.cli import main
 from pipeline.cli.errors import one_line_errors
-from pipeline.config import DatasetConfig, FlightConfig, FramesConfig, TracksConfig
-from pipeline.dataset.stage import bring_up_dataset
-from pipeline.progress import progress_bar
 from pipeline.simulate import simulate_flight
-from pipeline.stages import bring_up_tracks
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)  # of all decisions, so that equal labels are equal bytes
 PEOPLE = 3
+FORGOTTEN = 2  # the identity
+# Low thresholds: what is tested is the chain, not how good the detector is.
+_SETTINGS = (
+    "frames.segment_frames=8",
+    "detector={weights: embedded, device: cpu, floor: 0.02, threshold: 0.3, resize: {width: 320, height: 320}}",
+    "tracks={begin: 0.2, high: 0.2, split_below: null}",
+    "dataset={min_crops: 1, protocol: tracklet, gap_s: 0}",
+    "report.clip_s=1",
+)
 
 
 @dataclass(frozen=True)
@@ -44,25 +53,36 @@ def make_video(path: Path) -> Path:
 
 
 def run(video: Path, workspace: Path) -> None:
-    """Everything, as commands do it one after the other."""
-    config = FlightConfig(
-        workspace=workspace,
-        # Low thresholds: what is tested is the chain, not how good the detector is.
-        detector=DetectorConfig(
-            weights="embedded", resize=Resize(width=320, height=320), floor=0.02, threshold=0.3, device="cpu"
-        ),
-        frames=FramesConfig(segment_frames=8),
-        tracks=TracksConfig(begin=0.2, high=0.2, split_below=None),
-    )
-    bring_up_tracks(config, video, progress_bar)
-    _label(workspace)
-    bring_up_dataset(workspace, DatasetConfig(min_crops=1, protocol="tracklet", gap_s=0))
+    """From the video to the report, with somebody who labels in between; and a clip to share."""
+    arguments = ["run", str(video), "--workspace", str(workspace), "--verify"]
+    for setting in _SETTINGS:
+        arguments += ["--set", setting]
+    _uavpipe(*arguments, "--until", "tracks")
+    _label(workspace, video.stem)
+    _uavpipe(*arguments)
+    _uavpipe("export", str(workspace / video.stem), "--blur-people")
 
 
-def _label(workspace: Path) -> None:
+def forget(video: Path, workspace: Path) -> None:
+    """Take one identity out; where it is out already that is no mistake."""
+    try:
+        _uavpipe("forget", str(FORGOTTEN), "--workspace", str(workspace), "--yes")
+    except click.ClickException as error:
+        if f"there is no identity {FORGOTTEN}" not in error.message:
+            raise
+
+
+def _uavpipe(*arguments: str) -> None:
+    code = main(arguments, standalone_mode=False)
+    if code:
+        raise SystemExit(code)
+
+
+def _label(workspace: Path, flight: str) -> None:
     """Tracklets in turn are persons 1, 2 and 3; what was decided before is asked again and changes nothing."""
-    Project(workspace).close()  # crops that are gone are told, as the labelling app tells it
     with LabelStore(workspace / LABELS, now=lambda: NOW) as store:
+        store.add_flight(flight, read_tracklets(workspace, flight))
+        Project(workspace).close()  # crops that are gone are told, as the labelling app tells it
         for place, name in enumerate(sorted(store.state.tracklets)):
             if place < PEOPLE:
                 store.apply(NewIdentity(tracklets=(name,)), user="script", id=f"d{place}")
@@ -70,14 +90,14 @@ def _label(workspace: Path) -> None:
                 store.apply(Assign(tracklets=(name,), identity=place % PEOPLE + 1), user="script", id=f"d{place}")
 
 
-def start(video: Path, workspace: Path, said: Path, largest: int | None = None) -> int:
-    """Begin `run` in a child process, and give its id.
+def start(job: Callable[[], None], said: Path, *, largest: int | None = None, ahead: float = 0.0) -> int:
+    """Begin `job` in a child process, and give its id.
 
     Args:
-        video: the flight.
-        workspace: where it works.
+        job: what it does.
         said: takes what it prints.
         largest: files that would grow beyond so many bytes cannot be written; None: any may.
+        ahead: seconds by which Python's `time.time` is ahead there.
 
     """
     child = os.fork()
@@ -91,12 +111,17 @@ def start(video: Path, workspace: Path, said: Path, largest: int | None = None) 
         if largest is not None:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+        if ahead:
+            real = time.time
+            time.time = lambda: real() + ahead
         with one_line_errors():
-            run(video, workspace)
+            job()
         code = 0
     except click.ClickException as error:
         error.show()
         code = 1
+    except SystemExit as end:
+        code = int(end.code or 0)
     except BaseException:
         traceback.print_exc()
     finally:

@@ -2,10 +2,10 @@
 
 python -m tests.faults.harness [--rounds 100] [--seed 0]
 
-A round begins with an empty workspace, or with a finished one. Something happens to it: the process is killed,
-the disk is full, a part is damaged, cut or deleted, the clock jumps, or two processes run at once. Then the chain
-is run again. It must end with the files of an undisturbed run, byte for byte, or refuse on one line. A traceback,
-or other files, are a failure.
+A round begins with an empty workspace, or with a finished one, in which `uavpipe run` is at work, or `uavpipe
+forget`. Something happens to it: the process is killed, the disk is full, a part is damaged, cut or deleted, the
+clock jumps, or two processes run at once. Then the command is given again. It must end with the files of an
+undisturbed run, byte for byte, or refuse on one line. A traceback, or other files, are a failure.
 """
 
 import argparse
@@ -14,17 +14,28 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from annotate.store import LABELS, LabelStore
-from tests.faults.chain import Ending, make_video, start, wait
+from tests.faults.chain import Ending, forget, make_video, run, start, wait
 
 _TABLES = {".parquet", ".jpg"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is disturbed: a command, how long it takes undisturbed, and the contents that it leaves then."""
+
+    command: Callable[[Path, Path], None]
+    seconds: float
+    wanted: dict[str, str]
 
 
 class Rounds:
@@ -40,23 +51,43 @@ class Rounds:
         self._folder, self._draw = folder, random.Random(seed)
         self._video = make_video(folder / "flight.mp4")
         self._workspace, self._finished = folder / "runs", folder / "finished"
+        self.mounts = _may_mount(folder)
+        self._jobs = [self._undisturbed(run), self._undisturbed(forget)]
+        self._job = self._jobs[0]
+
+    def _undisturbed(self, command: Callable[[Path, Path], None]) -> "Job":
+        self._job = Job(command, 0.0, {})
+        if self._finished.exists():
+            shutil.copytree(self._finished, self._workspace)
         began = time.monotonic()
         ending = self._run()
         if ending.code:
-            raise SystemExit(f"the undisturbed run failed:\n{ending.said}")
-        self._seconds = time.monotonic() - began
-        self._wanted = contents(self._workspace)
-        self._workspace.rename(self._finished)
+            raise SystemExit(f"the undisturbed {command.__name__} failed:\n{ending.said}")
+        job = Job(command, time.monotonic() - began, contents(self._workspace))
+        if not self._finished.exists():
+            self._workspace.rename(self._finished)
+        shutil.rmtree(self._workspace, ignore_errors=True)
+        return job
 
     def round(self) -> str:
         """One round; gives what happened and how it went: the last word is "same", "refused" or "FAILED"."""
-        shutil.rmtree(self._workspace, ignore_errors=True)
-        begin = self._draw.choice(("empty", "finished"))
-        if begin == "finished":
+        try:
+            return self._round()
+        finally:
+            if self._workspace.is_mount():
+                _mount("umount", str(self._workspace))
+            shutil.rmtree(self._workspace, ignore_errors=True)
+
+    def _round(self) -> str:
+        begin = self._draw.choice(("empty", "finished", "finished", "forget"))
+        self._job = self._jobs[begin == "forget"]
+        if begin != "empty":
             shutil.copytree(self._finished, self._workspace)
         faults: list[Callable[[], str]] = [self._kill, self._fill, self._two]
         if begin == "finished":
             faults = [self._damage, self._cut, self._delete, self._clock, self._two]
+        if begin == "empty" and self.mounts:
+            faults.append(self._full)
         what = [f"{begin}:"]
         for fault in self._draw.sample(faults, self._draw.choice((1, 1, 2))):
             what.append(fault())
@@ -65,27 +96,28 @@ class Rounds:
         return " ".join([*what, "→", self._judge(self._run())])
 
     def _judge(self, ending: Ending) -> str:
-        if ending.code == 1 and ending.said.count("uavpipe: ") >= 1 and "Traceback" not in ending.said:
+        if _refused(ending):
             return f"{_last(ending)} refused"
         if ending.code:
             return f"{ending.said} code {ending.code} FAILED"
-        now = contents(self._workspace)
-        if now != self._wanted:
-            other = sorted(
-                name for name in now.keys() | self._wanted.keys() if now.get(name) != self._wanted.get(name)
-            )
+        now, wanted = contents(self._workspace), self._job.wanted
+        if now != wanted:
+            other = sorted(name for name in now.keys() | wanted.keys() if now.get(name) != wanted.get(name))
             return f"other content: {', '.join(other[:5])} FAILED"
         return "same"
 
-    def _run(self, largest: int | None = None) -> Ending:
+    def _start(self, said: Path, largest: int | None = None, ahead: float = 0.0) -> int:
+        return start(lambda: self._job.command(self._video, self._workspace), said, largest=largest, ahead=ahead)
+
+    def _run(self, largest: int | None = None, ahead: float = 0.0) -> Ending:
         said = self._folder / "said.txt"
-        return wait(start(self._video, self._workspace, said, largest), said)
+        return wait(self._start(said, largest, ahead), said)
 
     # --- what happens
 
     def _kill(self) -> str:
-        said, after = self._folder / "said.txt", self._draw.uniform(0, self._seconds)
-        child = start(self._video, self._workspace, said)
+        said, after = self._folder / "said.txt", self._draw.uniform(0, self._job.seconds)
+        child = self._start(said)
         time.sleep(after)
         os.kill(child, signal.SIGKILL)
         wait(child, said)
@@ -94,23 +126,28 @@ class Rounds:
     def _fill(self) -> str:
         largest = int(10 ** self._draw.uniform(1, 5))
         ending = self._run(largest)
-        told = ending.code in (0, 1) and "Traceback" not in ending.said
-        return f"no file beyond {largest} bytes: " + (_last(ending) if told else f"{ending.said} FAILED")
+        return f"no file beyond {largest} bytes: {_told(ending)}"
+
+    def _full(self) -> str:
+        """A disk that is really full, until somebody makes room."""
+        size = int(10 ** self._draw.uniform(4.5, 6.5))
+        self._workspace.mkdir(exist_ok=True)
+        _mount("mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(self._workspace))
+        ending = self._run()
+        _mount("mount", "-o", "remount,size=1g", str(self._workspace))
+        return f"a disk of {size} bytes: {_told(ending)}"
 
     def _two(self) -> str:
         said = [self._folder / "one.txt", self._folder / "two.txt"]
         children = []
         for path in said:
-            children.append(start(self._video, self._workspace, path))
-            time.sleep(self._draw.choice((0.0, self._draw.uniform(0, self._seconds))))
+            children.append(self._start(path))
+            time.sleep(self._draw.choice((0.0, self._draw.uniform(0, self._job.seconds))))
         endings = [wait(child, path) for child, path in zip(children, said, strict=True)]
-        for ending in endings:
-            if ending.code not in (0, 1) or "Traceback" in ending.said:
-                return f"two at once: {ending.said} FAILED"
-        return f"two at once: {' | '.join(map(_last, endings))}"
+        return f"two at once: {' | '.join(map(_told, endings))}"
 
     def _damage(self) -> str:
-        path = self._some_file(whole=False)
+        path = self._some_file()
         data = bytearray(path.read_bytes())
         for _ in range(self._draw.choice((1, 8, 64))):
             data[self._draw.randrange(len(data))] ^= self._draw.randrange(1, 256)
@@ -118,7 +155,7 @@ class Rounds:
         return f"damaged {self._name(path)}"
 
     def _cut(self) -> str:
-        path = self._some_file(whole=True)
+        path = self._some_file()
         os.truncate(path, self._draw.randrange(path.stat().st_size))
         return f"cut {self._name(path)} to {path.stat().st_size} bytes"
 
@@ -128,19 +165,22 @@ class Rounds:
         return f"deleted {self._name(path)}"
 
     def _clock(self) -> str:
-        """The times of all files are of another clock: years off, and in no order."""
+        """The times of all files are of other clocks, years off and in no order; and so is the process's clock."""
         for path in [self._video, *self._workspace.rglob("*")]:
             moment = time.time() + self._draw.uniform(-1, 1) * 3e8
             os.utime(path, (moment, moment))
-        return "clock moved"
+        ahead = self._draw.uniform(-1, 1) * 3e8
+        return f"clocks moved, ours by {ahead / 86_400:.0f} days: {_told(self._run(ahead=ahead))}"
 
-    def _some_file(self, *, whole: bool) -> Path:
-        """A file with content. Bytes changed inside a picture are not noticed: `whole` asks for pictures too."""
-        files = [path for path in self._workspace.rglob("*") if path.is_file() and path.stat().st_size]
-        return self._some([path for path in files if whole or path.suffix != ".jpg"])
+    def _some_file(self) -> Path:
+        return self._some([path for path in self._workspace.rglob("*") if path.is_file() and path.stat().st_size])
 
     def _some(self, paths: list[Path]) -> Path:
-        """One of `paths`: each kind of file as often as any other, however many there are."""
+        """One of `paths`: each kind of file as often as any other, however many there are.
+
+        What an evaluation wrote is left alone: nothing but the report is made of it.
+        """
+        paths = [path for path in paths if "reid" not in path.parts]
         kind = self._draw.choice(sorted({path.suffix for path in paths}))
         return self._draw.choice(sorted(path for path in paths if path.suffix == kind))
 
@@ -158,13 +198,41 @@ def contents(workspace: Path) -> dict[str, str]:
     return found
 
 
+def _may_mount(folder: Path) -> bool:
+    """Whether disks can be made here: for root, where mounting is allowed."""
+    place = folder / "disk"
+    place.mkdir()
+    try:
+        _mount("mount", "-t", "tmpfs", "none", str(place))
+        _mount("umount", str(place))
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+def _mount(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def _refused(ending: Ending) -> bool:
+    """Whether it ended with the one line of a refusal."""
+    return ending.code == 1 and bool(_refusals(ending)) and "Traceback" not in ending.said
+
+
+def _refusals(ending: Ending) -> list[str]:
+    return [line for line in ending.said.splitlines() if line.startswith(("uavpipe: ", "failed: "))]
+
+
+def _told(ending: Ending) -> str:
+    return _last(ending) if not ending.code or _refused(ending) else f"{ending.said} code {ending.code} FAILED"
+
+
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _last(ending: Ending) -> str:
-    lines = [line for line in ending.said.splitlines() if line.startswith("uavpipe: ")]
-    return f"({lines[-1]})" if ending.code and lines else "(done)"
+    return f"({_refusals(ending)[-1]})" if ending.code else "(done)"
 
 
 def main() -> int:
@@ -176,6 +244,8 @@ def main() -> int:
     tally: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         rounds = Rounds(Path(folder), arguments.seed)
+        if not rounds.mounts:
+            print("no disk that is really full: mounting one needs root")
         for number in range(1, arguments.rounds + 1):
             line = rounds.round()
             tally[line.rsplit(" ", 1)[-1]] += 1
