@@ -1,5 +1,6 @@
 """What the demo does beyond the chain: flights with one cast, labels from their truth, a short training."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -82,7 +83,7 @@ def label_by_truth(workspace: Path, truths: Mapping[str, Path]) -> Answered:
 
 def _label(store: LabelStore, name: str, person: int | None, known: dict[int, int]) -> None:
     """The same tracklet is told the same by the same id: to be asked twice does nothing."""
-    these, identifier = (name,), f"truth-{name.replace('/', ':')}"
+    these, identifier = (name,), f"truth-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
     if person is None:
         store.apply(SetMark(tracklets=these, mark=Mark.JUNK), user="truth", id=identifier)
     elif person in known:

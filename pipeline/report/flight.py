@@ -1,5 +1,6 @@
 """A flight in the report: what the video is, its damage, who was found when, and how large and how surely."""
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -109,7 +110,8 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
         if stretch is not None:
             clip = _clip(folder, config, stretch, boxes, progress, missing)
     elif card:
-        missing.append(f"Nobody was looked for yet: uavpipe run {card['video']} --workspace {folder.parent}")
+        again = shlex.join(["uavpipe", "run", str(card["video"]), "--workspace", str(folder.parent)])
+        missing.append(f"Nobody was looked for yet: {again}")
     if frames["altitude_m"].notna().any():
         drawn["Altitude"] = plots.altitude(folder.name, frames)
     return FlightPart(
@@ -202,4 +204,5 @@ def _stretches(damaged: pd.DataFrame, begin: float) -> Iterator[str]:
         )
         when = "" if pd.isna(first["pts_s"]) else f" at {clock(first['pts_s'] - begin)}"
         what = "lost" if first["lost"] else "corrupt" if first["corrupt"] else "damaged"
-        yield f"{frames}{when}: {what}{': ' if first['damage'] else ''}{first['damage']}"
+        said = str(first["damage"]).removeprefix(f"{what}: ")
+        yield f"{frames}{when}: {what}{': ' if said else ''}{said}"

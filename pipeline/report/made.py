@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pipeline.report.records import Made
 from pipeline.trace.back import back_from_metrics, dataset_lineage
@@ -26,7 +27,7 @@ _HASH = 12  # letters of a hash that tell it from others
 
 def made_id(*names: str) -> str:
     """The id of what the stage, data set or evaluation of these names made."""
-    return "-".join(("made", *names))
+    return quote("-".join(("made", *names)), safe="")  # a browser finds an id that stands in the address as it is
 
 
 def made_of_flight(folder: Path) -> Iterator[Made]:

@@ -19,6 +19,7 @@ from pipeline.report import write_report
 from pipeline.simulate import simulate_flight
 from pipeline.stages import bring_up_tracks
 
+ODD = "flight #2 '50%' & <b>.mp4"
 HOSTILE = '<script>alert("x")</script> & Söhne'
 TABLE1 = """| mAP | triplet, 0.1 | proposed, 0.1 |
 | --- | --: | --: |
@@ -35,7 +36,7 @@ def reported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("flown")
     videos = [
         simulate_flight(
-            folder / f"flight{number}.mp4",
+            folder / name,
             people=6,
             seconds=2,
             seed=number,
@@ -44,7 +45,7 @@ def reported(tmp_path_factory):
             fps=10,
             altitude=12,
         ).video
-        for number in (1, 2)
+        for number, name in ((1, "flight1.mp4"), (2, ODD))
     ]
     config = FlightConfig(
         videos=tuple(videos),

@@ -47,7 +47,7 @@ def test_damage_is_told_by_stretches_of_frames():
     damaged = frames(
         (3, True, False, "no packet"),
         (4, True, False, "no packet"),
-        (5, False, True, "made up"),
+        (5, False, True, "corrupt: made up"),
         (9, True, False, "no packet"),
     )
     damaged.loc[3, "pts_s"] = math.nan
