@@ -96,20 +96,18 @@ def read_features(workspace: Path, flights: Sequence[str]) -> Features:
 def _model(path: Path) -> str | None:
     """Which model made the embeddings in `path`; None where there are none, or those of several."""
     import pandas as pd
-    import pyarrow as pa
 
     if not path.exists():
         return None
     try:
         models = pd.read_parquet(path, columns=["model"])["model"].unique()
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+    except Exception as error:  # Arrow and pandas raise nearly anything on a damaged file
         raise AnnotateError(f"{path}: not a table of embeddings; delete it: {error}") from None
     return str(models[0]) if len(models) == 1 else None
 
 
 def _read(path: Path, column: str) -> FlightFeatures:
     import pandas as pd
-    import pyarrow as pa
 
     if not path.exists():
         return FlightFeatures(np.zeros(0, np.int64), np.zeros((0, 0), np.float16))
@@ -119,7 +117,7 @@ def _read(path: Path, column: str) -> FlightFeatures:
         vectors = np.stack(rows[column].to_list()) if len(rows) else np.zeros((0, 0))
         if not np.isfinite(vectors).all():
             raise ValueError("a value is not a finite number")
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+    except Exception as error:  # as above
         raise AnnotateError(f"{path}: not a table of vectors (frame, rank, {column}): {error}") from None
     order = np.argsort(keys, kind="stable")
     vectors = vectors[order].astype(np.float32)

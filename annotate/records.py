@@ -148,14 +148,13 @@ def count_frames(workspace: Path, flight: str) -> int | None:
 
 def _read(path: Path, columns: list[str], command: str) -> "pd.DataFrame":
     import pandas as pd
-    import pyarrow as pa
     from pandas.api.types import is_integer_dtype, is_numeric_dtype
 
     if not path.exists():
         raise AnnotateError(f"{path}: no such table; make it with `{command}`")
     try:
         rows = pd.read_parquet(path, columns=columns)
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+    except Exception as error:  # Arrow and pandas raise nearly anything on a damaged file
         raise AnnotateError(
             f"{path}: not a table with columns {', '.join(columns)}; make it again with `{command}`: {error}"
         ) from None

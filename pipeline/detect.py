@@ -93,4 +93,4 @@ def detections_by_frame(rows: pd.DataFrame) -> dict[int, Detections]:
 
 def read_detections(stage_folder: Path) -> dict[int, Detections]:
     """The detections of a finished `detect` stage by frame index."""
-    return detections_by_frame(read_table(stage_folder / "detections.parquet"))
+    return detections_by_frame(read_table(stage_folder / "detections.parquet", SCHEMA.names))

@@ -73,7 +73,7 @@ def people_of(flight: Path, score: float) -> Mapping[int, Boxes]:
         frame: [_boxes(detections, score)] for frame, detections in read_detections(flight / "detections").items()
     }
     if (flight / "tracks" / TABLE).exists():
-        rows = read_table(flight / "frames" / "frames.parquet").dropna(subset=["pts_s"])
+        rows = read_table(flight / "frames" / "frames.parquet", ["frame", "pts_s"]).dropna(subset=["pts_s"])
         times = dict(zip(rows["frame"].tolist(), rows["pts_s"].tolist(), strict=True))
         for frame, boxes in follow(read_tracked(flight), times).items():
             found.setdefault(frame, []).append(boxes)

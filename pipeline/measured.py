@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import PipelineError
+from pipeline.tables import read_rows
 from pipeline.workspace import atomic_file, atomic_folder, read_json, write_json
 
 if TYPE_CHECKING:
     from reid.evaluate import Options, Result
 
 FIGURES, _QUERIES, _RANKED, _SHEETS = EVALUATION = "metrics.json", "queries.parquet", "ranked.parquet", "ranked"
+_OF_QUERIES = ("query", "repeat", "identity", "camera", "average_precision", "first_hit", "positives")
+_OF_RANKED = ("query", "place", "path", "camera", "distance", "right")
 _LENGTH = 20  # gallery crops of each query that are kept
 
 
@@ -97,14 +99,32 @@ def read_measured(folder: Path) -> Measured | None:
 
     """
     content = read_json(folder / FIGURES)
-    if content is None or not {"mAP", "inputs", "settings"} <= content.keys() or not (folder / _QUERIES).exists():
+    if content is None or not _whole(content):
         return None
-    try:
-        queries = pd.read_parquet(folder / _QUERIES)
-        ranked = pd.read_parquet(folder / _RANKED) if (folder / _RANKED).exists() else None
-    except (OSError, ValueError) as error:
-        raise PipelineError(f"{folder}: not what an evaluation wrote ({error}); measure again") from None
-    return Measured(folder, content, queries, ranked)
+    queries, ranked = read_rows(folder / _QUERIES, _OF_QUERIES), read_rows(folder / _RANKED, _OF_RANKED)
+    return None if queries is None else Measured(folder, content, queries, ranked)
+
+
+def _whole(content: Mapping[str, Any]) -> bool:
+    """Whether `metrics.json` has what an evaluation says."""
+    figures = [value for name, value in content.items() if name in ("mAP", "mINP") or name.startswith("rank-")]
+    sections = [content.get(name) for name in ("counts", "inputs", "settings")]
+    if "mAP" not in content or not all(isinstance(figure, float) for figure in figures):
+        return False
+    if not all(isinstance(section, dict) for section in sections) or not _names_files(content["inputs"]):
+        return False
+    return not any(isinstance(value, dict | list) for value in content["settings"].values())
+
+
+def _names_files(inputs: Mapping[str, Any]) -> bool:
+    files = [inputs[name] for name in ("weights", "query", "gallery") if name in inputs]
+    names = [inputs.get(name, []) for name in ("data", "labels", "images", "train_labels")]
+    if ("query" in inputs) != ("gallery" in inputs) or not all(isinstance(name, str | list) for name in names):
+        return False
+    return all(
+        isinstance(file, dict) and isinstance(file.get("path"), str) and isinstance(file.get("sha256"), str)
+        for file in files
+    )
 
 
 def identified(file: Path) -> dict[str, str]:

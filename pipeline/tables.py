@@ -55,7 +55,7 @@ class SegmentTable:
 
     def read(self, first: int) -> pd.DataFrame:
         """The rows of one part."""
-        return _read(self.part(first))
+        return read_file(self.part(first))
 
     def sweep(self, firsts: set[int]) -> None:
         """Remove parts of segments that are not in `firsts` (left by another division into segments)."""
@@ -69,38 +69,37 @@ class SegmentTable:
         return [path.relative_to(root).as_posix() for path in sorted(self.folder.glob("part-*.parquet"))]
 
 
-def read_table(folder: Path) -> pd.DataFrame:
+def read_table(folder: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """All rows of the table in `folder`, in order of frames.
 
     Raises:
-        PipelineError: there is no part, or one is damaged.
+        PipelineError: there is no part, or one is damaged or lacks one of `columns`.
 
     """
-    parts = [_read(path) for path in sorted(folder.glob("part-*.parquet"))]
+    parts = [read_file(path, columns) for path in sorted(folder.glob("part-*.parquet"))]
     if not parts:
         raise PipelineError(f"{folder}: no such table, or an empty one; make it again")
     return pd.concat(parts, ignore_index=True)
 
 
 def read_rows(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame | None:
-    """The table in `path`, one file or a folder of parts; None where there is none.
+    """As `read_file`; None where there is no such table."""
+    return read_file(path, columns) if path.exists() else None
+
+
+def read_file(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """The table in `path`, one file or a folder of parts.
 
     Raises:
-        PipelineError: it is damaged, or lacks one of `columns`.
+        PipelineError: it is gone, damaged, or lacks one of `columns`.
 
     """
-    if not path.exists():
-        return None
-    rows = _read(path)
+    try:
+        rows = pd.read_parquet(path)
+    except Exception as error:  # Arrow and pandas raise nearly anything on a damaged file
+        reason = " ".join(str(error).split())[:120]
+        raise PipelineError(f"{path}: not a table that can be read ({reason}); make it again") from None
     missing = [name for name in columns if name not in rows]
     if missing:
         raise PipelineError(f"{path}: no column {', '.join(missing)}; make it again")
     return rows
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise PipelineError(f"{path}: not a table that can be read ({reason}); make it again") from None

@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from pipeline.appearance import read_looks
 from pipeline.config import TracksConfig
-from pipeline.detect import read_detections
+from pipeline.detect import SCHEMA, read_detections
 from pipeline.link import link, split_at_jumps
 from pipeline.motion import read_motion
-from pipeline.tables import read_table
+from pipeline.tables import read_file, read_table
 from pipeline.track_score import Tracked
 from pipeline.workspace import Flight, atomic_file
 
@@ -45,8 +44,8 @@ def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
 
 def read_tracked(flight_folder: Path) -> dict[int, Tracked]:
     """The boxes of the finished `tracks` stage by frame index."""
-    rows = pd.read_parquet(flight_folder / "tracks" / TABLE).merge(
-        read_table(flight_folder / "detections" / "detections.parquet"), on=["frame", "rank"]
+    rows = read_file(flight_folder / "tracks" / TABLE, ["tracklet", "frame", "rank"]).merge(
+        read_table(flight_folder / "detections" / "detections.parquet", SCHEMA.names), on=["frame", "rank"]
     )
     return {
         frame: Tracked(those[["x1", "y1", "x2", "y2"]].to_numpy(np.float32), those["tracklet"].to_numpy(np.int64))

@@ -15,9 +15,10 @@ from pipeline.config import ReportConfig
 from pipeline.detect import detections_by_frame
 from pipeline.forgotten import open_known_flight
 from pipeline.overlay import draw, write_video
+from pipeline.tables import read_file
 from pipeline.tracks import TABLE
 from pipeline.video import Frame, Video
-from pipeline.workspace import MANIFEST, StageFolder, locked, read_json, stage_fingerprint
+from pipeline.workspace import StageFolder, locked, stage_fingerprint
 
 NAME = "clip"
 FILE = "clip.mp4"
@@ -88,7 +89,7 @@ def bring_up_clip(
     with locked(folder):
         stage = StageFolder(folder / NAME)
         inputs = {
-            name: (read_json(folder / name / MANIFEST) or {}).get("fingerprint")
+            name: (StageFolder(folder / name).manifest() or {}).get("fingerprint")
             for name in ("detections", "tracks")
         }
         section = {"frames": [stretch.frames[0], stretch.frames[-1]], "width": config.clip_width}
@@ -109,7 +110,9 @@ def _with_labels(folder: Path, boxes: pd.DataFrame) -> pd.DataFrame:
     scores = boxes["score"].map("{:.2f}".format)
     if not (folder / "tracks" / TABLE).exists():
         return boxes.assign(label=scores)
-    rows = boxes.merge(pd.read_parquet(folder / "tracks" / TABLE), on=["frame", "rank"], how="left")
+    rows = boxes.merge(
+        read_file(folder / "tracks" / TABLE, ["frame", "rank", "tracklet"]), on=["frame", "rank"], how="left"
+    )
     numbers = rows["tracklet"].map(lambda number: f"t{number:.0f}", na_action="ignore")
     return rows.assign(label=numbers.fillna(rows["score"].map("{:.2f}".format)))
 

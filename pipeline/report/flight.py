@@ -21,7 +21,7 @@ from pipeline.report.made import made_id
 from pipeline.report.records import Fact, clock
 from pipeline.tables import read_rows
 from pipeline.truth import find_truth
-from pipeline.workspace import read_card, read_json
+from pipeline.workspace import StageFolder, read_card
 
 _DAMAGE_SHOWN = 12  # stretches; the table has them all
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -160,7 +160,7 @@ def _facts(folder: Path, frames: pd.DataFrame, begin: float) -> Iterator[Fact]:
         ("crops", {"crops": "crops"}),
         ("tracks", {"tracklets": "tracklets", "median_length": "frames of a median tracklet"}),
     ):
-        manifest = read_json(folder / stage / "manifest.json")
+        manifest = StageFolder(folder / stage).manifest()
         for key, name in names.items():
             if manifest is not None and key in manifest["counts"]:
                 yield Fact(name, f"{manifest['counts'][key]:,g}", made_id(folder.name, stage))
@@ -168,7 +168,7 @@ def _facts(folder: Path, frames: pd.DataFrame, begin: float) -> Iterator[Fact]:
 
 def _threshold(folder: Path) -> float:
     """The score from which detections became crops; without crops, the default."""
-    crops: dict[str, Any] = read_json(folder / "crops" / "manifest.json") or {}
+    crops: dict[str, Any] = StageFolder(folder / "crops").manifest() or {}
     return float(crops.get("section", {}).get("threshold", DetectorConfig().threshold))
 
 

@@ -1,5 +1,6 @@
 """Re-identification in the report: trainings, evaluations, ranked lists, and the paper's table."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,15 +105,10 @@ class EvaluationPart:
 
 
 def read_trainings(workspace: Path) -> list[Training]:
-    """The trainings below `reid/` that have logged something, by name.
-
-    Raises:
-        PipelineError: a log is damaged.
-
-    """
+    """The trainings below `reid/` that have logged something, by name."""
     found = []
     for log in sorted((workspace / "reid").rglob("log.jsonl")):
-        rows = _log(log)
+        rows = read_log(log)
         if rows.empty:
             continue
         name = log.parent.relative_to(workspace).as_posix().removeprefix("reid/")
@@ -151,7 +147,7 @@ def read_table1(workspace: Path) -> list[list[list[str]]] | None:
     if not path.exists():
         return None
     tables: list[list[list[str]]] = [[]]
-    for line in path.read_text("utf-8").splitlines():
+    for line in path.read_text("utf-8", "replace").splitlines():
         if line.startswith("|"):
             fields = [field.strip() for field in line.strip("| ").split("|")]
             if not set("".join(fields)) <= set("-: "):
@@ -161,11 +157,18 @@ def read_table1(workspace: Path) -> list[list[list[str]]] | None:
     return [table for table in tables if table]
 
 
-def _log(path: Path) -> pd.DataFrame:
-    import json
+def read_log(path: Path) -> pd.DataFrame:
+    """What a training logged, a row an iteration; lines that are torn are left out."""
+    lines = path.read_text("utf-8", "replace").splitlines()
+    return pd.DataFrame([row for line in lines if (row := _logged(line))])
 
-    lines = [line for line in path.read_text("utf-8").splitlines() if line.endswith("}")]
-    return pd.DataFrame([json.loads(line) for line in lines])
+
+def _logged(line: str) -> dict[str, float]:
+    try:
+        row = json.loads(line)
+        return {name: float(value) for name, value in row.items()} if "iteration" in row else {}
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return {}
 
 
 def _evaluation(workspace: Path, measured: Measured, origin: Mapping[str, str], queries: int) -> EvaluationPart:
@@ -190,7 +193,10 @@ def _lists(measured: Measured, origin: Mapping[str, str], count: int) -> Iterato
     """`count` queries, evenly from the worst to the best."""
     rows = measured.queries
     rows = rows[(rows["positives"] > 0) & (rows["repeat"] == 0)].sort_values(["average_precision", "query"])
-    if measured.ranked is None or rows.empty or not count:
+    if measured.ranked is None or "path" not in rows:
+        return
+    rows = rows[rows["query"].isin(measured.ranked["query"])]
+    if rows.empty or not count:
         return
     places = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))
     nearest = dict(iter(measured.ranked.groupby("query")))

@@ -15,6 +15,8 @@ from pipeline.workspace import StageFolder, read_card, read_json
 _TELEMETRY = ("altitude_m", "latitude", "longitude")
 _STAGES = ("frames", "detections", "crops", "tracks")
 DATASET = "dataset/dataset.parquet"
+DETECTION = ("frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score")
+_ORIGIN = ("name", "split", "identity", "flight", "frame", "rank")
 
 
 def back_from_detection(workspace: Path, flight: str, frame: int, rank: int) -> dict[str, Any]:
@@ -25,11 +27,11 @@ def back_from_detection(workspace: Path, flight: str, frame: int, rank: int) -> 
 
     """
     folder = workspace / flight
-    detections = read_rows(folder / "detections" / "detections.parquet")
+    detections = read_rows(folder / "detections" / "detections.parquet", DETECTION)
     found = None if detections is None else _row(detections, frame, rank)
     if found is None:
         raise PipelineError(f"{folder}: no detection {rank} in frame {frame}")
-    crops = read_rows(folder / "crops" / "crops.parquet")
+    crops = read_rows(folder / "crops" / "crops.parquet", ["frame", "rank", "crop"])
     crop = None if crops is None else _row(crops, frame, rank)
     result = {
         "detection": {
@@ -58,7 +60,7 @@ def _row(rows: pd.DataFrame, frame: int, rank: int) -> dict[str, Any] | None:
 
 def _where(folder: Path, frame: int) -> dict[str, Any] | None:
     rows = read_rows(folder / "frames" / "frames.parquet")
-    if rows is None or "altitude_m" not in rows:
+    if rows is None or not {"frame", *_TELEMETRY} <= set(rows):
         return None
     found = rows.loc[rows["frame"] == frame, list(_TELEMETRY)].dropna(axis=1).to_dict("records")
     return {str(name): round(value, 7) for name, value in found[0].items()} if found and found[0] else None
@@ -92,7 +94,7 @@ def label_of(store: LabelStore, tracklet: str) -> dict[str, Any]:
 
 def in_dataset(workspace: Path, flight: str, frame: int, rank: int | None = None) -> list[dict[str, Any]]:
     """The rows of the workspace's data set that show a detection; of all of the frame without `rank`."""
-    rows = read_rows(workspace / DATASET)
+    rows = read_rows(workspace / DATASET, _ORIGIN)
     if rows is None:
         return []
     here = (rows["flight"] == flight) & (rows["frame"] == frame)
@@ -137,12 +139,12 @@ def back_from_identity(workspace: Path, identity: int) -> dict[str, Any]:
         person = store.state.identities[identity]
     for each in tracklets:
         flight = flight_of(each["tracklet"])
-        rows = read_rows(workspace / flight / "detections" / "detections.parquet")
+        rows = read_rows(workspace / flight / "detections" / "detections.parquet", DETECTION)
         if rows is not None:
             content = contents[each["tracklet"]]
             ends = [_row(rows, *content[place]) for place in (0, -1)]
             each["time"] = " to ".join(clock(end["pts_s"]) for end in ends if end)
-    rows = read_rows(workspace / DATASET)
+    rows = read_rows(workspace / DATASET, _ORIGIN)
     splits = {} if rows is None else rows.loc[rows["identity"] == identity, "split"].value_counts().to_dict()
     flights = sorted({flight_of(name) for name in names})
     return {
@@ -156,8 +158,8 @@ def back_from_identity(workspace: Path, identity: int) -> dict[str, Any]:
 
 def back_from_name(dataset: Path, name: str) -> dict[str, Any] | None:
     """Where crop `name` of the data set in folder `dataset` comes from; None where it has no such crop."""
-    rows = read_rows(dataset / "dataset.parquet")
-    if rows is None or "name" not in rows:
+    rows = read_rows(dataset / "dataset.parquet", (*_ORIGIN, "pts_s", "crop", "video", "weights"))
+    if rows is None:
         return None
     found = rows[rows["name"] == name].to_dict("records")
     if not found:
@@ -233,7 +235,7 @@ def _dataset_folder(inputs: dict[str, Any]) -> Path | None:
 def dataset_lineage(folder: Path) -> dict[str, Any]:
     """How the data set in `folder` was made, and from which flights."""
     manifest = StageFolder(folder).manifest() or {}
-    rows = read_rows(folder / "dataset.parquet")
+    rows = read_rows(folder / "dataset.parquet", _ORIGIN)
     flights = [] if rows is None else sorted(rows["flight"].unique())
     return {
         "folder": str(folder),
@@ -246,7 +248,7 @@ def dataset_lineage(folder: Path) -> dict[str, Any]:
 
 
 def _back_from_query(table: Path, query: int) -> dict[str, Any]:
-    rows = read_rows(table)
+    rows = read_rows(table, ["query"])
     if rows is None:
         raise PipelineError(f"{table}: no such table; measure again")
     found = rows[rows["query"] == query].to_dict("records")

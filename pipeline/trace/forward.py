@@ -8,7 +8,7 @@ from annotate.operations import flight_of
 from annotate.store import LABELS, LabelStore
 from pipeline.errors import PipelineError
 from pipeline.tables import read_rows
-from pipeline.trace.back import clock, flight_lineage, in_dataset, label_of
+from pipeline.trace.back import DETECTION, clock, flight_lineage, in_dataset, label_of
 from pipeline.workspace import MANIFEST
 
 
@@ -26,7 +26,7 @@ def forward_from_frame(workspace: Path, flight: str, frame: int, results: Iterab
 
     """
     folder = workspace / flight
-    frames = read_rows(folder / "frames" / "frames.parquet")
+    frames = read_rows(folder / "frames" / "frames.parquet", ["frame", "pts_s"])
     if frames is None:
         raise PipelineError(f"{folder}: no table of frames here; name a flight of --workspace")
     found = frames[frames["frame"] == frame].to_dict("records")
@@ -51,7 +51,7 @@ def forward_from_frame(workspace: Path, flight: str, frame: int, results: Iterab
 
 def _people(workspace: Path, flight: str, frame: int) -> list[dict[str, Any]]:
     folder = workspace / flight
-    detections = read_rows(folder / "detections" / "detections.parquet")
+    detections = read_rows(folder / "detections" / "detections.parquet", DETECTION)
     if detections is None:
         return []
     crops = _by_rank(folder / "crops" / "crops.parquet", frame, "crop")
@@ -77,7 +77,7 @@ def _people(workspace: Path, flight: str, frame: int) -> list[dict[str, Any]]:
 
 
 def _by_rank(table: Path, frame: int, column: str) -> dict[int, Any]:
-    rows = read_rows(table)
+    rows = read_rows(table, ["frame", "rank", column])
     if rows is None:
         return {}
     here = rows[rows["frame"] == frame]
@@ -102,7 +102,7 @@ def _queries(results: Iterable[Path], names: set[str]) -> list[str]:
     found = []
     for folder in results:
         for table in sorted(folder.rglob("queries.parquet")):
-            rows = read_rows(table)
+            rows = read_rows(table, ["query"])
             if rows is not None and "path" in rows:
                 hits = rows[rows["path"].str.rpartition("/")[2].isin(names)]
                 found += [f"{table.parent}: query {query}" for query in sorted(set(hits["query"].tolist()))]

@@ -73,7 +73,7 @@ def _crop(path: Path, workspace: Path) -> dict[str, Any] | None:
     if "crops" in parts and parts.index("crops") > 0:
         place = parts.index("crops")
         flight, name = parts[place - 1], "/".join(parts[place + 1 :])
-        rows = read_rows(workspace / _flight(flight) / "crops" / "crops.parquet")
+        rows = read_rows(workspace / _flight(flight) / "crops" / "crops.parquet", ["crop", "frame", "rank"])
         hit = [] if rows is None else rows[rows["crop"] == name].to_dict("records")
         return back_from_detection(workspace, flight, int(hit[0]["frame"]), int(hit[0]["rank"])) if hit else None
     own = back_from_name(path.parent.parent, path.name) if len(parts) > 1 else None

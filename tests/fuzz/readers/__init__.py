@@ -5,7 +5,8 @@ from tests.fuzz.readers.detector import DETECTOR
 from tests.fuzz.readers.pipeline import PIPELINE
 from tests.fuzz.readers.reader import Reader
 from tests.fuzz.readers.reid import REID
+from tests.fuzz.readers.report import REPORT
 from tests.fuzz.readers.telemetry import TELEMETRY
 from tests.fuzz.readers.workspace import WORKSPACE
 
-READERS: dict[str, Reader] = ANNOTATE | DETECTOR | REID | PIPELINE | TELEMETRY | WORKSPACE
+READERS: dict[str, Reader] = ANNOTATE | DETECTOR | REID | PIPELINE | REPORT | TELEMETRY | WORKSPACE

@@ -113,6 +113,7 @@ WORKSPACE: dict[str, Reader] = {
     "detections, to hide": _of(
         f"f/detections/detections.parquet/{PART}", lambda folder: people_of(folder / "f", 0.05)
     ),
+    "tracklets, to hide": _of("f/tracks/tracklets.parquet", lambda folder: people_of(folder / "f", 0.05)),
     "crops, for a data set": _of(
         f"f/crops/crops.parquet/{PART}", lambda folder: (state_of_inputs(folder), read_labelled(folder))
     ),
