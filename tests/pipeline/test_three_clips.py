@@ -157,4 +157,4 @@ def test_from_three_clips_to_figures(flights, browser):
     assert 0 < figures["mAP"] <= 1
     assert figures["counts"]["queries"] == PEOPLE // 2
     assert (flights / "runs" / "report" / "index.html").exists()
-    assert f"evaluate   up to date: mAP {figures['mAP']:.4f}" in run()
+    assert f"evaluate   up to date: mAP {figures['mAP']:.4f}" in run("--until", "evaluate")
