@@ -23,7 +23,7 @@ from pipeline.report.plots import cmc
 from pipeline.report.records import Fact, Made, clock
 from pipeline.report.timeline import timeline
 from pipeline.tables import read_rows
-from pipeline.workspace import MANIFEST, atomic_folder, read_json
+from pipeline.workspace import MANIFEST, atomic_folder, locked, read_json, sweep
 
 NAME, PAGE = "report", "index.html"
 _FLIGHT = f"frames/{MANIFEST}", "tracks/tracklets.parquet"  # either tells a flight; imported ones have no frames
@@ -50,14 +50,20 @@ def write_report(workspace: Path, config: ReportConfig, progress: Bar) -> Path:
         The page.
 
     Raises:
-        PipelineError: there is no flight, a table is damaged, something else is in the way, or the truth that was
-            asked for is not there.
+        PipelineError: there is no flight, a table is damaged, something else is in the way, another run is at work
+            on the workspace, or the truth that was asked for is not there.
 
     """
     folders = sorted({path.parents[1] for name in _FLIGHT for path in workspace.glob(f"*/{name}")})
     if not folders:
         raise PipelineError(f"{workspace}: no flight here to report on; first: uavpipe run VIDEO")
-    _check_place(workspace / NAME)
+    with locked(workspace):
+        _check_place(workspace / NAME)
+        sweep(workspace / NAME)
+        return _write(workspace, folders, config, progress)
+
+
+def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progress: Bar) -> Path:
     flights = [read_flight(folder, config, progress) for folder in folders]
     people = read_people(workspace, config.identities)
     dataset = _dataset(workspace)

@@ -12,6 +12,7 @@ from annotate.project import Project
 from pipeline.cli import main
 from pipeline.report.made import made_of_evaluation
 from pipeline.truth import find_truth
+from pipeline.workspace import locked
 
 
 def report(workspace, *settings):
@@ -74,6 +75,13 @@ def test_what_is_not_a_report_is_not_replaced(make_workspace, walk):
     (workspace / "report" / "index.html").write_text("my own")
     assert "in the way" in refused(report(workspace))
     assert (workspace / "report" / "index.html").read_text() == "my own"
+
+
+def test_two_at_once_do_not_mix(make_workspace, walk):
+    workspace = make_workspace({"f1": [walk(1, 0, 8)]})
+    with locked(workspace):
+        assert "another uavpipe" in refused(report(workspace))
+    assert report(workspace).exit_code == 0
 
 
 def test_again_the_clip_stands_and_the_page_is_new(reported, tmp_path):
