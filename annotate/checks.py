@@ -12,7 +12,7 @@ from itertools import combinations, pairwise, product
 import numpy as np
 from numpy.typing import NDArray
 
-from annotate.ground import PlaceOf
+from annotate.ground import FindPlace
 from annotate.operations import Assign, Decision, Mark, Merge, SetMark, flight_of
 from annotate.state import State
 from annotate.suggest import Suggester
@@ -49,7 +49,7 @@ class Finding:
     mend_label: str
 
 
-def findings(state: State, suggester: Suggester, together: Together, place: PlaceOf) -> list[Finding]:
+def findings(state: State, suggester: Suggester, together: Together, place: FindPlace) -> list[Finding]:
     """All that looks wrong in `state` and was not accepted.
 
     Args:
@@ -86,7 +86,7 @@ def _twice(state: State, together: Together) -> Iterator[Finding]:
                 )
 
 
-def _too_fast(state: State, place: PlaceOf) -> Iterator[Finding]:
+def _too_fast(state: State, place: FindPlace) -> Iterator[Finding]:
     """One identity here, and a moment later too far from here."""
     for identity, members in sorted(state.members.items()):
         flights: dict[str, list[str]] = defaultdict(list)

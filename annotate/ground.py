@@ -44,7 +44,7 @@ class Place:
         return math.exp(-seconds - self.metres_to(later) / 2)
 
 
-PlaceOf = Callable[[str, Seen], Place | None]  # where a detection of a flight is, where the ground is known
+FindPlace = Callable[[str, Seen], Place | None]  # where a detection of a flight is, where the ground is known
 
 
 class Ground:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from annotate.features import Features
-from annotate.ground import Place, PlaceOf
+from annotate.ground import FindPlace, Place
 from annotate.metric import PrincipalComponents, whitening
 from annotate.operations import Seen, flight_of
 from annotate.state import State
@@ -28,7 +28,7 @@ class Candidate(NamedTuple):
 class Suggester:
     """Keeps a vector for each tracklet, and follows when tracklets are split or change tails."""
 
-    def __init__(self, features: Features, together: Together, place: PlaceOf) -> None:
+    def __init__(self, features: Features, together: Together, place: FindPlace) -> None:
         """`place` tells where the person of a detection stood, if that is known."""
         self._features, self._together, self._place = features, together, place
         self._ends: dict[int, tuple[Place | None, Place | None]] = {}

@@ -64,6 +64,8 @@ def _command(flight: Path, name: str, manifest: Mapping[str, Any]) -> str:
     card = read_card(flight) or {}
     words = ["uavpipe", _COMMANDS[name], str(card.get("video", "VIDEO")), "--workspace", str(flight.parent)]
     inputs = manifest["inputs"]
+    if ((StageFolder(flight / "frames").manifest() or {}).get("inputs") or {}).get("telemetry") == "off":
+        words += ["--set", "telemetry=off"]
     words += _differing("frames", {key: inputs[key] for key in _READING if key in inputs})
     if name == "frames":
         return shlex.join([*words, *_differing("frames", manifest.get("section") or {})])

@@ -16,10 +16,10 @@ from pipeline.dataset.stage import bring_up_dataset
 from pipeline.errors import PipelineError
 from pipeline.progress import progress_bar
 from pipeline.simulate import simulate_flight
-from pipeline.stages import bring_up_tracks, open_stages
+from pipeline.stages import bring_up, bring_up_tracks, open_stages
 from pipeline.tables import read_table
 from pipeline.trace import as_text, trace
-from pipeline.trace.commands import sha256_of
+from pipeline.trace.commands import sha256_of, stage_of
 
 SMALL = DetectorConfig(weights="embedded", resize=Resize(width=320, height=320), floor=0.02, threshold=0.2)
 
@@ -87,6 +87,14 @@ def test_the_command_makes_the_very_same_stage(flown, folder):
     with open_stages(config, files.video, words[1]) as (_, stages):
         again = next(stage for stage in stages if stage.folder.path.name == folder)
         assert again.fingerprint == lineage["fingerprint"]
+
+
+def test_the_command_leaves_telemetry_off_where_it_was(flown, tmp_path):
+    files, *_ = flown
+    config = load_config(None, ["telemetry=off"], videos=[files.video], workspace=tmp_path / "runs")
+    bring_up(config, files.video, "frames", progress_bar)
+    words = shlex.split(stage_of(tmp_path / "runs" / "flight01", "frames")["command"])
+    assert words[-2:] == ["--set", "telemetry=off"]
 
 
 def test_a_crop_by_its_file_and_by_its_name(flown):
