@@ -10,7 +10,7 @@ from pipeline.dataset.labelled import state_of_inputs
 from pipeline.dataset.stage import NAME as DATASET
 from pipeline.dataset.stage import DatasetResult, settings_of
 from pipeline.errors import PipelineError
-from pipeline.measured import FIGURES, identified
+from pipeline.measured import FIGURES, identified, stands
 from pipeline.run import Planned, labelling, reason_to_run
 from pipeline.workspace import StageFolder, fingerprint, read_json, stage_fingerprint
 from pipeline.yaml_file import read_yaml_mapping
@@ -33,9 +33,9 @@ class Learning:
     measured: Path
 
     def figures(self) -> dict[str, float] | None:
-        """What was measured with these very weights; None where that is still to be done."""
+        """What was measured with these very weights; None where that is still to be done, or was damaged since."""
         known = read_json(self.measured / FIGURES)
-        if known is None or not self.weights.is_file():
+        if known is None or not self.weights.is_file() or not stands(self.measured):
             return None
         try:
             same = known["inputs"]["weights"]["sha256"] == identified(self.weights)["sha256"]

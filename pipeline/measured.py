@@ -10,12 +10,21 @@ import numpy as np
 import pandas as pd
 
 from pipeline.tables import read_rows
-from pipeline.workspace import atomic_file, atomic_folder, read_json, write_json
+from pipeline.workspace import (
+    MANIFEST,
+    atomic_file,
+    atomic_folder,
+    read_json,
+    read_record,
+    write_json,
+    write_record,
+)
 
 if TYPE_CHECKING:
     from reid.evaluate import Options, Result
 
-FIGURES, _QUERIES, _RANKED, _SHEETS = EVALUATION = "metrics.json", "queries.parquet", "ranked.parquet", "ranked"
+_FILES = FIGURES, _QUERIES, _RANKED, _SHEETS = "metrics.json", "queries.parquet", "ranked.parquet", "ranked"
+EVALUATION = (*_FILES, MANIFEST)
 _OF_QUERIES = ("query", "repeat", "identity", "camera", "average_precision", "first_hit", "positives")
 _OF_RANKED = ("query", "place", "path", "camera", "distance", "right")
 _LENGTH = 20  # gallery crops of each query that are kept
@@ -70,7 +79,8 @@ def write_measured(
 
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / FIGURES).unlink(missing_ok=True)
+    for name in (MANIFEST, FIGURES):
+        (folder / name).unlink(missing_ok=True)
     _write(folder / _QUERIES, _queries(result))
     seen = bool(result.candidates.query.paths and result.candidates.gallery.paths)
     if seen:
@@ -88,7 +98,19 @@ def write_measured(
     }
     content = {**result.figures, "counts": result.counts, "settings": settings, "inputs": dict(inputs)}
     write_json(folder / FIGURES, content)
+    write_record(folder / MANIFEST, {"files": _hashes(folder)})
     return bool(pictures and seen)
+
+
+def stands(folder: Path) -> bool:
+    """Whether the evaluation in `folder` was finished, and its files are as they were written."""
+    record = read_record(folder / MANIFEST)
+    return record is not None and record.get("files") == _hashes(folder)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    found = (path for name in _FILES for path in sorted(folder.glob(f"{name}/*")) or [folder / name])
+    return {path.relative_to(folder).as_posix(): identified(path)["sha256"] for path in found if path.is_file()}
 
 
 def read_measured(folder: Path) -> Measured | None:

@@ -20,7 +20,7 @@ from annotate.store import LABELS, LabelStore
 from pipeline.forget.whom import Part, Whom
 from pipeline.forgotten import FILE, read_forgotten
 from pipeline.images import encode_jpeg
-from pipeline.measured import EVALUATION, FIGURES
+from pipeline.measured import EVALUATION
 from pipeline.veil import Boxes, paint_over
 from pipeline.workspace import TEMPORARY, write_json
 
@@ -68,8 +68,8 @@ def rewrite(workspace: Path, store: LabelStore, whom: Whom, folder: Path) -> Rew
     with LabelStore(result.place(LABELS)) as without:
         without.take_log(log_without(store, whom.identity, contents))
     _delete_whole(workspace, "", _WHOLE_WORKSPACE, result)
-    for figures in sorted((workspace / "reid").rglob(FIGURES)):
-        _delete_whole(workspace, f"{_name(workspace, figures.parent)}/", EVALUATION, result)
+    for measured in sorted({path.parent for name in EVALUATION for path in (workspace / "reid").rglob(name)}):
+        _delete_whole(workspace, f"{_name(workspace, measured)}/", EVALUATION, result)
     return result
 
 

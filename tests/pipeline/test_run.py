@@ -163,6 +163,12 @@ def test_what_comes_with_uavpipe_is_measured_once(workspace_of_two_flights):
     assert content["settings"]["protocol"] == "flight"
     result = run("--from", "dataset", "--workspace", str(workspace_of_two_flights))
     assert "evaluate   up to date: mAP 1.0000" in result.output
+    for damaged in (metrics, metrics.with_name("queries.parquet")):
+        before = damaged.read_bytes()
+        damaged.write_bytes(before.replace(b"1", b"2", 1))
+        result = run("--from", "dataset", "--workspace", str(workspace_of_two_flights))
+        assert "evaluate   up to date" not in result.output
+        assert damaged.read_bytes() == before
 
 
 def test_a_changed_recipe_learns_in_a_folder_of_its_own(workspace_of_two_flights, tmp_path):

@@ -12,6 +12,7 @@ from pipeline.export import people_of
 from pipeline.forget import find_whom, resume
 from pipeline.forgotten import open_known_flight, read_forgotten
 from pipeline.learn import Learning
+from pipeline.measured import stands
 from pipeline.trace import as_text, trace
 from pipeline.view import ground_scale
 from pipeline.workspace import StageFolder, open_flight, write_record
@@ -50,6 +51,7 @@ def _workspace(folder: Path) -> None:
     pd.DataFrame(row | {"video": "b", "weights": "a"}).to_parquet(folder / "dataset" / "dataset.parquet")
     StageFolder(folder / "dataset").accept(_STAGE | {"files": []})
     written("metrics.json", json.dumps(_METRICS))(folder)
+    write_record(folder / "manifest.json", {"files": {"metrics.json": "0"}})
     query = {"query": [0], "path": ["dataset/query/a.jpg"], "AP": [0.5]}
     pd.DataFrame(query).to_parquet(folder / "queries.parquet")
 
@@ -122,6 +124,7 @@ WORKSPACE: dict[str, Reader] = {
     "trace of a frame": _of(f"f/frames/frames.parquet/{PART}", _trace("f", frame=0)),
     "trace of an identity": _of(f"f/detections/detections.parquet/{PART}", _trace("1")),
     "trace of a figure": _of("metrics.json", _trace("metrics.json"), json=True),
+    "manifest of an evaluation": _of("manifest.json", stands, json=True),
     "figures, measured before": _of(
         "metrics.json", lambda folder: Learning(folder, folder / "queries.parquet", folder).figures(), json=True
     ),
