@@ -16,7 +16,7 @@ from pipeline.tables import read_table
 from pipeline.tracks import TABLE, read_tracked
 from pipeline.veil import Boxes, follow, pixelate
 from pipeline.video import Frame
-from pipeline.workspace import MANIFEST, read_card
+from pipeline.workspace import MANIFEST, locked, read_card
 
 Blur = Literal["people", "faces"]
 
@@ -44,7 +44,8 @@ def export(
         The number of frames.
 
     Raises:
-        PipelineError: there are no detections, the video is gone, or `output` will not do.
+        PipelineError: there are no detections, another run is at work on the flight, the video is gone, or `output`
+            will not do.
 
     """
     if not (flight / "detections" / MANIFEST).exists():
@@ -54,6 +55,13 @@ def export(
         raise PipelineError(f"{output}: is the flight's own video; name another file")
     if output.suffix.lower() != ".mp4":
         raise PipelineError(f"{output}: expected a name that ends in .mp4")
+    with locked(flight):
+        return _write(flight, output, blur, score, max_width, progress)
+
+
+def _write(
+    flight: Path, output: Path, blur: Blur, score: float, max_width: int, progress: Callable[[int], None]
+) -> int:
     video = open_known_flight(flight)
     hidden = people_of(flight, score)
     none = np.empty((0, 4), np.float32)

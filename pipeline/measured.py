@@ -14,6 +14,7 @@ from pipeline.workspace import (
     MANIFEST,
     atomic_file,
     atomic_folder,
+    locked,
     read_json,
     read_record,
     write_json,
@@ -77,16 +78,10 @@ def write_measured(
     Returns:
         Whether there are sheets: there are files of all crops.
 
+    Raises:
+        PipelineError: another process writes there, or the folder cannot be written.
+
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (MANIFEST, FIGURES):
-        (folder / name).unlink(missing_ok=True)
-    _write(folder / _QUERIES, _queries(result))
-    seen = bool(result.candidates.query.paths and result.candidates.gallery.paths)
-    if seen:
-        _write(folder / _RANKED, pd.DataFrame(_ranked(result)))
-    if pictures and seen:
-        _draw(folder / _SHEETS, result, pictures)
     settings = {
         "protocol": options.protocol,
         "metric": options.metric,
@@ -97,8 +92,17 @@ def write_measured(
         "flip": flip,
     }
     content = {**result.figures, "counts": result.counts, "settings": settings, "inputs": dict(inputs)}
-    write_json(folder / FIGURES, content)
-    write_record(folder / MANIFEST, {"files": _hashes(folder)})
+    seen = bool(result.candidates.query.paths and result.candidates.gallery.paths)
+    with locked(folder):
+        for name in (MANIFEST, FIGURES):
+            (folder / name).unlink(missing_ok=True)
+        _write(folder / _QUERIES, _queries(result))
+        if seen:
+            _write(folder / _RANKED, pd.DataFrame(_ranked(result)))
+        if pictures and seen:
+            _draw(folder / _SHEETS, result, pictures)
+        write_json(folder / FIGURES, content)
+        write_record(folder / MANIFEST, {"files": _hashes(folder)})
     return bool(pictures and seen)
 
 

@@ -144,7 +144,8 @@ class Rounds:
             children.append(self._start(path))
             time.sleep(self._draw.choice((0.0, self._draw.uniform(0, self._job.seconds))))
         endings = [wait(child, path) for child, path in zip(children, said, strict=True)]
-        return f"two at once: {' | '.join(map(_told, endings))}"
+        told = sorted(map(_told, endings), key=lambda each: each.endswith("FAILED"))  # the last word counts
+        return f"two at once: {' | '.join(told)}"
 
     def _damage(self) -> str:
         path = self._some_file()
