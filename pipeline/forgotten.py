@@ -14,7 +14,7 @@ import numpy as np
 from pipeline.errors import PipelineError
 from pipeline.veil import Boxes, paint_over
 from pipeline.video import Damage, Frame, Segment, Video, open_video
-from pipeline.workspace import MANIFEST, read_card, read_json
+from pipeline.workspace import StageFolder, read_card, read_json
 
 FILE = "forgotten.json"
 
@@ -31,13 +31,14 @@ def read_forgotten(flight: Path) -> dict[int, Boxes]:
         return {}
     content = read_json(path) or {}
     try:
-        return {
+        found = {
             int(frame): np.array(boxes, np.float32).reshape(-1, 4) for frame, boxes in content["frames"].items()
         }
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise PipelineError(
-            f"{path}: damaged; it says who must not be seen again: restore it from a copy"
-        ) from None
+        if all(np.isfinite(boxes).all() for boxes in found.values()):
+            return found
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        pass
+    raise PipelineError(f"{path}: damaged; it says who must not be seen again: restore it from a copy")
 
 
 def open_seen(video: Path, flight: Path, *, segment_frames: int = 256, image_fps: float = 30.0) -> Video:
@@ -57,7 +58,7 @@ def open_known_flight(flight: Path) -> Video:
     card = read_card(flight)
     if card is None:
         raise PipelineError(f"{flight}: no video of it is known; name a flight's folder in the workspace")
-    reading = (read_json(flight / "frames" / MANIFEST) or {}).get("inputs", {})
+    reading = (StageFolder(flight / "frames").manifest() or {}).get("inputs", {})
     return open_seen(Path(card["video"]), flight, image_fps=reading.get("image_fps", 30.0))
 
 

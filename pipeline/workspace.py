@@ -24,6 +24,7 @@ MANIFEST = "manifest.json"
 FORGETTING = ".forget"  # in a workspace: what `uavpipe forget` prepares
 _CARD = "flight.json"
 _OF_MANIFEST = {"fingerprint": str, "inputs": dict, "section": dict, "counts": dict, "files": dict}
+_LONGEST = 200  # letters of a name in a manifest
 _CHECK = "check"  # the hash in a record over the rest of it
 VERSIONS = ("uavpipe", "torch", "torchvision", "av", "opencv-python", "numpy", "pyarrow")
 
@@ -114,7 +115,7 @@ class StageFolder:
         """What the finished stage said of itself; None while it is unfinished, or where that is damaged."""
         content = read_record(self.path / MANIFEST) or {}
         whole = all(isinstance(content.get(name), kind) for name, kind in _OF_MANIFEST.items())
-        return content if whole else None
+        return content if whole and all(map(_is_plain, content["files"])) else None
 
     def holds(self, stage_fingerprint: str) -> bool:
         """Whether the stage was finished from just these inputs and settings, and its files still stand."""
@@ -127,7 +128,8 @@ class StageFolder:
         """Open the folder for work: without a manifest, and free of what is damaged or a killed run left."""
         self.path.mkdir(parents=True, exist_ok=True)
         for path in self._damaged(self.manifest() or {}):
-            path.unlink(missing_ok=True)
+            if path.is_file():
+                path.unlink()
         (self.path / MANIFEST).unlink(missing_ok=True)
         for leftover in self.path.rglob(f"{TEMPORARY}*"):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
@@ -173,9 +175,8 @@ class StageFolder:
     def _damaged(self, manifest: Mapping[str, Any]) -> Iterator[Path]:
         """The files of `manifest` whose content is not what was written."""
         for name, digest in manifest.get("files", {}).items():
-            path = self.path / name
-            if ".." not in path.parts and path.is_relative_to(self.path) and _digest(path) != digest:
-                yield path
+            if _digest(self.path / name) != digest:
+                yield self.path / name
 
 
 def stage_fingerprint(stage: str, inputs: Mapping[str, Any], section: Mapping[str, Any]) -> str:
@@ -284,7 +285,16 @@ def read_card(folder: Path) -> dict[str, Any] | None:
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and "\0" not in value  # which no path can have
+    """Whether it can be a path."""
+    try:
+        return isinstance(value, str) and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        return False
+
+
+def _is_plain(name: str) -> bool:
+    """Whether it is a file's name within a stage's folder."""
+    return name.isprintable() and len(name) < _LONGEST and {"", ".", ".."}.isdisjoint(name.split("/"))
 
 
 def _identify(video: Path, folder: Path) -> str:

@@ -66,6 +66,10 @@ FOUND = {
     "run of a detector's training": [b"{", b"[1]"],
     "figures of Table 1": [b"{}", b"[" * 100_000],
     "journal of forgetting": [b"", b'{"step": "delete", "delete": ["."], "move": [], "flights": []}'],
+    "who is forgotten": [
+        b'{"frames": {"1": [[1, 2, 3, 1' + b"0" * 400 + b"]]}}",
+        b'{"frames": {"1": [[NaN, 2, 3, 4]]}}',
+    ],
     "detections, to hide": [b"PAR1"],
     "detections, to forget": [b"PAR1"],
     "CUHK-SYSU": [b"MATLAB"],
