@@ -96,6 +96,8 @@ def read_file(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """
     try:
         rows = pd.read_parquet(path)
+        for name in rows.columns[[dtype == "str" for dtype in rows.dtypes]]:
+            rows[name].tolist()  # now, not later, to tell bytes that are no text
     except Exception as error:  # Arrow and pandas raise nearly anything on a damaged file
         reason = " ".join(str(error).split())[:120]
         raise PipelineError(f"{path}: not a table that can be read ({reason}); make it again") from None
