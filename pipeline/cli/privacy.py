@@ -69,7 +69,8 @@ def forget(identity: int, workspace: Path, yes: bool) -> None:
                 )
             click.echo(
                 "  its labels, and what was undone or changed on the way to today's labels of all\n"
-                "  data set, report and learnt suggestions as a whole: make them again\n"
+                "  data set, the networks that learnt from it, evaluations, report and learnt suggestions"
+                " as a whole: make them again\n"
                 "not deleted: the videos, copies and backups elsewhere, networks trained outside of this folder"
             )
             if not yes:

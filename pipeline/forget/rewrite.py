@@ -22,10 +22,11 @@ from pipeline.forgotten import FILE, read_forgotten
 from pipeline.images import encode_jpeg
 from pipeline.measured import EVALUATION
 from pipeline.veil import Boxes, paint_over
-from pipeline.workspace import TEMPORARY, write_json
+from pipeline.workspace import TEMPORARY, read_json, write_json
 
 # Made of the crops and labels of several people at once: made again without the person by their own commands.
-_WHOLE_WORKSPACE = ("dataset", "report", "suggestions")
+_DATASET = "dataset"
+_WHOLE_WORKSPACE = (_DATASET, "report", "suggestions")
 _WHOLE_FLIGHT = ("overlay", "clip", "export", "report")
 _QUALITY = 95
 
@@ -70,7 +71,16 @@ def rewrite(workspace: Path, store: LabelStore, whom: Whom, folder: Path) -> Rew
     _delete_whole(workspace, "", _WHOLE_WORKSPACE, result)
     for measured in sorted({path.parent for name in EVALUATION for path in (workspace / "reid").rglob(name)}):
         _delete_whole(workspace, f"{_name(workspace, measured)}/", EVALUATION, result)
+    for run in sorted((workspace / "reid").rglob("run.json")):
+        if _learnt_here(run):
+            result.delete += [_name(workspace, path) for path in sorted(run.parent.iterdir()) if path.is_file()]
     return result
+
+
+def _learnt_here(run: Path) -> bool:
+    """Whether a network learnt from the workspace's data set: its classes are what the people in it look like."""
+    data = (read_json(run) or {}).get("data")
+    return isinstance(data, dict) and data.get("name") == _DATASET
 
 
 def _rewrite_flight(workspace: Path, flight: str, part: Part, result: Rewritten) -> None:

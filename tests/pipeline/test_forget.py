@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -48,6 +49,10 @@ def flown(tmp_path_factory):
     (test / "ranked").mkdir(parents=True)
     for name in ("metrics.json", "queries.parquet", "ranked.parquet", "ranked/000.jpg"):
         (test / name).write_text(NAME)
+    for run, data in (("drone", "dataset"), ("source", "market1501")):
+        (workspace / "reid" / run).mkdir(exist_ok=True)
+        (workspace / "reid" / run / "run.json").write_text(json.dumps({"data": {"name": data}}))
+        (workspace / "reid" / run / "last.safetensors").write_text("weights")
     project = Project(workspace)
     names = sorted(project.store.state.tracklets, key=lambda name: -len(project.store.state.tracklets[name]))
     assert len(names) >= 4
@@ -263,3 +268,9 @@ def test_what_cannot_be_prepared_deletes_nothing(workspace):
         damaged.relative_to(workspace).as_posix()
     }
     assert 2 in boxes_by_label(workspace)
+
+
+def test_networks_that_learnt_from_the_person_go_and_others_stay(workspace):
+    run_forget(workspace)
+    left = sorted(path.relative_to(workspace / "reid").as_posix() for path in (workspace / "reid").rglob("*.*"))
+    assert left == ["source/last.safetensors", "source/run.json"]
