@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from zlib import crc32
@@ -69,12 +69,20 @@ def rewrite(workspace: Path, store: LabelStore, whom: Whom, folder: Path) -> Rew
     with LabelStore(result.place(LABELS)) as without:
         without.take_log(log_without(store, whom.identity, contents))
     _delete_whole(workspace, "", _WHOLE_WORKSPACE, result)
+    result.delete += [_name(workspace, path) for path in _unfinished(workspace, whom.flights)]
     for measured in sorted({path.parent for name in EVALUATION for path in (workspace / "reid").rglob(name)}):
         _delete_whole(workspace, f"{_name(workspace, measured)}/", EVALUATION, result)
     for run in sorted((workspace / "reid").rglob("run.json")):
         if _learnt_here(run):
             result.delete += [_name(workspace, path) for path in sorted(run.parent.iterdir()) if path.is_file()]
     return result
+
+
+def _unfinished(workspace: Path, flights: Iterable[str]) -> Iterator[Path]:
+    """What killed runs left half-written: whoever is in it, nothing reads it, and few commands would remove it."""
+    yield from sorted(workspace.glob(f"{TEMPORARY}*"))
+    for folder in ("reid", *flights):
+        yield from sorted((workspace / folder).rglob(f"{TEMPORARY}*"))
 
 
 def _learnt_here(run: Path) -> bool:

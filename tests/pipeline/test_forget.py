@@ -270,6 +270,24 @@ def test_what_cannot_be_prepared_deletes_nothing(workspace):
     assert 2 in boxes_by_label(workspace)
 
 
+def test_what_killed_runs_left_goes_too(workspace):
+    left = [
+        ".part-report/crops/0.jpg",
+        ".part-former-report/crops/0.jpg",
+        ".part-dataset/query/0.jpg",
+        "reid/drone/test/.part-ranked/000.jpg",
+        "reid/drone/test/.part-queries.parquet",
+        "flight01/crops/images/.part-00000000/0.jpg",
+        "flight01/clip/.part-clip.mp4",
+    ]
+    for name in left:
+        (workspace / name).parent.mkdir(parents=True, exist_ok=True)
+        (workspace / name).write_text(NAME)
+    run_forget(workspace)
+    assert not [path for path in workspace.rglob("*") if path.is_file() and NAME.encode() in path.read_bytes()]
+    assert not list(workspace.rglob(".part-*"))
+
+
 def test_networks_that_learnt_from_the_person_go_and_others_stay(workspace):
     run_forget(workspace)
     left = sorted(path.relative_to(workspace / "reid").as_posix() for path in (workspace / "reid").rglob("*.*"))
