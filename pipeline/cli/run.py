@@ -1,6 +1,7 @@
 """`uavpipe run`: the whole chain over one or many flights."""
 
 import shlex
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,9 +58,9 @@ def run(
         _say_plan(config, since, until)
         return
     failed = _flights(config, since, until) if since in _FLIGHTS else 0
-    again = _command(videos, config_path, workspace, settings)
+    again = partial(_command, videos, config_path, workspace, settings, until)
     learns = until not in _FLIGHTS and since != "report" and not failed
-    if learns and (since not in _FLIGHTS or _labelled(config.workspace, again)):
+    if learns and (since not in _FLIGHTS or _labelled(config.workspace, again(since), again("dataset"))):
         _from_labels(context, config, since, until)
     if until == "report" and not (failed and failed == len(config.flights)):
         write(config)
@@ -119,7 +120,7 @@ def _flights(config: "FlightConfig", since: "Step", until: "Step") -> int:
     return len(failed)
 
 
-def _labelled(workspace: Path, again: str) -> bool:
+def _labelled(workspace: Path, again: str, without_the_rest: str) -> bool:
     """Whether everybody has a label; says how to go on where not."""
     from pipeline.run import labelling
 
@@ -136,18 +137,25 @@ def _labelled(workspace: Path, again: str) -> bool:
     click.echo(f"  uavpipe label --workspace {shlex.quote(str(workspace))}")
     click.echo(f"  {again}")
     if done.labelled:
-        click.echo(f"or with those that have one:\n  {again} --from dataset")
+        click.echo(f"or with those that have one:\n  {without_the_rest}")
     return False
 
 
 def _command(
-    videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
+    videos: tuple[Path, ...],
+    config_path: Path | None,
+    workspace: Path | None,
+    settings: tuple[str, ...],
+    until: str,
+    since: str,
 ) -> str:
     words = ["uavpipe", "run", *map(str, videos)]
     words += ["--config", str(config_path)] * (config_path is not None)
     words += ["--workspace", str(workspace)] * (workspace is not None)
     for setting in settings:
         words += ["--set", setting]
+    words += ["--from", since] * (since != _STEPS[0])
+    words += ["--until", until] * (until != _STEPS[-1])
     return shlex.join(words)
 
 

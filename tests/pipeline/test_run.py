@@ -99,6 +99,15 @@ def test_it_stops_where_a_person_is_needed_and_says_how_to_go_on(flights):
     assert not (flights / "my runs" / "dataset").exists()
 
 
+def test_going_on_keeps_what_was_asked_for(flights, monkeypatch):
+    assert run("--config", "good.yaml", "--until", "tracks").exit_code == 0
+    monkeypatch.setattr("pipeline.run.labelling", lambda workspace: Labelling(1, 2))
+    result = run("--config", "good.yaml", "--from", "crops", "--until", "evaluate")
+    go_on, with_those = (line for line in result.output.splitlines() if line.startswith("  uavpipe run"))
+    assert go_on.endswith("--from crops --until evaluate")  # else other weights at hand would detect all again
+    assert with_those.endswith("--from dataset --until evaluate")
+
+
 def test_again_everything_holds_and_other_commands_meet_it(flights):
     assert run("--config", "good.yaml", "--until", "detect").exit_code == 0
     assert not (flights / "runs" / "one" / "tracks").exists()
