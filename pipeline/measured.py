@@ -28,6 +28,7 @@ _FILES = FIGURES, _QUERIES, _RANKED, _SHEETS = "metrics.json", "queries.parquet"
 EVALUATION = (*_FILES, MANIFEST)
 _OF_QUERIES = ("query", "repeat", "identity", "camera", "average_precision", "first_hit", "positives")
 _OF_RANKED = ("query", "place", "path", "camera", "distance", "right")
+_COUNTS = ("queries", "queries_skipped", "gallery")
 _LENGTH = 20  # gallery crops of each query that are kept
 
 
@@ -138,6 +139,8 @@ def _whole(content: Mapping[str, Any]) -> bool:
     if "mAP" not in content or not all(isinstance(figure, float) for figure in figures):
         return False
     if not all(isinstance(section, dict) for section in sections) or not _names_files(content["inputs"]):
+        return False
+    if not all(isinstance(content["counts"].get(name), int) for name in _COUNTS):
         return False
     return not any(isinstance(value, dict | list) for value in content["settings"].values())
 

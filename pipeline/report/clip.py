@@ -49,7 +49,7 @@ def fullest(frames: pd.DataFrame, boxes: pd.DataFrame, seconds: float) -> Stretc
         seconds: as long as the stretch is at most.
 
     """
-    decoded = frames[~frames["lost"]]
+    decoded = frames[~frames["lost"] & frames["pts_s"].notna()]
     if decoded.empty:
         return None
     times, indices = decoded["pts_s"].to_numpy(), decoded["frame"].to_numpy()

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from detector.config import DetectorConfig
 from pipeline.config import ReportConfig
+from pipeline.detect import SCHEMA
 from pipeline.errors import PipelineError
 from pipeline.report import plots
 from pipeline.report.clip import Stretch, bring_up_clip, fullest
@@ -23,6 +24,7 @@ from pipeline.tables import read_rows
 from pipeline.truth import find_truth
 from pipeline.workspace import StageFolder, read_card
 
+_OF_FRAMES = ("frame", "pts_s", "lost", "corrupt", "damage", "width", "height", "altitude_m")
 _DAMAGE_SHOWN = 12  # stretches; the table has them all
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -87,6 +89,8 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
     """
     card = read_card(folder) or {}
     frames = _frames(folder)
+    if frames["pts_s"].isna().all():
+        raise PipelineError(f"{folder}: no frame has a time stamp; make it again with `uavpipe frames`")
     begin = float(frames["pts_s"].min())
     damaged = frames[frames["lost"] | frames["corrupt"] | (frames["damage"] != "")]
     damage = list(_stretches(damaged, begin))
@@ -95,7 +99,7 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
     missing: list[str] = []
     if (folder / "detections" / "manifest.json").exists():
         threshold = _threshold(folder)
-        everything = _table(folder / "detections" / "detections.parquet")
+        everything = _table(folder / "detections" / "detections.parquet", SCHEMA.names)
         boxes = everything[everything["score"] >= threshold]
         drawn |= {
             "Persons in a frame": plots.persons_over_time(folder.name, frames, boxes),
@@ -175,16 +179,18 @@ def _threshold(folder: Path) -> float:
 def _frames(folder: Path) -> pd.DataFrame:
     """The table of frames; for a flight that was imported, without a video, what its detections tell of them."""
     if (folder / "frames" / "manifest.json").exists():
-        return _table(folder / "frames" / "frames.parquet")
-    seen = _table(folder / "detections" / "detections.parquet")[["frame", "pts_s"]].drop_duplicates("frame")
+        return _table(folder / "frames" / "frames.parquet", _OF_FRAMES)
+    seen = _table(folder / "detections" / "detections.parquet", ["frame", "pts_s"])[["frame", "pts_s"]]
     none = float("nan")
-    return seen.sort_values("frame", ignore_index=True).assign(
-        lost=False, corrupt=False, damage="", altitude_m=none, width=none, height=none
+    return (
+        seen.drop_duplicates("frame")
+        .sort_values("frame", ignore_index=True)
+        .assign(lost=False, corrupt=False, damage="", altitude_m=none, width=none, height=none)
     )
 
 
-def _table(path: Path) -> pd.DataFrame:
-    rows = read_rows(path)
+def _table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    rows = read_rows(path, columns)
     if rows is None:
         raise PipelineError(f"{path}: gone; run the stage again")
     return rows

@@ -1,5 +1,6 @@
 """What a flight's detections and tracklets found of its ground truth."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,4 +66,4 @@ def compare(folder: Path, truth: Path, frames: int, threshold: float) -> Found:
 
 
 def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    return "–" if value is None or math.isnan(value) else f"{value:.3f}"

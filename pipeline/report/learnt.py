@@ -1,6 +1,7 @@
 """Re-identification in the report: trainings, evaluations, ranked lists, and the paper's table."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,8 +67,8 @@ class RankedList:
         query: it.
         number: its row, for `uavpipe trace`.
         identity: who it is.
-        precision: its average precision.
-        first_hit: rank of the nearest right crop.
+        precision: its average precision, with single-shot the mean over the draws.
+        first_hit: rank of the nearest right crop; None with single-shot, where each draw has its own.
         crops: the nearest ones.
 
     """
@@ -76,7 +77,7 @@ class RankedList:
     number: int
     identity: int
     precision: float
-    first_hit: int
+    first_hit: int | None
     crops: tuple[Shown, ...]
 
 
@@ -144,7 +145,7 @@ def read_evaluations(workspace: Path, queries: int) -> list[EvaluationPart]:
 def read_table1(workspace: Path) -> list[list[list[str]]] | None:
     """The tables of `uavpipe reid table1`, each as rows of fields, the titles first; None where there are none."""
     path = workspace / "table1" / "table1.md"
-    if not path.exists():
+    if not path.is_file():
         return None
     tables: list[list[list[str]]] = [[]]
     for line in path.read_text("utf-8", "replace").splitlines():
@@ -166,7 +167,8 @@ def read_log(path: Path) -> pd.DataFrame:
 def _logged(line: str) -> dict[str, float]:
     try:
         row = json.loads(line)
-        return {name: float(value) for name, value in row.items()} if "iteration" in row else {}
+        figures = {name: float(value) for name, value in row.items()}
+        return figures if math.isfinite(figures.get("iteration", math.nan)) else {}
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
 
@@ -192,7 +194,10 @@ def _evaluation(workspace: Path, measured: Measured, origin: Mapping[str, str], 
 def _lists(measured: Measured, origin: Mapping[str, str], count: int) -> Iterator[RankedList]:
     """`count` queries, evenly from the worst to the best."""
     rows = measured.queries
-    rows = rows[(rows["positives"] > 0) & (rows["repeat"] == 0)].sort_values(["average_precision", "query"])
+    single = bool((rows["repeat"] == 0).all())
+    means = rows.groupby("query")["average_precision"].transform("mean")
+    rows = rows.assign(average_precision=means)[(rows["positives"] > 0) & (rows["repeat"] == 0)]
+    rows = rows.sort_values(["average_precision", "query"])
     if measured.ranked is None or "path" not in rows:
         return
     rows = rows[rows["query"].isin(measured.ranked["query"])]
@@ -207,7 +212,7 @@ def _lists(measured: Measured, origin: Mapping[str, str], count: int) -> Iterato
             number=int(row["query"]),
             identity=int(row["identity"]),
             precision=float(row["average_precision"]),
-            first_hit=int(row["first_hit"]),
+            first_hit=int(row["first_hit"]) if single else None,
             crops=tuple(
                 Shown(Path(each["path"]), _words(each, origin), float(each["distance"]), bool(each["right"]))
                 for each in crops

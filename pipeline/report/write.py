@@ -27,6 +27,11 @@ from pipeline.workspace import MANIFEST, atomic_folder, locked, read_json, sweep
 
 NAME, PAGE = "report", "index.html"
 _FLIGHT = f"frames/{MANIFEST}", "tracks/tracklets.parquet"  # either tells a flight; imported ones have no frames
+_OF_DATASET = ("split", "identity", "camera", "height")  # what its plots need
+_FIGURES = (
+    *("protocol", "crops", "identities", "splits", "left_out", "leakage", "flights"),
+    *("crops_per_identity", "flights_per_identity", "height_px"),
+)
 _OURS = 'content="uavpipe"'  # in the page: tells our folder from one that is in the way
 
 
@@ -111,9 +116,14 @@ def _check_place(folder: Path) -> None:
 
 
 def _dataset(workspace: Path) -> DatasetPart | None:
-    figures = read_json(workspace / DATASET / "statistics.json")
-    crops = read_rows(workspace / DATASET / "dataset.parquet")
-    return None if figures is None or crops is None else DatasetPart(figures, plots(crops))
+    file = workspace / DATASET / "statistics.json"
+    figures, crops = read_json(file), read_rows(workspace / DATASET / "dataset.parquet", _OF_DATASET)
+    if figures is None or crops is None:
+        return None
+    missing = [name for name in _FIGURES if name not in figures]
+    if missing:
+        raise PipelineError(f"{file}: no {', '.join(missing)}; make it again with `uavpipe dataset`")
+    return DatasetPart(figures, plots(crops))
 
 
 def _summary(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pipeline.measured import Measured
 from pipeline.report.clip import fullest
 from pipeline.report.flight import _stretches
-from pipeline.report.learnt import _lists, read_table1
+from pipeline.report.found import _figure
+from pipeline.report.learnt import _lists, read_log, read_table1
 from pipeline.report.people import Strip
 from pipeline.report.records import clock
 from pipeline.report.timeline import timeline
@@ -43,6 +44,10 @@ def test_times_are_read_like_a_clock(seconds, text):
     assert clock(seconds) == text
 
 
+def test_a_figure_that_there_is_none_of_is_a_dash():
+    assert [_figure(value) for value in (0.25, None, math.nan)] == ["0.250", "–", "–"]
+
+
 def test_damage_is_told_by_stretches_of_frames():
     damaged = frames(
         (3, True, False, "no packet"),
@@ -68,6 +73,8 @@ def test_the_clip_shows_the_stretch_with_most_persons():
     assert late.frames == tuple(range(49, 60))  # as long as asked, not cut by the end
     assert fullest(table, boxes, 100).frames == tuple(index for index in range(60) if index != 31)
     assert fullest(table[31:32], boxes, 1) is None
+    table.loc[59, "pts_s"] = math.nan  # the container does not say
+    assert fullest(table, boxes, 100).end_s == pytest.approx(5.8)
 
 
 @given(st.lists(st.tuples(st.floats(0, 99), st.floats(0, 40)), max_size=40))
@@ -137,6 +144,22 @@ def test_ranked_lists_go_from_the_worst_to_the_best(tmp_path):
     assert [crop.right for crop in lists[0].crops] == [False, True]
     assert lists[0].query.words == "camera 2"
     assert list(_lists(measured, {}, 0)) == []
+
+
+def test_a_ranked_list_of_single_shot_has_the_mean_over_the_draws(tmp_path):
+    once = evaluation(tmp_path, [0.5, 0.9])
+    draws = [once.queries, once.queries.assign(repeat=1, average_precision=[1.0, 0.2])]
+    drawn = Measured(tmp_path, {}, pd.concat(draws, ignore_index=True), once.ranked)
+    lists = list(_lists(drawn, {}, 2))
+    assert [(each.number, each.precision) for each in lists] == [(1, pytest.approx(0.55)), (0, 0.75)]
+    assert [each.first_hit for each in lists] == [None, None]  # each draw has its own, and the list is of none
+    assert [each.first_hit for each in _lists(once, {}, 2)] == [1, 2]
+
+
+def test_a_log_with_numbers_that_are_none_is_read_up_to_them(tmp_path):
+    rows = ['{"iteration": NaN, "loss": 1}', '{"iteration": Infinity}', '{"iteration": 3, "loss": NaN}', '{"iter']
+    (tmp_path / "log.jsonl").write_text("\n".join(rows))
+    assert read_log(tmp_path / "log.jsonl")["iteration"].tolist() == [3]
 
 
 def test_the_papers_table_is_read_with_what_is_missing(tmp_path):

@@ -1,9 +1,11 @@
 """What the report says where something is missing, and what it refuses."""
 
 import json
+import math
 import shlex
 import shutil
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -67,6 +69,43 @@ def test_a_video_that_is_gone_leaves_the_rest(reported, tmp_path):
     page = (workspace / "report" / "index.html").read_text()
     assert "No clip: " in page
     assert page.count("<video") == 1
+
+
+def dropped(column):
+    def damage(path):
+        for part in sorted(path.glob("part-*.parquet")) or [path]:
+            pd.read_parquet(part).drop(columns=column).to_parquet(part, index=False)
+
+    return damage
+
+
+def untimed(path):
+    for part in path.glob("part-*.parquet"):
+        pd.read_parquet(part).assign(pts_s=math.nan).to_parquet(part, index=False)
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "told"),
+    [
+        ("flight1/frames/frames.parquet", dropped("altitude_m"), "frames.parquet: no column altitude_m"),
+        ("flight1/frames/frames.parquet", untimed, "flight1: no frame has a time stamp"),
+        ("flight1/detections/detections.parquet", dropped("score"), "detections.parquet: no column score"),
+        ("dataset/dataset.parquet", dropped("split"), "dataset.parquet: no column split"),
+        ("dataset/statistics.json", lambda path: path.write_text("{}"), "statistics.json: no protocol, crops"),
+    ],
+)
+def test_tables_of_another_version_are_told(reported, tmp_path, file, damage, told):
+    workspace = shutil.copytree(reported[0], tmp_path / "runs")
+    damage(workspace / file)
+    assert told in refused(report(workspace, "--set", "report.clip_s=0"))
+
+
+def test_an_evaluation_without_its_counts_is_left_out(reported, tmp_path):
+    workspace = shutil.copytree(reported[0], tmp_path / "runs")
+    metrics = workspace / "reid" / "embedded" / "test" / "metrics.json"
+    metrics.write_text(json.dumps(json.loads(metrics.read_text()) | {"counts": {"queries": 3}}))
+    assert report(workspace, "--set", "report.clip_s=0").exit_code == 0
+    assert "CMC" not in (workspace / "report" / "index.html").read_text()
 
 
 def test_what_is_not_a_report_is_not_replaced(make_workspace, walk):
