@@ -25,8 +25,8 @@ import cv2
 import supervision
 import torch
 
+from detector.backends.torchvision import Predictor
 from detector.config import DetectorConfig
-from detector.predictor import Predictor
 from pipeline.config import FlightConfig
 from pipeline.crops import crop_window
 from pipeline.progress import progress_bar

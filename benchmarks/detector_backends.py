@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from detector.backend import PersonDetector
+from detector.backends.images import Prepared
+from detector.backends.load import load_predictor
+from detector.backends.protocol import PersonDetector
 from detector.config import DetectorConfig
-from detector.images import Prepared
-from detector.load import load_predictor
 from pipeline.video import open_video
 
 

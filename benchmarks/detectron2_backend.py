@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from detector.backends.load import load_predictor
+from detector.backends.torchvision import Predictor
 from detector.config import DetectorConfig, Detectron2
-from detector.load import load_predictor
-from detector.predictor import Predictor
 from pipeline.video import open_video
 
 

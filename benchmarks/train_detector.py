@@ -15,12 +15,12 @@ from pathlib import Path
 
 import torch
 
-from detector.architectures import build
 from detector.config import DataSource, TrainConfig
-from detector.data import TrainingSamples, collate
-from detector.presets import ARCHITECTURES
-from detector.sampling import use_numbered_samplers
-from detector.train import train
+from detector.models.faster_rcnn import build
+from detector.models.presets import ARCHITECTURES
+from detector.training.data import TrainingSamples, collate
+from detector.training.sampling import use_numbered_samplers
+from detector.training.train import train
 
 
 def ours(config: TrainConfig) -> float:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from detector.load import load_predictor
+from detector.backends.load import load_predictor
 from pipeline.config import load_config
 from pipeline.overlap import ordered_map
 from pipeline.simulate import simulate_flight

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.curves import Judged
+from detector.evaluation.curves import Judged
 from detector.records import Detections
 from pipeline.truth import NOBODY, Truth, inside, iou
 

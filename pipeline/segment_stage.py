@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, ClassVar, Protocol
 
-from detector.backend import PersonDetector
+from detector.backends.protocol import PersonDetector
 from detector.records import Detections
 from pipeline.overlap import ordered_map, prefetch
 from pipeline.tables import SegmentTable

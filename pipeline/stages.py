@@ -12,11 +12,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from detector.backend import PersonDetector
+from detector.backends.load import load_predictor
+from detector.backends.protocol import PersonDetector
 from detector.config import DetectorConfig
-from detector.load import load_predictor
+from detector.models.weights import WeightsSource, source_of
 from detector.records import Detections
-from detector.weights import WeightsSource, source_of
 from pipeline.appearance import AppearanceStage
 from pipeline.config import FlightConfig
 from pipeline.crops import CropsStage

@@ -29,7 +29,7 @@ for _command in (convert_visdrone, convert_yolo, anchors, evaluate, export, impo
 def train(config_path: Path, output: Path, weights: Path | None, settings: tuple[str, ...]) -> None:
     """Train a detector on COCO annotations; a killed run goes on where it was saved."""
     from detector.config import TrainConfig
-    from detector.train import train as run
+    from detector.training.train import train as run
     from pipeline.progress import training_bar
     from pipeline.workspace import atomic_file
     from pipeline.yaml_file import apply_settings, read_yaml_mapping, validate

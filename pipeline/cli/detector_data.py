@@ -9,7 +9,7 @@ import click
 from pipeline.cli.options import PATH
 
 if TYPE_CHECKING:
-    from detector.conversion import Conversion, ConvertedImage
+    from detector.annotations.conversion import Conversion, ConvertedImage
 
 
 def _conversion_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,7 +36,7 @@ def convert_visdrone(
     root: Path, out: Path, holdout: float | None, seed: int, both: bool, skip_missing: bool
 ) -> None:
     """Make COCO JSON of the VisDrone-DET or -VID archive that was unpacked in ROOT."""
-    from detector.visdrone import read_visdrone
+    from detector.annotations.visdrone import read_visdrone
 
     _write(read_visdrone(root, both=both, skip_missing=skip_missing), root, out, holdout, seed)
 
@@ -49,13 +49,13 @@ def convert_yolo(
     root: Path, out: Path, holdout: float | None, seed: int, persons: tuple[int, ...], subset: str
 ) -> None:
     """Make COCO JSON of YOLO annotations: ROOT/images and ROOT/labels."""
-    from detector.yolo import read_yolo
+    from detector.annotations.yolo import read_yolo
 
     _write(read_yolo(root, persons=persons, subset=subset), root, out, holdout, seed)
 
 
 def _write(conversion: "Conversion", root: Path, out: Path, holdout: float | None, seed: int) -> None:
-    from detector.conversion import hold_out, write_coco
+    from detector.annotations.conversion import hold_out, write_coco
 
     parts = {"train": (out, conversion.images)}
     if holdout is not None:
@@ -93,10 +93,10 @@ def anchors(
     annotations: Path, preset: str, settings: tuple[str, ...], images: Path | None, plot: Path | None
 ) -> None:
     """Compare the persons in ANNOTATIONS (COCO JSON) with the anchors of the presets, and suggest better ones."""
-    from detector.anchor_report import AnchorFit, describe_scale, iou_table, save_plot, size_table
-    from detector.anchors import best_ious, scale_persons, suggest
-    from detector.coco import read_annotations
-    from detector.presets import ARCHITECTURES, Architecture
+    from detector.annotations.coco import read_annotations
+    from detector.evaluation.anchor_report import AnchorFit, describe_scale, iou_table, save_plot, size_table
+    from detector.evaluation.anchors import best_ious, scale_persons, suggest
+    from detector.models.presets import ARCHITECTURES, Architecture
     from pipeline.yaml_file import apply_settings, validate
 
     def measured(architecture: Architecture) -> AnchorFit:

@@ -10,8 +10,8 @@ import click
 from pipeline.cli.options import PATH
 
 if TYPE_CHECKING:
-    from detector.coco import AnnotatedImage
-    from detector.evaluate import Report
+    from detector.annotations.coco import AnnotatedImage
+    from detector.evaluation.evaluate import Report
     from detector.records import Detections
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -45,9 +45,9 @@ def evaluate(
     out: Path | None,
 ) -> None:
     """Average precision by COCO's and by VisDrone's rules on ANNOTATIONS (COCO JSON), whose files lie in IMAGES."""
-    from detector.coco import person_categories, read_annotations
-    from detector.evaluate import measure
-    from detector.results import read_results
+    from detector.annotations.coco import person_categories, read_annotations
+    from detector.annotations.results import read_results
+    from detector.evaluation.evaluate import measure
 
     if (stored is None) == (images is None) or (stored is not None and save is not None):
         raise click.UsageError("give IMAGES to run a model on, or --detections to measure stored ones")
@@ -66,11 +66,11 @@ def evaluate(
 def _run_model(
     annotations: Path, images: Path, weights: str, settings: tuple[str, ...], save: Path | None
 ) -> "tuple[list[AnnotatedImage], list[Detections]]":
-    from detector.coco import person_categories, read_coco
+    from detector.annotations.coco import person_categories, read_coco
+    from detector.annotations.results import write_results
+    from detector.backends.load import load_predictor
     from detector.config import DataSource, DetectorConfig
-    from detector.evaluate import detect
-    from detector.load import load_predictor
-    from detector.results import write_results
+    from detector.evaluation.evaluate import detect
     from pipeline.progress import progress_bar
     from pipeline.workspace import atomic_file
     from pipeline.yaml_file import apply_settings, validate
@@ -121,7 +121,7 @@ def _number(value: float | None) -> str:
 
 def _write(report: "Report", out: Path) -> None:
     """Figures first, picture last: a plot that fails takes nothing with it."""
-    from detector.curves import plot, write_csv
+    from detector.evaluation.curves import plot, write_csv
     from pipeline.workspace import atomic_file
 
     with atomic_file(out / "metrics.json") as temporary:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from detector.config import DetectorConfig
-    from detector.weights import WeightsSource
+    from detector.models.weights import WeightsSource
 
 _COMPARED = 3  # pictures
 _SEGMENT = 30  # frames, or up to the next picture from which decoding can begin
@@ -39,7 +39,7 @@ def export(weights: str, out: Path, calibrate: Path | None, frames: int, setting
         raise click.UsageError("--calibrate needs an --out that ends in .xml: int8 is for OpenVINO")
 
     from detector.config import DetectorConfig
-    from detector.weights import source_of
+    from detector.models.weights import source_of
     from pipeline.yaml_file import apply_settings, validate
 
     config = validate(apply_settings({"weights": weights}, settings), DetectorConfig, "--set")
@@ -53,7 +53,7 @@ def export(weights: str, out: Path, calibrate: Path | None, frames: int, setting
 def _openvino(
     config: "DetectorConfig", source: "WeightsSource", out: Path, calibrate: Path | None, frames: int
 ) -> None:
-    from detector.openvino_export import export_openvino
+    from detector.backends.openvino_export import export_openvino
     from pipeline.workspace import atomic_file
 
     # The weights lie beside the .xml, and have their name before it does.
@@ -64,7 +64,7 @@ def _openvino(
 
 
 def _onnx(config: "DetectorConfig", source: "WeightsSource", out: Path) -> None:
-    from detector.onnx_export import compare_onnx, export_onnx
+    from detector.backends.onnx_export import compare_onnx, export_onnx
     from pipeline.workspace import atomic_file
 
     with atomic_file(out) as temporary:

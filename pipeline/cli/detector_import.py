@@ -20,11 +20,11 @@ def import_detectron2(
 
     It finds the same persons without detectron2. `--person 0 --person 1` for VisDrone's pedestrian and people.
     """
-    from detector.checkpoint import save_checkpoint
-    from detector.detectron2_config import read_architecture, read_config
-    from detector.detectron2_files import read_detectron2
-    from detector.detectron2_import import convert_detectron2, detectron2_preset
-    from detector.presets import Architecture
+    from detector.detectron2.config import read_architecture, read_config
+    from detector.detectron2.files import read_detectron2
+    from detector.detectron2.import_weights import convert_detectron2, detectron2_preset
+    from detector.models.checkpoint import save_checkpoint
+    from detector.models.presets import Architecture
     from pipeline.yaml_file import apply_settings, validate
 
     state = read_detectron2(model)

@@ -127,7 +127,7 @@ def _openvino() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    from detector.weights import resolve
+    from detector.models.weights import resolve
 
     source = resolve("auto", None)
     yield Finding(

@@ -13,7 +13,7 @@ from pipeline.pages.plot import AMBER, BLUE, CYCLE, ORANGE, SKY, plot
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from detector.curves import Judged
+    from detector.evaluation.curves import Judged
 
 _BINS = 120  # in time: as many as can be told apart on a phone
 

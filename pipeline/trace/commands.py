@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from detector.weights import EMBEDDED
+from detector.models.weights import EMBEDDED
 from pipeline.config import FlightConfig
 from pipeline.workspace import StageFolder, read_card
 

@@ -15,7 +15,7 @@ import click
 import matplotlib.backends.backend_svg  # noqa: F401
 import trackers  # noqa: F401 - imported here, once, so that no child spends seconds on it, as the next lines
 
-import detector.predictor  # noqa: F401
+import detector.backends.torchvision  # noqa: F401
 import reid.embedder  # noqa: F401
 from annotate.operations import Assign, NewIdentity
 from annotate.project import Project

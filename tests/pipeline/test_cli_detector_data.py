@@ -5,7 +5,7 @@ import numpy as np
 import yaml
 from click.testing import CliRunner
 
-from detector.coco import read_coco
+from detector.annotations.coco import read_coco
 from detector.config import DataSource
 from pipeline.cli import main
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from annotate.operations import NewIdentity
 from annotate.project import Project
-from detector.load import load_predictor
+from detector.backends.load import load_predictor
 from pipeline.cli import main
 from pipeline.errors import PipelineError
 from pipeline.run import Labelling, labelling

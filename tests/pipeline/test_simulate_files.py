@@ -57,7 +57,7 @@ def test_pictures_of_flights_come_with_coco_annotations(tmp_path):
 
 
 def test_stills_come_with_coco_annotations(tmp_path):
-    from detector.coco import read_coco
+    from detector.annotations.coco import read_coco
     from detector.config import DataSource
 
     render_stills(tmp_path, 6, seed=2, size=(160, 96))

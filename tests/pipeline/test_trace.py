@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from annotate.operations import NewIdentity
 from annotate.project import Project
 from detector.config import DetectorConfig, Resize
-from detector.weights import EMBEDDED
+from detector.models.weights import EMBEDDED
 from pipeline.cli import main
 from pipeline.config import CropsConfig, DatasetConfig, FlightConfig, load_config
 from pipeline.dataset.stage import bring_up_dataset

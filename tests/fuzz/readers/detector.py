@@ -7,22 +7,22 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from detector.checkpoint import load_checkpoint, load_torchvision
-from detector.coco import person_categories, read_annotations
+from detector.annotations.coco import person_categories, read_annotations
+from detector.annotations.conversion import image_size
+from detector.annotations.results import read_results, write_results
+from detector.annotations.visdrone import read_visdrone
+from detector.annotations.yolo import read_yolo
+from detector.backends.openvino import load_openvino
 from detector.config import DataSource, DetectorConfig, TrainConfig
-from detector.conversion import image_size
-from detector.detectron2_config import read_config
-from detector.detectron2_files import read_detectron2
-from detector.exported import FORMAT, describe_export, read_openvino_header
-from detector.header import describe, read_header
-from detector.openvino_backend import load_openvino
-from detector.presets import ARCHITECTURES
+from detector.detectron2.config import read_config
+from detector.detectron2.files import read_detectron2
+from detector.models.checkpoint import load_checkpoint, load_torchvision
+from detector.models.exported import FORMAT, describe_export, read_openvino_header
+from detector.models.header import describe, read_header
+from detector.models.presets import ARCHITECTURES
+from detector.models.weights import source_of
 from detector.records import Detections
-from detector.results import read_results, write_results
-from detector.train import differing_settings, forget_after
-from detector.visdrone import read_visdrone
-from detector.weights import source_of
-from detector.yolo import read_yolo
+from detector.training.train import differing_settings, forget_after
 from tests.fuzz.readers.reader import IMAGE, STATE, Reader, reads, together, torch_file, written
 
 

@@ -1,0 +1,1 @@
+"""Annotated images and results on disk: COCO, VisDrone, YOLO."""

@@ -1,0 +1,1 @@
+"""What runs a model on images: torchvision, detectron2, OpenVINO; by tiles; and the exports."""

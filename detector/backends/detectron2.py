@@ -1,0 +1,139 @@
+"""detectron2 itself as a backend: any of its detectors, where it is installed."""
+
+import logging
+import warnings
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from detector.backends.torchvision import Predictor
+from detector.config import DetectorConfig, Resize
+from detector.detectron2.config import read_config
+from detector.detectron2.files import read_detectron2
+from detector.detectron2.import_weights import detectron2_preset
+from detector.errors import DetectorError
+from detector.models.weights import WeightsSource
+
+_ALL = 1_000_000  # more than any model finds; -1 means all to some of them, and all but one to RetinaNet
+_LEAST_SIDE = 0.01  # px: torchvision drops narrower boxes; they lie at the edge, and show nobody
+_BASES = {"fpn": "Base-RCNN-FPN.yaml", "paper-c4": "Base-RCNN-C4.yaml"}
+
+
+def load_detectron2(config: DetectorConfig, source: WeightsSource) -> Predictor:
+    """The detector that detectron2 makes of the weights `source` and of `config.detectron2`.
+
+    Its file formats are read by our own readers: detectron2's would run what is in them.
+
+    Raises:
+        DetectorError: detectron2 is not installed, or the files are not those of one of its models.
+
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it uses what torch has come to warn of
+            from detectron2.config import get_cfg
+            from detectron2.modeling import build_model
+    except ImportError as error:
+        raise DetectorError(
+            f"backend detectron2: it is not installed here ({error}); 'make detectron2' builds it, and "
+            "'uavpipe detector import-detectron2' makes a checkpoint that does without"
+        ) from None
+    _quiet()
+    state = read_detectron2(source.path)
+    settings = get_cfg()
+    own = _own_settings(config, state, source.path)
+    try:
+        if base := _base(config, state, source.path):
+            settings.merge_from_file(base, allow_unsafe=False)
+        settings.merge_from_list([part for pair in own.items() for part in pair])
+        model = build_model(settings)
+    except (AssertionError, KeyError, ValueError, TypeError) as error:  # what its configuration system raises
+        reason = " ".join(str(error).split())[:160]
+        raise DetectorError(f"{config.detectron2.config_file or source.path}: detectron2 says: {reason}") from None
+    _require_persons(config, settings, source.path)
+    _load(model, state, source.path)
+    rule = Resize(short_side=settings.INPUT.MIN_SIZE_TEST, max_side=settings.INPUT.MAX_SIZE_TEST, filter="bilinear")
+    return Predictor(_PersonModel(model, config, bgr=settings.INPUT.FORMAT == "BGR"), rule, config)
+
+
+def _quiet() -> None:
+    """What it uses at work, torch warns of as well."""
+    warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)
+    logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
+
+
+def _base(config: DetectorConfig, state: dict[str, Tensor], path: Path) -> str | None:
+    """detectron2's own file of what R50-FPN or R50-C4 have by default; None for other models, which need theirs."""
+    try:
+        preset = detectron2_preset(state, path)
+    except DetectorError:
+        if config.detectron2.config_file is None:
+            raise
+        return None
+    return str(files("detectron2") / "model_zoo" / "configs" / _BASES[preset])
+
+
+def _own_settings(config: DetectorConfig, state: dict[str, Tensor], path: Path) -> dict[str, Any]:
+    """The model's config.yaml, with our thresholds: all its classes must be found before the persons are taken."""
+    own = read_config(config.detectron2.config_file) if config.detectron2.config_file else {}
+    scores = state.get("roi_heads.box_predictor.cls_score.weight")
+    if scores is not None:
+        own.setdefault("MODEL.ROI_HEADS.NUM_CLASSES", len(scores) - 1)
+    return own | {
+        "MODEL.DEVICE": "cpu",  # until the predictor moves it
+        "MODEL.WEIGHTS": "",
+        "MODEL.ROI_HEADS.SCORE_THRESH_TEST": config.floor,
+        "MODEL.ROI_HEADS.NMS_THRESH_TEST": config.nms_iou,
+        "MODEL.RETINANET.SCORE_THRESH_TEST": config.floor,
+        "MODEL.RETINANET.NMS_THRESH_TEST": config.nms_iou,
+        "TEST.DETECTIONS_PER_IMAGE": _ALL,
+    }
+
+
+def _require_persons(config: DetectorConfig, settings: Any, path: Path) -> None:
+    model = settings.MODEL
+    classes = (model.RETINANET if model.META_ARCHITECTURE == "RetinaNet" else model.ROI_HEADS).NUM_CLASSES
+    if max(config.detectron2.persons) >= classes:
+        raise DetectorError(
+            f"detector.detectron2.persons is {list(config.detectron2.persons)}; the classes of {path} are "
+            f"0 to {classes - 1}"
+        )
+
+
+def _load(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    try:
+        missing, unknown = model.load_state_dict(state, strict=False)
+    except RuntimeError as error:  # tensors of another shape
+        raise DetectorError(
+            f"{path}: not the weights of this model: {' '.join(str(error).split())[:200]}"
+        ) from None
+    missing = [name for name in missing if not name.startswith("pixel_")]
+    unknown = [name for name in unknown if "anchor_generator" not in name and not name.startswith("pixel_")]
+    if missing or unknown:
+        raise DetectorError(
+            f"{path}: not the weights of this model: {len(missing)} tensors missing, {len(unknown)} unknown "
+            f"(such as {(missing or unknown)[0]}); detector.detectron2.config_file takes its own config.yaml"
+        )
+
+
+class _PersonModel(nn.Module):
+    """A detectron2 model behind the interface of torchvision's detectors: its persons, in pixels of the input."""
+
+    def __init__(self, model: nn.Module, config: DetectorConfig, *, bgr: bool) -> None:
+        super().__init__()
+        self._model, self._bgr, self._most = model, bgr, config.max_detections
+        self._persons: Tensor
+        self.register_buffer("_persons", torch.tensor(config.detectron2.persons), persistent=False)
+
+    def forward(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
+        """Boxes (n, 4) xyxy, scores (n,) and classes (n,) of the persons in each uint8 (3, h, w) RGB image."""
+        answers = self._model([{"image": image.flip(0) if self._bgr else image} for image in images])
+        return [self._of_persons(answer["instances"]) for answer in answers]
+
+    def _of_persons(self, found: Any) -> dict[str, Tensor]:
+        shown = found.pred_boxes.nonempty(_LEAST_SIDE)
+        persons = found[torch.isin(found.pred_classes, self._persons) & shown][: self._most]
+        return {"boxes": persons.pred_boxes.tensor, "scores": persons.scores, "labels": persons.pred_classes}

@@ -1,0 +1,36 @@
+"""The one way to a working detector: weights, backend and tiles as the configuration says."""
+
+from detector.backends.protocol import PersonDetector
+from detector.config import DetectorConfig
+from detector.models.weights import WeightsSource, source_of
+
+
+def load_predictor(config: DetectorConfig, source: WeightsSource | None = None) -> PersonDetector:
+    """The detector that `config` describes, with the weights it names (or `source`).
+
+    Raises:
+        DetectorError: no such weights, damaged ones, of another architecture, no such device, or a backend that
+            is not installed.
+
+    """
+    source = source or source_of(config)
+    predictor = _backend(config, source)
+    if config.tiles is None:
+        return predictor
+    from detector.backends.tiled import TiledPredictor
+
+    return TiledPredictor(predictor, config)
+
+
+def _backend(config: DetectorConfig, source: WeightsSource) -> PersonDetector:
+    if config.backend == "detectron2":
+        from detector.backends.detectron2 import load_detectron2
+
+        return load_detectron2(config, source)
+    if config.backend == "openvino":
+        from detector.backends.openvino import load_openvino
+
+        return load_openvino(config, source)
+    from detector.backends.torchvision import Predictor
+
+    return Predictor.load(config, source)

@@ -1,0 +1,105 @@
+"""OpenVINO as a backend: for machines without a GPU."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.backends.images import Prepared, scaled, to_original
+from detector.backends.openvino_export import openvino_model, require_openvino
+from detector.config import DetectorConfig, Resize
+from detector.errors import DetectorError
+from detector.models.exported import Answers, read_openvino_header
+from detector.models.weights import WeightsSource
+from detector.records import NOTHING, Detections
+
+_PRECISIONS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
+
+
+def load_openvino(config: DetectorConfig, source: WeightsSource) -> "OpenVinoPredictor":
+    """The detector that `config` describes: an exported model, or a checkpoint that is converted now, in seconds.
+
+    Raises:
+        DetectorError: OpenVINO is not installed, the model is damaged, or was exported with other answers.
+
+    """
+    require_openvino("openvino")
+    import openvino
+
+    if config.device not in ("auto", "cpu"):
+        raise DetectorError(f"backend openvino runs on the CPU; device is '{config.device}', expected auto or cpu")
+    core = openvino.Core()
+    if source.kind == "openvino":
+        _require_answers(config, source)
+        try:
+            model = core.read_model(source.path)
+        except RuntimeError as error:
+            raise DetectorError(f"{source.path}: OpenVINO cannot read it: {_first_line(error)}") from None
+    else:
+        model = openvino_model(config, source)
+    # As many images at once as OpenVINO finds best here, each on few threads.
+    options: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT"}
+    if config.precision != "auto":
+        options["INFERENCE_PRECISION_HINT"] = _PRECISIONS[config.precision]
+    try:
+        compiled = core.compile_model(model, "CPU", options)
+    except RuntimeError as error:
+        raise DetectorError(f"{source.path}: OpenVINO cannot run it: {_first_line(error)}") from None
+    return OpenVinoPredictor(compiled, source.architecture.resize, config)
+
+
+class OpenVinoPredictor:
+    """Finds persons through OpenVINO; see `detector.backend.PersonDetector`.
+
+    Attributes:
+        batch_size: 1.
+        workers: threads that should call `predict` at once.
+
+    """
+
+    def __init__(self, compiled: Any, rule: Resize, config: DetectorConfig) -> None:
+        self.batch_size = 1
+        self.workers = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._compiled, self._config, self._rule = compiled, config, config.resize or rule
+        self._of_thread = threading.local()
+
+    def preprocess(self, image: NDArray[np.uint8]) -> Prepared:
+        """Scale `image` (uint8 (H, W, 3) RGB) for the model; safe in any thread.
+
+        Raises:
+            ValueError: `image` has another type or shape.
+
+        """
+        return scaled(image, self._rule)
+
+    def predict(self, batch: Sequence[Prepared]) -> list[Detections]:
+        """The persons in each image: boxes in pixels of the original, from the floor up, best first."""
+        return [NOTHING if image.too_small else self._found(image) for image in batch]
+
+    def _found(self, image: Prepared) -> Detections:
+        if not hasattr(self._of_thread, "request"):
+            self._of_thread.request = self._compiled.create_infer_request()
+        answer = self._of_thread.request.infer([np.ascontiguousarray(image.tensor[None].numpy())])
+        found = to_original(answer["boxes"], answer["scores"], image).above(self._config.floor)
+        most = self._config.max_detections
+        return Detections(found.boxes[:most], found.scores[:most])
+
+
+def _require_answers(config: DetectorConfig, source: WeightsSource) -> None:
+    """What the model leaves out, no setting brings back."""
+    has, wanted = read_openvino_header(source.path).answers, Answers.of(config)
+    if wanted.floor < has.floor or wanted.max_detections > has.max_detections or wanted.nms_iou != has.nms_iou:
+        differs = ", ".join(
+            f"{name} {value:g}" for name, value in has.model_dump().items() if value != getattr(wanted, name)
+        )
+        raise DetectorError(
+            f"{source.path}: exported with {differs}, and the configuration asks for more or other boxes; "
+            "export it again with --set, as in --set floor=0.02"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[-1].split())[:160] if lines else type(error).__name__

@@ -1,0 +1,117 @@
+"""Detectors as OpenVINO models: as they are, or quantised to int8 on some frames."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.backends.images import scaled
+from detector.backends.onnx_export import onnx_bytes
+from detector.config import DetectorConfig
+from detector.errors import DetectorError
+from detector.models.exported import FORMAT, SECTION, describe_export
+from detector.models.weights import WeightsSource
+
+# What is not quantised, by the names of the exported modules: in 256 steps, a box in a picture of 1000 px would be
+# 4 px off.
+_EXACT = [
+    r".*/transform/.*",
+    r".*/rpn/(?!head/).*",
+    r".*/roi_heads/(?!box_head|box_predictor).*",
+]
+
+
+def require_openvino(*names: str) -> None:
+    """Raises DetectorError if one of the packages `names` is missing."""
+    from importlib.util import find_spec
+
+    for name in names:
+        if find_spec(name) is None:
+            raise DetectorError(f"backend openvino: the package {name} is missing; 'make openvino' installs it")
+
+
+def openvino_model(config: DetectorConfig, source: WeightsSource) -> Any:
+    """The detector that `config` describes, with the weights `source`, as an `openvino.Model`.
+
+    Inputs and outputs are those of `detector.onnx_export.onnx_bytes`.
+    """
+    import openvino
+
+    model = openvino.Core().read_model(onnx_bytes(config, source))
+    _take_nonempty_branches(model)
+    for name, text in describe_export(config, source.architecture, source.sha256, FORMAT).items():
+        model.set_rt_info(text, [SECTION, name])
+    return model
+
+
+def export_openvino(
+    config: DetectorConfig, source: WeightsSource, path: Path, frames: Iterable[NDArray[np.uint8]] | None = None
+) -> None:
+    """Write the detector to `path` (.xml) and the .bin beside it; with `frames` (H, W, 3), as int8.
+
+    Convolutions and matrix products compute in int8 then, their ranges those seen on the frames.
+
+    Raises:
+        DetectorError: a package is missing, or damaged weights.
+
+    """
+    require_openvino("openvino", *["nncf"] * (frames is not None))
+    import openvino
+
+    model = openvino_model(config, source)
+    if frames is not None:
+        rule = config.resize or source.architecture.resize
+        inputs = [np.ascontiguousarray(scaled(frame, rule).tensor[None].numpy()) for frame in frames]
+        model = _quantised(model, inputs, path)
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def _quantised(model: Any, inputs: Sequence[NDArray[np.uint8]], path: Path) -> Any:
+    os.environ.setdefault("NNCF_CI", "1")  # else it tells its makers over the network that it was used
+    import nncf
+    import openvino
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+    # NNCF tells operations apart by name, which are only all different in a model that was read from a file.
+    raw = path.with_name(f".raw-{path.name}")
+    try:
+        openvino.save_model(model, raw, compress_to_fp16=False)
+        model = openvino.Core().read_model(raw)
+        nncf.set_log_level(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of means that overflow, of tensors that are no activations
+            # Ranges by histogram: a few activations that stick out would leave hardly a step to the others.
+            return nncf.quantize(
+                model,
+                nncf.Dataset(inputs),
+                subset_size=len(inputs),
+                ignored_scope=nncf.IgnoredScope(patterns=_EXACT, validate=False),
+                advanced_parameters=nncf.AdvancedQuantizationParameters(
+                    activations_range_estimator_params=RangeEstimatorParametersSet.HISTOGRAM
+                ),
+            )
+    finally:
+        raw.unlink(missing_ok=True)
+        raw.with_suffix(".bin").unlink(missing_ok=True)
+
+
+def _take_nonempty_branches(model: Any) -> None:
+    """Put what torchvision's NMS does with boxes in place of the question whether there are any.
+
+    The branches are of no use, as NMS gives nothing for nothing, and NNCF would keep all their inputs in memory.
+    """
+    for operation in model.get_ordered_ops():
+        if operation.get_type_name() != "If":
+            continue
+        body = operation.get_function(1)
+        for entry in operation.get_input_descriptions(1):
+            parameter = body.get_parameters()[entry.body_parameter_index]
+            parameter.output(0).replace(operation.input_value(entry.input_index))
+        for result in operation.get_output_descriptions(1):
+            value = body.get_results()[result.body_value_index].input_value(0)
+            operation.output(result.output_index).replace(value)

@@ -1,0 +1,175 @@
+"""Sliced inference: overlapping tiles go through the model as images of their own, and their boxes become one set.
+
+A person at a tile's edge is seen cut there and, if the overlap holds it, whole by the neighbour. So boxes that
+end at an inner edge give way to whole ones, or, where nobody saw the person whole, are joined with each other.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchvision.ops import nms
+
+from detector.backends.protocol import PersonDetector
+from detector.config import DetectorConfig, Tiles
+from detector.records import Detections
+
+_EDGE = 2.0  # px of the original: a box that ends this near to a tile's edge is taken to be cut there
+_COVERED = 0.5  # share of the smaller of two boxes that lies in the other, from which they mean one person
+
+
+@dataclass(frozen=True, eq=False)
+class _Piece:
+    """A part of an image on its way through the model.
+
+    Attributes:
+        box: float32 (4,), where it lies in the image, xyxy in px.
+        prepared: what the inner predictor made of it.
+
+    """
+
+    box: NDArray[np.float32]
+    prepared: Any
+
+
+@dataclass(frozen=True, eq=False)
+class TiledImage:
+    """An image as its pieces: the tiles, and the whole image if that is looked at too."""
+
+    pieces: tuple[_Piece, ...]
+    width: int
+    height: int
+
+
+class TiledPredictor:
+    """A predictor that looks at tiles through another one; see `detector.backend.PersonDetector`."""
+
+    def __init__(self, inner: PersonDetector, config: DetectorConfig) -> None:
+        assert config.tiles is not None
+        self.batch_size = 1  # an image is a batch of pieces; several images' pieces would only fill the memory
+        self.workers = inner.workers
+        self._inner, self._config, self._tiles = inner, config, config.tiles
+
+    def preprocess(self, image: NDArray[np.uint8]) -> TiledImage:
+        """Cut `image` (uint8 (H, W, 3) RGB) and scale each piece for the model.
+
+        Raises:
+            ValueError: `image` has another type or shape.
+
+        """
+        height, width = image.shape[:2]
+        pieces = [
+            _Piece(box.astype(np.float32), self._inner.preprocess(image[box[1] : box[3], box[0] : box[2]]))
+            for box in pieces_of(width, height, self._tiles)
+        ]
+        return TiledImage(tuple(pieces), width, height)
+
+    def predict(self, batch: Sequence[TiledImage]) -> list[Detections]:
+        """The persons in each image: boxes in pixels of the original, best first."""
+        prepared = [piece.prepared for image in batch for piece in image.pieces]
+        found: list[Detections] = []
+        size = self._inner.batch_size
+        for first in range(0, len(prepared), size):
+            found += self._inner.predict(prepared[first : first + size])
+        result, start = [], 0
+        for image in batch:
+            stop = start + len(image.pieces)
+            result.append(self._together(image, found[start:stop]))
+            start = stop
+        return result
+
+    def _together(self, image: TiledImage, found: Sequence[Detections]) -> Detections:
+        boxes = [one.boxes + np.tile(piece.box[:2], 2) for piece, one in zip(image.pieces, found, strict=True)]
+        cut = [
+            is_cut(part, piece.box, image.width, image.height)
+            for part, piece in zip(boxes, image.pieces, strict=True)
+        ]
+        joined = join(
+            np.concatenate(boxes),
+            np.concatenate([one.scores for one in found]),
+            np.concatenate(cut),
+            nms_iou=self._config.nms_iou,
+        )
+        most = self._config.max_detections
+        return Detections(joined.boxes[:most], joined.scores[:most])
+
+
+def pieces_of(width: int, height: int, tiles: Tiles) -> NDArray[np.int64]:
+    """The tiles of an image, row by row, evenly spread, and the whole image last if it is asked for.
+
+    Returns:
+        int64 (n, 4) xyxy in pixels; neighbours share at least `tiles.overlap` of a tile. An image that fits into
+        one tile is one piece.
+
+    """
+    columns, rows = _spread(width, tiles), _spread(height, tiles)
+    boxes = [(left, top, right, bottom) for top, bottom in rows for left, right in columns]
+    if tiles.full_image and len(boxes) > 1:
+        boxes.append((0, 0, width, height))
+    return np.array(boxes, np.int64)
+
+
+def _spread(length: int, tiles: Tiles) -> list[tuple[int, int]]:
+    if length <= tiles.size:
+        return [(0, length)]
+    count = 1 + int(np.ceil((length - tiles.size) / (tiles.size * (1 - tiles.overlap))))
+    return [(int(start), int(start) + tiles.size) for start in np.linspace(0, length - tiles.size, count)]
+
+
+def is_cut(boxes: NDArray[np.float32], piece: NDArray[np.float32], width: int, height: int) -> NDArray[np.bool_]:
+    """Which of `boxes` ((n, 4) xyxy of the image) end at an edge of `piece` that is no edge of the image: (n,)."""
+    inner = piece != np.array([0, 0, width, height])
+    at_edge: NDArray[np.bool_] = np.abs(boxes - piece) <= _EDGE
+    return np.asarray((at_edge & inner).any(axis=1))
+
+
+def join(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], cut: NDArray[np.bool_], *, nms_iou: float
+) -> Detections:
+    """One set out of the pieces' boxes.
+
+    Args:
+        boxes: float32 (n, 4) xyxy in pixels of the image.
+        scores: float32 (n,).
+        cut: (n,), whether a box ends at an inner edge of its tile.
+        nms_iou: of two whole boxes that overlap more, the better one stays.
+
+    """
+    whole, whole_scores = boxes[~cut], scores[~cut]
+    parts, part_scores = boxes[cut], scores[cut]
+    unseen = ~(_share_inside(parts, whole) >= _COVERED).any(axis=1)
+    unions, union_scores = _unite(parts[unseen], part_scores[unseen])
+    boxes, scores = np.concatenate([whole, unions]), np.concatenate([whole_scores, union_scores])
+    kept = nms(torch.from_numpy(boxes), torch.from_numpy(scores), nms_iou).numpy()
+    return Detections(boxes[kept], scores[kept])
+
+
+def _unite(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Each box joined with the worse ones that it mostly covers or that mostly cover it; the best score holds."""
+    order = np.argsort(-scores, kind="stable")
+    boxes, scores = boxes[order], scores[order]
+    inside = _share_inside(boxes, boxes)
+    alike = np.maximum(inside, inside.T) >= _COVERED
+    free = np.ones(len(boxes), np.bool_)
+    unions, best = [], []
+    for index in range(len(boxes)):
+        if free[index]:
+            group = alike[index] & free
+            free &= ~group
+            unions.append(np.concatenate([boxes[group, :2].min(axis=0), boxes[group, 2:].max(axis=0)]))
+            best.append(scores[index])
+    return np.array(unions, np.float32).reshape(-1, 4), np.array(best, np.float32)
+
+
+def _share_inside(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, m): the share of the area of each of n `boxes` that lies in each of m `others`."""
+    top_left = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    bottom_right = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    common = (bottom_right - top_left).clip(0).prod(axis=2)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1).clip(1e-6)
+    return np.asarray(common / areas[:, None], np.float32)

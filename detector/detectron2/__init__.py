@@ -1,0 +1,1 @@
+"""detectron2's configurations and weight files."""

@@ -1,0 +1,1 @@
+"""Average precision, curves, and how well anchors fit."""

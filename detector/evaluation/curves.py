@@ -1,0 +1,177 @@
+"""Precision and recall of a person detector along its scores, for all persons and by their height in the image.
+
+Matching is COCO's, at IoU 0.5: what lies on something ignored is neither right nor wrong. Right detections belong
+to the height of the person they found, wrong ones to their own, so that the parts add up to the whole.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.annotations.coco import AnnotatedImage
+from detector.evaluation.matching import NOBODY, match, overlaps
+from detector.records import Detections
+
+_THRESHOLDS = (0.3, 0.5, 0.8)  # 0.8 is the paper's for crops
+_IOU = np.array([0.5])
+_RECALLS = np.linspace(0, 1, 101)  # where COCO reads the precision
+# px of the original image; under 12 px there is little to identify, from 60 px up a re-id network has something.
+_HEIGHTS = (0, 12, 20, 35, 60, np.inf)
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What a user gets who takes the detections from one score up.
+
+    Attributes:
+        threshold: the score.
+        recall: share of the persons that are found; None without persons.
+        precision: share of the detections that are right; None without detections.
+        false_per_image: detections that find nobody, per image.
+
+    """
+
+    threshold: float
+    recall: float | None
+    precision: float | None
+    false_per_image: float
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Precision at COCO's 101 recalls.
+
+    Attributes:
+        recall: float64 (101,), 0, .01, … 1.
+        precision: float64 (101,), the best at this recall or a higher one; 0 where it is not reached.
+        score: float64 (101,), the score down to which detections are taken to reach it; NaN where it is not.
+
+    """
+
+    recall: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    score: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Detections that are right or wrong, best first, and the persons asked for.
+
+    Attributes:
+        scores: float32 (n,).
+        right: bool (n,).
+        heights: float32 (n,), px: of the person where right, of the detection where wrong.
+        person_heights: float32 (p,), px.
+        images: how many images there are.
+
+    """
+
+    scores: NDArray[np.float32]
+    right: NDArray[np.bool_]
+    heights: NDArray[np.float32]
+    person_heights: NDArray[np.float32]
+    images: int
+
+    def between(self, low: float, high: float) -> "Judged":
+        """Those from `low` up to, but not including, `high` px of height."""
+        kept, asked = ((low <= heights) & (heights < high) for heights in (self.heights, self.person_heights))
+        return Judged(
+            self.scores[kept], self.right[kept], self.heights[kept], self.person_heights[asked], self.images
+        )
+
+    def points(self) -> list[OperatingPoint]:
+        """What the thresholds give that people use."""
+        return [self.at(threshold) for threshold in _THRESHOLDS]
+
+    def at(self, threshold: float) -> OperatingPoint:
+        """Recall, precision and false detections of what scores at least `threshold`."""
+        right = self.right[self.scores >= threshold]
+        persons, found, taken = len(self.person_heights), int(right.sum()), len(right)
+        return OperatingPoint(
+            threshold=threshold,
+            recall=found / persons if persons else None,
+            precision=found / taken if taken else None,
+            false_per_image=(taken - found) / self.images,
+        )
+
+    def curve(self) -> Curve:
+        """Precision by recall."""
+        right = np.cumsum(self.right)
+        recall = right / max(1, len(self.person_heights))
+        precision = right / np.arange(1, len(right) + 1)
+        best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0)
+        places = np.searchsorted(recall, _RECALLS)
+        return Curve(_RECALLS, best[places], np.append(self.scores, np.nan)[places].astype(np.float64))
+
+    def ap50(self) -> float | None:
+        """COCO's AP50; None without persons."""
+        return float(self.curve().precision.mean()) if len(self.person_heights) else None
+
+
+def judge(images: Sequence[AnnotatedImage], found: Sequence[Detections], max_detections: int) -> Judged:
+    """Compare what was `found`, the best `max_detections` of each image, with the persons in `images`."""
+    judged = [_judge(image, each, max_detections) for image, each in zip(images, found, strict=True)]
+    scores, right, heights = (np.concatenate(parts) for parts in zip(*judged, strict=True))
+    order = np.argsort(-scores, kind="stable")
+    persons = np.concatenate([_heights(image.boxes) for image in images])
+    return Judged(scores[order], right[order], heights[order], persons, len(images))
+
+
+def by_height(judged: Judged) -> dict[str, Judged]:
+    """`judged` in parts, by names as "12–20 px"."""
+    parts = {}
+    for low, high in pairwise(_HEIGHTS):
+        name = f"<{high:g} px" if low == 0 else f"≥{low:g} px" if high == np.inf else f"{low:g}–{high:g} px"
+        parts[name] = judged.between(low, high)
+    return parts
+
+
+def _judge(
+    image: AnnotatedImage, found: Detections, max_detections: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
+    boxes, scores = found.boxes[:max_detections], found.scores[:max_detections]
+    truth = np.concatenate([image.boxes, image.ignored])
+    ignored = np.arange(len(truth)) >= len(image.boxes)
+    chosen = match(overlaps(boxes, truth, ignored), ignored, _IOU)[0]
+    right = (chosen != NOBODY) & (chosen < len(image.boxes))
+    heights = _heights(boxes)
+    heights[right] = _heights(image.boxes)[chosen[right]]
+    counted = right | (chosen == NOBODY)
+    return scores[counted], right[counted], heights[counted]
+
+
+def _heights(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    return boxes[:, 3] - boxes[:, 1]
+
+
+def write_csv(path: Path, parts: dict[str, Judged]) -> None:
+    """The curves of all `parts`: columns height, recall, precision, score (empty where that is not reached)."""
+    lines = ["height,recall,precision,score"]
+    for name, judged in parts.items():
+        curve = judged.curve()
+        for recall, precision, score in zip(curve.recall, curve.precision, curve.score, strict=True):
+            lines.append(f"{name},{recall:.2f},{precision:.6f},{'' if np.isnan(score) else f'{score:.6f}'}")
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def plot(path: Path, parts: dict[str, Judged]) -> None:
+    """The curves of all `parts` that have persons, as a picture in the format of `path`'s suffix."""
+    from matplotlib.figure import Figure  # not pyplot, which wants a display
+
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    axes = figure.add_subplot(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
+    for name, judged in parts.items():
+        persons = len(judged.person_heights)
+        if persons:
+            curve = judged.curve()
+            reached = ~np.isnan(curve.score)
+            label = f"{name}: AP50 {judged.ap50():.3f}, {persons:,} persons"
+            axes.plot(curve.recall[reached], curve.precision[reached], label=label, marker=".", markersize=3)
+    axes.set_title("Precision and recall at IoU 0.5, by height of the person")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,134 @@
+"""A detector measured on annotated images, by COCO's and by VisDrone's rules."""
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from detector.annotations.coco import AnnotatedImage, read_coco
+from detector.annotations.conversion import image_size
+from detector.backends.protocol import PersonDetector
+from detector.config import DataSource
+from detector.errors import DetectorError
+from detector.evaluation.coco_ap import MAX_DETECTIONS, person_ap, persons_by_size
+from detector.evaluation.curves import Judged, by_height, judge
+from detector.evaluation.visdrone_ap import person_visdrone_ap
+from detector.records import Detections
+
+
+def evaluate(predictor: PersonDetector, source: DataSource) -> dict[str, float]:
+    """COCO's figures for `predictor` on the persons of `source`, and VisDrone's with "visdrone_" before the name.
+
+    Raises:
+        DetectorError: the data cannot be read.
+
+    """
+    images = read_coco(source)
+    found = detect(predictor, images)
+    official = person_visdrone_ap(images, found, _sizes(images))
+    return person_ap(images, found) | {f"visdrone_{name}": value for name, value in official.items()}
+
+
+def detect(
+    predictor: PersonDetector, images: Sequence[AnnotatedImage], advance: Callable[[int], None] = lambda count: None
+) -> list[Detections]:
+    """What `predictor` finds in each of `images`; `advance` is called with the number of images just done.
+
+    Raises:
+        DetectorError: an image cannot be read.
+
+    """
+    from detector.backends.images import read_image  # brings torch, which measuring does not need
+
+    step = predictor.batch_size
+
+    def one_batch(first: int) -> list[Detections]:
+        pixels = [read_image(image.path) for image in images[first : first + step]]
+        return predictor.predict([predictor.preprocess(image) for image in pixels])
+
+    found: list[Detections] = []
+    # In threads of its own even if there is but one: a predictor sets torch's threads for who calls it, and
+    # a training that is being validated must not go on with fewer.
+    with ThreadPoolExecutor(predictor.workers) as pool:
+        for batch in pool.map(one_batch, range(0, len(images), step)):
+            found += batch
+            advance(len(batch))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Everything that is measured.
+
+    Attributes:
+        coco: figures by name, as `detector.coco_metric.coco_ap` gives them.
+        visdrone: figures by name, as `detector.visdrone_metric.visdrone_ap` gives them.
+        sizes: number of persons by COCO's sizes.
+        parts: right and wrong detections of "all" persons, and by height.
+        detections: how many there are.
+
+    """
+
+    coco: dict[str, float]
+    visdrone: dict[str, float]
+    sizes: dict[str, int]
+    parts: dict[str, Judged]
+    detections: int
+
+    def as_json(self) -> str:
+        """All figures; null where there is nothing to measure."""
+        parts = {
+            name: {
+                "persons": len(part.person_heights),
+                "AP50": part.ap50(),
+                "thresholds": [asdict(point) for point in part.points()],
+            }
+            for name, part in self.parts.items()
+        }
+        content: dict[str, Any] = {
+            "images": self.parts["all"].images,
+            "detections": self.detections,
+            "coco": _known(self.coco),
+            "visdrone": _known(self.visdrone),
+            "persons_by_size": self.sizes,
+            "by_height": parts,
+        }
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def measure(
+    images: Sequence[AnnotatedImage], found: Sequence[Detections], *, max_detections: int = MAX_DETECTIONS
+) -> Report:
+    """Measure what was `found` in each of `images`.
+
+    Args:
+        images: the truth.
+        found: as many.
+        max_detections: how many of an image COCO's figures and the curves take; VisDrone's takes 500.
+
+    Raises:
+        DetectorError: the size of an image is neither annotated nor to be read from its file.
+
+    """
+    judged = judge(images, found, max_detections)
+    return Report(
+        coco=person_ap(images, found, max_detections=max_detections),
+        visdrone=person_visdrone_ap(images, found, _sizes(images)),
+        sizes=persons_by_size(images),
+        parts={"all": judged, **by_height(judged)},
+        detections=sum(map(len, found)),
+    )
+
+
+def _sizes(images: Sequence[AnnotatedImage]) -> list[tuple[int, int]]:
+    try:
+        return [image.size or image_size(image.path) for image in images]
+    except DetectorError as error:
+        raise DetectorError(
+            f"{error}; its file is needed, since the annotations lack its width and height"
+        ) from None
+
+
+def _known(figures: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if value >= 0 else None for name, value in figures.items()}

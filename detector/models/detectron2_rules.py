@@ -1,0 +1,142 @@
+"""Faster R-CNN by detectron2's rules, where they differ from torchvision's: for weights trained by them.
+
+Anchors are laid at fixed strides and not rounded, proposals ranked by logit, RoIs aligned to pixel centres. Each
+difference alone moves boxes by pixels. After detectron2's `DefaultAnchorGenerator`, `find_top_rpn_proposals` and
+`ROIPooler` (https://github.com/facebookresearch/detectron2).
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.rpn import AnchorGenerator, RegionProposalNetwork
+from torchvision.ops import MultiScaleRoIAlign, batched_nms, clip_boxes_to_image, roi_align
+
+from detector.models.presets import STRIDES, Architecture
+
+_CANONICAL_SIDE, _CANONICAL_LEVEL = 224, 4  # equation 1 of the FPN paper: a RoI of 224 px is pooled at stride 2^4
+
+
+def use_detectron2_rules(model: FasterRCNN, architecture: Architecture) -> None:
+    """Put detectron2's anchors, proposals and RoI pooling into `model`; its weights keep names and shapes."""
+    strides = STRIDES[architecture.preset]
+    rpn, pool = model.rpn, model.roi_heads.box_roi_pool
+    model.rpn = _RegionProposalNetwork(
+        _AnchorGenerator(architecture, strides),
+        rpn.head,
+        fg_iou_thresh=rpn.proposal_matcher.high_threshold,
+        bg_iou_thresh=rpn.proposal_matcher.low_threshold,
+        batch_size_per_image=rpn.fg_bg_sampler.batch_size_per_image,
+        positive_fraction=rpn.fg_bg_sampler.positive_fraction,
+        pre_nms_top_n=rpn._pre_nms_top_n,
+        post_nms_top_n=rpn._post_nms_top_n,
+        nms_thresh=rpn.nms_thresh,
+    )
+    model.roi_heads.box_roi_pool = _RoIPool(
+        pool.featmap_names, pool.output_size, pool.sampling_ratio, strides[: len(pool.featmap_names)]
+    )
+
+
+class _AnchorGenerator(AnchorGenerator):
+    """Anchors of exactly the sizes asked for, sizes outermost, at fixed strides from the top left corner."""
+
+    def __init__(self, architecture: Architecture, strides: Sequence[int]) -> None:
+        levels = len(architecture.anchor_sizes)
+        super().__init__(architecture.anchor_sizes, (architecture.anchor_ratios,) * levels)
+        self._strides, self._offset = strides, architecture.anchor_offset
+
+    def generate_anchors(
+        self,
+        scales: Sequence[float],
+        aspect_ratios: Sequence[float],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        """Anchors (sizes x ratios, 4) xyxy around (0, 0) of the areas scales² and the given height / width."""
+        sides = [
+            (width, ratio * width)
+            for scale in scales
+            for ratio in aspect_ratios
+            for width in (math.sqrt(scale**2 / ratio),)
+        ]
+        return torch.tensor([[-w / 2, -h / 2, w / 2, h / 2] for w, h in sides], dtype=dtype, device=device)
+
+    def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
+        """The anchors (n, 4) of each image, xyxy in px, level by level, row by row."""
+        self.set_cell_anchors(feature_maps[0].dtype, feature_maps[0].device)
+        grids = self.grid_anchors(
+            [level.shape[-2:] for level in feature_maps], [[stride, stride] for stride in self._strides]
+        )
+        shifted = [grid + self._offset * stride for grid, stride in zip(grids, self._strides, strict=True)]
+        return [torch.cat(shifted)] * len(image_list.image_sizes)
+
+
+class _RegionProposalNetwork(RegionProposalNetwork):
+    """Ranks proposals by logit: of two sure ones, whose float32 sigmoids are both 1, the surer comes first."""
+
+    def filter_proposals(
+        self,
+        proposals: Tensor,
+        objectness: Tensor,
+        image_shapes: list[tuple[int, int]],
+        num_anchors_per_level: list[int],
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The best boxes (n, 4) of each image and their logits (n,), best first.
+
+        Args:
+            proposals: (images, anchors, 4) xyxy in px.
+            objectness: logits, one an anchor.
+            image_shapes: height and width of each image, px.
+            num_anchors_per_level: into how many anchors each level falls, in order.
+
+        """
+        logits = objectness.detach().reshape(len(proposals), -1)
+        level_of = torch.cat(
+            [torch.full((count,), level, device=logits.device) for level, count in enumerate(num_anchors_per_level)]
+        )
+        top = self._get_top_n_idx(logits, num_anchors_per_level)
+        boxes, scores = [], []
+        for image, shape in enumerate(image_shapes):
+            box = clip_boxes_to_image(proposals[image, top[image]], shape)
+            solid = (box[:, 2:] > box[:, :2]).all(dim=1)
+            chosen, box = top[image][solid], box[solid]
+            logit = logits[image, chosen]
+            best = batched_nms(box, logit, level_of[chosen], self.nms_thresh)[: self.post_nms_top_n()]
+            boxes.append(box[best])
+            scores.append(logit[best])
+        return boxes, scores
+
+
+class _RoIPool(MultiScaleRoIAlign):
+    """RoIAlign with pixel centres at halves (`aligned`), at fixed strides."""
+
+    def __init__(
+        self, names: Sequence[str], output_size: tuple[int, int], sampling_ratio: int, strides: Sequence[int]
+    ) -> None:
+        super().__init__(list(names), output_size, sampling_ratio)
+        self._strides = strides
+
+    def forward(self, x: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> Tensor:
+        """Features (n, c, h, w) of the images' n boxes (xyxy, px) from the maps `x`, by name, (images, c, H, W)."""
+        rois = torch.cat(
+            [torch.cat([torch.full_like(box[:, :1], image), box], 1) for image, box in enumerate(boxes)]
+        )
+        levels = self._levels(rois[:, 1:])
+        pooled, places = [], []
+        for level, (name, stride) in enumerate(zip(self.featmap_names, self._strides, strict=True)):
+            chosen = torch.where(levels == level)[0]
+            pooled.append(
+                roi_align(x[name], rois[chosen], self.output_size, 1 / stride, self.sampling_ratio, aligned=True)
+            )
+            places.append(chosen)
+        in_order: Tensor = torch.cat(pooled)[torch.cat(places).argsort()]
+        return in_order
+
+    def _levels(self, boxes: Tensor) -> Tensor:
+        first, last = (int(math.log2(stride)) for stride in (self._strides[0], self._strides[-1]))
+        side = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt()
+        level = torch.floor(_CANONICAL_LEVEL + torch.log2(side / _CANONICAL_SIDE + 1e-8))
+        return level.clamp(first, last).to(torch.int64) - first

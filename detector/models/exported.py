@@ -1,0 +1,83 @@
+"""What an exported model says of itself, read without OpenVINO and without trusting it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import ParseError, parse
+from pydantic import Field, ValidationError
+
+from detector.config import DetectorConfig, Section
+from detector.errors import DetectorError
+from detector.models.presets import Architecture
+
+FORMAT = "uavpipe.detector.openvino.1"
+SECTION = "uavpipe"  # of the model's runtime information
+_MAX_BYTES = 100_000_000  # of the .xml, which holds no weights: those of Faster R-CNN have one or two million
+
+
+class Answers(Section):
+    """What is fixed in an exported model."""
+
+    floor: float = Field(ge=0, le=1)
+    nms_iou: float = Field(gt=0, le=1)
+    max_detections: int = Field(ge=1)
+
+    @classmethod
+    def of(cls, config: DetectorConfig) -> "Answers":
+        """Those that `config` asks for."""
+        return cls(floor=config.floor, nms_iou=config.nms_iou, max_detections=config.max_detections)
+
+
+@dataclass(frozen=True)
+class ExportedHeader:
+    """What an exported model says of itself.
+
+    Attributes:
+        architecture: of the checkpoint that it was made of.
+        answers: what it finds at all.
+
+    """
+
+    architecture: Architecture
+    answers: Answers
+
+
+def describe_export(config: DetectorConfig, architecture: Architecture, sha256: str, form: str) -> dict[str, str]:
+    """What an exported model of format `form` says of itself; `sha256`: of the checkpoint."""
+    return {
+        "format": form,
+        "architecture": architecture.model_dump_json(exclude_none=True),
+        "answers": Answers.of(config).model_dump_json(),
+        "weights_sha256": sha256,
+    }
+
+
+def read_openvino_header(path: Path) -> ExportedHeader:
+    """The header of the OpenVINO model `path`.
+
+    Raises:
+        DetectorError: missing, without its .bin, or not a detector that uavpipe exported.
+
+    """
+    for file in (path, path.with_suffix(".bin")):
+        if not file.is_file():
+            raise DetectorError(f"{file}: no such file; an OpenVINO model is an .xml and a .bin beside it")
+    if path.stat().st_size > _MAX_BYTES:
+        raise DetectorError(f"{path}: {path.stat().st_size:,} bytes, more than any detector's description has")
+    try:
+        root = parse(path).getroot()
+    except (ParseError, DefusedXmlException, ValueError, OSError) as error:
+        raise DetectorError(f"{path}: not an OpenVINO model: {error}") from None
+    section = root.find(f"rt_info/{SECTION}")
+    entries = {each.tag: each.get("value", "") for each in section} if section is not None else {}
+    if entries.get("format") != FORMAT:
+        raise DetectorError(
+            f"{path}: not a detector of this project; expected an .xml that 'uavpipe detector export' wrote"
+        )
+    try:
+        architecture = Architecture.model_validate_json(entries["architecture"])
+        return ExportedHeader(architecture, Answers.model_validate(json.loads(entries["answers"])))
+    except (KeyError, ValueError, ValidationError):
+        raise DetectorError(f"{path}: its description is damaged; export the model again") from None

@@ -1,0 +1,254 @@
+"""Faster R-CNN with RoIAlign in three sizes, built from torchvision's modules.
+
+    paper-c4  ResNet-50 C4, plain 800x648, RPN sizes 32..512: the paper's (Detectron's R50-C4)
+    fpn       ResNet-50 FPN, anchors and input made for the small persons of drone video
+    small     ResNet-18 up to stride 16 and a narrow FPN, for CPUs
+
+Images come scaled (see `detector.backends.images`), so the model's own transform only normalises and pads.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models import resnet18, resnet50
+from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.rpn import AnchorGenerator, RPNHead
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.models.resnet import Bottleneck
+from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d, MultiScaleRoIAlign
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from detector.errors import DetectorError
+from detector.models.detectron2_rules import use_detectron2_rules
+from detector.models.presets import Architecture
+
+_Norm = Callable[[int], nn.Module]
+
+
+class _Normalise(GeneralizedRCNNTransform):
+    """torchvision's transform without its resize: ours happens outside, alike in training and detection."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        mean, std = list(architecture.pixel_mean), list(architecture.pixel_std)
+        super().__init__(1, 1, mean, std, size_divisible=architecture.size_divisible)
+        self._bgr = architecture.bgr
+        # Channels last is faster, but rounds otherwise than detectron2 does.
+        self.memory_format = torch.contiguous_format if architecture.rules == "detectron2" else torch.channels_last
+
+    def resize(self, image: Tensor, target: Any = None) -> tuple[Tensor, Any]:
+        return image, target
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """`image` uint8 or float (3, H, W), 0..255, RGB."""
+        normalised: Tensor = super().normalize(image.float())
+        return normalised.flip(0) if self._bgr else normalised
+
+    def batch_images(self, images: list[Tensor], size_divisible: int = 32) -> Tensor:
+        batch: Tensor = super().batch_images(images, size_divisible)
+        return batch.contiguous(memory_format=self.memory_format)
+
+
+class _FullPrecisionRPNHead(RPNHead):
+    """torchvision's RPN head, whose output is float32 under autocast too.
+
+    torchvision decodes boxes in the type of the deltas: in float16 a corner at 1,500 px would be rounded to a
+    whole pixel, in bfloat16 to eight.
+    """
+
+    def forward(self, features: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Logits (n, a, H, W) and deltas (n, 4a, H, W) of each level, a anchors a place."""
+        logits, deltas = super().forward(features)
+        return [level.float() for level in logits], [level.float() for level in deltas]
+
+
+class _PersonPredictor(FastRCNNPredictor):
+    """torchvision's box predictor with float32 output, for the same reason, and boxes of persons alone.
+
+    The first logit is the background, the next `persons` are persons, and what other classes there are count as
+    background: put together so that a softmax gives the persons what it would give them among all classes.
+    """
+
+    def __init__(self, features: int, classes: int, persons: int) -> None:
+        super().__init__(features, classes)
+        self.bbox_pred = nn.Linear(features, 4 * (1 + persons))
+        self._persons = persons
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (n, 1 + persons) and deltas (n, 4 (1 + persons)) of `features` (n, c)."""
+        logits, deltas = super().forward(features)
+        logits = logits.float()
+        if logits.shape[1] > 1 + self._persons:
+            persons = logits[:, 1 : 1 + self._persons]
+            others = torch.cat([logits[:, :1], logits[:, 1 + self._persons :]], dim=1)
+            logits = torch.cat([others.logsumexp(dim=1, keepdim=True), persons], dim=1)
+        return logits, deltas.float()
+
+
+class _FrozenNorm(FrozenBatchNorm2d):
+    """torchvision's frozen batch norm; without gradients it rounds as batch norm does, and so as detectron2."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.requires_grad:  # batch norm would keep its input for the backward pass, this does not
+            scaled: Tensor = super().forward(x)
+            return scaled
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+class _SmallBackbone(nn.Module):
+    """ResNet-18 up to layer3 with an FPN over strides 4, 8, 16."""
+
+    def __init__(self, norm: _Norm, channels: int = 64) -> None:
+        super().__init__()
+        body = resnet18(norm_layer=norm)
+        self.body = IntermediateLayerGetter(body, {"layer1": "0", "layer2": "1", "layer3": "2"})
+        self.fpn = FeaturePyramidNetwork([64, 128, 256], channels)
+        self.out_channels = channels
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Feature maps (n, 64, H/s, W/s) for s = 4, 8, 16 of `images` (n, 3, H, W)."""
+        features: dict[str, Tensor] = self.fpn(self.body(images))
+        return features
+
+
+class _C4Backbone(nn.Module):
+    """ResNet-50 up to layer3 (C4)."""
+
+    def __init__(self, norm: _Norm) -> None:
+        super().__init__()
+        self.body = IntermediateLayerGetter(resnet50(norm_layer=norm), {"layer3": "0"})
+        self.out_channels = 1024
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """One feature map (n, 1024, H/16, W/16)."""
+        features: dict[str, Tensor] = self.body(images)
+        return features
+
+
+class _C4Head(nn.Module):
+    """ResNet-50's layer4 over each RoI, then the mean: (n, 1024, 14, 14) to (n, 2048)."""
+
+    def __init__(self, norm: _Norm) -> None:
+        super().__init__()
+        self.layer4 = resnet50(norm_layer=norm).layer4
+
+    def forward(self, rois: Tensor) -> Tensor:
+        features: Tensor = self.layer4(rois)
+        return features.mean(dim=(2, 3))
+
+
+class _FpnBackbone(nn.Module):
+    """ResNet-50 with an FPN over strides 4 to 64."""
+
+    def __init__(self, norm: _Norm) -> None:
+        super().__init__()
+        layers = {f"layer{number + 1}": str(number) for number in range(4)}
+        self.body = IntermediateLayerGetter(resnet50(norm_layer=norm), layers)
+        self.fpn = FeaturePyramidNetwork([256, 512, 1024, 2048], 256, LastLevelMaxPool())
+        self.out_channels = 256
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Feature maps (n, 256, H/s, W/s) for s = 4, 8, 16, 32, 64."""
+        features: dict[str, Tensor] = self.fpn(self.body(images))
+        return features
+
+
+def build(architecture: Architecture, *, classes: int = 2, rois_per_image: int | None = None) -> FasterRCNN:
+    """The model of `architecture` with random weights.
+
+    In training the model takes images (3, H, W) in 0..255 RGB and targets with `boxes` float (n, 4) xyxy and
+    `labels`, and gives a dict of losses; in `eval()` it gives boxes of persons in pixels of the image it was given.
+
+    Args:
+        architecture: one of `detector.presets.ARCHITECTURES`, or a checkpoint's own.
+        classes: 0 is the background, persons come next, then others; 91 for torchvision's COCO weights.
+        rois_per_image: RoIs a training image's head sees; None: as the architecture says.
+
+    """
+    backbone, pool, head, features = _parts(architecture)
+    levels, ratios = len(architecture.anchor_sizes), len(architecture.anchor_ratios)
+    before, after = architecture.training_proposals
+    test_before, test_after = architecture.proposals
+    model = FasterRCNN(
+        backbone,
+        rpn_anchor_generator=AnchorGenerator(architecture.anchor_sizes, (architecture.anchor_ratios,) * levels),
+        rpn_head=_FullPrecisionRPNHead(backbone.out_channels, len(architecture.anchor_sizes[0]) * ratios),
+        rpn_pre_nms_top_n_train=before,
+        rpn_post_nms_top_n_train=after,
+        rpn_pre_nms_top_n_test=test_before,
+        rpn_post_nms_top_n_test=test_after,
+        box_roi_pool=pool,
+        box_head=head,
+        rpn_nms_thresh=architecture.proposal_iou,
+        box_predictor=_PersonPredictor(features, classes, architecture.person_classes),
+        box_batch_size_per_image=rois_per_image or architecture.rois_per_image,
+    )
+    model.transform = _Normalise(architecture)
+    if architecture.stride_in_1x1:
+        _move_strides(model)
+    if architecture.rules == "detectron2":
+        use_detectron2_rules(model, architecture)
+    model.to(memory_format=model.transform.memory_format)
+    return model
+
+
+def _parts(architecture: Architecture) -> tuple[Any, nn.Module, nn.Module, int]:
+    """Backbone, RoI pooling, head, and the number of features that the head gives."""
+    norm = partial(_FrozenNorm if architecture.norm == "frozen" else nn.BatchNorm2d, eps=architecture.norm_eps)
+    preset, sampling = architecture.preset, architecture.sampling_ratio
+    if sampling is None:
+        sampling = 0 if preset == "paper-c4" else 2
+    if preset == "small":
+        pool = MultiScaleRoIAlign(["0", "1", "2"], 7, sampling)
+        return _SmallBackbone(norm), pool, TwoMLPHead(64 * 7 * 7, 256), 256
+    if preset == "fpn":
+        pool = MultiScaleRoIAlign(["0", "1", "2", "3"], 7, sampling)
+        return _FpnBackbone(norm), pool, TwoMLPHead(256 * 7 * 7, 1024), 1024
+    return _C4Backbone(norm), MultiScaleRoIAlign(["0"], 14, sampling), _C4Head(norm), 2048
+
+
+def _move_strides(model: FasterRCNN) -> None:
+    """Let the stages of a ResNet-50 shrink in their first 1x1 kernel, as the original MSRA models do."""
+    for block in model.modules():
+        if isinstance(block, Bottleneck):
+            block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
+
+
+def load_imagenet_backbone(model: FasterRCNN, architecture: Architecture) -> None:
+    """Put torchvision's ImageNet weights (downloaded once) into the backbone and, for C4, the head.
+
+    Raises:
+        DetectorError: they are neither on this machine nor to be had from the network.
+
+    """
+    from torchvision.models import ResNet18_Weights, ResNet50_Weights
+
+    # V1: what torchvision's own detectors start from.
+    source = (ResNet18_Weights if architecture.preset == "small" else ResNet50_Weights).IMAGENET1K_V1
+    try:
+        state: OrderedDict[str, Tensor] = source.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        raise DetectorError(
+            f"init 'imagenet': {source.url} could not be had ({error}); put that file into torch's cache "
+            "(~/.cache/torch/hub/checkpoints), or take init: random"
+        ) from None
+    own = model.state_dict()
+    taken = {}
+    for name, value in state.items():
+        for target in (f"backbone.body.{name}", f"roi_heads.box_head.{name}"):
+            if target in own and own[target].shape == value.shape:
+                taken[target] = value
+    model.load_state_dict(taken, strict=False)
+
+
+def freeze_stem(model: FasterRCNN) -> None:
+    """Hold ResNet's stem and first stage fixed, as Detectron and torchvision do when they start from ImageNet."""
+    for name, parameter in model.backbone.body.named_parameters():
+        if name.startswith(("conv1.", "bn1.", "layer1.")):
+            parameter.requires_grad_(False)

@@ -1,0 +1,101 @@
+import pytest
+import torch
+from torch import nn
+
+from detector.models.faster_rcnn import build, freeze_stem
+from detector.models.presets import ARCHITECTURES
+
+
+def parameters(module: nn.Module) -> int:
+    return sum(value.numel() for value in module.parameters())
+
+
+@pytest.fixture(scope="module")
+def models():
+    torch.manual_seed(0)
+    quick = {"proposals": (200, 50), "rois_per_image": 32}
+    return {preset: build(architecture.model_copy(update=quick)) for preset, architecture in ARCHITECTURES.items()}
+
+
+def test_backbones_are_the_published_ones(models):
+    # ResNet-50's 25.557 M without its classifier; ResNet-18's 11.690 M without layer4 and classifier.
+    c4 = models["paper-c4"]
+    frozen_norms = 53 * 2  # FrozenBatchNorm2d keeps scale and shift as buffers
+    assert parameters(c4.backbone.body) + parameters(c4.roi_heads.box_head) == 23_454_912
+    assert frozen_norms == sum("weight" in n or "bias" in n for n, _ in c4.named_buffers())
+    assert parameters(models["small"].backbone.body) == 11_689_512 - 8_393_728 - 513_000
+
+
+def test_fpn_takes_torchvisions_own_weights(models):
+    from torchvision.models.detection import fasterrcnn_resnet50_fpn
+
+    theirs = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=2).state_dict()
+    ours = models["fpn"].state_dict()
+    differing = {name for name in theirs if name not in ours or ours[name].shape != theirs[name].shape}
+    assert {name for name in differing if "num_batches_tracked" not in name and not name.startswith("rpn")} == set()
+
+
+@pytest.mark.parametrize(("preset", "anchors"), [("paper-c4", 15), ("fpn", 6), ("small", 6)])
+def test_anchors_per_place(models, preset, anchors):
+    counts = models[preset].rpn.anchor_generator.num_anchors_per_location()
+    assert set(counts) == {anchors}
+
+
+def test_anchors_have_the_sizes_that_are_written_down(models):
+    levels = models["small"].rpn.anchor_generator.cell_anchors
+    sides = [level[:, 2:] - level[:, :2] for level in levels]
+    areas = [side.prod(dim=1).sqrt() for side in sides]
+    torch.testing.assert_close(areas[0][[0, 1]], torch.tensor([10.0, 16.0]), rtol=0.15, atol=1)
+    ratios = sides[2][:, 1] / sides[2][:, 0]
+    assert ratios.min() < 1.1
+    assert ratios.max() > 2.7
+
+
+@pytest.mark.parametrize(("preset", "strides"), [("small", [4, 8, 16]), ("paper-c4", [16])])
+def test_strides(models, preset, strides):
+    with torch.inference_mode():
+        features = models[preset].backbone(torch.zeros(1, 3, 128, 192))
+    assert [192 // level.shape[3] for level in features.values()] == strides
+
+
+@pytest.mark.parametrize("preset", ["paper-c4", "small"])
+def test_training_gives_losses_and_detection_gives_boxes(models, preset):
+    model = models[preset]
+    image = torch.randint(0, 256, (3, 128, 160), dtype=torch.uint8)
+    target = {"boxes": torch.tensor([[20.0, 20, 50, 90]]), "labels": torch.ones(1, dtype=torch.int64)}
+    losses = model.train()([image], [target])
+    assert set(losses) == {"loss_classifier", "loss_box_reg", "loss_objectness", "loss_rpn_box_reg"}
+    assert all(torch.isfinite(value) for value in losses.values())
+    with torch.inference_mode():
+        (output,) = model.eval()([image])
+    assert output["boxes"].shape[1] == 4
+    assert (output["boxes"] >= 0).all()
+    assert (output["boxes"] <= torch.tensor([160, 128, 160, 128])).all()
+
+
+def test_boxes_are_decoded_in_full_precision_under_autocast(models):
+    # bfloat16 knows whole multiples of 8 only, around 1,500 px.
+    model = models["small"].eval()
+    levels = [torch.randn(1, 64, 8, 8) for _ in range(3)]
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        logits, deltas = model.rpn.head(levels)
+        scores, boxes = model.roi_heads.box_predictor(torch.randn(5, 256))
+        assert model.rpn.head.bbox_pred(levels[0]).dtype == torch.bfloat16  # autocast is on
+    assert {value.dtype for value in (*logits, *deltas, scores, boxes)} == {torch.float32}
+
+
+def test_the_stem_and_first_stage_can_be_held_fixed():
+    model = build(ARCHITECTURES["fpn"])
+    freeze_stem(model)
+    fixed = {name for name, value in model.named_parameters() if not value.requires_grad}
+    # conv1, and layer1's three blocks of three convolutions with one shortcut
+    assert len(fixed) == 1 + 10
+    assert all(name.startswith(("backbone.body.conv1", "backbone.body.layer1")) for name in fixed)
+
+
+def test_images_are_not_scaled_inside_and_normalised_as_imagenet(models):
+    image = torch.full((3, 96, 112), 255, dtype=torch.uint8)
+    images, _ = models["small"].transform([image])
+    assert images.tensors.shape == (1, 3, 96, 112)
+    expected = (1 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
+    torch.testing.assert_close(images.tensors[0, :, 0, 0], expected)

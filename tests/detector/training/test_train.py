@@ -1,0 +1,302 @@
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from detector.config import Augmentation, DataSource, Resize, TrainConfig
+from detector.errors import DetectorError
+from detector.models.checkpoint import load_checkpoint
+from detector.models.presets import ARCHITECTURES
+from detector.training.data import TrainingSamples
+from detector.training.train import learning_rate, train
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Four pictures of a bright upright bar, the "person", on dark noise."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for number in range(1, 5):
+        picture = rng.integers(0, 60, (120, 160, 3)).astype(np.uint8)
+        x, y = int(rng.integers(10, 130)), int(rng.integers(10, 70))
+        picture[y : y + 40, x : x + 16] = (240, 220, 200)
+        cv2.imwrite(str(folder / f"{number}.png"), picture)
+        images.append({"id": number, "file_name": f"{number}.png", "width": 160, "height": 120})
+        annotations.append(
+            {"id": number, "image_id": number, "category_id": 1, "bbox": [x, y, 16, 40], "iscrowd": 0}
+        )
+    categories = [{"id": 1, "name": "person"}]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "coco.json").write_text(json.dumps(content))
+    return DataSource(annotations=folder / "coco.json", images=folder)
+
+
+PLAIN = Augmentation(crop=64, person_height=(20, 30), colour=0, grey=0, blur=0, noise=0, jpeg=0, flip=0)
+
+
+def config(data, **changes):
+    settings = {"train": (data,), "iterations": 6, "batch_size": 2, "warmup": 2, "workers": 0, "log_every": 1}
+    return TrainConfig(**(settings | {"augmentation": PLAIN, "checkpoint_every": 3} | changes))
+
+
+def losses(folder):
+    return [json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_resumed_run_gives_the_losses_of_an_undisturbed_one(data, tmp_path):
+    train(config(data), tmp_path / "whole")
+    assert len(losses(tmp_path / "whole")) == 6
+
+    class Killed(BaseException):
+        pass
+
+    def kill(done, text):
+        if done == 5:  # two iterations past the checkpoint
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(config(data), tmp_path / "killed", advance=kill)
+    train(config(data), tmp_path / "killed")
+    assert losses(tmp_path / "killed") == losses(tmp_path / "whole")
+    states = [torch.load(tmp_path / name / "resume.pt", weights_only=True) for name in ("whole", "killed")]
+    for name, value in states[0]["model"].items():
+        assert torch.equal(value, states[1]["model"][name]), name
+
+
+def test_a_signal_to_all_processes_of_the_run_saves_it(data, tmp_path):
+    # As a terminal's Ctrl-C or a batch system's end of time: the workers that load images get it too.
+    settings = config(data, iterations=100_000, workers=1, checkpoint_every=100_000)
+    (tmp_path / "config.txt").write_text(settings.model_dump_json())
+    code = (
+        "from pathlib import Path\nfrom detector.config import TrainConfig\nfrom detector.train import train\n"
+        "text = Path('config.txt').read_text()\ntrain(TrainConfig.model_validate_json(text), Path('run'))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    log = tmp_path / "run" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and len(log.read_text().splitlines()) >= 3) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, complaint = process.communicate(timeout=60)
+    assert "and saved; run again to go on" in complaint
+    state = torch.load(tmp_path / "run" / "resume.pt", weights_only=True)
+    assert state["iteration"] >= 3
+
+
+DISTRIBUTED = """
+import sys
+from pathlib import Path
+from detector import presets
+from detector.config import TrainConfig
+from detector.train import train
+# Batch norm would see other images in each process; frozen, the arithmetic is that of one process.
+presets.ARCHITECTURES["small"] = presets.ARCHITECTURES["small"].model_copy(update={"norm": "frozen"})
+train(TrainConfig.model_validate_json(Path("config.txt").read_text()), Path(sys.argv[1]))
+"""
+
+
+def test_two_processes_at_half_the_batch_give_the_losses_of_one(data, tmp_path):
+    larger = PLAIN.model_copy(update={"crop": 128})  # so that each image has as many RoIs as are asked for
+    # Not Adam: it makes whole steps of what is rounding alone.
+    settings = config(
+        data, iterations=4, batch_size=4, augmentation=larger, optimizer="sgd", learning_rate=1e-2, weight_decay=0
+    )
+    (tmp_path / "config.txt").write_text(settings.model_dump_json())
+    (tmp_path / "script.py").write_text(DISTRIBUTED)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for name, launcher in (("one", []), ("two", torchrun)):
+        command = [sys.executable, *launcher, "script.py", name]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=300)
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(one) == 4
+    np.testing.assert_allclose(two, one, rtol=1e-4)
+    states = [torch.load(tmp_path / name / "resume.pt", weights_only=True)["model"] for name in ("one", "two")]
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_bfloat16_starts_from_the_loss_of_float32(data, tmp_path):
+    for precision in ("fp32", "bf16"):
+        train(config(data, precision=precision, iterations=1), tmp_path / precision)
+    ((mixed,), (full,)) = (losses(tmp_path / precision) for precision in ("bf16", "fp32"))
+    assert mixed == pytest.approx(full, rel=0.02)
+    assert mixed != full
+    with pytest.raises(DetectorError, match="'fp16' needs a CUDA device"):
+        train(config(data, precision="fp16"), tmp_path / "fp16")
+
+
+def test_workers_change_nothing_but_the_speed(data, tmp_path):
+    blurred = PLAIN.model_copy(update={"colour": 1.0, "noise": 1.0, "flip": 0.5})
+    for workers in (0, 2):
+        train(config(data, iterations=3, workers=workers, augmentation=blurred), tmp_path / str(workers))
+    assert losses(tmp_path / "0") == losses(tmp_path / "2")
+
+
+def test_workers_do_not_wait_for_opencvs_idle_threads(data, tmp_path):
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.uint8), (0, 0), 2)
+        time.sleep(0.5)  # until they have stopped spinning
+        train(config(data, iterations=1, workers=1), tmp_path)
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def test_validation_leaves_torchs_threads_as_they_were(data, tmp_path):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        train(config(data, iterations=1, validation=data), tmp_path)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_training_learns(data, tmp_path):
+    settings = {"iterations": 30, "batch_size": 4, "learning_rate": 2e-3, "ema": 0.0}
+    train(config(data, **settings), tmp_path)
+    rows = losses(tmp_path)
+    assert np.mean(rows[-5:]) < 0.6 * np.mean(rows[:5])
+
+
+def test_validation_keeps_the_best(data, tmp_path):
+    best = train(config(data, validation=data, evaluate_every=3), tmp_path)
+    assert best == tmp_path / "best.safetensors"
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    for figure in ("AP50", "visdrone_AP50"):
+        assert [row["iteration"] for row in rows if f"validation/{figure}" in row] == [3, 6]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(data, tmp_path):
+    with pytest.raises(DetectorError, match=r"not finite at iteration \d+"):
+        train(config(data, learning_rate=1e30, clip_norm=None, warmup=0, checkpoint_every=1), tmp_path)
+    state = torch.load(tmp_path / "resume.pt", weights_only=True)
+    assert state["iteration"] >= 1
+
+
+def test_another_runs_folder_is_refused(data, tmp_path):
+    train(config(data, iterations=1), tmp_path)
+    with pytest.raises(DetectorError, match="other settings \\(iterations\\)"):
+        train(config(data, iterations=2), tmp_path)
+
+
+def test_the_recipes_own_anchors_go_into_the_checkpoint(data, tmp_path):
+    sizes = ((12,), (24,), (48,))
+    path = train(config(data, iterations=1, anchor_sizes=sizes, anchor_ratios=(2.0,)), tmp_path / "a")
+    architecture = load_checkpoint(path).architecture
+    assert (architecture.anchor_sizes, architecture.anchor_ratios) == (sizes, (2.0,))
+    assert architecture.resize == ARCHITECTURES["small"].resize
+    with pytest.raises(DetectorError, match="'small' has 3 levels, anchor_sizes has 1"):
+        train(config(data, iterations=1, anchor_sizes=((32, 64),)), tmp_path / "b")
+
+
+def test_rates_by_hand(data):
+    cosine = config(data, iterations=110, warmup=10, learning_rate=1.0)
+    assert learning_rate(cosine, 0) == pytest.approx(0.1)
+    assert learning_rate(cosine, 9) == pytest.approx(1.0)
+    assert learning_rate(cosine, 60) == pytest.approx(0.5)
+    assert learning_rate(cosine, 35) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
+    steps = config(
+        data, iterations=360_000, warmup=500, learning_rate=0.01, schedule="steps", steps=(240_000, 320_000)
+    )
+    assert [learning_rate(steps, at) for at in (239_999, 240_000, 320_000)] == pytest.approx([0.01, 0.001, 0.0001])
+
+
+@pytest.mark.parametrize("preset", ["paper-c4", "fpn", "small"])
+def test_the_recipes_are_valid(preset):
+    assert recipe_of(preset).preset == preset
+
+
+def recipe_of(preset):
+    path = Path(__file__).parents[3] / "configs" / "detector" / f"{preset}.yaml"
+    return TrainConfig.model_validate(yaml.safe_load(path.read_text()))
+
+
+def test_the_papers_recipe_is_the_papers():
+    recipe = recipe_of("paper-c4")
+    assert (recipe.iterations, recipe.learning_rate, recipe.steps) == (360_000, 0.01, (240_000, 320_000))
+
+
+def test_sample_boxes_lie_on_the_bar(data):
+    samples = TrainingSamples([data], PLAIN, Resize(width=64, height=64), seed=1, count=40, cache_gb=0.1)
+    seen = 0
+    for number in range(40):
+        image, target = samples[number]
+        assert image.shape == (3, 64, 64)
+        for x1, y1, x2, y2 in target["boxes"].round().int().tolist():
+            inside = image[:, y1 + 2 : y2 - 2, x1 + 2 : x2 - 2].float()
+            assert inside.mean() > 200
+            seen += 1
+    assert seen > 25
+
+
+def test_a_sample_depends_on_its_number_alone(data):
+    def make():
+        return TrainingSamples(
+            [data], Augmentation(crop=64), Resize(width=64, height=64), seed=1, count=9, cache_gb=0
+        )
+
+    first, second = make(), make()
+    second[3]
+    for (image, target), (other, other_target) in zip([first[5], first[2]], [second[5], second[2]], strict=True):
+        assert torch.equal(image, other)
+        assert torch.equal(target["boxes"], other_target["boxes"])
+    assert not torch.equal(first[5][0], first[6][0])
+
+
+def test_ignored_regions_are_blanked(data, tmp_path):
+    content = json.loads(data.annotations.read_text())
+    for row in content["annotations"]:
+        row["iscrowd"] = 1
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    source = DataSource(annotations=tmp_path / "coco.json", images=data.images)
+    samples = TrainingSamples([source], None, Resize(width=160, height=160), seed=1, count=4, cache_gb=0)
+    for number in range(4):
+        image, target = samples[number]
+        assert len(target["boxes"]) == 0
+        assert image.max() < 150  # no bar is left
+
+
+def test_who_stands_before_somebody_ignored_is_left_whole(data, tmp_path):
+    content = json.loads(data.annotations.read_text())
+    for row in list(content["annotations"]):
+        x, y, width, height = row["bbox"]
+        behind = [x - 8, y - 8, width + 4, height + 4]
+        content["annotations"].append(row | {"id": row["id"] + 10, "bbox": behind, "iscrowd": 1})
+    (tmp_path / "coco.json").write_text(json.dumps(content))
+    source = DataSource(annotations=tmp_path / "coco.json", images=data.images)
+    for augmentation in (None, PLAIN):
+        samples = TrainingSamples(
+            [source], augmentation, Resize(width=160, height=160), seed=1, count=8, cache_gb=0
+        )
+        boxes = 0
+        for number in range(8):
+            image, target = samples[number]
+            for x1, y1, x2, y2 in target["boxes"].round().int().tolist():
+                assert image[:, y1 + 2 : y2 - 2, x1 + 2 : x2 - 2].float().mean() > 200
+                boxes += 1
+            if len(target["boxes"]):
+                assert (image == 114).all(dim=0).any()  # the rest of the region is blank
+        assert boxes
