@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from reid.distances import MatrixDistances
-from reid.evaluate import Evaluation, Options
-from reid.features import read_features
+from reid.evaluation.distances import MatrixDistances
+from reid.evaluation.evaluate import Evaluation, Options
+from reid.evaluation.features import read_features
 from reid.records import Samples
 
 CYTHON = {"torchreid": "torchreid/metrics/rank_cylib", "fastreid": "fastreid/evaluation/rank_cylib"}

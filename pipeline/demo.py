@@ -15,8 +15,8 @@ from annotate.store import LABELS, LabelStore
 from pipeline.truth import Truth, iou, read_truth
 
 if TYPE_CHECKING:
-    from reid.evaluate import Result
-    from reid.protocols import ProtocolName
+    from reid.evaluation.evaluate import Result
+    from reid.evaluation.protocols import ProtocolName
     from reid.records import ReidData
 
 _ON = 0.5  # IoU from which a detection is on a person
@@ -113,7 +113,7 @@ def learn(data: "ReidData", output: Path, iterations: int, advance: Callable[[in
     """A short training on `data`, from the network that comes with uavpipe; the checkpoint."""
     from reid.checkpoint import load_checkpoint
     from reid.config import CrossEntropyConfig, LossConfig, SamplerConfig, TrainConfig
-    from reid.train import train
+    from reid.training.train import train
     from reid.weights import EMBEDDED
 
     config = TrainConfig(
@@ -137,7 +137,7 @@ def measure(data: "ReidData", place: Path, weights: Path, protocol: "ProtocolNam
     """
     from pipeline.measured import identified, write_measured
     from reid.embedder import Embedder
-    from reid.evaluate import Evaluation, Options
+    from reid.evaluation.evaluate import Evaluation, Options
 
     options = Options(protocol)
     result = Evaluation(data.query, data.gallery, options, data.train).of(Embedder.load(weights, "auto"))

@@ -25,7 +25,7 @@ from reid.checkpoint import load_checkpoint
 from reid.config import Augmentation, CrossEntropyConfig, LossConfig, SamplerConfig, TrainConfig, TripletConfig
 from reid.embedder import Embedder
 from reid.records import ReidData, Samples
-from reid.train import train
+from reid.training.train import train
 
 PER_TRACKLET = 16  # crops of a tracklet that are looked at: more tell little that is new, and cost as much
 _FEWEST = 4  # identities that a network can learn from

@@ -22,7 +22,7 @@ from pipeline.workspace import (
 )
 
 if TYPE_CHECKING:
-    from reid.evaluate import Options, Result
+    from reid.evaluation.evaluate import Options, Result
 
 _FILES = FIGURES, _QUERIES, _RANKED, _SHEETS = "metrics.json", "queries.parquet", "ranked.parquet", "ranked"
 EVALUATION = (*_FILES, MANIFEST)
@@ -200,7 +200,7 @@ def _ranked(result: "Result") -> Iterator[dict[str, Any]]:
 
 
 def _draw(folder: Path, result: "Result", queries: int) -> None:
-    from reid.ranked_lists import sheets
+    from reid.evaluation.ranked_lists import sheets
 
     with atomic_folder(folder) as temporary:
         for number, sheet in enumerate(sheets(result, queries)):

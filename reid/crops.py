@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from reid.errors import ReidError
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
 
 def read_crop(path: Path, height: int, width: int) -> NDArray[np.uint8]:
     """The image in `path`, scaled to uint8 (height, width, 3) RGB without regard to its aspect, as the paper does.

@@ -11,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from reid.checkpoint import load_network
-from reid.crops import read_crop
+from reid.crops import IMAGENET_MEAN, IMAGENET_STD, read_crop
 from reid.device import usable_device
 from reid.errors import ReidError
-from reid.images import IMAGENET_MEAN, IMAGENET_STD
 from reid.network import Network
 
 

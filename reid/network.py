@@ -2,19 +2,35 @@
 
 import importlib
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torchvision import models
 
 from reid.config import GlobalBranch, GroupBranch, NetworkConfig
+from reid.crops import IMAGENET_MEAN, IMAGENET_STD
 from reid.errors import ReidError
-from reid.images import IMAGENET_MEAN, IMAGENET_STD
-from reid.losses import Embedded
 
 # What torchvision's classifiers have behind their last maps.
 _BEHIND_THE_MAPS = {"avgpool", "flatten", "dropout", "fc", "classifier", "head"}
 _SMALLEST = 1e-6  # below it GeM's power has no gradient worth having
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """What a network makes of a batch for its losses.
+
+    Attributes:
+        triplet: (n, d), what the triplet loss sees.
+        groups: (groups, n, d) for the L-GM loss, or None.
+        neck: (n, D), the feature behind the neck, for cross-entropy.
+
+    """
+
+    triplet: Tensor
+    groups: Tensor | None
+    neck: Tensor
 
 
 class Backbone(nn.Module):

@@ -87,7 +87,7 @@ def _learn_and_measure(dataset: "DatasetResult", output: Path, iterations: int) 
     from pipeline.demo import learn, measure
     from pipeline.progress import training_bar
     from reid.datasets.load import load
-    from reid.protocols import PROTOCOLS
+    from reid.evaluation.protocols import PROTOCOLS
     from reid.weights import EMBEDDED
 
     protocol = dataset.figures["protocol"]

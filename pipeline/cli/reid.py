@@ -14,9 +14,9 @@ from pipeline.cli.reid_table1 import table1
 from pipeline.cli.reid_transfer import transfer
 
 if TYPE_CHECKING:
-    from reid.protocols import ProtocolName
+    from reid.evaluation.protocols import ProtocolName
     from reid.records import ReidData
-    from reid.train import Measure
+    from reid.training.train import Measure
 
 
 @click.group()
@@ -51,8 +51,8 @@ def train(config_path: Path, data: str, output: Path, settings: tuple[str, ...],
     from reid.checkpoint import load_checkpoint
     from reid.config import TrainConfig
     from reid.datasets.load import load
-    from reid.protocols import PROTOCOLS
-    from reid.train import train as run
+    from reid.evaluation.protocols import PROTOCOLS
+    from reid.training.train import train as run
 
     content = apply_settings(read_yaml_mapping(config_path), settings)
     config = validate(content, TrainConfig, str(config_path))
@@ -67,7 +67,7 @@ def train(config_path: Path, data: str, output: Path, settings: tuple[str, ...],
 
 def _measure(data: "ReidData", protocol: "ProtocolName") -> "Measure":
     """Raises where the data leak or cannot be measured so: before the training, not after it."""
-    from reid.evaluate import Evaluation, Options
+    from reid.evaluation.evaluate import Evaluation, Options
 
     evaluation = Evaluation(data.query, data.gallery, Options(protocol), data.train)
     return lambda query, gallery: evaluation(query, gallery).figures

@@ -8,7 +8,7 @@ import click
 from pipeline.cli.options import PATH
 
 if TYPE_CHECKING:
-    from reid.evaluate import Options, Result
+    from reid.evaluation.evaluate import Options, Result
     from reid.records import Samples
 
 _TWO = (PATH, PATH)
@@ -80,8 +80,8 @@ def _check(options: dict[str, Any]) -> None:
 
 
 def _options(options: dict[str, Any], device: str) -> "Options":
-    from reid.evaluate import Options
-    from reid.reranking import Reranking
+    from reid.evaluation.evaluate import Options
+    from reid.evaluation.reranking import Reranking
 
     return Options(
         protocol=options["protocol"],
@@ -97,7 +97,7 @@ def _options(options: dict[str, Any], device: str) -> "Options":
 def _measured(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
     """What came out, and of what."""
     from pipeline.measured import identified
-    from reid.evaluate import Evaluation
+    from reid.evaluation.evaluate import Evaluation
 
     query, gallery, *train = _samples(options)
     if options["weights"]:
@@ -110,7 +110,7 @@ def _measured(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
         with progress_bar(weights.name, len(query) + len(gallery)) as advance:
             result = evaluation.of(embedder, flip=options["flip"], advance=advance)
         return result, {"weights": identified(weights)}
-    from reid.features import read_features
+    from reid.evaluation.features import read_features
 
     files = options["features"]
     device = "cpu" if options["device"] == "auto" else options["device"]
@@ -123,8 +123,8 @@ def _measured(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
 def _samples(options: dict[str, Any]) -> "list[Samples]":
     """Query, gallery and, where that is known, what was learnt from."""
     from reid.datasets.load import load
+    from reid.evaluation.protocols import PROTOCOLS
     from reid.labels import read_labels
-    from reid.protocols import PROTOCOLS
 
     cameras = PROTOCOLS[options["protocol"]].cameras
     if options["data"]:

@@ -35,7 +35,7 @@ def search(
 
     from pipeline.progress import progress_bar
     from reid.embedder import Embedder
-    from reid.search import nearest
+    from reid.evaluation.search import nearest
     from reid.sources import image_files
 
     paths = image_files(data)
@@ -60,7 +60,7 @@ def search(
 
 def _stored(features: Path, paths: Sequence[Path], data: Path) -> "NDArray[np.float32]":
     from reid.errors import ReidError
-    from reid.features import read_features
+    from reid.evaluation.features import read_features
     from reid.sources import listed
 
     names = [name for _, name in listed(features.with_suffix(".csv"))]
@@ -75,7 +75,7 @@ def _stored(features: Path, paths: Sequence[Path], data: Path) -> "NDArray[np.fl
 
 def _draw(query: Path, found: "Sequence[tuple[Path, np.float32]]", out: Path) -> None:
     from pipeline.workspace import atomic_file
-    from reid.contact_sheet import GREY, RED, Cell, contact_sheet
+    from reid.evaluation.contact_sheet import GREY, RED, Cell, contact_sheet
 
     cells = [Cell(query, RED, ("query", ""))]
     cells += [

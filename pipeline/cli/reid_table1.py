@@ -8,7 +8,7 @@ import click
 from pipeline.cli.options import PATH
 
 if TYPE_CHECKING:
-    from reid.table1 import Run
+    from reid.training.table1 import Run
 
 
 @click.command()
@@ -24,7 +24,7 @@ def table1(config_path: Path, output: Path, settings: tuple[str, ...]) -> None:
     from pipeline.progress import training_bar
     from pipeline.workspace import atomic_file
     from pipeline.yaml_file import apply_settings, read_yaml_mapping, validate
-    from reid.table1 import Table1, Table1Config, table
+    from reid.training.table1 import Table1, Table1Config, table
 
     config = validate(apply_settings(read_yaml_mapping(config_path), settings), Table1Config, str(config_path))
     grid = Table1(config, output)

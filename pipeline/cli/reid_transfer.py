@@ -10,8 +10,8 @@ from pipeline.cli.options import PATH
 from pipeline.cli.reid_evaluate import PROTOCOL_NAMES
 
 if TYPE_CHECKING:
-    from reid.evaluate import Evaluation
-    from reid.protocols import ProtocolName
+    from reid.evaluation.evaluate import Evaluation
+    from reid.evaluation.protocols import ProtocolName
 
 Matrix = dict[str, dict[str, dict[str, float]]]  # source, target, name of the figure
 _SHOWN = "mAP", "rank-1"
@@ -83,8 +83,8 @@ def transfer(
 
 def _evaluation(data_set: str, protocol: str) -> "Evaluation":
     from reid.datasets.load import load
-    from reid.evaluate import Evaluation, Options
-    from reid.protocols import PROTOCOLS
+    from reid.evaluation.evaluate import Evaluation, Options
+    from reid.evaluation.protocols import PROTOCOLS
 
     rules = PROTOCOLS[cast("ProtocolName", protocol)]
     data = load(data_set, rules.cameras)

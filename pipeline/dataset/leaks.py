@@ -9,8 +9,8 @@ import pandas as pd
 
 from pipeline.errors import PipelineError
 from reid.errors import ReidError
-from reid.leakage import check_identities, check_images
-from reid.protocols import PROTOCOLS, Candidates, ProtocolName
+from reid.evaluation.leakage import check_identities, check_images
+from reid.evaluation.protocols import PROTOCOLS, Candidates, ProtocolName
 from reid.records import Samples
 
 REPORTED: tuple[ProtocolName, ...] = ("flight", "tracklet", "strict")

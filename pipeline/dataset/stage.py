@@ -21,7 +21,7 @@ from pipeline.dataset.statistics import statistics
 from pipeline.dataset.thin import kept
 from pipeline.errors import PipelineError
 from pipeline.workspace import StageFolder, atomic_folder, locked, read_json, stage_fingerprint, sweep, write_json
-from reid.protocols import ProtocolName
+from reid.evaluation.protocols import ProtocolName
 
 NAME = "dataset"
 _TABLE, _FIGURES, _PAGE = "dataset.parquet", "statistics.json", "statistics.html"

@@ -7,7 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.config import ThinConfig
-from reid.leakage import Thumbnails
+from reid.evaluation.leakage import Thumbnails
 
 
 def kept(crops: pd.DataFrame, workspace: Path, config: ThinConfig) -> NDArray[np.bool_]:

@@ -9,8 +9,8 @@ from torchvision import models
 from reid.checkpoint import load_checkpoint, load_foreign, load_network, save_checkpoint
 from reid.config import GlobalBranch, NetworkConfig
 from reid.errors import ReidError
-from reid.initial import initialise, weights_hash
 from reid.network import Network
+from reid.training.init_weights import initialise, weights_hash
 
 SMALL = NetworkConfig(backbone="resnet18", global_branch=GlobalBranch(width=16, dimension=8))
 

@@ -6,8 +6,8 @@ from pydantic import ValidationError
 
 from reid.checkpoint import load_checkpoint
 from reid.config import Augmentation, TrainConfig, TripletConfig
-from reid.initial import initialise
 from reid.network import Network
+from reid.training.init_weights import initialise
 from reid.weights import EMBEDDED
 
 

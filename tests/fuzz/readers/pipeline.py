@@ -12,7 +12,7 @@ from pipeline.truth import read_truth
 from pipeline.video import open_video
 from pipeline.yaml_file import apply_settings, parse_yaml, read_yaml_mapping, validate
 from reid.config import TrainConfig as ReidRecipe
-from reid.table1 import Table1Config
+from reid.training.table1 import Table1Config
 from tests.fuzz.readers.detector import VID
 from tests.fuzz.readers.reader import IMAGE, Reader, reads, together, written
 from tests.pipeline.video_samples import write_video

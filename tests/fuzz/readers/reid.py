@@ -17,12 +17,12 @@ from reid.datasets.cuhk_sysu import cut_out
 from reid.datasets.msmt17 import LISTS, read_msmt17
 from reid.datasets.table import read_csv
 from reid.embedder import Embedder
-from reid.features import read_features
+from reid.evaluation.features import read_features
 from reid.labels import read_labels
 from reid.records import ReidData, Samples
-from reid.run_folder import RunFolder, forget_after
 from reid.sources import image_files
-from reid.table1 import FIGURES, stored_figures
+from reid.training.run_folder import RunFolder, forget_after
+from reid.training.table1 import FIGURES, stored_figures
 from tests.fuzz.readers.reader import IMAGE, STATE, Reader, reads, together, torch_file, written
 
 

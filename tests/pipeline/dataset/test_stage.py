@@ -15,7 +15,7 @@ from pipeline.dataset import stage
 from pipeline.dataset.stage import bring_up_dataset
 from pipeline.errors import PipelineError
 from reid.datasets.load import load
-from reid.evaluate import Evaluation, Options
+from reid.evaluation.evaluate import Evaluation, Options
 
 
 def content(folder):

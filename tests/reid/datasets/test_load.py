@@ -11,7 +11,7 @@ from reid.datasets import load as module
 from reid.datasets.formats import FORMATS, Count
 from reid.datasets.load import load
 from reid.errors import ReidError
-from reid.leakage import check_identities
+from reid.evaluation.leakage import check_identities
 
 
 def make(root, *names):

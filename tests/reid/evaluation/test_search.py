@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from reid.errors import ReidError
-from reid.search import nearest
+from reid.evaluation.search import nearest
 
 
 def test_the_nearest_come_first_and_equals_in_their_order():

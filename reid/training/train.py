@@ -25,15 +25,15 @@ from accelerate.state import AcceleratorState
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from reid.batches import Batch, TrainingBatches
 from reid.config import TrainConfig
 from reid.embedder import NetworkEmbedder
 from reid.errors import ReidError
-from reid.initial import initialise
-from reid.losses import ReidLoss, diagnose, has_collapsed
 from reid.network import Network
 from reid.records import ReidData
-from reid.run_folder import RunFolder
+from reid.training.batches import Batch, TrainingBatches
+from reid.training.init_weights import initialise
+from reid.training.losses import ReidLoss, diagnose, has_collapsed
+from reid.training.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
 _FINAL_RATE = 0.001  # share of the learning rate that is left at the end (Hermans et al. 2017, eq. 6)

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from reid.config import TrainConfig
 from reid.errors import ReidError
-from reid.table1 import Cell, Run, Table1, Table1Config, recipe, table
+from reid.training.table1 import Cell, Run, Table1, Table1Config, recipe, table
 
-PAPERS = Path(__file__).parents[2] / "configs" / "reid" / "table1.yaml"
+PAPERS = Path(__file__).parents[3] / "configs" / "reid" / "table1.yaml"
 NETWORK = {"backbone": "squeezenet1_1", "height": 48, "width": 24, "global_branch": None}
 TINY = {"init": "random", "sampler": {"identities": 2, "images": 2}, "iterations": 2, "decay_from": 1}
 PROPOSED = TINY | {"network": NETWORK | {"group_branch": {"dimension": 8}}, "loss": {"lgm": {}}}

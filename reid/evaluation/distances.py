@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.errors import ReidError
-from reid.protocols import Rivals
+from reid.evaluation.protocols import Rivals
 
 Metric = Literal["euclidean", "cosine"]
 _BLOCK_BYTES = 2**25  # of distances, or features, that are worked on at once

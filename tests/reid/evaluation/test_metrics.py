@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reid.metrics import joined, rate
+from reid.evaluation.metrics import joined, rate
 
 
 def test_figures_by_hand():

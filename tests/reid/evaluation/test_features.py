@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from reid.errors import ReidError
-from reid.features import read_features
+from reid.evaluation.features import read_features
 
 
 def test_features_are_mapped_or_become_float32(tmp_path):

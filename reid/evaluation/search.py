@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.distances import FeatureDistances
+from reid.evaluation.distances import FeatureDistances
 
 
 def nearest(

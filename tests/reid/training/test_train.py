@@ -17,9 +17,9 @@ from reid.config import TrainConfig
 from reid.embedder import NetworkEmbedder
 from reid.errors import ReidError
 from reid.records import ReidData, Samples
-from reid.train import learning_rate, train
+from reid.training.train import learning_rate, train
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def picture(rng, person):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reid.crops import read_crop
 from reid.errors import ReidError
-from reid.protocols import Candidates, Pairs
+from reid.evaluation.protocols import Candidates, Pairs
 from reid.records import DISTRACTOR, Samples
 
 _SIZE = 32, 16  # height and width of the thumbnails that are compared

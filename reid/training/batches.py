@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from reid.config import TrainConfig
-from reid.images import CropStore, Draws, augment, draw
 from reid.records import DISTRACTOR, Samples
-from reid.sampler import PKSampler, share
+from reid.training.augment import CropStore, Draws, augment, draw
+from reid.training.sampler import PKSampler, share
 
 _AHEAD = 3
 

@@ -19,11 +19,11 @@ from reid.config import Section, TrainConfig
 from reid.datasets.load import load, parse
 from reid.embedder import Embedder
 from reid.errors import ReidError
-from reid.evaluate import Evaluation, Options
-from reid.protocols import PROTOCOLS, ProtocolName
+from reid.evaluation.evaluate import Evaluation, Options
+from reid.evaluation.protocols import PROTOCOLS, ProtocolName
 from reid.records import ReidData
-from reid.run_folder import identity
-from reid.train import train
+from reid.training.run_folder import identity
+from reid.training.train import train
 
 Loss = Literal["triplet", "proposed"]
 LOSSES: tuple[Loss, ...] = ("triplet", "proposed")

@@ -1,9 +1,9 @@
 import cv2
 import numpy as np
 
-from reid.contact_sheet import GREEN, GREY, RED
-from reid.evaluate import Evaluation, Options
-from reid.ranked_lists import sheets
+from reid.evaluation.contact_sheet import GREEN, GREY, RED
+from reid.evaluation.evaluate import Evaluation, Options
+from reid.evaluation.ranked_lists import sheets
 from reid.records import Samples
 
 

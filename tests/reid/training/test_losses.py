@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid.config import CrossEntropyConfig, LGMConfig, LossConfig, TripletConfig
-from reid.losses import (
-    Embedded,
+from reid.network import Embedded
+from reid.training.losses import (
     LGMLoss,
     ReidLoss,
     diagnose,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reid.errors import ReidError
-from reid.sampler import PKSampler, share
+from reid.training.sampler import PKSampler, share
 
 
 @settings(max_examples=60, deadline=None)

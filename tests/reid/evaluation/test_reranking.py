@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reid.distances import FeatureDistances
 from reid.errors import ReidError
-from reid.reranking import RerankedDistances, Reranking
+from reid.evaluation.distances import FeatureDistances
+from reid.evaluation.reranking import RerankedDistances, Reranking
 
 
 def by_the_paper(query, gallery, k1, k2, weight):

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.distances import Distances, FeatureDistances, Metric, remove_absent
 from reid.errors import ReidError
-from reid.leakage import check_identities, check_images, check_tracklets
-from reid.metrics import AveragePrecision, Ranking, joined, rate
-from reid.protocols import PROTOCOLS, Candidates, ProtocolName
+from reid.evaluation.distances import Distances, FeatureDistances, Metric, remove_absent
+from reid.evaluation.leakage import check_identities, check_images, check_tracklets
+from reid.evaluation.metrics import AveragePrecision, Ranking, joined, rate
+from reid.evaluation.protocols import PROTOCOLS, Candidates, ProtocolName
+from reid.evaluation.reranking import RerankedDistances, Reranking
 from reid.records import DISTRACTOR, JUNK, Samples
-from reid.reranking import RerankedDistances, Reranking
 
 if TYPE_CHECKING:
     from reid.embedder import Embedder  # at work it would bring torch
@@ -168,7 +168,7 @@ class Evaluation:
             return RerankedDistances(query, gallery, options.metric, options.reranking, junk, names)
         if options.device == "cpu":
             return FeatureDistances(query, gallery, options.metric, names)
-        from reid.torch_distances import TorchDistances  # torch takes half a gigabyte
+        from reid.evaluation.torch_distances import TorchDistances  # torch takes half a gigabyte
 
         return TorchDistances(query, gallery, options.metric, names, options.device)
 

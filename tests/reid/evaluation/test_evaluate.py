@@ -3,13 +3,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from reid.distances import FeatureDistances, MatrixDistances
 from reid.errors import ReidError
-from reid.evaluate import Evaluation, Options
-from reid.protocols import PROTOCOLS, Candidates
+from reid.evaluation.distances import FeatureDistances, MatrixDistances
+from reid.evaluation.evaluate import Evaluation, Options
+from reid.evaluation.protocols import PROTOCOLS, Candidates
+from reid.evaluation.torch_distances import TorchDistances
 from reid.records import Samples
-from reid.torch_distances import TorchDistances
-from tests.reid.brute_force import evaluate, left_out, ranked
+from tests.reid.evaluation.brute_force import evaluate, left_out, ranked
 
 LARGE = 10**6  # an identity that many more would have between
 RULES = ["market", "flight", "tracklet", "strict"]
@@ -152,7 +152,7 @@ def test_blocks_make_no_difference(monkeypatch):
     query, gallery = (samples(rng.integers(-1, 6, n), rng.integers(0, 3, n)) for n in (23, 41))
     matrix = rng.random((23, 41), np.float32)
     whole = Evaluation(query, gallery, Options()).rank(MatrixDistances(matrix))
-    monkeypatch.setattr("reid.distances._BLOCK_BYTES", 4 * 41 * 3)
+    monkeypatch.setattr("reid.evaluation.distances._BLOCK_BYTES", 4 * 41 * 3)
     blocks = Evaluation(query, gallery, Options()).rank(MatrixDistances(matrix))
     assert blocks.figures == whole.figures
     np.testing.assert_array_equal(blocks.ranking.first_hit, whole.ranking.first_hit)

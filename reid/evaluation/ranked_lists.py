@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from reid.contact_sheet import GREEN, GREY, RED, Cell, contact_sheet
-from reid.evaluate import Result
+from reid.evaluation.contact_sheet import GREEN, GREY, RED, Cell, contact_sheet
+from reid.evaluation.evaluate import Result
 
 
 def sheets(result: Result, queries: int = 60, length: int = 10, rows: int = 10) -> Iterator[Image.Image]:

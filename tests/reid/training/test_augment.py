@@ -5,7 +5,7 @@ import torch
 
 from reid.config import Augmentation
 from reid.errors import ReidError
-from reid.images import CropStore, augment, draw, read_crop
+from reid.training.augment import CropStore, augment, draw, read_crop
 
 PLAIN = Augmentation(flip=0)
 

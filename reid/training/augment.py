@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reid.config import Augmentation
-from reid.crops import read_crop
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+from reid.crops import IMAGENET_MEAN, read_crop
 
 
 class CropStore:

@@ -7,13 +7,13 @@ loss with `cdist` and `batch_hard` of github.com/VisualComputingInstitute/triple
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reid.config import LGMConfig, LossConfig
+from reid.network import Embedded
 
 _ACTIVE = 1e-5  # a triplet with less loss than this is at rest (Hermans et al.'s own limit)
 _COLLAPSED = 0.01  # distances below this share of the margin: the batch is one point
@@ -132,22 +132,6 @@ class LGMLoss(nn.Module):
             parts = lgm_loss(own, labels, self.means[group], variances, margin=self._config.margin)
             total = total + parts[0] + self._config.likelihood * parts[1]
         return total
-
-
-@dataclass(frozen=True, eq=False)
-class Embedded:
-    """What a network makes of a batch for its losses.
-
-    Attributes:
-        triplet: (n, d), what the triplet loss sees.
-        groups: (groups, n, d) for the L-GM loss, or None.
-        neck: (n, D), the feature behind the neck, for cross-entropy.
-
-    """
-
-    triplet: Tensor
-    groups: Tensor | None
-    neck: Tensor
 
 
 class ReidLoss(nn.Module):

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
-from reid.distances import Distances, FeatureDistances, Metric
 from reid.errors import ReidError
+from reid.evaluation.distances import Distances, FeatureDistances, Metric
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reid.device import usable_device
-from reid.distances import FeatureDistances, Metric
-from reid.protocols import Pairs, Rivals
+from reid.evaluation.distances import FeatureDistances, Metric
+from reid.evaluation.protocols import Pairs, Rivals
 
 _TIED_AT_ONCE = 64  # rows of the gallery's length that are compared at once where distances are equal
 

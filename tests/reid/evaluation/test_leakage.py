@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from reid.errors import ReidError
-from reid.evaluate import Evaluation, Options
+from reid.evaluation.evaluate import Evaluation, Options
 from reid.records import Samples
 
 

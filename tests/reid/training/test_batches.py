@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 import torch
 
-from reid.batches import TrainingBatches
 from reid.config import TrainConfig
 from reid.errors import ReidError
 from reid.records import Samples
+from reid.training.batches import TrainingBatches
 
 CONFIG = TrainConfig.model_validate(
     {

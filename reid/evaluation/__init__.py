@@ -1,0 +1,1 @@
+"""CMC and mAP by several protocols, from features to ranked lists."""

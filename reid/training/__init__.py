@@ -1,0 +1,1 @@
+"""Training a network: batches, losses, the loop, and the paper's Table 1."""
