@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from annotate.history import Entry
+from annotate.log.history import Entry
+from annotate.log.state import State
+from annotate.log.store import LabelStore
 from annotate.operations import Assign, Mark, NewIdentity, SecondLook, SetMark
-from annotate.state import State
-from annotate.store import LabelStore
 
 _RECENT = 60  # decisions over which the speed is measured
 _PAUSE_S = 120.0  # a longer gap between two decisions is a pause, and not counted

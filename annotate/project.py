@@ -9,19 +9,19 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from annotate.checks import Finding, findings
 from annotate.errors import AnnotateError
-from annotate.features import read_features
-from annotate.ground import Ground, Motion, Place, Scale
+from annotate.log.state import State
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Seen, flight_of
 from annotate.progress import Progress, Tally, progress
 from annotate.queue import Turn, next_turn
 from annotate.records import Detection, Tracklet, flights_with_tracklets, read_tracklets
-from annotate.representatives import representatives
-from annotate.state import State
-from annotate.store import LABELS, LabelStore
-from annotate.suggest import Candidate, Suggester
-from annotate.together import Together
+from annotate.suggestions.checks import Finding, findings
+from annotate.suggestions.co_occurrence import CoOccurrence
+from annotate.suggestions.features import read_features
+from annotate.suggestions.ground import Ground, Motion, Place, Scale
+from annotate.suggestions.representatives import representatives
+from annotate.suggestions.suggest import Candidate, Suggester
 
 SHOWN = 12  # crops that stand for a tracklet
 
@@ -67,7 +67,7 @@ class Project:
         for flight, content in tracklets.items():
             self.store.add_flight(flight, content)
         self._motion, self._scale, self._grounds = motion, scale, dict[str, Ground]()
-        self._together = Together(lambda flight, seen: self._detections[flight][seen].box)
+        self._together = CoOccurrence(lambda flight, seen: self._detections[flight][seen].box)
         self._tally = Tally()
         self._lock = threading.RLock()
         self._shown: dict[str, tuple[tuple[Seen, ...], tuple[Detection, ...]]] = {}

@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from annotate.log.state import State
+from annotate.log.store import LabelStore
 from annotate.operations import Mark
 from annotate.progress import Tally
-from annotate.state import State
-from annotate.store import LabelStore
 
 LEASE_S = 300.0  # a tracklet stays reserved for who looks at it
 SECOND_LOOKS = 0.05  # of a labeller's decisions, as many again are second looks

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import NewIdentity, tracklet_id
 from annotate.records import read_tracklets
-from annotate.store import LABELS, LabelStore
 
 _CROPS, _PEOPLE, _FLIGHTS = 46_359, 101, 8
 _WIDTH, _HEIGHT = 40, 80

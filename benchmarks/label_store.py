@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from annotate.errors import Refused
+from annotate.log.state import State
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Assign, Decision, Mark, Merge, NewIdentity, SetMark, Split
 from annotate.records import Detection, Tracklet
-from annotate.state import State
-from annotate.store import LABELS, LabelStore
 
 _TRACKLETS, _CROPS = 1_000, 50
 

@@ -27,9 +27,9 @@ from typing import Any
 
 import numpy as np
 
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Seen, flight_of
 from annotate.records import flights_with_tracklets, read_tracklets
-from annotate.store import LABELS, LabelStore
 from pipeline.truth import Truth, iou, read_truth
 
 _ON = 0.3  # IoU from which a crop shows a person: half of one behind a bush is still that one

@@ -16,9 +16,9 @@ from playwright.sync_api import Page, sync_playwright
 from annotate.app.access import Access
 from annotate.app.refresh import Refresh
 from annotate.app.server import create_app
+from annotate.log.store import LABELS
 from annotate.operations import Assign, NewIdentity, flight_of
 from annotate.project import Project
-from annotate.store import LABELS
 from benchmarks.labelling import who_is_where
 from pipeline.label import Pictures, camera_motion
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Assign, Mark, NewIdentity, SetMark
 from annotate.records import Tracklet, read_tracklets
-from annotate.store import LABELS, LabelStore
 from pipeline.truth import Truth, iou, read_truth
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from annotate.features import EMBEDDINGS
+from annotate.log.state import State
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import flight_of
 from annotate.records import flights_with_tracklets, read_tracklets
-from annotate.state import State
-from annotate.store import LABELS, LabelStore
+from annotate.suggestions.features import EMBEDDINGS
 from pipeline.errors import PipelineError
 from pipeline.stages import Progress
 from pipeline.workspace import StageFolder, atomic_file, stage_fingerprint

@@ -16,8 +16,8 @@ from annotate.app.access import LOOPBACK, Access
 from annotate.app.refresh import Refresh
 from annotate.app.server import create_app
 from annotate.errors import AnnotateError
-from annotate.features import COLOURS
 from annotate.project import Project
+from annotate.suggestions.features import COLOURS
 from pipeline.errors import PipelineError
 from pipeline.forgotten import open_seen
 from pipeline.images import encode_jpeg

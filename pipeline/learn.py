@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from annotate.store import LABELS
+from annotate.log.store import LABELS
 from pipeline.config import FlightConfig
 from pipeline.dataset.labelled import state_of_inputs
 from pipeline.dataset.stage import NAME as DATASET

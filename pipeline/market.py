@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from annotate.exchange.market import NamedCrop, read_market
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Mark, NewIdentity, SetMark, tracklet_id
 from annotate.records import read_tracklets
-from annotate.store import LABELS, LabelStore
 from pipeline import crops, detect
 from pipeline.errors import PipelineError
 from pipeline.tables import SegmentTable

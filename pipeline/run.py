@@ -11,8 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from annotate.log.store import LABELS
 from annotate.project import Project
-from annotate.store import LABELS
 from detector.errors import DetectorError
 from pipeline.config import FlightConfig, require_flights
 from pipeline.errors import PipelineError

@@ -20,6 +20,8 @@ from annotate.app import views
 from annotate.app.access import Access, Guard
 from annotate.app.refresh import Refresh
 from annotate.errors import AnnotateError, Refused
+from annotate.log.state import State
+from annotate.log.store import Outcome
 from annotate.operations import (
     MAX_TRACKLETS,
     Identity,
@@ -32,8 +34,6 @@ from annotate.operations import (
     tracklet_id,
 )
 from annotate.project import Project
-from annotate.state import State
-from annotate.store import Outcome
 
 CANDIDATES = 9  # shown at first: one for each digit key
 MORE = 45  # shown at a time after these, for the eye and the arrow keys

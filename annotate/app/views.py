@@ -3,12 +3,12 @@
 from typing import Any
 from urllib.parse import quote
 
-from annotate.checks import Finding
+from annotate.log.state import Label, State
 from annotate.operations import flight_of
 from annotate.project import Project
 from annotate.records import Detection
-from annotate.state import Label, State
-from annotate.suggest import Candidate
+from annotate.suggestions.checks import Finding
+from annotate.suggestions.suggest import Candidate
 
 PORTRAITS = 6  # crops on the card of an identity
 

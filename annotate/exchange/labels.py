@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from annotate.exchange.records import Clip, TrackBox
+from annotate.log.state import State
+from annotate.log.store import LabelStore
 from annotate.operations import Assign, Decision, Mark, NewIdentity, Seen, Split, flight_of
 from annotate.records import Detection, Tracklet
-from annotate.state import State
-from annotate.store import LabelStore
 
 MIN_IOU = 0.5  # overlap from which a detection and a foreign box are one person
 

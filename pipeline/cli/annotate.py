@@ -14,8 +14,8 @@ from pipeline.cli.suggestions import embed, retrain
 
 if TYPE_CHECKING:
     from annotate.exchange.records import Clip
+    from annotate.log.store import LabelStore
     from annotate.operations import Operation
-    from annotate.store import LabelStore
 
 _WORKSPACE = click.option(
     "--workspace", type=PATH, default=Path("runs"), show_default=True, help="Folder of the flights and labels."
@@ -39,7 +39,7 @@ annotate.add_command(retrain)
 @click.option("--last", type=click.IntRange(1), metavar="N", help="Only the last N.")
 def show_log(workspace: Path, last: int | None) -> None:
     """List who decided what, and when."""
-    from annotate.store import LABELS, LabelStore
+    from annotate.log.store import LABELS, LabelStore
 
     with LabelStore(workspace / LABELS, create=False) as store:
         for entry in store.entries[-last:] if last else store.entries:
@@ -52,7 +52,7 @@ def show_log(workspace: Path, last: int | None) -> None:
 @click.option("--out", type=PATH, required=True, help="The labels to make, as labels.sqlite.")
 def replay(log: Path, out: Path) -> None:
     """Make the labels that follow from LOG, an exported log."""
-    from annotate.textlog import replay
+    from annotate.log.text import replay
 
     click.echo(f"{out}: {replay(log, out):,} operations")
 
@@ -67,8 +67,8 @@ def export(out: Path, workspace: Path, flight: str | None, form: str | None) -> 
     from annotate.exchange.coco import write_coco_tracks
     from annotate.exchange.cvat import write_cvat
     from annotate.exchange.mot import write_mot
-    from annotate.store import LABELS, LabelStore
-    from annotate.textlog import write_log
+    from annotate.log.store import LABELS, LabelStore
+    from annotate.log.text import write_log
 
     form = form or _format(out)
     with LabelStore(workspace / LABELS, create=False) as store:
@@ -108,8 +108,8 @@ def import_(
     fps: float,
 ) -> None:
     """Label as SOURCE says: a log, tracks, or a Market-1501-style folder, which becomes flights."""
+    from annotate.log.store import LABELS, LabelStore
     from annotate.records import flights_with_tracklets, read_tracklets
-    from annotate.store import LABELS, LabelStore
 
     user = user or getpass.getuser()
     form = form or ("market" if source.is_dir() else _format(source))
@@ -120,7 +120,7 @@ def import_(
         click.echo(f"{workspace}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
         return
     if form == "log":
-        from annotate.textlog import read_log
+        from annotate.log.text import read_log
 
         entries = read_log(source)
         with LabelStore(workspace / LABELS) as store:

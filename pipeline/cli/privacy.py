@@ -45,7 +45,7 @@ def forget(identity: int, workspace: Path, yes: bool) -> None:
     The video is yours and stays as it is; stages that are run again see the person painted over. A run that
     was killed goes on where it was.
     """
-    from annotate.store import LABELS, LabelStore
+    from annotate.log.store import LABELS, LabelStore
     from pipeline.errors import PipelineError
     from pipeline.forget import find_whom, resume
     from pipeline.forget import forget as forget_whom

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from annotate.log.state import Label, State
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Mark, Seen, flight_of
 from annotate.records import Detection, read_tracklets
-from annotate.state import Label, State
-from annotate.store import LABELS, LabelStore
 from pipeline.crops import checksums
 from pipeline.tables import read_rows
 from pipeline.workspace import TEMPORARY, StageFolder, read_card

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from annotate.store import LABELS
+from annotate.log.store import LABELS
 from pipeline.config import DatasetConfig
 from pipeline.crops import changed_files
 from pipeline.dataset.files import FOLDERS, check_unchanged, file_names, place_files

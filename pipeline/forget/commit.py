@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from annotate.store import LABELS, LabelStore
+from annotate.log.store import LABELS, LabelStore
 from pipeline.appearance import AppearanceStage
 from pipeline.crops import CropsStage
 from pipeline.detect import DetectStage

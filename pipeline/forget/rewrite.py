@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from annotate.forget import contents_without, log_without
+from annotate.log.forget import contents_without, log_without
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Seen
-from annotate.store import LABELS, LabelStore
 from pipeline.forget.whom import Part, Whom
 from pipeline.forgotten import FILE, read_forgotten
 from pipeline.images import encode_jpeg

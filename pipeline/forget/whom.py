@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from annotate.log.store import LabelStore
 from annotate.operations import Seen, flight_of
-from annotate.store import LabelStore
 from pipeline.errors import PipelineError
 from pipeline.tables import read_rows
 from pipeline.track_score import Tracked

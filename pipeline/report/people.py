@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from annotate.errors import AnnotateError
+from annotate.log.state import Label, State
+from annotate.log.store import LABELS
 from annotate.operations import Mark, flight_of
 from annotate.project import Project
 from annotate.records import Detection
-from annotate.state import Label, State
-from annotate.store import LABELS
 from pipeline.tables import read_rows
 from pipeline.tracks import TABLE
 

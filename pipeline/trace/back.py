@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import flight_of
-from annotate.store import LABELS, LabelStore
 from pipeline.errors import PipelineError
 from pipeline.tables import read_rows
 from pipeline.trace.commands import dataset_command, sha256_of, stage_of, weights_file

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import flight_of
-from annotate.store import LABELS, LabelStore
 from pipeline.errors import PipelineError
 from pipeline.tables import read_rows
 from pipeline.trace.back import DETECTION, clock, flight_lineage, in_dataset, label_of

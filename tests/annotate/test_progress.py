@@ -2,10 +2,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from annotate.log.store import LabelStore
 from annotate.operations import NewIdentity, SecondLook, SetMark
 from annotate.progress import Tally, progress
 from annotate.records import Detection, Tracklet
-from annotate.store import LabelStore
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 import pytest
 
+from annotate.log.store import LabelStore
 from annotate.operations import Assign, NewIdentity, SecondLook, SetMark
 from annotate.progress import Tally
 from annotate.queue import next_turn, waiting
 from annotate.records import Detection, Tracklet
-from annotate.store import LabelStore
 
 COUNT = 60
 

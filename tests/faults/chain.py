@@ -17,10 +17,10 @@ import trackers  # noqa: F401 - imported here, once, so that no child spends sec
 
 import detector.backends.torchvision  # noqa: F401
 import reid.embedder  # noqa: F401
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Assign, NewIdentity
 from annotate.project import Project
 from annotate.records import read_tracklets
-from annotate.store import LABELS, LabelStore
 from pipeline.cli import main
 from pipeline.cli.errors import one_line_errors
 from pipeline.simulate import simulate_flight

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from annotate.store import LABELS, LabelStore
+from annotate.log.store import LABELS, LabelStore
 from tests.faults.chain import Ending, forget, make_video, run, start, wait
 
 _TABLES = {".parquet", ".jpg"}

@@ -4,8 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 from annotate.exchange.mot import read_mot, write_mot
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Mark
-from annotate.store import LABELS, LabelStore
 from pipeline.cli import main
 
 NAMES = [

@@ -1,7 +1,7 @@
 import pytest
 
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Mark
-from annotate.store import LABELS, LabelStore
 from pipeline.demo import label_by_truth
 
 

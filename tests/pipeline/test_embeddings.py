@@ -3,10 +3,10 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from annotate.features import read_features
+from annotate.log.store import LABELS
 from annotate.operations import Mark, NewIdentity, SetMark
 from annotate.project import Project
-from annotate.store import LABELS
+from annotate.suggestions.features import read_features
 from pipeline.cli import main
 from pipeline.embeddings import PER_TRACKLET, embed_flights, labelled_crops, retrain
 from pipeline.errors import PipelineError

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from annotate.log.store import LABELS, LabelStore
+from annotate.log.text import replay, write_log
 from annotate.operations import Assign, Merge, NewIdentity, Rename, SecondLook, SetMark, Split
 from annotate.project import Project
-from annotate.store import LABELS, LabelStore
-from annotate.textlog import replay, write_log
 from detector.config import DetectorConfig, Resize
 from pipeline.cli import main
 from pipeline.config import CropsConfig, FlightConfig, FramesConfig

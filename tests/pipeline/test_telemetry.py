@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotate.ground import Ground
 from annotate.records import Detection
+from annotate.suggestions.ground import Ground
 from detector.config import DetectorConfig, Resize
 from pipeline.config import CameraConfig, CropsConfig, FlightConfig, load_config
 from pipeline.errors import PipelineError

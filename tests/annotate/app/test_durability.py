@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Redo, Undo, read_decision
-from annotate.store import LABELS, LabelStore
 
 KILLS = 20
 GONE = (OSError, http.client.HTTPException)

@@ -5,8 +5,8 @@ import time
 import pytest
 from starlette.testclient import TestClient
 
+from annotate.log.store import LABELS, LabelStore
 from annotate.project import Project
-from annotate.store import LABELS, LabelStore
 
 from_page = {"base_url": "http://127.0.0.1:8750"}
 

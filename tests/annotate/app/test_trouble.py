@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from starlette.testclient import TestClient
 
 from annotate.errors import AnnotateError
+from annotate.log.store import LABELS, LabelStore
 from annotate.project import Project
-from annotate.store import LABELS, LabelStore
 from pipeline.cli import main
 
 from_page = {"base_url": "http://127.0.0.1:8750"}

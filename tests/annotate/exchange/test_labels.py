@@ -4,9 +4,9 @@ import pytest
 
 from annotate.exchange.labels import label_from, labelled_clip
 from annotate.exchange.records import Clip, TrackBox
+from annotate.log.store import LabelStore
 from annotate.operations import Mark, NewIdentity, SetMark
 from annotate.records import Detection, Tracklet
-from annotate.store import LabelStore
 
 
 def walk(number, frames, left):

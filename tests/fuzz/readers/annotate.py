@@ -10,11 +10,11 @@ from annotate.exchange.coco import read_coco_tracks, write_coco_tracks
 from annotate.exchange.cvat import read_cvat, write_cvat
 from annotate.exchange.mot import read_mot, write_mot
 from annotate.exchange.records import Clip, TrackBox
-from annotate.features import read_features
+from annotate.log.store import LabelStore
+from annotate.log.text import replay, write_log
 from annotate.operations import NewIdentity, Rename
 from annotate.records import Detection, Tracklet, count_frames, read_tracklets
-from annotate.store import LabelStore
-from annotate.textlog import replay, write_log
+from annotate.suggestions.features import read_features
 from tests.fuzz.readers.reader import Reader
 
 BOXES = tuple(TrackBox(frame, track, (5, 6, 25, 46), 0.5) for frame in range(3) for track in (1, 2))

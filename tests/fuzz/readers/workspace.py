@@ -91,7 +91,7 @@ def _journal(folder: Path) -> None:
 
 
 def _whom(folder: Path) -> None:
-    from annotate.store import LABELS, LabelStore
+    from annotate.log.store import LABELS, LabelStore
 
     with LabelStore(folder / LABELS, create=False) as store:
         find_whom(folder, store, 1)

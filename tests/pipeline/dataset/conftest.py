@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Assign, Mark, NewIdentity, SetMark
 from annotate.records import read_tracklets
-from annotate.store import LABELS, LabelStore
 
 
 @pytest.fixture

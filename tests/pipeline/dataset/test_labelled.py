@@ -2,8 +2,8 @@ import pandas as pd
 import pytest
 
 from annotate.errors import AnnotateError
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Merge, Rename, Split
-from annotate.store import LABELS, LabelStore
 from pipeline.dataset.labelled import COLUMNS, UNKNOWN, read_labelled
 from pipeline.workspace import StageFolder, write_json
 

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from annotate.log.store import LABELS, LabelStore
+from annotate.log.text import replay, write_log
 from annotate.operations import Mark
-from annotate.store import LABELS, LabelStore
-from annotate.textlog import replay, write_log
 from pipeline.cli import main
 from pipeline.config import DatasetConfig
 from pipeline.dataset import stage

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Rename
-from annotate.store import LABELS, LabelStore
 from detector.config import DetectorConfig, Resize
 from pipeline.cli import main
 from pipeline.config import DatasetConfig, FlightConfig, ReportConfig

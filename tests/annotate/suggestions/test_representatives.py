@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotate.records import Detection
-from annotate.representatives import representatives
+from annotate.suggestions.representatives import representatives
 
 
 def detections(count, sharpness=lambda place: 50.0, crop=lambda place: True):

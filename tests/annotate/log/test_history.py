@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from annotate.errors import Refused
-from annotate.history import Entry, History
+from annotate.log.history import Entry, History
 from annotate.operations import (
     AddFlight,
     Assign,

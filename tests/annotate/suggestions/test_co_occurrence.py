@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotate.log.state import State
 from annotate.operations import Seen
-from annotate.state import State
-from annotate.together import Together
+from annotate.suggestions.co_occurrence import CoOccurrence
 
 frames = st.lists(st.integers(0, 30), min_size=1, unique=True).map(sorted)
 
@@ -12,7 +12,7 @@ frames = st.lists(st.integers(0, 30), min_size=1, unique=True).map(sorted)
 def together(one, other, box):
     contents = {"f/0": tuple(Seen(frame, 0) for frame in one), "f/1": tuple(Seen(frame, 1) for frame in other)}
     state = State(tracklets={**contents, "g/0": contents["f/0"]})
-    judge = Together(box)
+    judge = CoOccurrence(box)
     assert judge.frame(state, "g/0", "f/1") is None  # another flight
     assert judge.frame(state, "f/1", "f/0") == judge.frame(state, "f/0", "f/1")
     return judge.frame(state, "f/0", "f/1")

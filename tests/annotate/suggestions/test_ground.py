@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from annotate.ground import Ground
 from annotate.records import Detection
+from annotate.suggestions.ground import Ground
 
 
 def shift(x, y, scale=1.0):

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from annotate.errors import AnnotateError, Refused
+from annotate.log.store import LabelStore
 from annotate.operations import Assign, Mark, NewIdentity, Rename, SetMark, Split, Undo
 from annotate.records import Detection, Tracklet
-from annotate.store import LabelStore
 
 SECONDS = 60
 
@@ -332,7 +332,7 @@ def test_an_emptied_file_is_refused_and_stays(store, path):
 
 def test_a_new_file_is_whole_from_the_first_moment(path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("annotate.database.sqlite3.connect", _killed_but_for_memory(sqlite3.connect))
+        patch.setattr("annotate.log.database.sqlite3.connect", _killed_but_for_memory(sqlite3.connect))
         with pytest.raises(KeyboardInterrupt):
             LabelStore(path)
     assert path.stat().st_size

@@ -21,10 +21,11 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from annotate import database
 from annotate.errors import AnnotateError, Refused
-from annotate.history import Entry, History
-from annotate.leases import Leases
+from annotate.log import database
+from annotate.log.history import Entry, History
+from annotate.log.leases import Leases
+from annotate.log.state import Cell, State
 from annotate.operations import (
     AddFlight,
     Decision,
@@ -36,7 +37,6 @@ from annotate.operations import (
     describe,
 )
 from annotate.records import Tracklet
-from annotate.state import Cell, State
 
 LABELS = "labels.sqlite"  # in the workspace
 

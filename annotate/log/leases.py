@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from annotate.database import database_errors, transaction
+from annotate.log.database import database_errors, transaction
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 
+from annotate.log.state import State
 from annotate.operations import Seen, flight_of
-from annotate.state import State
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the frame
 _ONE_PERSON = 0.3  # of the smaller box; where two lie on each other so far, they may be a person detected twice
 
 
-class Together:
+class CoOccurrence:
     """Tells whether tracklets are seen together; `box` gives where a detection of a flight is."""
 
     def __init__(self, box: Callable[[str, Seen], Box]) -> None:

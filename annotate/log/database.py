@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from annotate.errors import AnnotateError
-from annotate.history import Entry
+from annotate.log.history import Entry
 from annotate.operations import read_operation, write_operation
 
 VERSION = 1  # of the schema; raise it with every change, and migrate older files in `_prepare`

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from annotate.errors import Refused
+from annotate.log.state import Cell, Change, Effect, State
 from annotate.operations import AddFlight, Operation, Redo, Undo, write_operation
-from annotate.state import Cell, Change, Effect, State
 
 
 @dataclass(frozen=True)

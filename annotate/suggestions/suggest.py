@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from annotate.features import Features
-from annotate.ground import FindPlace, Place
-from annotate.metric import PrincipalComponents, whitening
+from annotate.log.state import State
 from annotate.operations import Seen, flight_of
-from annotate.state import State
-from annotate.together import Together
+from annotate.suggestions.co_occurrence import CoOccurrence
+from annotate.suggestions.features import Features
+from annotate.suggestions.ground import FindPlace, Place
+from annotate.suggestions.metric import PrincipalComponents, whitening
 
 _LEAST_LABELS = 10  # tracklets of persons who have another one already: before that there is nothing to learn from
 _WALKS_ON = 0.5  # of similarity: what it is worth that a tracklet could go on where another one ends
@@ -28,7 +28,7 @@ class Candidate(NamedTuple):
 class Suggester:
     """Keeps a vector for each tracklet, and follows when tracklets are split or change tails."""
 
-    def __init__(self, features: Features, together: Together, place: FindPlace) -> None:
+    def __init__(self, features: Features, together: CoOccurrence, place: FindPlace) -> None:
         """`place` tells where the person of a detection stood, if that is known."""
         self._features, self._together, self._place = features, together, place
         self._ends: dict[int, tuple[Place | None, Place | None]] = {}

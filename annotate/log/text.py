@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from annotate.errors import AnnotateError, Refused
 from annotate.files import write_text
-from annotate.history import Entry
+from annotate.log.history import Entry
+from annotate.log.store import LabelStore
 from annotate.operations import Operation, OperationId, UserName, describe, write_operation
-from annotate.store import LabelStore
 
 _VERSION = 1
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from annotate import metric
-from annotate.metric import PrincipalComponents, whitening
+from annotate.suggestions import metric
+from annotate.suggestions.metric import PrincipalComponents, whitening
 
 
 def test_principal_components_are_those_of_the_singular_value_decomposition():

@@ -12,11 +12,11 @@ from itertools import combinations, pairwise, product
 import numpy as np
 from numpy.typing import NDArray
 
-from annotate.ground import FindPlace
+from annotate.log.state import State
 from annotate.operations import Assign, Decision, Mark, Merge, SetMark, flight_of
-from annotate.state import State
-from annotate.suggest import Suggester
-from annotate.together import Together
+from annotate.suggestions.co_occurrence import CoOccurrence
+from annotate.suggestions.ground import FindPlace
+from annotate.suggestions.suggest import Suggester
 
 RUN_M_S = 9.0  # metres a second; nobody in a field runs faster
 _GAP_S = 60.0  # places that are farther apart in time are not compared: they drift
@@ -49,7 +49,7 @@ class Finding:
     mend_label: str
 
 
-def findings(state: State, suggester: Suggester, together: Together, place: FindPlace) -> list[Finding]:
+def findings(state: State, suggester: Suggester, together: CoOccurrence, place: FindPlace) -> list[Finding]:
     """All that looks wrong in `state` and was not accepted.
 
     Args:
@@ -67,7 +67,7 @@ def findings(state: State, suggester: Suggester, together: Together, place: Find
     return [each for each in found if each.key not in state.accepted]
 
 
-def _twice(state: State, together: Together) -> Iterator[Finding]:
+def _twice(state: State, together: CoOccurrence) -> Iterator[Finding]:
     """One identity in two places of a frame."""
     for identity, members in sorted(state.members.items()):
         for first, second in combinations(sorted(members), 2):
@@ -137,7 +137,7 @@ def _disagreements(state: State) -> Iterator[Finding]:
 class _Alikeness:
     """How alike each labelled tracklet is to each identity: to the most alike of its other tracklets."""
 
-    def __init__(self, state: State, suggester: Suggester, together: Together) -> None:
+    def __init__(self, state: State, suggester: Suggester, together: CoOccurrence) -> None:
         self._state, self._together = state, together
         self._identities = sorted(state.members)
         self._names = [name for identity in self._identities for name in sorted(state.members[identity])]

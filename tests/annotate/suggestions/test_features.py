@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from annotate.errors import AnnotateError
-from annotate.features import read_features
 from annotate.operations import Seen
+from annotate.suggestions.features import read_features
 
 
 @pytest.fixture

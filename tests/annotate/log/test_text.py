@@ -3,10 +3,10 @@ import json
 import pytest
 
 from annotate.errors import AnnotateError, Refused
+from annotate.log.store import LabelStore
+from annotate.log.text import read_log, replay, write_log
 from annotate.operations import NewIdentity, Rename
 from annotate.records import Detection, Tracklet
-from annotate.store import LabelStore
-from annotate.textlog import read_log, replay, write_log
 
 
 @pytest.fixture

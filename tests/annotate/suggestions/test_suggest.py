@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from annotate import suggest
-from annotate.features import Features, FlightFeatures
-from annotate.ground import Place
+from annotate.log.state import State
 from annotate.operations import Assign, NewIdentity, Seen, Split, SwapTails
 from annotate.project import Project
-from annotate.state import State
-from annotate.suggest import Suggester
-from annotate.together import Together
+from annotate.suggestions import suggest
+from annotate.suggestions.co_occurrence import CoOccurrence
+from annotate.suggestions.features import Features, FlightFeatures
+from annotate.suggestions.ground import Place
+from annotate.suggestions.suggest import Suggester
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ class Crowd:
         where = dict(zip(times, places or [None] * self.count, strict=True))
         self.suggester = Suggester(
             Features({"f": flight}, len(looks[0]), "test"),
-            Together(lambda _, seen: (0.0, 0.0, 1.0, 1.0)),
+            CoOccurrence(lambda _, seen: (0.0, 0.0, 1.0, 1.0)),
             lambda _, seen: self.place(where, seen),
         )
 

@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
-from annotate.history import Entry
+from annotate.log.history import Entry
+from annotate.log.store import LabelStore
 from annotate.operations import (
     Accept,
     AddFlight,
@@ -18,7 +19,6 @@ from annotate.operations import (
     flight_of,
     tracklet_id,
 )
-from annotate.store import LabelStore
 
 _NOBODY = "uavpipe"  # stands by what no labeller decided
 

@@ -1,0 +1,1 @@
+"""The log of decisions: its database, the state that it leads to, undo, and its form as text."""

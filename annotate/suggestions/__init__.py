@@ -1,0 +1,1 @@
+"""Who a tracklet could be, and which labels look wrong."""
