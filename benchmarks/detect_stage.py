@@ -27,11 +27,11 @@ import torch
 
 from detector.backends.torchvision import Predictor
 from detector.config import DetectorConfig
-from pipeline.config import FlightConfig
-from pipeline.crops import crop_window
-from pipeline.progress import progress_bar
+from pipeline.config.models import FlightConfig
+from pipeline.engine.progress import progress_bar
+from pipeline.run.flight import bring_up
 from pipeline.simulate import simulate_flight
-from pipeline.stages import bring_up
+from pipeline.stages.crops import crop_window
 from pipeline.video import open_video
 
 CORES = len(os.sched_getaffinity(0))
@@ -53,7 +53,7 @@ def ours(video: Path, config: DetectorConfig) -> int:
 
 def forwards(predictor: Predictor, prepared: list) -> int:
     if predictor.device.type == "cpu":
-        from pipeline.overlap import ordered_map
+        from pipeline.engine.threads import ordered_map
 
         return len(list(ordered_map(lambda one: predictor.predict([one]), prepared, predictor.workers, 4)))
     for first in range(0, len(prepared), predictor.batch_size):

@@ -30,7 +30,8 @@ import numpy as np
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Seen, flight_of
 from annotate.records import flights_with_tracklets, read_tracklets
-from pipeline.truth import Truth, iou, read_truth
+from pipeline.boxes import iou
+from pipeline.groundtruth.read import Truth, read_truth
 
 _ON = 0.3  # IoU from which a crop shows a person: half of one behind a bush is still that one
 _LOOSE = 0.1  # from which a person is at all in a box that is too large or too small

@@ -24,8 +24,8 @@ from itertools import islice
 from pathlib import Path
 
 from detector.backends.load import load_predictor
-from pipeline.config import load_config
-from pipeline.overlap import ordered_map
+from pipeline.config.models import load_config
+from pipeline.engine.threads import ordered_map
 from pipeline.simulate import simulate_flight
 from pipeline.video import Video, open_video
 

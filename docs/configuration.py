@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from detector.config import TrainConfig as DetectorTraining
-from pipeline.config import FlightConfig
+from pipeline.config.models import FlightConfig
 from reid.config import TrainConfig as ReidTraining
 
 PAGE = Path(__file__).with_suffix(".md")

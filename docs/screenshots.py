@@ -20,7 +20,7 @@ from annotate.log.store import LABELS
 from annotate.operations import Assign, NewIdentity, flight_of
 from annotate.project import Project
 from benchmarks.labelling import who_is_where
-from pipeline.label import Pictures, camera_motion
+from pipeline.labelling.serve import Pictures, camera_motion
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = {"width": 1280, "height": 720}

@@ -12,7 +12,8 @@ import numpy as np
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Assign, Mark, NewIdentity, SetMark
 from annotate.records import Tracklet, read_tracklets
-from pipeline.truth import Truth, iou, read_truth
+from pipeline.boxes import iou
+from pipeline.groundtruth.read import Truth, read_truth
 
 if TYPE_CHECKING:
     from reid.evaluation.evaluate import Result
@@ -135,7 +136,7 @@ def measure(data: "ReidData", place: Path, weights: Path, protocol: "ProtocolNam
 
     What `uavpipe reid evaluate` would write goes to `folder`.
     """
-    from pipeline.measured import identified, write_measured
+    from pipeline.stages.evaluation import identified, write_measured
     from reid.embedder import Embedder
     from reid.evaluation.evaluate import Evaluation, Options
 

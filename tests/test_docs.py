@@ -10,9 +10,9 @@ import grimp
 import pytest
 
 from docs import configuration, modules
-from pipeline import appearance, crops, detect, frames, motion
 from pipeline.cli import main
 from pipeline.dataset.labelled import COLUMNS
+from pipeline.stages import appearance, crops, detect, frames, motion
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))

@@ -20,7 +20,7 @@ def dataset(config_path: Path | None, workspace: Path | None, settings: tuple[st
 
     dataset.parquet in it says where every crop comes from, statistics.html what is in it.
     """
-    from pipeline.config import load_config
+    from pipeline.config.models import load_config
     from pipeline.dataset.stage import bring_up_dataset
 
     config = load_config(config_path, settings, workspace=workspace)

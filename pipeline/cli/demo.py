@@ -8,7 +8,7 @@ import click
 from pipeline.cli.options import PATH
 
 if TYPE_CHECKING:
-    from pipeline.config import FlightConfig
+    from pipeline.config.models import FlightConfig
     from pipeline.dataset.stage import DatasetResult
 
 
@@ -23,12 +23,12 @@ def demo(folder: Path, seconds: float, people: int, iterations: int) -> None:
     Where the chain needs a person, to say who is who, the simulator's truth answers.
     """
     from detector.config import DetectorConfig
-    from pipeline.config import DatasetConfig, FlightConfig, ThinConfig
+    from pipeline.config.models import DatasetConfig, FlightConfig, ThinConfig
     from pipeline.dataset.stage import bring_up_dataset
     from pipeline.demo import label_by_truth, simulate, truth_of
-    from pipeline.progress import progress_bar
+    from pipeline.engine.progress import progress_bar
     from pipeline.report import write_report
-    from pipeline.workspace import flight_name
+    from pipeline.workspace.folders import flight_name
 
     videos = simulate(folder, people, seconds, progress_bar)
     config = FlightConfig(
@@ -56,13 +56,13 @@ def _fly(config: "FlightConfig", video: Path) -> None:
     """All stages of one flight, and what they found of the truth."""
     from pipeline.cli.stages import report_stage
     from pipeline.demo import truth_of
-    from pipeline.detect import read_detections
-    from pipeline.progress import progress_bar
-    from pipeline.score import score
-    from pipeline.stages import bring_up_overlay, bring_up_tracks
-    from pipeline.track_score import score_tracks
-    from pipeline.tracks import read_tracked
-    from pipeline.truth import read_truth
+    from pipeline.engine.progress import progress_bar
+    from pipeline.groundtruth.detection_metrics import score
+    from pipeline.groundtruth.read import read_truth
+    from pipeline.groundtruth.tracking_metrics import score_tracks
+    from pipeline.run.flight import bring_up_overlay, bring_up_tracks
+    from pipeline.stages.detect import read_detections
+    from pipeline.stages.tracks import read_tracked
 
     results = bring_up_tracks(config, video, progress_bar)
     results.append(bring_up_overlay(config, video, progress_bar))
@@ -85,7 +85,7 @@ def _fly(config: "FlightConfig", video: Path) -> None:
 
 def _learn_and_measure(dataset: "DatasetResult", output: Path, iterations: int) -> None:
     from pipeline.demo import learn, measure
-    from pipeline.progress import training_bar
+    from pipeline.engine.progress import training_bar
     from reid.datasets.load import load
     from reid.evaluation.protocols import PROTOCOLS
     from reid.weights import EMBEDDED

@@ -27,6 +27,6 @@ def label(
 
     Only this machine can reach it, unless --host says otherwise; then the address with its token is needed.
     """
-    from pipeline.label import serve
+    from pipeline.labelling.serve import serve
 
     serve(workspace, host=host, port=port, names=names, user=user, suggest=suggest, browser=browser, say=click.echo)

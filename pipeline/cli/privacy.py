@@ -22,9 +22,9 @@ def export(
 
     Only whom the detector found, or a tracklet leads through, is hidden: look at the clip before you share it.
     """
-    from pipeline.export import export as write
-    from pipeline.progress import progress_bar
-    from pipeline.workspace import read_json
+    from pipeline.engine.progress import progress_bar
+    from pipeline.privacy.shared_clip import export as write
+    from pipeline.workspace.atomic import read_json
 
     if blur is None:
         raise click.UsageError("say what to hide: --blur-people or --blur-faces")
@@ -47,9 +47,9 @@ def forget(identity: int, workspace: Path, yes: bool) -> None:
     """
     from annotate.log.store import LABELS, LabelStore
     from pipeline.errors import PipelineError
-    from pipeline.forget import find_whom, resume
-    from pipeline.forget import forget as forget_whom
-    from pipeline.forget.commit import workspace_to_oneself
+    from pipeline.privacy.forget import find_whom, resume
+    from pipeline.privacy.forget import forget as forget_whom
+    from pipeline.privacy.forget.commit import workspace_to_oneself
 
     if not (workspace / LABELS).is_file():
         raise PipelineError(f"{workspace / LABELS}: no labels here, so no identities; name the --workspace")

@@ -8,7 +8,7 @@ import click
 from pipeline.cli.options import PATH
 
 if TYPE_CHECKING:
-    from pipeline.config import FlightConfig
+    from pipeline.config.models import FlightConfig
 
 
 @click.command()
@@ -20,14 +20,14 @@ def report(config_path: Path | None, workspace: Path | None, settings: tuple[str
 
     One folder that needs no network and no server. What is not there yet is named, with the command that makes it.
     """
-    from pipeline.config import load_config
+    from pipeline.config.models import load_config
 
     write(load_config(config_path, settings, workspace=workspace))
 
 
 def write(config: "FlightConfig") -> None:
     """Write it and say where."""
-    from pipeline.progress import progress_bar
+    from pipeline.engine.progress import progress_bar
     from pipeline.report import write_report
 
     click.echo(f"report     {write_report(config.workspace, config.report, progress_bar)}")

@@ -12,9 +12,9 @@ from pipeline.cli.options import flight_options
 from pipeline.cli.report import write
 
 if TYPE_CHECKING:
-    from pipeline.config import FlightConfig
+    from pipeline.config.models import FlightConfig
     from pipeline.dataset.stage import DatasetResult
-    from pipeline.run import Step
+    from pipeline.run.flights import Step
 
 _FLIGHTS = ("frames", "detect", "crops", "tracks")
 _STEPS = (*_FLIGHTS, "dataset", "evaluate", "report")
@@ -47,7 +47,7 @@ def run(
     With `reid.recipe` in the configuration a network learns from the data set; without, the one that comes with
     uavpipe is measured on it.
     """
-    from pipeline.config import load_config
+    from pipeline.config.models import load_config
 
     if _STEPS.index(since) > _STEPS.index(until):
         raise click.UsageError(f"--from {since} comes after --until {until}")
@@ -71,7 +71,7 @@ def run(
 def _from_labels(context: click.Context, config: "FlightConfig", since: str, until: str) -> None:
     from pipeline.cli.dataset import report_dataset
     from pipeline.dataset.stage import bring_up_dataset
-    from pipeline.learn import dataset_as_it_is
+    from pipeline.run.from_labels import dataset_as_it_is
 
     as_it_is = since == "evaluate"
     result = dataset_as_it_is(config.workspace) if as_it_is else bring_up_dataset(config.workspace, config.dataset)
@@ -83,8 +83,8 @@ def _from_labels(context: click.Context, config: "FlightConfig", since: str, unt
 def _evaluate(context: click.Context, config: "FlightConfig", dataset: "DatasetResult") -> None:
     """Learn from the data set, if there is a recipe, and measure."""
     from pipeline.cli.reid import train
-    from pipeline.cli.reid_evaluate import evaluate
-    from pipeline.learn import learning
+    from pipeline.cli.reid.evaluate import evaluate
+    from pipeline.run.from_labels import learning
 
     protocol, data, recipe = dataset.figures["protocol"], str(dataset.folder), config.reid.recipe
     place = learning(config, dataset.folder)
@@ -106,8 +106,8 @@ def _evaluate(context: click.Context, config: "FlightConfig", dataset: "DatasetR
 def _flights(config: "FlightConfig", since: "Step", until: "Step") -> int:
     """Brings them up to date; how many failed."""
     from pipeline.cli.stages import report_stage
-    from pipeline.progress import progress_bar
-    from pipeline.run import bring_up_flights
+    from pipeline.engine.progress import progress_bar
+    from pipeline.run.flights import bring_up_flights
 
     failed = bring_up_flights(config, until, progress_bar, report_stage, since)
     for reason in failed.values():
@@ -122,7 +122,7 @@ def _flights(config: "FlightConfig", since: "Step", until: "Step") -> int:
 
 def _labelled(workspace: Path, again: str, without_the_rest: str) -> bool:
     """Whether everybody has a label; says how to go on where not."""
-    from pipeline.run import labelling
+    from pipeline.run.flights import labelling
 
     done = labelling(workspace)
     if done.tracklets and done.labelled == done.tracklets:
@@ -160,8 +160,8 @@ def _command(
 
 
 def _say_plan(config: "FlightConfig", since: "Step", until: "Step") -> None:
-    from pipeline.learn import plan_from_labels
-    from pipeline.run import plan
+    from pipeline.run.flights import plan
+    from pipeline.run.from_labels import plan_from_labels
 
     planned = [plan(config, until, since)] if since in _FLIGHTS else []
     planned += [plan_from_labels(config, until, since)] if until not in _FLIGHTS else []

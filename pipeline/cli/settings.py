@@ -21,7 +21,7 @@ def config(
     """Print the whole configuration, defaults included, as YAML."""
     import yaml
 
-    from pipeline.config import FlightConfig, load_config
+    from pipeline.config.models import FlightConfig, load_config
 
     if schema:
         click.echo(json.dumps(FlightConfig.model_json_schema(), indent=2))

@@ -37,7 +37,7 @@ def simulate(
     altitude: float,
 ) -> None:
     """Fly a simulated drone over walking people: OUTPUT (H.264), OUTPUT.gt.txt, OUTPUT.camera.csv, OUTPUT.SRT."""
-    from pipeline.progress import progress_bar
+    from pipeline.engine.progress import progress_bar
     from pipeline.simulate import simulate_flight
 
     with progress_bar(output.name, round(seconds * fps)) as advance:

@@ -9,15 +9,15 @@ import click
 from pipeline.cli.options import PATH, flight_options
 
 if TYPE_CHECKING:
-    from pipeline.config import FlightConfig
-    from pipeline.stages import StageResult
-    from pipeline.truth import Truth
+    from pipeline.config.models import FlightConfig
+    from pipeline.groundtruth.read import Truth
+    from pipeline.run.flight import StageResult
 
 
 def _run(until: str, config: "FlightConfig") -> None:
-    from pipeline.config import require_flights
-    from pipeline.progress import progress_bar
-    from pipeline.stages import bring_up
+    from pipeline.config.models import require_flights
+    from pipeline.engine.progress import progress_bar
+    from pipeline.run.flight import bring_up
 
     for video in require_flights(config):
         for result in bring_up(config, video, until, progress_bar):
@@ -34,7 +34,7 @@ def report_stage(result: "StageResult") -> None:
 def _load(
     videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
 ) -> "FlightConfig":
-    from pipeline.config import load_config
+    from pipeline.config.models import load_config
 
     return load_config(config_path, settings, videos=videos, workspace=workspace)
 
@@ -97,9 +97,9 @@ def tracks(
 
     Writes WORKSPACE/<flight>/tracks/tracklets.parquet: tracklet, frame, rank.
     """
-    from pipeline.config import require_flights
-    from pipeline.progress import progress_bar
-    from pipeline.stages import bring_up_tracks
+    from pipeline.config.models import require_flights
+    from pipeline.engine.progress import progress_bar
+    from pipeline.run.flight import bring_up_tracks
 
     config = _load(videos, config_path, workspace, settings)
     for video in require_flights(config):
@@ -113,9 +113,9 @@ def overlay(
     videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
 ) -> None:
     """Render the boxes on the VIDEO: WORKSPACE/<flight>/overlay/overlay.mp4."""
-    from pipeline.config import require_flights
-    from pipeline.progress import progress_bar
-    from pipeline.stages import bring_up_overlay
+    from pipeline.config.models import require_flights
+    from pipeline.engine.progress import progress_bar
+    from pipeline.run.flight import bring_up_overlay
 
     config = _load(videos, config_path, workspace, settings)
     for video in require_flights(config):
@@ -134,11 +134,11 @@ def score(flight: Path, truth: Path, thresholds: tuple[float, ...], min_iou: flo
 
     TRUTH is MOTChallenge text, as `uavpipe simulate` writes it, VisDrone-VID's, or `x,y,w,h` of one target a frame.
     """
-    from pipeline.detect import read_detections
     from pipeline.errors import PipelineError
-    from pipeline.score import score as score_detections
-    from pipeline.truth import read_truth
-    from pipeline.workspace import read_json
+    from pipeline.groundtruth.detection_metrics import score as score_detections
+    from pipeline.groundtruth.read import read_truth
+    from pipeline.stages.detect import read_detections
+    from pipeline.workspace.atomic import read_json
 
     manifest = read_json(flight / "frames" / "manifest.json")
     if manifest is None or not (flight / "detections" / "manifest.json").exists():
@@ -156,8 +156,8 @@ def score(flight: Path, truth: Path, thresholds: tuple[float, ...], min_iou: flo
 
 
 def _score_tracks(flight: Path, people: "Mapping[int, Truth]", min_iou: float) -> None:
-    from pipeline.track_score import score_tracks
-    from pipeline.tracks import read_tracked
+    from pipeline.groundtruth.tracking_metrics import score_tracks
+    from pipeline.stages.tracks import read_tracked
 
     line = score_tracks(people, read_tracked(flight), min_iou)
     click.echo(

@@ -24,8 +24,8 @@ def trace(
     """
     import json
 
-    from pipeline.trace import as_text
-    from pipeline.trace import trace as find
+    from pipeline.lineage import as_text
+    from pipeline.lineage import trace as find
 
     found = find(subject, workspace, frame=frame, query=query, results=results)
     click.echo(json.dumps(found, indent=2, default=str) if as_json else as_text(found))

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.crops import changed_files
 from pipeline.dataset.labelled import JUNK, UNKNOWN
 from pipeline.errors import PipelineError
-from pipeline.trace.commands import stage_of
+from pipeline.lineage.commands import stage_of
+from pipeline.stages.crops import changed_files
 
 _GONE = "the crop is gone; make it again with `uavpipe crops`"
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}

@@ -12,9 +12,11 @@ from annotate.log.state import Label, State
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Mark, Seen, flight_of
 from annotate.records import Detection, read_tracklets
-from pipeline.crops import checksums
-from pipeline.tables import read_rows
-from pipeline.workspace import TEMPORARY, StageFolder, read_card
+from pipeline.stages.crops import checksums
+from pipeline.workspace.atomic import TEMPORARY
+from pipeline.workspace.folders import read_card
+from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.tables import read_rows
 
 UNKNOWN = -1  # no checksum: of a crop that was imported, or cut before there were any
 JUNK, DISTRACTOR = -1, 0  # as Market-1501 numbers them

@@ -28,7 +28,7 @@ def page(crops: pd.DataFrame, figures: Mapping[str, Any]) -> str:
         figures: as `statistics` gives them.
 
     """
-    return render("dataset.html", figures=figures, plots=plots(crops), colours=COLOURS)
+    return render("pipeline.dataset", "dataset.html", figures=figures, plots=plots(crops), colours=COLOURS)
 
 
 def plots(crops: pd.DataFrame) -> dict[str, Markup]:

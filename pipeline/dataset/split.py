@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.config import DatasetConfig
+from pipeline.config.models import DatasetConfig
 
 TRAIN, QUERY, GALLERY = SPLITS = ("train", "query", "gallery")
 _DRAWS = 1000

@@ -10,8 +10,7 @@ from typing import Any
 import pandas as pd
 
 from annotate.log.store import LABELS
-from pipeline.config import DatasetConfig
-from pipeline.crops import changed_files
+from pipeline.config.models import DatasetConfig
 from pipeline.dataset.files import FOLDERS, check_unchanged, file_names, place_files
 from pipeline.dataset.labelled import UNKNOWN, read_labelled, state_of_inputs
 from pipeline.dataset.leaks import check_leaks
@@ -20,7 +19,10 @@ from pipeline.dataset.split import divide
 from pipeline.dataset.statistics import statistics
 from pipeline.dataset.thin import kept
 from pipeline.errors import PipelineError
-from pipeline.workspace import StageFolder, atomic_folder, locked, read_json, stage_fingerprint, sweep, write_json
+from pipeline.stages.crops import changed_files
+from pipeline.workspace.atomic import atomic_folder, read_json, sweep, write_json
+from pipeline.workspace.folders import locked
+from pipeline.workspace.manifest import StageFolder, stage_fingerprint
 from reid.evaluation.protocols import ProtocolName
 
 NAME = "dataset"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.config import ThinConfig
+from pipeline.config.models import ThinConfig
 from reid.evaluation.leakage import Thumbnails
 
 

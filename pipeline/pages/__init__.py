@@ -1,17 +1,18 @@
 """Pages to look at that need nothing beside them: no script, no network; light or dark, on paper too.
 
-The templates lie in this folder: `base.html` is what all share, and a page's parts are files of their own.
+What several pages share is in this folder: `base.html`, and how a data set is shown. A page's own templates are in
+the folder `templates` of the package that writes it.
 """
 
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
-def render(template: str, **values: Any) -> str:
-    """The page `template` of this folder, HTML; what `values` hold is text unless it is `Markup`."""
+def render(package: str, template: str, **values: Any) -> str:
+    """The page `template` of `package`, HTML; what `values` hold is text unless it is `Markup`."""
     environment = Environment(
-        loader=PackageLoader("pipeline", "pages"),
+        loader=ChoiceLoader([PackageLoader(package, "templates"), PackageLoader("pipeline.pages", "")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

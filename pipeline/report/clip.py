@@ -11,14 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from detector.records import Detections
-from pipeline.config import ReportConfig
-from pipeline.detect import detections_by_frame
-from pipeline.forgotten import open_known_flight
-from pipeline.overlay import draw, write_video
-from pipeline.tables import read_file
-from pipeline.tracks import TABLE
+from pipeline.config.models import ReportConfig
+from pipeline.privacy.redactions import open_known_flight
+from pipeline.stages.detect import detections_by_frame
+from pipeline.stages.overlay import draw, write_video
+from pipeline.stages.tracks import TABLE
 from pipeline.video import Frame, Video
-from pipeline.workspace import StageFolder, locked, stage_fingerprint
+from pipeline.workspace.folders import locked
+from pipeline.workspace.manifest import StageFolder, stage_fingerprint
+from pipeline.workspace.tables import read_file
 
 NAME = "clip"
 FILE = "clip.mp4"

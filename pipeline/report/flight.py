@@ -12,17 +12,18 @@ import pandas as pd
 from markupsafe import Markup
 
 from detector.config import DetectorConfig
-from pipeline.config import ReportConfig
-from pipeline.detect import SCHEMA
+from pipeline.config.models import ReportConfig
 from pipeline.errors import PipelineError
+from pipeline.groundtruth.read import find_truth
 from pipeline.report import plots
+from pipeline.report.against_truth import Found, compare
 from pipeline.report.clip import Stretch, bring_up_clip, fullest
-from pipeline.report.found import Found, compare
-from pipeline.report.made import made_id
+from pipeline.report.provenance import made_id
 from pipeline.report.records import Fact, clock
-from pipeline.tables import read_rows
-from pipeline.truth import find_truth
-from pipeline.workspace import StageFolder, read_card
+from pipeline.stages.detect import SCHEMA
+from pipeline.workspace.folders import read_card
+from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.tables import read_rows
 
 _OF_FRAMES = ("frame", "pts_s", "lost", "corrupt", "damage", "width", "height", "altitude_m")
 _DAMAGE_SHOWN = 12  # stretches; the table has them all

@@ -11,8 +11,8 @@ from annotate.log.store import LABELS
 from annotate.operations import Mark, flight_of
 from annotate.project import Project
 from annotate.records import Detection
-from pipeline.tables import read_rows
-from pipeline.tracks import TABLE
+from pipeline.stages.tracks import TABLE
+from pipeline.workspace.tables import read_rows
 
 _PORTRAITS = 4  # of each identity
 

@@ -9,21 +9,23 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipeline.config import ReportConfig
+from pipeline.config.models import ReportConfig
 from pipeline.dataset.page import COLOURS, plots
 from pipeline.dataset.stage import NAME as DATASET
 from pipeline.errors import PipelineError
 from pipeline.pages import render
 from pipeline.report.flight import Bar, FlightPart, read_flight
-from pipeline.report.learnt import EvaluationPart, read_evaluations, read_table1, read_trainings
-from pipeline.report.made import made_id, made_of_dataset, made_of_evaluation, made_of_flight
 from pipeline.report.people import People, read_people
 from pipeline.report.pictures import Pictures
 from pipeline.report.plots import cmc
+from pipeline.report.provenance import made_id, made_of_dataset, made_of_evaluation, made_of_flight
 from pipeline.report.records import Fact, Made, clock
+from pipeline.report.reidentification import EvaluationPart, read_evaluations, read_table1, read_trainings
 from pipeline.report.timeline import timeline
-from pipeline.tables import read_rows
-from pipeline.workspace import MANIFEST, atomic_folder, locked, read_json, sweep
+from pipeline.workspace.atomic import atomic_folder, read_json, sweep
+from pipeline.workspace.folders import locked
+from pipeline.workspace.manifest import MANIFEST
+from pipeline.workspace.tables import read_rows
 
 NAME, PAGE = "report", "index.html"
 _FLIGHT = f"frames/{MANIFEST}", "tracks/tracklets.parquet"  # either tells a flight; imported ones have no frames
@@ -80,6 +82,7 @@ def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progr
             if flight.clip is not None:
                 shutil.copyfile(flight.clip.file, folder / f"{flight.name}.mp4")
         page = render(
+            "pipeline.report",
             "report.html",
             written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             workspace=workspace,

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.engine.threads import prefetch
 from pipeline.errors import PipelineError
-from pipeline.overlap import prefetch
 from pipeline.simulate.camera import Camera, Points
 from pipeline.simulate.effects import draw_look
 from pipeline.simulate.ground import make_ground
@@ -21,7 +21,7 @@ from pipeline.simulate.scene import Person, Scene, TrueBox, draw_light
 from pipeline.simulate.scenery import Thing, cycle, make_houses, make_things
 from pipeline.simulate.shapes import turn_of
 from pipeline.simulate.subtitles import subtitle
-from pipeline.workspace import atomic_file
+from pipeline.workspace.atomic import atomic_file
 
 _ALTITUDES = (3.0, 200.0)  # metres
 _RIDERS = 0.06  # share of people on bicycles

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import PipelineError
-from pipeline.images import write_jpeg
 from pipeline.simulate.flight import simulate_flight
 from pipeline.simulate.pictures import Picture, write_pictures
 from pipeline.simulate.scene import TrueBox
 from pipeline.video import open_video
+from pipeline.workspace.jpeg import write_jpeg
 
 PER_FLIGHT = 4  # a second apart: people have moved on, the ground is drawn once
 _ALTITUDES, _PEOPLE = (12.0, 38.0), (8, 25)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.simulate.output import make_folder
 from pipeline.simulate.scene import TrueBox
-from pipeline.workspace import write_json
+from pipeline.workspace.atomic import write_json
 
 _MIN_VISIBLE, _MIN_HEIGHT = 0.25, 8.0  # below: annotated as a region to ignore
 

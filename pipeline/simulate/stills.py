@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.images import write_jpeg
 from pipeline.simulate.camera import Camera, Points
 from pipeline.simulate.effects import draw_look
 from pipeline.simulate.ground import make_ground
@@ -18,6 +17,7 @@ from pipeline.simulate.scene import Person, Scene, TrueBox, draw_light
 from pipeline.simulate.scenery import Thing, cycle, make_houses, make_things
 from pipeline.simulate.shapes import turn_of
 from pipeline.simulate.textures import vary
+from pipeline.workspace.jpeg import write_jpeg
 
 _PERSON_METRES = 1.7
 

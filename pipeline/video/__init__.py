@@ -13,7 +13,7 @@ whichever segments were read before it, in whatever order, by however many threa
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from pipeline.video.content import content_hash
+from pipeline.video.content_hash import content_hash
 from pipeline.video.file import open_file
 from pipeline.video.folder import open_folder
 from pipeline.video.records import Damage, Frame, Segment, Video

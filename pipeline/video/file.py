@@ -15,9 +15,9 @@ from pipeline.errors import PipelineError
 from pipeline.video.container import open_container
 from pipeline.video.decode import DecoderRun
 from pipeline.video.pixels import Upright, display_turn, rotation_degrees
-from pipeline.video.plan import plan_segments
 from pipeline.video.records import Damage, Frame, Segment, Video
 from pipeline.video.scan import Packets, scan_packets
+from pipeline.video.segments import plan_segments
 from pipeline.video.table import FrameTable, probe_decoder, table_by_decoding, table_of_packets
 
 _GUESSED_RATE = Fraction(25)

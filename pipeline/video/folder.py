@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.video.content import IMAGE_SUFFIXES, list_images
+from pipeline.video.content_hash import IMAGE_SUFFIXES, list_images
 from pipeline.video.pixels import fit
 from pipeline.video.records import Damage, Frame, Segment, Video
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.video.content import content_hash
+from pipeline.video.content_hash import content_hash
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import expect
 
 from pipeline.cli import main
-from pipeline.tables import read_table
+from pipeline.workspace.tables import read_table
 
 FRAMES = {"crowd": 24, "person": 8, "street": 4}
 PEOPLE = 4  # in two tracklets each: half of them are learnt from, the others found again

@@ -6,16 +6,16 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from detector.config import TrainConfig as DetectorRecipe
-from pipeline.config import FlightConfig, load_config, require_flights
+from pipeline.config.models import FlightConfig, load_config, require_flights
+from pipeline.config.yaml import apply_settings, parse_yaml, read_yaml_mapping, validate
+from pipeline.groundtruth.read import read_truth
 from pipeline.telemetry import find_telemetry
-from pipeline.truth import read_truth
 from pipeline.video import open_video
-from pipeline.yaml_file import apply_settings, parse_yaml, read_yaml_mapping, validate
 from reid.config import TrainConfig as ReidRecipe
 from reid.training.table1 import Table1Config
 from tests.fuzz.readers.detector import VID
 from tests.fuzz.readers.reader import IMAGE, Reader, reads, together, written
-from tests.pipeline.video_samples import write_video
+from tests.pipeline.video.samples import write_video
 
 _CONFIG = """\
 videos: [a.mp4, 'b.mp4']

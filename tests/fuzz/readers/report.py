@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.report.learnt import read_evaluations, read_log, read_table1
-from pipeline.report.made import made_of_evaluation
+from pipeline.report.provenance import made_of_evaluation
+from pipeline.report.reidentification import read_evaluations, read_log, read_table1
 from tests.fuzz.readers.reader import Reader, reads, written
 
 _LOG = '{"iteration": 1, "loss": 0.5}\n{"iteration": 2, "loss": 0.25, "mAP": 0.5, "rank-1": 0.5}\n'

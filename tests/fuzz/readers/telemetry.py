@@ -6,7 +6,7 @@ import av
 
 from pipeline.telemetry import find_telemetry
 from tests.fuzz.readers.reader import IMAGE, Reader, together, written
-from tests.pipeline.video_samples import write_video
+from tests.pipeline.video.samples import write_video
 
 _WORDS = (
     "FrameCnt: 1, DiffTime: 33ms [latitude: 47.12345678] [longitude: -8.2] [rel_alt: 30.100 abs_alt: 530.1] "

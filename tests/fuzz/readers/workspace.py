@@ -8,14 +8,15 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.dataset.labelled import read_labelled, state_of_inputs
-from pipeline.export import people_of
-from pipeline.forget import find_whom, resume
-from pipeline.forgotten import open_known_flight, read_forgotten
-from pipeline.learn import Learning
-from pipeline.measured import stands
-from pipeline.trace import as_text, trace
-from pipeline.view import ground_scale
-from pipeline.workspace import StageFolder, open_flight, read_card, write_record
+from pipeline.lineage import as_text, trace
+from pipeline.privacy.forget import find_whom, resume
+from pipeline.privacy.redactions import open_known_flight, read_forgotten
+from pipeline.privacy.shared_clip import people_of
+from pipeline.run.from_labels import Learning
+from pipeline.stages.evaluation import stands
+from pipeline.telemetry.ground_plane import ground_scale
+from pipeline.workspace.folders import open_flight, read_card
+from pipeline.workspace.manifest import StageFolder, write_record
 from tests.fuzz.readers.annotate import PART, write_labels, write_tables
 from tests.fuzz.readers.reader import IMAGE, Reader, together, written
 

@@ -5,7 +5,8 @@ from annotate.errors import AnnotateError
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Merge, Rename, Split
 from pipeline.dataset.labelled import COLUMNS, UNKNOWN, read_labelled
-from pipeline.workspace import StageFolder, write_json
+from pipeline.workspace.atomic import write_json
+from pipeline.workspace.manifest import StageFolder
 
 
 def test_every_crop_is_there_or_counted(workspace):

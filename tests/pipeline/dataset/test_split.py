@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import DatasetConfig
+from pipeline.config.models import DatasetConfig
 from pipeline.dataset.split import divide
 
 

@@ -10,7 +10,7 @@ from annotate.log.store import LABELS, LabelStore
 from annotate.log.text import replay, write_log
 from annotate.operations import Mark
 from pipeline.cli import main
-from pipeline.config import DatasetConfig
+from pipeline.config.models import DatasetConfig
 from pipeline.dataset import stage
 from pipeline.dataset.stage import bring_up_dataset
 from pipeline.errors import PipelineError

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import ThinConfig
+from pipeline.config.models import ThinConfig
 from pipeline.dataset.thin import kept
 from reid.errors import ReidError
 

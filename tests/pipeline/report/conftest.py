@@ -11,13 +11,13 @@ from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Rename
 from detector.config import DetectorConfig, Resize
 from pipeline.cli import main
-from pipeline.config import DatasetConfig, FlightConfig, ReportConfig
+from pipeline.config.models import DatasetConfig, FlightConfig, ReportConfig
 from pipeline.dataset.stage import bring_up_dataset
 from pipeline.demo import label_by_truth, truth_of
-from pipeline.progress import progress_bar
+from pipeline.engine.progress import progress_bar
 from pipeline.report import write_report
+from pipeline.run.flight import bring_up_tracks
 from pipeline.simulate import simulate_flight
-from pipeline.stages import bring_up_tracks
 
 ODD = "flight #2 '50%' & <b>.mp4"
 HOSTILE = '<script>alert("x")</script> & Söhne'

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.measured import Measured
+from pipeline.report.against_truth import _figure
 from pipeline.report.clip import fullest
 from pipeline.report.flight import _stretches
-from pipeline.report.found import _figure
-from pipeline.report.learnt import _lists, read_log, read_table1
 from pipeline.report.people import Strip
 from pipeline.report.records import clock
+from pipeline.report.reidentification import _lists, read_log, read_table1
 from pipeline.report.timeline import timeline
+from pipeline.stages.evaluation import Measured
 from tests.pipeline.report.conftest import TABLE1
 
 

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from annotate.operations import NewIdentity
 from annotate.project import Project
 from pipeline.cli import main
-from pipeline.report.made import made_of_evaluation
-from pipeline.truth import find_truth
-from pipeline.workspace import locked
+from pipeline.groundtruth.read import find_truth
+from pipeline.report.provenance import made_of_evaluation
+from pipeline.workspace.folders import locked
 
 
 def report(workspace, *settings):

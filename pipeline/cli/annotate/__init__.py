@@ -1,0 +1,208 @@
+"""`uavpipe annotate log | replay | export | import`: the labels as a file among other files."""
+
+import getpass
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.annotate.suggestions import embed, retrain
+from pipeline.cli.options import PATH
+
+if TYPE_CHECKING:
+    from annotate.exchange.records import Clip
+    from annotate.log.store import LabelStore
+    from annotate.operations import Operation
+
+_WORKSPACE = click.option(
+    "--workspace", type=PATH, default=Path("runs"), show_default=True, help="Folder of the flights and labels."
+)
+_BY_SUFFIX = {".jsonl": "log", ".txt": "mot", ".json": "coco", ".xml": "cvat"}
+_FORMATS = "log for .jsonl, mot for .txt, coco for .json, cvat for .xml"
+_FLIGHT = click.option("--flight", metavar="NAME", help="The flight that the file is of.  [default: the only one]")
+
+
+@click.group()
+def annotate() -> None:
+    """Labels: look at them, keep them, exchange them with other tools."""
+
+
+annotate.add_command(embed)
+annotate.add_command(retrain)
+
+
+@annotate.command("log")
+@_WORKSPACE
+@click.option("--last", type=click.IntRange(1), metavar="N", help="Only the last N.")
+def show_log(workspace: Path, last: int | None) -> None:
+    """List who decided what, and when."""
+    from annotate.log.store import LABELS, LabelStore
+
+    with LabelStore(workspace / LABELS, create=False) as store:
+        for entry in store.entries[-last:] if last else store.entries:
+            what = f"{entry.operation.op.replace('_', ' ')} {_summary(entry.operation)}"
+            click.echo(f"{entry.sequence:6}  {entry.time[:19]}  {entry.user}  {what}")
+
+
+@annotate.command()
+@click.argument("log", type=PATH)
+@click.option("--out", type=PATH, required=True, help="The labels to make, as labels.sqlite.")
+def replay(log: Path, out: Path) -> None:
+    """Make the labels that follow from LOG, an exported log."""
+    from annotate.log.text import replay
+
+    click.echo(f"{out}: {replay(log, out):,} operations")
+
+
+@annotate.command()
+@click.argument("out", type=PATH)
+@_WORKSPACE
+@_FLIGHT
+@click.option("--format", "form", type=click.Choice([*_BY_SUFFIX.values()]), help=f"[default: {_FORMATS}]")
+def export(out: Path, workspace: Path, flight: str | None, form: str | None) -> None:
+    """Write the labels to OUT: their log, or each identity as a track."""
+    from annotate.exchange.coco import write_coco_tracks
+    from annotate.exchange.cvat import write_cvat
+    from annotate.exchange.mot import write_mot
+    from annotate.log.store import LABELS, LabelStore
+    from annotate.log.text import write_log
+
+    form = form or _format(out)
+    with LabelStore(workspace / LABELS, create=False) as store:
+        if form == "log":
+            write_log(out, store.entries)
+            click.echo(f"{out}: {len(store.entries):,} operations")
+            return
+        names = list(store.state.flights) if form == "coco" and flight is None else [_flight(store, flight)]
+        clips = [_clip(store, workspace, name) for name in names]
+    if form == "coco":
+        write_coco_tracks(out, clips)
+    else:
+        {"mot": write_mot, "cvat": write_cvat}[form](out, clips[0])
+    click.echo(f"{out}: {_counts(clips)}")
+
+
+@annotate.command("import")
+@click.argument("source", type=PATH)
+@_WORKSPACE
+@_FLIGHT
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([*_BY_SUFFIX.values(), "market"]),
+    help=f"[default: {_FORMATS}, market for a folder]",
+)
+@click.option("--user", help="Whose decisions these are.  [default: you]")
+@click.option("--same-identities", is_flag=True, help="The tracks of SOURCE were exported from these labels.")
+@click.option("--fps", type=click.FloatRange(0, min_open=True), default=25.0, show_default=True, help="For market.")
+def import_(
+    source: Path,
+    workspace: Path,
+    flight: str | None,
+    form: str | None,
+    user: str | None,
+    same_identities: bool,
+    fps: float,
+) -> None:
+    """Label as SOURCE says: a log, tracks, or a Market-1501-style folder, which becomes flights."""
+    from annotate.log.store import LABELS, LabelStore
+    from annotate.records import flights_with_tracklets, read_tracklets
+
+    user = user or getpass.getuser()
+    form = form or ("market" if source.is_dir() else _format(source))
+    if form == "market":
+        from pipeline.labelling.import_market import import_market
+
+        counts = import_market(source, workspace, fps, user)
+        click.echo(f"{workspace}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
+        return
+    if form == "log":
+        from annotate.log.text import read_log
+
+        entries = read_log(source)
+        with LabelStore(workspace / LABELS) as store:
+            click.echo(f"{store.path}: {store.take_log(entries):,} new operations")
+        return
+    flights = flights_with_tracklets(workspace)
+    with LabelStore(workspace / LABELS) as store:
+        for name in flights:
+            store.add_flight(name, read_tracklets(workspace, name))
+        clips = _read_clips(store, source, form, flight)
+        labelled = _label(store, workspace, clips, user, same_identities)
+        click.echo(f"{store.path}: {labelled:,} tracklets labelled, from {_counts(clips)}")
+
+
+def _format(path: Path) -> str:
+    if path.suffix not in _BY_SUFFIX:
+        raise click.UsageError(f"{path}: say which --format: {_FORMATS}")
+    return _BY_SUFFIX[path.suffix]
+
+
+def _flight(store: "LabelStore", name: str | None) -> str:
+    flights = list(store.state.flights)
+    if name is None and len(flights) == 1:
+        return flights[0]
+    if name not in flights:
+        raise click.UsageError(
+            f"--flight {name or '?'}: expected one of {', '.join(flights) or 'none: no flights yet'}"
+        )
+    return name
+
+
+def _clip(store: "LabelStore", workspace: Path, flight: str) -> "Clip":
+    from annotate.exchange.labels import labelled_clip
+    from annotate.records import count_frames, read_tracklets
+
+    tracklets = read_tracklets(workspace, flight)
+    store.add_flight(flight, tracklets)  # says so where they are not those that were labelled
+    return labelled_clip(store.state, flight, tracklets, count_frames(workspace, flight))
+
+
+def _read_clips(store: "LabelStore", source: Path, form: str, flight: str | None) -> "list[Clip]":
+    from annotate.exchange.coco import read_coco_tracks
+    from annotate.exchange.cvat import read_cvat
+    from annotate.exchange.mot import read_mot
+
+    if form == "coco":
+        clips = read_coco_tracks(source)
+        if flight is None and len(clips) > 1:
+            return [clip for clip in clips if _flight(store, clip.name)]
+        if len(clips) > 1:
+            return [clip for clip in clips if clip.name == _flight(store, flight)]
+        return [replace(clip, name=_flight(store, flight)) for clip in clips]
+    return [{"mot": read_mot, "cvat": read_cvat}[form](source, _flight(store, flight))]
+
+
+def _label(store: "LabelStore", workspace: Path, clips: "Sequence[Clip]", user: str, same_identities: bool) -> int:
+    from annotate.exchange.labels import label_from
+    from annotate.records import read_tracklets
+
+    return label_from(
+        store,
+        {clip.name: clip for clip in clips},
+        {clip.name: read_tracklets(workspace, clip.name) for clip in clips},
+        user=user,
+        id=f"import-{uuid.uuid4().hex}",
+        same_identities=same_identities,
+    )
+
+
+def _counts(clips: "Sequence[Clip]") -> str:
+    tracks = {box.track for clip in clips for box in clip.boxes}
+    return f"{sum(len(clip.boxes) for clip in clips):,} boxes of {len(tracks):,} identities"
+
+
+def _summary(operation: "Operation") -> str:
+    if operation.op == "add_flight":
+        return f"{operation.flight}: {len(operation.tracklets):,} tracklets"
+    fields = operation.model_dump(mode="json", exclude={"op"})
+    return ", ".join(f"{name} {_short(value)}" for name, value in fields.items() if value not in ("", []))
+
+
+def _short(value: object) -> str:
+    if not isinstance(value, list):
+        return str(value)
+    return " ".join(value[:3]) + (f" and {len(value) - 3} more" if len(value) > 3 else "")

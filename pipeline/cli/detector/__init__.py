@@ -1,0 +1,46 @@
+"""`uavpipe detector …`: train and evaluate person detectors on annotated images, no flight needed."""
+
+import shutil
+from pathlib import Path
+
+import click
+
+from pipeline.cli.detector.data import anchors, convert_visdrone, convert_yolo
+from pipeline.cli.detector.evaluate import evaluate
+from pipeline.cli.detector.export import export
+from pipeline.cli.detector.import_weights import import_detectron2
+from pipeline.cli.options import PATH
+
+
+@click.group()
+def detector() -> None:
+    """Train and evaluate person detectors."""
+
+
+for _command in (convert_visdrone, convert_yolo, anchors, evaluate, export, import_detectron2):
+    detector.add_command(_command)
+
+
+@detector.command()
+@click.option("--config", "config_path", type=PATH, required=True, help="As configs/detector/small.yaml.")
+@click.option("--output", type=PATH, required=True, help="Folder of the run; one found there is resumed.")
+@click.option("--weights", type=PATH, help="Copy the finished checkpoint here, as weights/mine.safetensors.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in iterations=100.")
+def train(config_path: Path, output: Path, weights: Path | None, settings: tuple[str, ...]) -> None:
+    """Train a detector on COCO annotations; a killed run goes on where it was saved."""
+    from detector.config import TrainConfig
+    from detector.training.train import train as run
+    from pipeline.config.yaml import apply_settings, read_yaml_mapping, validate
+    from pipeline.engine.progress import training_bar
+    from pipeline.workspace.atomic import atomic_file
+
+    content = apply_settings(read_yaml_mapping(config_path), settings)
+    config = validate(content, TrainConfig, str(config_path))
+    with training_bar(config.preset, config.iterations) as advance:
+        best = run(config, output, advance=advance)
+    if weights is None:
+        click.echo(f"{best}: use it as detector.weights, or copy it to weights/ for 'auto'")
+        return
+    with atomic_file(weights) as temporary:
+        shutil.copyfile(best, temporary)
+    click.echo(f"{weights}: from {best}")

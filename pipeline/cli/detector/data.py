@@ -1,0 +1,123 @@
+"""`uavpipe detector convert-visdrone | convert-yolo | anchors`: what comes before a training."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipeline.cli.options import PATH
+
+if TYPE_CHECKING:
+    from detector.annotations.conversion import Conversion, ConvertedImage
+
+
+def _conversion_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for decorate in (
+        click.option("--seed", default=0, show_default=True, help="Which clips are held out."),
+        click.option(
+            "--holdout",
+            type=float,
+            metavar="SHARE",
+            help="Hold out about this share of the images, whole clips only, into OUT with .holdout.json.",
+        ),
+        click.option("--out", type=PATH, required=True, help="COCO JSON to write, as data/visdrone/train.json."),
+        click.argument("root", type=PATH),
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.command("convert-visdrone")
+@_conversion_options
+@click.option("--both", is_flag=True, help="Keep pedestrian and people apart; else both are person.")
+@click.option("--skip-missing", is_flag=True, help="Leave out, and count, what lacks its image or annotations.")
+def convert_visdrone(
+    root: Path, out: Path, holdout: float | None, seed: int, both: bool, skip_missing: bool
+) -> None:
+    """Make COCO JSON of the VisDrone-DET or -VID archive that was unpacked in ROOT."""
+    from detector.annotations.visdrone import read_visdrone
+
+    _write(read_visdrone(root, both=both, skip_missing=skip_missing), root, out, holdout, seed)
+
+
+@click.command("convert-yolo")
+@_conversion_options
+@click.option("--person", "persons", type=int, multiple=True, default=(0,), show_default=True, help="Class number.")
+@click.option("--subset", default="", metavar="NAME", help="For images/NAME and labels/NAME, as train.")
+def convert_yolo(
+    root: Path, out: Path, holdout: float | None, seed: int, persons: tuple[int, ...], subset: str
+) -> None:
+    """Make COCO JSON of YOLO annotations: ROOT/images and ROOT/labels."""
+    from detector.annotations.yolo import read_yolo
+
+    _write(read_yolo(root, persons=persons, subset=subset), root, out, holdout, seed)
+
+
+def _write(conversion: "Conversion", root: Path, out: Path, holdout: float | None, seed: int) -> None:
+    from detector.annotations.conversion import hold_out, write_coco
+
+    parts = {"train": (out, conversion.images)}
+    if holdout is not None:
+        kept, held = hold_out(conversion.images, holdout, seed)
+        parts = {"train": (out, kept), "validation": (out.with_suffix(".holdout.json"), held)}
+        if len({image.clip for image in conversion.images}) == len(conversion.images):
+            click.echo("every image is a clip by itself, to go by the names: look-alikes may stand in both halves")
+    for path, images in parts.values():
+        write_coco(path, images, conversion.categories)
+        click.echo(f"{path}: {_counts(images)}")
+    for note, count in sorted(conversion.notes.items()):
+        if count:
+            click.echo(f"  {count:,} {note}")
+    click.echo("In a recipe, as configs/detector/fpn.yaml:")
+    for key, (path, _) in parts.items():
+        source = f"{{annotations: {path}, images: {root}}}"
+        click.echo(f"  {key}: {f'[{source}]' if key == 'train' else source}")
+
+
+def _counts(images: "Sequence[ConvertedImage]") -> str:
+    persons = sum(not row["iscrowd"] for image in images for row in image.annotations)
+    # A region that stands in several categories is still one.
+    regions = sum(len({tuple(row["bbox"]) for row in image.annotations if row["iscrowd"]}) for image in images)
+    clips = len({image.clip for image in images})
+    return f"{len(images):,} images of {clips:,} clips, {persons:,} persons, {regions:,} regions to ignore"
+
+
+@click.command()
+@click.argument("annotations", type=PATH)
+@click.option("--preset", type=click.Choice(["paper-c4", "fpn", "small"]), default="fpn", show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in resize.short_side=1000.")
+@click.option("--images", type=PATH, help="Their folder, for sizes that ANNOTATIONS lacks.  [default: beside it]")
+@click.option("--plot", type=PATH, help="Picture to draw, as anchors.png.")
+def anchors(
+    annotations: Path, preset: str, settings: tuple[str, ...], images: Path | None, plot: Path | None
+) -> None:
+    """Compare the persons in ANNOTATIONS (COCO JSON) with the anchors of the presets, and suggest better ones."""
+    from detector.annotations.coco import read_annotations
+    from detector.evaluation.anchor_report import AnchorFit, describe_scale, iou_table, save_plot, size_table
+    from detector.evaluation.anchors import best_ious, scale_persons, suggest
+    from detector.models.presets import ARCHITECTURES, Architecture
+    from pipeline.config.yaml import apply_settings, validate
+
+    def measured(architecture: Architecture) -> AnchorFit:
+        persons = scale_persons(found, architecture)
+        return AnchorFit(architecture, persons, best_ious(persons, architecture))
+
+    found = read_annotations(annotations, images or annotations.parent)
+    content = apply_settings(ARCHITECTURES[preset].model_dump(), settings)
+    chosen = measured(validate(content, Architecture, f"preset {preset}"))
+    fits = {name: measured(architecture) for name, architecture in ARCHITECTURES.items()}
+    name = f"{preset}, as set" if settings else preset
+    suggestion = f"{preset}, suggested"
+    better = suggest(chosen.persons, chosen.architecture)
+    fits |= {name: chosen, suggestion: measured(better)}
+    click.echo(f"{len(chosen.ious):,} persons in {len(found):,} images, {describe_scale(better.resize)}:\n")
+    click.echo(size_table(chosen))
+    click.echo("\nBest IoU of each person with an anchor, the anchors placed as the model places them:\n")
+    click.echo(iou_table(fits))
+    click.echo("\nSuggested, for a recipe:\n")
+    click.echo(f"anchor_sizes: {[list(sizes) for sizes in better.anchor_sizes]}")
+    click.echo(f"anchor_ratios: {list(better.anchor_ratios)}")
+    if plot is not None:
+        save_plot(plot, fits, name, suggestion)
+        click.echo(f"\n{plot}: written")

@@ -1,0 +1,136 @@
+"""`uavpipe detector evaluate`: a detector, or stored detections, against annotations."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.options import PATH
+
+if TYPE_CHECKING:
+    from detector.annotations.coco import AnnotatedImage
+    from detector.evaluation.evaluate import Report
+    from detector.records import Detections
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_EXPLANATION = """\
+COCO reads the precision at 101 recalls and leaves ignored persons out. It forgives a detection on an ignored
+region if as much of it lies there as the IoU asks for, up to 95 %. VisDrone uses every recall, takes ignored
+persons into the recall's denominator, and drops persons and detections of which half lies in ignored regions,
+whatever the IoU. What follows is by COCO's rules, at IoU 0.5."""
+
+
+@click.command()
+@click.argument("annotations", type=PATH)
+@click.argument("images", type=PATH, required=False)
+@click.option("--weights", default="auto", show_default=True, help="auto, embedded, coco or a checkpoint.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in floor=0.01.")
+@click.option("--detections", "stored", type=_FILE, help="Measure these (COCO's result format); no model is run.")
+@click.option("--save-detections", "save", type=_FILE, help="Store what the model finds, for --detections.")
+@click.option(
+    "--cap", type=click.IntRange(min=1), default=500, show_default=True, help="COCO's detections an image."
+)
+@click.option("--out", type=_FOLDER, help="Folder for metrics.json, curves.csv and curves.png.")
+def evaluate(
+    annotations: Path,
+    images: Path | None,
+    weights: str,
+    settings: tuple[str, ...],
+    stored: Path | None,
+    save: Path | None,
+    cap: int,
+    out: Path | None,
+) -> None:
+    """Average precision by COCO's and by VisDrone's rules on ANNOTATIONS (COCO JSON), whose files lie in IMAGES."""
+    from detector.annotations.coco import person_categories, read_annotations
+    from detector.annotations.results import read_results
+    from detector.evaluation.evaluate import measure
+
+    if (stored is None) == (images is None) or (stored is not None and save is not None):
+        raise click.UsageError("give IMAGES to run a model on, or --detections to measure stored ones")
+    if stored is not None:
+        truth = read_annotations(annotations, annotations.parent)
+        found = read_results(stored, truth, person_categories(annotations))
+    else:
+        assert images is not None
+        truth, found = _run_model(annotations, images, weights, settings, save)
+    report = measure(truth, found, max_detections=cap)
+    _show(report)
+    if out is not None:
+        _write(report, out)
+
+
+def _run_model(
+    annotations: Path, images: Path, weights: str, settings: tuple[str, ...], save: Path | None
+) -> "tuple[list[AnnotatedImage], list[Detections]]":
+    from detector.annotations.coco import person_categories, read_coco
+    from detector.annotations.results import write_results
+    from detector.backends.load import load_predictor
+    from detector.config import DataSource, DetectorConfig
+    from detector.evaluation.evaluate import detect
+    from pipeline.config.yaml import apply_settings, validate
+    from pipeline.engine.progress import progress_bar
+    from pipeline.workspace.atomic import atomic_file
+
+    config = validate(apply_settings({"weights": weights}, settings), DetectorConfig, "detector")
+    truth = read_coco(DataSource(annotations=annotations, images=images))
+    predictor = load_predictor(config)
+    if save is not None:
+        save.parent.mkdir(parents=True, exist_ok=True)  # fails now, not when all is found
+    with progress_bar(annotations.name, len(truth)) as advance:
+        found = detect(predictor, truth, advance)
+    if save is not None:
+        with atomic_file(save) as temporary:
+            write_results(temporary, truth, found, person_categories(annotations)[0])
+        click.echo(f"{save}: measure it again with --detections {save}")
+    return truth, found
+
+
+def _show(report: "Report") -> None:
+    parts = report.parts
+    whole = parts["all"]
+    click.echo(
+        f"{whole.images:,} images, {len(whole.person_heights):,} persons, {report.detections:,} detections\n\n"
+        f"{'':12}{'COCO':>8}{'VisDrone':>10}"
+    )
+    for name in [*report.visdrone, *(name for name in report.coco if name not in report.visdrone)]:
+        click.echo(f"{name:12}{_figure(report.coco, name):>8}{_figure(report.visdrone, name):>10}".rstrip())
+    sizes = ", ".join(f"{count:,} {name}" for name, count in report.sizes.items())
+    click.echo(f"{'persons':12}{sizes}\n\n{_EXPLANATION}\n")
+    thresholds = [point.threshold for point in whole.points()]
+    click.echo(f"{'':12}{'persons':>9}{'AP50':>8}" + "".join(f"{f'recall≥{t:g}':>12}" for t in thresholds))
+    for name, part in parts.items():
+        recalls = "".join(f"{_number(point.recall):>12}" for point in part.points())
+        click.echo(f"{name:12}{len(part.person_heights):9,}{_number(part.ap50()):>8}{recalls}")
+    click.echo(f"\n{'score from':12}{'recall':>8}{'precision':>11}{'false an image':>16}")
+    for point in whole.points():
+        figures = f"{_number(point.recall):>8}{_number(point.precision):>11}{point.false_per_image:16.2f}"
+        click.echo(f"{point.threshold:<12g}{figures}")
+
+
+def _figure(figures: Mapping[str, float], name: str) -> str:
+    return "" if name not in figures else _number(figures[name])
+
+
+def _number(value: float | None) -> str:
+    return f"{value:.3f}" if value is not None and value >= 0 else "–"
+
+
+def _write(report: "Report", out: Path) -> None:
+    """Figures first, picture last: a plot that fails takes nothing with it."""
+    from detector.evaluation.curves import plot, write_csv
+    from pipeline.workspace.atomic import atomic_file
+
+    with atomic_file(out / "metrics.json") as temporary:
+        temporary.write_text(report.as_json(), "utf-8")
+    with atomic_file(out / "curves.csv") as temporary:
+        write_csv(temporary, report.parts)
+    click.echo(f"\n{out}: metrics.json, curves.csv, curves.png")
+    try:
+        with atomic_file(out / "curves.png") as temporary:
+            plot(temporary, report.parts)
+    except Exception as error:  # whatever fonts and backends may raise
+        logging.warning(f"{out / 'curves.png'}: not drawn ({error}); the same curves are in curves.csv")

@@ -1,0 +1,96 @@
+"""`uavpipe detector export`: detectors for other runtimes."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.options import PATH
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from detector.config import DetectorConfig
+    from detector.models.weights import WeightsSource
+
+_COMPARED = 3  # pictures
+_SEGMENT = 30  # frames, or up to the next picture from which decoding can begin
+
+
+@click.command()
+@click.argument("weights")
+@click.option("--out", type=PATH, required=True, help="small.onnx, or small.xml for OpenVINO.")
+@click.option("--calibrate", type=PATH, metavar="VIDEO", help="Quantise to int8 on frames of it (.xml only).")
+@click.option("--frames", default=300, show_default=True, type=click.IntRange(1), help="Of VIDEO, spread over it.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of the detector, as in floor=0.02.")
+def export(weights: str, out: Path, calibrate: Path | None, frames: int, settings: tuple[str, ...]) -> None:
+    """Write the detector WEIGHTS (a checkpoint, 'auto' or 'embedded') as an ONNX or OpenVINO model.
+
+    The model takes a scaled image, bytes (1, 3, h, w) RGB of any size, and gives boxes (n, 4) xyxy in its pixels
+    and scores (n,). ONNX is compared with the checkpoint in ONNX Runtime. An .xml is for detector.backend:
+    openvino; --calibrate makes it faster, at some loss: VIDEO should look like what it will see.
+    """
+    if out.suffix not in (".onnx", ".xml"):
+        raise click.UsageError(f"--out {out}: expected a name that ends in .onnx or .xml")
+    if calibrate and out.suffix != ".xml":
+        raise click.UsageError("--calibrate needs an --out that ends in .xml: int8 is for OpenVINO")
+
+    from detector.config import DetectorConfig
+    from detector.models.weights import source_of
+    from pipeline.config.yaml import apply_settings, validate
+
+    config = validate(apply_settings({"weights": weights}, settings), DetectorConfig, "--set")
+    source = source_of(config)
+    if out.suffix == ".xml":
+        _openvino(config, source, out, calibrate, frames)
+    else:
+        _onnx(config, source, out)
+
+
+def _openvino(
+    config: "DetectorConfig", source: "WeightsSource", out: Path, calibrate: Path | None, frames: int
+) -> None:
+    from detector.backends.openvino_export import export_openvino
+    from pipeline.workspace.atomic import atomic_file
+
+    # The weights lie beside the .xml, and have their name before it does.
+    with atomic_file(out) as temporary, atomic_file(out.with_suffix(".bin")):
+        export_openvino(config, source, temporary, _spread(calibrate, frames) if calibrate else None)
+    precision = f"int8 by {frames} frames of {calibrate}" if calibrate else "not quantised"
+    click.echo(f"{out}: {source.description}, {precision}; for detector.backend=openvino detector.weights={out}")
+
+
+def _onnx(config: "DetectorConfig", source: "WeightsSource", out: Path) -> None:
+    from detector.backends.onnx_export import compare_onnx, export_onnx
+    from pipeline.workspace.atomic import atomic_file
+
+    with atomic_file(out) as temporary:
+        export_onnx(config, source, temporary)
+        count, boxes, scores = compare_onnx(temporary, config, source, _simulated())
+    click.echo(
+        f"{out}: {source.description}; in {_COMPARED} simulated pictures the {count} boxes of the checkpoint, "
+        f"to {boxes:.1e} px, their scores to {scores:.1e}"
+    )
+
+
+def _spread(path: Path, count: int) -> "Iterator[NDArray[np.uint8]]":
+    """Up to `count` frames of a video or folder, from all over it."""
+    from pipeline.video import open_video
+
+    video = open_video(path, segment_frames=_SEGMENT)
+    each = max(1, len(video.segments) // count)
+    chosen = video.segments[::each]
+    step = max(1, sum(segment.stop - segment.first for segment in chosen) // count)
+    frames = (frame for segment in chosen for frame in video.read(segment))
+    return (frame.image for frame in islice(frames, 0, count * step, step))
+
+
+def _simulated() -> "Iterator[NDArray[np.uint8]]":
+    import numpy as np
+
+    from pipeline.simulate.stills import render_still
+
+    return (render_still(np.random.default_rng(number), (960, 540 + 4 * number))[0] for number in range(_COMPARED))

@@ -1,0 +1,47 @@
+"""`uavpipe detector import-detectron2`: models that others trained become checkpoints of ours."""
+
+from pathlib import Path
+
+import click
+
+from pipeline.cli.options import PATH
+
+
+@click.command("import-detectron2")
+@click.argument("model", type=PATH)
+@click.option("--out", type=PATH, required=True, help="Checkpoint to write, as weights/mine.safetensors.")
+@click.option("--config-file", type=PATH, help="The model's config.yaml.  [default: detectron2's R50 defaults]")
+@click.option("--person", "persons", type=int, multiple=True, default=(0,), show_default=True, help="Class number.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in resize.short_side=1200.")
+def import_detectron2(
+    model: Path, out: Path, config_file: Path | None, persons: tuple[int, ...], settings: tuple[str, ...]
+) -> None:
+    """Make a checkpoint of detectron2's Faster R-CNN R50-FPN or R50-C4 in MODEL (.pkl or .pth).
+
+    It finds the same persons without detectron2. `--person 0 --person 1` for VisDrone's pedestrian and people.
+    """
+    from detector.detectron2.config import read_architecture, read_config
+    from detector.detectron2.files import read_detectron2
+    from detector.detectron2.import_weights import convert_detectron2, detectron2_preset
+    from detector.models.checkpoint import save_checkpoint
+    from detector.models.presets import Architecture
+    from pipeline.config.yaml import apply_settings, validate
+
+    state = read_detectron2(model)
+    config = read_config(config_file) if config_file else {}
+    architecture = read_architecture(config, detectron2_preset(state, model), config_file or model)
+    if settings:
+        content = apply_settings(architecture.model_dump(), settings)
+        architecture = validate(content, Architecture, "--set")
+    checkpoint = convert_detectron2(state, architecture, persons=persons, source=model)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(
+        out,
+        checkpoint.state,
+        architecture=checkpoint.architecture,
+        training={"imported_from": model.name},
+        classes=checkpoint.classes,
+        exact=True,
+    )
+    numbers = " and ".join(map(str, persons))
+    click.echo(f"{out}: {architecture.preset} from {model}; {checkpoint.classes - 1} classes, person is {numbers}")

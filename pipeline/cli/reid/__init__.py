@@ -1,0 +1,116 @@
+"""`uavpipe reid …`: train and use re-identification networks on crops, no flight needed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.cli.options import PATH
+from pipeline.cli.reid.datasets import check, cut_cuhk_sysu, data_option, datasets, extract_cuhk03
+from pipeline.cli.reid.evaluate import evaluate, protocol_option
+from pipeline.cli.reid.export import export
+from pipeline.cli.reid.search import search
+from pipeline.cli.reid.table1 import table1
+from pipeline.cli.reid.transfer import transfer
+
+if TYPE_CHECKING:
+    from reid.evaluation.protocols import ProtocolName
+    from reid.records import ReidData
+    from reid.training.train import Measure
+
+
+@click.group()
+def reid() -> None:
+    """Train and use networks that tell persons apart."""
+
+
+reid.add_command(check)
+reid.add_command(cut_cuhk_sysu)
+reid.add_command(datasets)
+reid.add_command(evaluate)
+reid.add_command(export)
+reid.add_command(extract_cuhk03)
+reid.add_command(search)
+reid.add_command(table1)
+reid.add_command(transfer)
+
+
+@reid.command()
+@click.option("--config", "config_path", type=PATH, required=True, help="As configs/reid/drone.yaml.")
+@data_option
+@click.option("--output", type=PATH, required=True, help="Folder of the run; one found there is resumed.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in loss.triplet.margin=0.3.")
+@protocol_option
+def train(config_path: Path, data: str, output: Path, settings: tuple[str, ...], protocol: "ProtocolName") -> None:
+    """Train a network on DATA; a killed run goes on where it was saved.
+
+    Where DATA has queries and a gallery, it is measured on them, and the best checkpoint kept.
+    """
+    from pipeline.config.yaml import apply_settings, read_yaml_mapping, validate
+    from pipeline.engine.progress import training_bar
+    from reid.checkpoint import load_checkpoint
+    from reid.config import TrainConfig
+    from reid.datasets.load import load
+    from reid.evaluation.protocols import PROTOCOLS
+    from reid.training.train import train as run
+
+    content = apply_settings(read_yaml_mapping(config_path), settings)
+    config = validate(content, TrainConfig, str(config_path))
+    crops = load(data, PROTOCOLS[protocol].cameras)
+    measure = _measure(crops, protocol) if len(crops.query) else None
+    with training_bar(config.network.backbone, config.iterations) as advance:
+        best = run(config, crops, output, measure=measure, advance=advance)
+    metrics = load_checkpoint(best).training["metrics"]
+    measured = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("mAP", "rank-1") if name in metrics)
+    click.echo(f"{best}{measured and f' ({measured})'}: use it as --weights, or as init of the next stage")
+
+
+def _measure(data: "ReidData", protocol: "ProtocolName") -> "Measure":
+    """Raises where the data leak or cannot be measured so: before the training, not after it."""
+    from reid.evaluation.evaluate import Evaluation, Options
+
+    evaluation = Evaluation(data.query, data.gallery, Options(protocol), data.train)
+    return lambda query, gallery: evaluation(query, gallery).figures
+
+
+@reid.command()
+@click.argument("source", type=PATH)
+@click.option("--weights", type=PATH, required=True, help="A checkpoint of 'uavpipe reid train', or ONNX.")
+@click.option("--out", type=PATH, required=True, help="The features, as features.npy; features.csv beside it.")
+@click.option("--flip", is_flag=True, help="Average with the mirror image's features (not in the paper).")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+def embed(source: Path, weights: Path, out: Path, flip: bool, device: str) -> None:
+    """Write the features of SOURCE's images: a folder, a CSV with a column `path`, or a text file of paths.
+
+    Row n of the matrix (float32) is the n-th path of the CSV written beside it.
+    """
+    if out.suffix != ".npy":
+        raise click.UsageError(f"--out {out}: expected a name that ends in .npy")
+
+    import numpy as np
+
+    from pipeline.engine.progress import progress_bar
+    from pipeline.workspace.atomic import atomic_file
+    from reid.embedder import Embedder
+    from reid.sources import image_files
+
+    paths = image_files(source)
+    embedder = Embedder.load(weights, device)
+    with progress_bar(source.name, len(paths)) as advance:
+        features = embedder.embed_files(paths, flip=flip, advance=advance)
+    root = source if source.is_dir() else source.parent
+    _write_paths(out.with_suffix(".csv"), [path.relative_to(root) for path in paths])
+    with atomic_file(out) as temporary, temporary.open("wb") as file:
+        np.save(file, features)
+    click.echo(f"{out}: {len(features):,} features of length {features.shape[1]}")
+
+
+def _write_paths(table: Path, paths: list[Path]) -> None:
+    import csv
+
+    from pipeline.workspace.atomic import atomic_file
+
+    with atomic_file(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["path"])
+        rows.writerows([path.as_posix()] for path in paths)

@@ -1,0 +1,100 @@
+"""`uavpipe reid transfer`: networks by data sets, how well what was learnt on one does on another."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from pipeline.cli.options import PATH
+from pipeline.cli.reid.evaluate import PROTOCOL_NAMES
+
+if TYPE_CHECKING:
+    from reid.evaluation.evaluate import Evaluation
+    from reid.evaluation.protocols import ProtocolName
+
+Matrix = dict[str, dict[str, dict[str, float]]]  # source, target, name of the figure
+_SHOWN = "mAP", "rank-1"
+
+
+def _named(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    """`NAME=VALUE` options as a mapping."""
+    pairs = [value.partition("=") for value in values]
+    if not all(name and value for name, _, value in pairs) or len({name for name, _, _ in pairs}) < len(pairs):
+        raise click.BadParameter(f"{' '.join(values)}: expected NAME=VALUE, each with a name of its own")
+    return {name: value for name, _, value in pairs}
+
+
+@click.command()
+@click.option("--weights", "sources", multiple=True, required=True, metavar="NAME=WEIGHTS", callback=_named)
+@click.option("--data", "targets", multiple=True, required=True, metavar="NAME=[FORMAT:]PLACE", callback=_named)
+@click.option(
+    "--protocol",
+    "protocols",
+    multiple=True,
+    metavar="NAME=PROTOCOL",
+    callback=_named,
+    help="Of a data set. [market]",
+)
+@click.option("--flip", is_flag=True, help="Average with the mirror image (not in the paper).")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--out", type=PATH, required=True, help="All figures, as transfer.json.")
+def transfer(
+    sources: Mapping[str, str],
+    targets: Mapping[str, str],
+    protocols: Mapping[str, str],
+    flip: bool,
+    device: str,
+    out: Path,
+) -> None:
+    """Measure each of several networks on each of several data sets.
+
+    A network has the name of what it has learnt from, as in --weights market=a.safetensors --weights drone=b.onnx
+    --data market=data/market1501 --data drone=data/drone --protocol drone=tracklet.
+    """
+    for name, protocol in protocols.items():
+        if name not in targets or protocol not in PROTOCOL_NAMES:
+            raise click.UsageError(
+                f"--protocol {name}={protocol}: expected a name of --data ({', '.join(targets)}), and one of "
+                + ", ".join(PROTOCOL_NAMES)
+            )
+
+    from pipeline.engine.progress import progress_bar
+    from pipeline.workspace.atomic import write_json
+    from reid.embedder import Embedder
+
+    # All that can be wrong with networks and data is found before the first of them is measured.
+    embedders = {name: Embedder.load(Path(weights), device) for name, weights in sources.items()}
+    evaluations = {name: _evaluation(data, protocols.get(name, "market")) for name, data in targets.items()}
+    figures: Matrix = {source: {} for source in sources}
+    counts: dict[str, Mapping[str, int]] = {}
+    for source, embedder in embedders.items():
+        for target, evaluation in evaluations.items():
+            candidates = evaluation.candidates
+            with progress_bar(f"{source} on {target}", len(candidates.query) + len(candidates.gallery)) as advance:
+                result = evaluation.of(embedder, flip=flip, advance=advance)
+            figures[source][target], counts[target] = dict(result.figures), result.counts
+    inputs = {"weights": sources, "data": targets, "protocols": protocols, "flip": flip}
+    write_json(out, {"figures": figures, "counts": counts, "inputs": inputs})
+    for name in _SHOWN:
+        click.echo("\n".join(_table(name, figures)))
+    click.echo(f"{out}: all figures")
+
+
+def _evaluation(data_set: str, protocol: str) -> "Evaluation":
+    from reid.datasets.load import load
+    from reid.evaluation.evaluate import Evaluation, Options
+    from reid.evaluation.protocols import PROTOCOLS
+
+    rules = PROTOCOLS[cast("ProtocolName", protocol)]
+    data = load(data_set, rules.cameras)
+    return Evaluation(data.query, data.gallery, Options(rules.name), data.train)
+
+
+def _table(name: str, figures: Matrix) -> Iterator[str]:
+    """Lines: a network a row, a data set a column."""
+    targets = next(iter(figures.values()))
+    wide = max(len(name), *map(len, figures))
+    yield f"{name:{wide}}" + "".join(f"  {target:>8}" for target in targets)
+    for source, row in figures.items():
+        yield f"{source:{wide}}" + "".join(f"  {row[target][name]:{max(8, len(target))}.4f}" for target in targets)

@@ -1,0 +1,1 @@
+"""The configuration: its models, and YAML with errors that name the field."""

@@ -1,0 +1,293 @@
+"""The configuration of a flight: one section a stage, every key with a default and a meaning."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from detector.config import NAMED_WEIGHTS, DetectorConfig
+from pipeline.config.yaml import apply_settings, read_yaml_mapping, validate
+from pipeline.errors import PipelineError
+from pipeline.workspace.folders import flight_name
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _off_as_word(value: Any) -> Any:
+    return "off" if value is False else value  # YAML reads `off` as false
+
+
+class FramesConfig(Section):
+    """How the video is read, and whether its frames are written as JPEGs."""
+
+    segment_frames: int = Field(
+        256, ge=1, description="frames a segment holds at least; a killed run loses at most one segment"
+    )
+    image_fps: float = Field(30.0, gt=0, description="frames per second assumed for a folder of images")
+    max_bad_frames: int | None = Field(
+        None, ge=0, description="stop when more frames than this are lost or corrupt; null: report only"
+    )
+    images: bool = Field(False, description="write frames as JPEGs too")
+    stride: int = Field(1, ge=1, description="with images: write every n-th frame")
+    quality: int = Field(95, ge=1, le=100, description="with images: JPEG quality")
+
+
+class CameraConfig(Section):
+    """What the telemetry does not say of the camera; with the altitude it makes pixels metres."""
+
+    fov_deg: float | None = Field(None, gt=0, lt=180, description="horizontal angle of view of the video, degrees")
+    pitch_deg: float | None = Field(
+        None,
+        ge=-90,
+        le=0,
+        description="where the telemetry has no gimbal angle: 0 looks level, -90 straight down",
+    )
+
+
+class CropsConfig(Section):
+    """Which detections become crops, and how they are cut."""
+
+    padding: float = Field(0.05, ge=0, le=1, description="margin on each side, as a share of the box side")
+    min_height: float = Field(16.0, ge=0, description="boxes lower than this many pixels give no crop")
+    every: int = Field(1, ge=1, description="take crops from every n-th frame")
+    quality: int = Field(95, ge=1, le=100, description="JPEG quality")
+    corrupt: bool = Field(False, description="take crops from frames that the decoder called corrupt, too")
+    person_m: tuple[float, float] | None = Field(
+        None,
+        description="least and greatest height of a person in metres, as [1.0, 2.4]: other boxes give no crop; "
+        "needs telemetry and camera.fov_deg; null: off",
+    )
+    verify: bool = Field(
+        False,
+        description="read all crops, and make again those that were changed since; else their lengths tell",
+    )
+
+
+class TracksConfig(Section):
+    """How detections are linked to tracklets."""
+
+    method: Literal["botsort", "bytetrack"] = Field(
+        "botsort", description="botsort follows the camera's motion, bytetrack does not"
+    )
+    low: float = Field(0.1, ge=0.1, le=1, description="lowest score that may prolong a tracklet")
+    high: float = Field(0.5, ge=0, le=1, description="from here a detection may also find a lost tracklet again")
+    begin: float = Field(0.6, ge=0, le=1, description="lowest score that begins a tracklet")
+    lost_s: float = Field(1.0, ge=0, description="seconds unseen after which a tracklet ends")
+    min_length: int = Field(3, ge=1, description="tracklets of fewer detections are dropped")
+    split_below: float | None = Field(
+        0.8,
+        ge=0,
+        le=1,
+        description="a tracklet is cut where the looks before and after are less alike than this; null: never",
+    )
+    window: int = Field(8, ge=1, description="detections before and after that are compared for it")
+
+
+class OverlayConfig(Section):
+    """The video with the boxes drawn on it."""
+
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="lowest score drawn; null: the detector's threshold"
+    )
+    max_width: int = Field(1280, ge=16, description="the picture is scaled down to this width, in pixels")
+    crf: int = Field(23, ge=0, le=51, description="H.264 quality; lower is better and larger")
+
+
+class ThinConfig(Section):
+    """Which of a tracklet's crops a data set keeps."""
+
+    frames: int = Field(1, ge=1, description="two crops of a tracklet are at least this many frames apart")
+    difference: float = Field(
+        0.0,
+        ge=0,
+        le=255,
+        description="mean difference of two crops of a tracklet, as grey thumbnails, at least; 0: not compared",
+    )
+
+
+class DatasetConfig(Section):
+    """How labelled crops become a data set for re-identification."""
+
+    seed: int = Field(0, ge=0, description="of the split and the choice of queries")
+    train_share: float = Field(0.5, ge=0, le=1, description="of the identities that could be tested: learnt from")
+    protocol: Literal["auto", "flight", "tracklet", "strict"] = Field(
+        "auto",
+        description="of the evaluation that queries are chosen for; auto: flight, or tracklet if nobody is in two",
+    )
+    queries: int = Field(1, ge=1, description="of a test identity in each of its flights, at most")
+    gap_s: float = Field(
+        1.0,
+        ge=0,
+        description="protocol tracklet: seconds between a query and the person's other tracklets, at least",
+    )
+    min_crops: int = Field(4, ge=1, description="identities with fewer crops are left out")
+    seen_once: Literal["train", "leave_out"] = Field(
+        "train",
+        description="what becomes of identities seen in one flight only (protocol tracklet: in one tracklet)",
+    )
+    thin: ThinConfig = ThinConfig()
+    verify: bool = Field(
+        False, description="read a finished data set, and make it again where it was changed; else its lengths tell"
+    )
+    copy_files: bool = Field(False, description="copy the crops; else they are hard links, where the disk has them")
+
+
+class ReidConfig(Section):
+    """What is learnt from the data set."""
+
+    recipe: Path | None = Field(
+        None,
+        description="recipe of a training, as configs/reid/drone.yaml; null: nothing is learnt, the network that "
+        "comes with uavpipe is measured",
+    )
+
+
+class ReportConfig(Section):
+    """What the report shows."""
+
+    truth: Literal["auto", "off"] | Path = Field(
+        "auto",
+        description="where it is known who is where: a text of MOTChallenge's or VisDrone-VID's form; auto: "
+        "`flight01.gt.txt` beside the video; off; a file; or a folder of them",
+    )
+    clip_s: float = Field(
+        10.0, ge=0, description="seconds of each flight that are shown with boxes, where most persons are; 0: none"
+    )
+    clip_width: int = Field(960, ge=16, description="the clip is scaled down to this width, in pixels")
+    identities: int = Field(200, ge=0, description="identities on the wall, those with most crops")
+    queries: int = Field(8, ge=0, description="ranked lists of each evaluation, from the worst to the best")
+
+    @field_validator("truth", mode="before")
+    @classmethod
+    def _off_is_no_boolean(cls, value: Any) -> Any:
+        return _off_as_word(value)
+
+
+class FlightConfig(Section):
+    """A whole configuration; `video: flight01.mp4` alone is one."""
+
+    video: Path | None = Field(None, description="a video file or a folder of images")
+    videos: tuple[Path, ...] = Field((), description="several of them")
+    workspace: Path = Field(Path("runs"), description="folder that receives everything the stages make")
+    telemetry: Literal["auto", "off"] | Path = Field(
+        "auto",
+        description="SRT or CSV with altitude and position; auto: beside the video under its name, or within it; "
+        "off; a file; or a folder of them",
+    )
+    camera: CameraConfig = CameraConfig()
+    frames: FramesConfig = FramesConfig()
+    detector: DetectorConfig = DetectorConfig()
+    crops: CropsConfig = CropsConfig()
+    tracks: TracksConfig = TracksConfig()
+    overlay: OverlayConfig = OverlayConfig()
+    dataset: DatasetConfig = DatasetConfig()
+    reid: ReidConfig = ReidConfig()
+    report: ReportConfig = ReportConfig()
+
+    @field_validator("telemetry", mode="before")
+    @classmethod
+    def _off_is_no_boolean(cls, value: Any) -> Any:
+        return _off_as_word(value)
+
+    @model_validator(mode="after")
+    def _person_height_can_be_told(self) -> "FlightConfig":
+        if self.crops.person_m is not None:
+            least, greatest = self.crops.person_m
+            if not 0 <= least < greatest:
+                raise ValueError(
+                    f"crops.person_m: expected [least, greatest] metres, not [{least:g}, {greatest:g}]"
+                )
+            if self.camera.fov_deg is None or self.telemetry == "off":
+                raise ValueError("crops.person_m needs telemetry and camera.fov_deg")
+        return self
+
+    @model_validator(mode="after")
+    def _one_way_to_name_videos(self) -> "FlightConfig":
+        if self.video is not None and self.videos:
+            raise ValueError("give either 'video' or 'videos', not both")
+        return self
+
+    @property
+    def flights(self) -> tuple[Path, ...]:
+        """The videos, however they were named."""
+        return (self.video,) if self.video is not None else self.videos
+
+
+def load_config(
+    path: Path | None = None,
+    settings: Sequence[str] = (),
+    *,
+    videos: Sequence[Path] = (),
+    workspace: Path | None = None,
+) -> FlightConfig:
+    """Read `path`, lay `settings` (`section.key=value`) and the two arguments over it, and check the whole.
+
+    Paths inside the file are relative to the file's own folder, so that a flight and its configuration
+    travel together; paths on the command line are relative to where it was typed.
+
+    Raises:
+        PipelineError: one line naming the file or setting, the field and what was expected.
+
+    """
+    content = read_yaml_mapping(path) if path else {}
+    if path:
+        content = _relative_to(content, path.parent)
+    content = apply_settings(content, settings)
+    if videos:
+        content.pop("video", None)
+        content["videos"] = list(videos)
+    if workspace is not None:
+        content["workspace"] = workspace
+    source = str(path) if path else "configuration"
+    return validate(content, FlightConfig, f"{source} with --set" if settings else source)
+
+
+def _relative_to(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    result = deepcopy(content)
+    detector = _section(result, "detector")
+    places = [(result, "video"), (result, "workspace"), (_section(detector, "detectron2"), "config_file")]
+    places.append((_section(result, "reid"), "recipe"))
+    if detector.get("weights") not in NAMED_WEIGHTS:
+        places.append((detector, "weights"))
+    report = _section(result, "report")
+    places += [
+        (each, key)
+        for each, key in ((result, "telemetry"), (report, "truth"))
+        if each.get(key) not in ("auto", "off")
+    ]
+    for section, key in places:
+        if isinstance(section.get(key), str):
+            section[key] = str(folder / section[key])
+    if isinstance(result.get("videos"), list):
+        result["videos"] = [folder / video if isinstance(video, str) else video for video in result["videos"]]
+    return result
+
+
+def _section(content: dict[str, Any], name: str) -> dict[str, Any]:
+    section = content.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def require_flights(config: FlightConfig) -> tuple[Path, ...]:
+    """The videos of `config`.
+
+    Raises:
+        PipelineError: no video is named, or two would share a folder in the workspace.
+
+    """
+    if not config.flights:
+        raise PipelineError("no video: name one on the command line or as 'video:' in the configuration")
+    stems: dict[str, Path] = {}
+    for video in config.flights:
+        other = stems.setdefault(flight_name(video), video)
+        if other is not video:
+            raise PipelineError(
+                f"{video}: shares the name '{flight_name(video)}' with {other}; a workspace needs distinct names"
+            )
+    return config.flights

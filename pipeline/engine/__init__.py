@@ -1,0 +1,1 @@
+"""A pass over the segments of a video. Knows no stage."""

@@ -1,0 +1,1 @@
+"""Ground truth of a flight, and how well detections and tracklets fit it."""

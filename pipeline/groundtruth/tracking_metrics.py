@@ -1,0 +1,102 @@
+"""How well tracklets fit a ground truth: HOTA, IDF1, MOTA, switches, and how pure they are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.boxes import Tracked, iou
+from pipeline.groundtruth.read import NOBODY, Truth, inside
+
+
+@dataclass(frozen=True)
+class TrackScore:
+    """Result of `score_tracks`.
+
+    Attributes:
+        hota: Luiten et al., "HOTA: A Higher Order Metric for Evaluating Multi-Object Tracking", IJCV 2021.
+        idf1: Ristani et al., "Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking", 2016.
+        mota: Bernardin and Stiefelhagen, "Evaluating Multiple Object Tracking Performance", 2008.
+        switches: times a person goes over to another tracklet.
+        purity: of the boxes that lie on a person, the share that lies on its tracklet's most frequent one.
+        tracklets: with a box on a person.
+        persons: in the truth.
+
+    """
+
+    hota: float
+    idf1: float
+    mota: float
+    switches: int
+    purity: float
+    tracklets: int
+    persons: int
+
+
+def score_tracks(truth: Mapping[int, Truth], tracked: Mapping[int, Tracked], min_iou: float = 0.5) -> TrackScore:
+    """Score `tracked` against `truth`, both by frame index, over the frames that either names.
+
+    A box on a person who is not asked for, or on nobody in a region without annotations, is left out before
+    anything is counted, as MOTChallenge does with its distractors. The measures themselves are those of `trackers`.
+    """
+    from trackers.eval import compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
+
+    nothing = Tracked(np.zeros((0, 4)), np.zeros(0, np.int64))
+    persons, numbers, overlaps = [], [], []
+    for frame in sorted(truth.keys() | tracked.keys()):
+        here, found = truth.get(frame, NOBODY), tracked.get(frame, nothing)
+        overlap = iou(here.boxes, found.boxes)
+        counted = ~_not_judged(overlap, here.asked, min_iou, inside(found.boxes, here.regions))
+        persons.append(here.identities[here.asked])
+        numbers.append(found.tracklets[counted])
+        overlaps.append(overlap[here.asked][:, counted])
+    persons, numbers = _dense(persons), _dense(numbers)
+    clear = compute_clear_metrics(persons, numbers, overlaps, threshold=min_iou)
+    identity = compute_identity_metrics(persons, numbers, overlaps, threshold=min_iou)
+    hota = compute_hota_metrics(persons, numbers, overlaps)
+    purity, tracklets = _purity(persons, numbers, overlaps, min_iou)
+    return TrackScore(
+        hota=float(hota["HOTA"]),
+        idf1=float(identity["IDF1"]),
+        mota=float(clear["MOTA"]),
+        switches=int(clear["IDSW"]),
+        purity=purity,
+        tracklets=tracklets,
+        persons=len(np.unique(np.concatenate(persons))) if persons else 0,
+    )
+
+
+def _not_judged(
+    overlap: NDArray[np.float64], asked: NDArray[np.bool_], min_iou: float, in_region: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Which boxes (columns of `overlap`) lie on nobody who is asked for, but on somebody else or in a region."""
+    on: NDArray[np.bool_] = overlap >= min_iou
+    return np.asarray((on[~asked].any(axis=0) | in_region) & ~on[asked].any(axis=0))
+
+
+def _dense(rows: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
+    """The same numbers from 0 up without holes, as `trackers` wants them."""
+    if not rows:
+        return []
+    _, dense = np.unique(np.concatenate(rows), return_inverse=True)
+    return [np.asarray(part) for part in np.split(dense, np.cumsum([len(row) for row in rows])[:-1])]
+
+
+def _purity(
+    persons: list[NDArray[np.int64]],
+    numbers: list[NDArray[np.int64]],
+    overlaps: list[NDArray[np.float64]],
+    min_iou: float,
+) -> tuple[float, int]:
+    """Share of boxes on their tracklet's main person, and how many tracklets have one."""
+    seen: dict[int, dict[int, int]] = {}
+    for here, found, overlap in zip(persons, numbers, overlaps, strict=True):
+        for column, number in enumerate(found):
+            if len(here) and overlap[:, column].max() >= min_iou:
+                counts = seen.setdefault(int(number), {})
+                person = int(here[overlap[:, column].argmax()])
+                counts[person] = counts.get(person, 0) + 1
+    boxes = sum(sum(counts.values()) for counts in seen.values())
+    pure = sum(max(counts.values()) for counts in seen.values())
+    return (pure / boxes if boxes else float("nan")), len(seen)

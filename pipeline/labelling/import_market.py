@@ -1,0 +1,115 @@
+"""A Market-1501-style folder becomes flights of a workspace, as if they had been flown, and their labels."""
+
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from annotate.exchange.market import NamedCrop, read_market
+from annotate.log.store import LABELS, LabelStore
+from annotate.operations import Mark, NewIdentity, SetMark, tracklet_id
+from annotate.records import read_tracklets
+from pipeline.errors import PipelineError
+from pipeline.stages import crops, detect
+from pipeline.stages.tracks import TABLE
+from pipeline.workspace.atomic import atomic_folder
+from pipeline.workspace.tables import SegmentTable
+
+_MARKS = {-1: Mark.JUNK, 0: Mark.DISTRACTOR}
+_FINGERPRINT = "imported"  # of no stage: nothing of it is ever taken for the stage's own work
+
+
+def import_market(root: Path, workspace: Path, fps: float, user: str) -> Counter[str]:
+    """Make a flight of every camera and sequence in `root`, and label them all as the names say.
+
+    A tracklet is what one identity shows of itself in a sequence; of junk and distractors each picture is one.
+    Where a box lay in its frame is not known: those of one frame stand side by side, from the origin.
+
+    Args:
+        root: as `annotate.exchange.market.read_market` takes it.
+        workspace: where the flights and labels go.
+        fps: frames a second, which Market-1501's names count.
+        user: whose decisions the labels are.
+
+    Returns:
+        How many flights, tracklets, identities and crops.
+
+    Raises:
+        PipelineError: a flight of such a name is there already, or a picture cannot be read; names it.
+        AnnotateError: as `read_market`.
+
+    """
+    flights: dict[str, list[NamedCrop]] = defaultdict(list)
+    for crop in read_market(root):
+        flights[crop.flight].append(crop)
+    there = [name for name in flights if (workspace / name).exists()]
+    if there:
+        raise PipelineError(f"{workspace / there[0]}: is there already; choose another --workspace")
+    owners: dict[int, list[str]] = defaultdict(list)
+    with LabelStore(workspace / LABELS) as store:
+        for name, found in flights.items():
+            tracklets = _divide(found)
+            _write_flight(workspace / name, tracklets, fps)
+            store.add_flight(name, read_tracklets(workspace, name))
+            for number, content in enumerate(tracklets):
+                owners[content[0].identity].append(tracklet_id(name, number))
+        with store.together(user=user, id="import-market") as decide:
+            for identity, names in sorted(owners.items()):
+                if identity in _MARKS:
+                    decide(SetMark(tracklets=tuple(names), mark=_MARKS[identity]))
+                else:
+                    decide(NewIdentity(tracklets=tuple(names), name=str(identity)))
+    sizes = {"tracklets": sum(map(len, owners.values())), "identities": len(owners.keys() - _MARKS.keys())}
+    return Counter(flights=len(flights), crops=sum(map(len, flights.values())), **sizes)
+
+
+def _divide(found: Sequence[NamedCrop]) -> list[list[NamedCrop]]:
+    """The pictures by tracklet, each frame once."""
+    tracklets: dict[tuple[Any, ...], list[NamedCrop]] = defaultdict(list)
+    boxes: Counter[tuple[int, int]] = Counter()
+    for crop in found:
+        # Two boxes of one identity in one frame are two tracklets; nobody's picture is like any other.
+        same = boxes[crop.identity, crop.frame]
+        boxes[crop.identity, crop.frame] += 1
+        tracklets[crop.identity, crop.path.name if crop.identity in _MARKS else same].append(crop)
+    return [sorted(content, key=lambda crop: crop.frame) for content in tracklets.values()]
+
+
+def _write_flight(folder: Path, tracklets: Sequence[Sequence[NamedCrop]], fps: float) -> None:
+    ranks: Counter[int] = Counter()
+    ends: Counter[int] = Counter()  # by frame: where the next box begins
+    members: list[dict[str, int]] = []
+    rows: list[dict[str, Any]] = []
+    with atomic_folder(folder) as temporary:
+        images = temporary / "crops" / "images"
+        images.mkdir(parents=True)
+        for number, content in enumerate(tracklets):
+            for crop in content:
+                place = {"frame": crop.frame, "rank": ranks[crop.frame]}
+                ranks[crop.frame] += 1
+                shutil.copyfile(crop.path, images / crop.path.name)
+                members.append({"tracklet": number, **place})
+                measured = _measure(crop.path, ends[crop.frame])
+                ends[crop.frame] = measured["right"]
+                rows.append({**place, "pts_s": crop.frame / fps, "score": 1.0, **measured})
+        rows.sort(key=lambda row: (row["frame"], row["rank"]))
+        for stage, schema in (("crops", crops.SCHEMA), ("detections", detect.SCHEMA)):
+            SegmentTable(temporary / stage / f"{stage}.parquet", schema, _FINGERPRINT).write(0, rows)
+        (temporary / "tracks").mkdir()
+        pd.DataFrame(members).to_parquet(temporary / "tracks" / TABLE, index=False)
+
+
+def _measure(path: Path, left: int) -> dict[str, Any]:
+    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise PipelineError(f"{path}: not a picture that can be read; remove it or get it again")
+    height, width = image.shape[:2]
+    rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+    window = {"left": left, "top": 0, "right": left + width, "bottom": height}
+    box = dict(zip(("x1", "y1", "x2", "y2"), window.values(), strict=True))
+    return {"crop": f"images/{path.name}", "sharpness": crops.sharpness(rgb), **window, **box}

@@ -1,0 +1,157 @@
+"""`label`: the labelling app over the flights of a workspace."""
+
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from ipaddress import ip_address
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from annotate.app.access import LOOPBACK, Access
+from annotate.app.refresh import Refresh
+from annotate.app.server import create_app
+from annotate.errors import AnnotateError
+from annotate.project import Project
+from annotate.suggestions.features import COLOURS
+from pipeline.errors import PipelineError
+from pipeline.privacy.redactions import open_seen
+from pipeline.telemetry.ground_plane import ground_scale
+from pipeline.video import Video
+from pipeline.workspace.folders import check_whole, read_card
+from pipeline.workspace.jpeg import encode_jpeg
+from pipeline.workspace.manifest import MANIFEST
+
+_WIDTH = 1920  # px of a frame on the screen, at most
+_QUALITY = 85
+
+
+def serve(
+    workspace: Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8750,
+    names: tuple[str, ...] = (),
+    user: str = "",
+    suggest: bool = True,
+    browser: bool = True,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serve the labelling app until interrupted.
+
+    Args:
+        workspace: with flights that have tracklets and crops.
+        host: address to listen at; other than loopback only with the token in the address that is printed.
+        port: to listen at; 0 takes a free one.
+        names: under which the server is called in the network, beside `host`.
+        user: the name that the page proposes.
+        suggest: let a re-id model look at the tracklets, where none has, and learn when the page asks for it.
+        browser: open a browser window.
+        say: prints a line.
+
+    Raises:
+        AnnotateError: the workspace cannot be labelled; says why.
+        PipelineError: the port is taken.
+
+    """
+    check_whole(workspace)
+    project = Project(
+        workspace,
+        lambda flight: camera_motion(workspace / flight),
+        lambda flight: ground_scale(workspace / flight),
+    )
+    look, learn = (
+        [sys.executable, "-m", "pipeline", "annotate", what, "--workspace", str(workspace)]
+        for what in ("embed", "retrain")
+    )
+    remaking = Refresh(learn if suggest else [], project.read_features)
+    if suggest and project.source == COLOURS:
+        remaking.start(look)  # beside the server, which suggests by colours until then
+    access = Access() if _loopback(host) else Access.to_network((host, *names))
+    pictures = Pictures(workspace)
+    app = create_app(project, access, pictures.jpeg, remaking, user)
+    try:
+        _run(app, host, port, access.token, browser, say)
+    finally:
+        remaking.stop()
+        project.close()
+
+
+def _run(app: object, host: str, port: int, token: str | None, browser: bool, say: Callable[[str], None]) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)  # type: ignore[arg-type]
+    try:
+        listening = config.bind_socket()
+    except SystemExit:
+        raise PipelineError(f"port {port} of {host} cannot be had; choose another --port") from None
+    listening.listen()  # before the address is said: who hears it may ask at once
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
+    say(f"labelling at {address}  (Ctrl-C ends it; every decision is saved at once)")
+    if browser:
+        threading.Timer(0.5, webbrowser.open, [address]).start()
+    uvicorn.Server(config).run([listening])
+
+
+def camera_motion(flight: Path) -> Mapping[int, NDArray[np.float32]]:
+    """The motion of the camera into each frame of a flight; nothing where it was not estimated."""
+    from pipeline.stages.motion import read_motion
+
+    return read_motion(flight / "motion") if (flight / "motion" / MANIFEST).exists() else {}
+
+
+class Pictures:
+    """Whole frames of the flights of `workspace`, decoded when asked for; from several threads."""
+
+    def __init__(self, workspace: Path) -> None:
+        self._workspace = workspace
+        self._lock = threading.Lock()  # a decoder at a time: it takes all cores
+        self._video = lru_cache(4)(self._open)
+        self.jpeg = lru_cache(64)(self._jpeg)
+
+    def _jpeg(self, flight: str, frame: int) -> tuple[bytes, int, int]:
+        """Frame number `frame` of `flight` as JPEG, at most 1920 px wide, and its own width and height.
+
+        Raises:
+            AnnotateError: the video is not known or gone, or that frame cannot be decoded.
+
+        """
+        with self._lock:
+            try:
+                image = _frame(self._video(flight), frame)
+            except PipelineError as error:
+                raise AnnotateError(str(error)) from None
+        height, width = image.shape[:2]
+        if width > _WIDTH:
+            size = (_WIDTH, max(1, round(height * _WIDTH / width)))
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return encode_jpeg(image, _QUALITY), width, height
+
+    def _open(self, flight: str) -> Video:
+        card = read_card(self._workspace / flight)
+        if card is None:
+            raise PipelineError(f"{flight}: no video of it is known; it was imported as crops")
+        return open_seen(Path(card["video"]), self._workspace / flight)
+
+
+def _frame(video: Video, index: int) -> NDArray[np.uint8]:
+    for segment in video.segments:
+        if segment.first <= index < segment.stop:
+            for frame in video.read(segment):
+                if frame.index == index:
+                    return frame.image
+    raise PipelineError(f"{video.path}: frame {index} cannot be shown; the video has {video.frame_count}")
+
+
+def _loopback(host: str) -> bool:
+    if host in LOOPBACK:
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,169 @@
+"""What tracklets look like to a re-id model, for the labelling app's suggestions; learnt anew from its labels."""
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from annotate.log.state import State
+from annotate.log.store import LABELS, LabelStore
+from annotate.operations import flight_of
+from annotate.records import flights_with_tracklets, read_tracklets
+from annotate.suggestions.features import EMBEDDINGS
+from pipeline.engine.progress import Progress
+from pipeline.errors import PipelineError
+from pipeline.workspace.atomic import atomic_file
+from pipeline.workspace.manifest import StageFolder, stage_fingerprint
+from reid.checkpoint import load_checkpoint
+from reid.config import Augmentation, CrossEntropyConfig, LossConfig, SamplerConfig, TrainConfig, TripletConfig
+from reid.embedder import Embedder
+from reid.records import ReidData, Samples
+from reid.training.train import train
+
+PER_TRACKLET = 16  # crops of a tracklet that are looked at: more tell little that is new, and cost as much
+_FEWEST = 4  # identities that a network can learn from
+_T = TypeVar("_T")
+RUN = "suggestions"  # in the workspace: the network that learns from its labels
+
+
+def embed_flights(workspace: Path, weights: Path, progress: Progress, device: str = "auto") -> int:
+    """Write `embeddings/embeddings.parquet` for each flight of `workspace`, where these weights have not yet.
+
+    Its columns are frame, rank, model (the begin of the weights' sha256) and feature (of length 1).
+
+    Returns:
+        How many crops were looked at.
+
+    Raises:
+        AnnotateError: a table is missing or damaged.
+        ReidError: no such weights or device, or a crop that cannot be read.
+
+    """
+    model = hashlib.sha256(weights.read_bytes()).hexdigest()
+    embedder: Embedder | None = None
+    count = 0
+    for flight in flights_with_tracklets(workspace):
+        crops = _crops(workspace, flight)
+        folder = StageFolder(workspace / flight / "embeddings")
+        content = hashlib.sha256("\n".join(path for _, _, path in crops).encode()).hexdigest()
+        inputs, section = {"weights": model, "crops": content}, {"per_tracklet": PER_TRACKLET}
+        if folder.holds(stage_fingerprint("embeddings", inputs, section)):
+            continue
+        embedder = embedder or Embedder.load(weights, device)
+        started = time.monotonic()
+        folder.begin()
+        with progress(f"{flight}: looking at persons", len(crops)) as advance:
+            features = embedder.embed_files([workspace / path for _, _, path in crops], advance=advance)
+        _write(workspace / flight / EMBEDDINGS[0], crops, features, model[:16])
+        counts = {"crops": len(crops), "length": embedder.dimension}
+        name = Path(EMBEDDINGS[0]).name
+        folder.finish("embeddings", inputs, section, counts, time.monotonic() - started, [name])
+        count += len(crops)
+    return count
+
+
+def retrain(
+    workspace: Path,
+    start: Path,
+    progress: Progress,
+    *,
+    iterations: int,
+    device: str = "auto",
+    advance: Callable[[int, str], None] = lambda done, text: None,
+) -> int:
+    """Let the network `start` learn from the labels of `workspace`, then look at all tracklets with it.
+
+    What it learnt is `suggestions/last.safetensors` in the workspace; each call begins from `start` again, so that
+    a label that was taken back is forgotten.
+
+    Returns:
+        From how many identities it learnt.
+
+    Raises:
+        PipelineError: there are too few labels to learn from.
+        AnnotateError, ReidError: as `embed_flights`.
+
+    """
+    with LabelStore(workspace / LABELS, create=False) as store, store.reading() as state:
+        data = labelled_crops(workspace, state)
+    identities = len(np.unique(data.identities))
+    if identities < _FEWEST:
+        raise PipelineError(
+            f"{workspace / LABELS}: {identities} identities with two crops or more; label {_FEWEST} of them first"
+        )
+    network = load_checkpoint(start).network
+    by_identity = CrossEntropyConfig() if network.neck == "batch_norm" else None
+    config = TrainConfig(
+        network=network,
+        init=str(start),
+        loss=LossConfig(triplet=TripletConfig(margin="soft"), cross_entropy=by_identity),
+        sampler=SamplerConfig(identities=min(16, identities), images=4),
+        augmentation=Augmentation(erase=0.3, brightness=0.2, contrast=0.2, saturation=0.1),
+        iterations=iterations,
+        decay_from=iterations // 2,
+        learning_rate=3e-4,
+        checkpoint_every=iterations,
+        evaluate_every=iterations,
+    )
+    none = np.zeros(0, np.int64)
+    nobody = Samples(none, none, none)
+    run = workspace / RUN
+    shutil.rmtree(run, ignore_errors=True)  # an earlier run's: its data were other labels
+    best = train(config, ReidData(workspace.name, data, nobody, nobody), run, advance=advance)
+    embed_flights(workspace, best, progress, device)
+    return identities
+
+
+def labelled_crops(workspace: Path, state: State) -> Samples:
+    """The crops of all identities in `state` that have two of them; cameras are the flights, by name."""
+    rows: list[tuple[int, int, int, Path]] = []
+    for camera, flight in enumerate(flights_with_tracklets(workspace)):
+        tracklets = read_tracklets(workspace, flight)
+        crops = {(each.frame, each.rank): each.crop for tracklet in tracklets for each in tracklet.detections}
+        for number, (name, content) in enumerate(state.tracklets.items()):
+            label = state.labels[name]
+            if flight_of(name) == flight and isinstance(label, int):
+                paths = [path for path in map(crops.get, content) if path]
+                rows += [(label, camera, number, workspace / path) for path in _spread(paths)]
+    counts = pd.Series([identity for identity, *_ in rows], dtype=int).value_counts()
+    rows = [row for row in rows if counts[row[0]] > 1]
+    columns = [np.array([row[place] for row in rows], np.int64) for place in range(3)]
+    return Samples(columns[0], columns[1], columns[2], tuple(row[3] for row in rows))
+
+
+def _crops(workspace: Path, flight: str) -> list[tuple[int, int, str]]:
+    """Frame, rank and file (relative to the workspace) of the crops that stand for the tracklets of `flight`."""
+    found = []
+    for tracklet in read_tracklets(workspace, flight):
+        shown = [each for each in tracklet.detections if each.crop]
+        found += [(each.frame, each.rank, str(each.crop)) for each in _spread(shown)]
+    return found
+
+
+def _spread(items: list[_T]) -> list[_T]:
+    """At most `PER_TRACKLET` of `items`, evenly from first to last."""
+    places = np.linspace(0, len(items) - 1, min(len(items), PER_TRACKLET)).round().astype(int)
+    return [items[place] for place in places]
+
+
+def _write(path: Path, crops: list[tuple[int, int, str]], features: NDArray[np.float32], model: str) -> None:
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    vectors = (features / np.maximum(lengths, 1e-9)).astype(np.float16)
+    table = pa.table(
+        {
+            "frame": pa.array([frame for frame, _, _ in crops], pa.int32()),
+            "rank": pa.array([rank for _, rank, _ in crops], pa.int16()),
+            "model": pa.array([model] * len(crops)).dictionary_encode(),
+            "feature": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
+        }
+    )
+    with atomic_file(path) as temporary:
+        pq.write_table(table, temporary)

@@ -1,0 +1,1 @@
+"""Erased people stay erased; clips to share show nobody."""

@@ -1,0 +1,138 @@
+"""Putting the rewritten files in place: steps of which each may be done twice, and a journal that says which.
+
+Until the journal is there nothing was changed, and what was prepared is thrown away. From then on the workspace is
+between two states: `pipeline.workspace.locked` lets nobody in before `resume` has ended it.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from annotate.log.store import LABELS, LabelStore
+from pipeline.errors import PipelineError
+from pipeline.privacy.forget.rewrite import rewrite
+from pipeline.privacy.forget.selection import Whom
+from pipeline.stages.appearance import AppearanceStage
+from pipeline.stages.crops import CropsStage
+from pipeline.stages.detect import DetectStage
+from pipeline.workspace.atomic import read_json, write_json
+from pipeline.workspace.folders import FORGETTING, locked
+from pipeline.workspace.manifest import MANIFEST, StageFolder
+
+_COUNTED = {"detect": DetectStage, "crops": CropsStage, "appearance": AppearanceStage}
+
+
+@contextmanager
+def workspace_to_oneself(workspace: Path) -> Iterator[None]:
+    """Keep every other run out of `workspace` and its flights.
+
+    Raises:
+        PipelineError: one is at work there.
+
+    """
+    with ExitStack() as stack:
+        stack.enter_context(locked(workspace, resuming=True))
+        for path in sorted(workspace.glob("*/tracks")):
+            stack.enter_context(locked(path.parent, resuming=True))
+        yield
+
+
+def forget(workspace: Path, store: LabelStore, whom: Whom) -> None:
+    """Take `whom` out of `workspace`; the caller has it to itself.
+
+    Closes `store`, whose file is replaced.
+
+    Raises:
+        PipelineError: the labels are in use, a file is damaged or gone, or the disk is full; nothing was deleted.
+
+    """
+    area = workspace / FORGETTING
+    shutil.rmtree(area, ignore_errors=True)
+    try:
+        new = rewrite(workspace, store, whom, area / "files")
+    except (OSError, ValueError, KeyError) as error:  # a full disk, a torn table, a picture that is gone
+        shutil.rmtree(area, ignore_errors=True)
+        reason = " ".join(str(error).split())[:160]
+        raise PipelineError(f"{workspace}: nothing was deleted, as not all could be prepared: {reason}") from None
+    store.close()
+    if (workspace / f"{LABELS}-wal").exists():  # the last one to leave takes it away
+        shutil.rmtree(area)
+        raise PipelineError(f"{workspace / LABELS}: in use; end the labelling app first")
+    flights = sorted({name.split("/")[0] for name in new.move if "/" in name})
+    os.sync()
+    write_json(
+        area / "journal.json", {"step": "delete", "delete": new.delete, "move": new.move, "flights": flights}
+    )
+    resume(workspace)
+
+
+def resume(workspace: Path) -> bool:
+    """End what a killed `forget` began; the caller has the workspace to itself.
+
+    Returns:
+        Whether there was something to end.
+
+    Raises:
+        PipelineError: the journal is damaged, or names files outside of the workspace.
+
+    """
+    area = workspace / FORGETTING
+    if not (area / "journal.json").exists():
+        return False
+    journal = _read_journal(area / "journal.json")
+    if journal["step"] == "delete":
+        for name in journal["delete"]:
+            path = workspace / name
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        journal["step"] = "move"
+        write_json(area / "journal.json", journal)
+    for name in journal["move"]:
+        source, target = area / "files" / name, workspace / name
+        if source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.replace(target)
+    for flight in journal["flights"]:
+        for path in sorted((workspace / flight).glob(f"*/{MANIFEST}")):
+            _bring_manifest_up(StageFolder(path.parent))
+    os.sync()
+    (area / "journal.json").unlink()
+    shutil.rmtree(area)
+    return True
+
+
+def _read_journal(path: Path) -> dict[str, Any]:
+    journal = read_json(path) or {}
+    if journal.get("step") not in ("delete", "move") or not all(
+        isinstance(journal.get(part), list) for part in ("delete", "move", "flights")
+    ):
+        raise PipelineError(f"{path}: damaged; put the workspace back from a copy, and forget again there")
+    for name in (*journal["delete"], *journal["move"], *journal["flights"]):
+        if not isinstance(name, str) or not name.isprintable() or not {"..", ".", ""}.isdisjoint(name.split("/")):
+            raise PipelineError(f"{path}: {str(name)[:80]!r} is no file of this workspace")
+    return journal
+
+
+def _bring_manifest_up(folder: StageFolder) -> None:
+    """The files and counts as they are now; inputs and settings stay, and so the stage holds."""
+    manifest = folder.manifest()
+    if manifest is not None:
+        folder.accept(manifest | {"counts": _counts(folder, manifest)})
+
+
+def _counts(folder: StageFolder, manifest: dict[str, Any]) -> dict[str, Any]:
+    stage = _COUNTED.get(manifest["stage"])
+    if stage is not None:
+        made = stage(folder, manifest["inputs"], manifest["section"])
+        return made.counts() if made.table.folder.is_dir() else manifest["counts"]
+    if manifest["stage"] == "tracks":
+        lengths = pd.read_parquet(folder.path / "tracklets.parquet").groupby("tracklet").size()
+        median = float(lengths.median()) if len(lengths) else 0.0
+        return {"tracklets": len(lengths), "detections": int(lengths.sum()), "median_length": median}
+    if manifest["stage"] == "embeddings":
+        return manifest["counts"] | {"crops": len(pd.read_parquet(folder.path / "embeddings.parquet"))}
+    return dict(manifest["counts"])

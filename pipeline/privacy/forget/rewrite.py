@@ -1,0 +1,246 @@
+"""Every file that holds some of a person, made anew without it in a folder of its own; nothing is changed yet."""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from zlib import crc32
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from annotate.log.forget import contents_without, log_without
+from annotate.log.store import LABELS, LabelStore
+from annotate.operations import Seen
+from pipeline.privacy.forget.selection import Part, Whom
+from pipeline.privacy.redact import Boxes, paint_over
+from pipeline.privacy.redactions import FILE, read_forgotten
+from pipeline.stages.evaluation import EVALUATION
+from pipeline.workspace.atomic import TEMPORARY, read_json, write_json
+from pipeline.workspace.jpeg import encode_jpeg
+
+# Made of the crops and labels of several people at once: made again without the person by their own commands.
+_DATASET = "dataset"
+_WHOLE_WORKSPACE = (_DATASET, "report", "suggestions")
+_WHOLE_FLIGHT = ("overlay", "clip", "export", "report")
+_QUALITY = 95
+
+
+@dataclass
+class Rewritten:
+    """What is to happen, in paths relative to the workspace.
+
+    Attributes:
+        folder: where the new files lie.
+        delete: files and folders to remove first.
+        move: files to take from `folder` then.
+
+    """
+
+    folder: Path
+    delete: list[str] = field(default_factory=list)
+    move: list[str] = field(default_factory=list)
+
+    def place(self, name: str) -> Path:
+        """Where to write what becomes file `name` of the workspace."""
+        self.move.append(name)
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def rewrite(workspace: Path, store: LabelStore, whom: Whom, folder: Path) -> Rewritten:
+    """Write into `folder` what `workspace` looks like without `whom`."""
+    result = Rewritten(folder)
+    for flight, part in whom.flights.items():
+        _rewrite_flight(workspace, flight, part, result)
+    contents = contents_without(
+        store,
+        {flight: part.gone for flight, part in whom.flights.items()},
+        {flight: part.ranks for flight, part in whom.flights.items()},
+    )
+    for flight, tracklets in contents.items():
+        _write_tracklets(workspace, flight, tracklets, result)
+    with LabelStore(result.place(LABELS)) as without:
+        without.take_log(log_without(store, whom.identity, contents))
+    _delete_whole(workspace, "", _WHOLE_WORKSPACE, result)
+    result.delete += [_name(workspace, path) for path in _unfinished(workspace, whom.flights)]
+    for measured in sorted({path.parent for name in EVALUATION for path in (workspace / "reid").rglob(name)}):
+        _delete_whole(workspace, f"{_name(workspace, measured)}/", EVALUATION, result)
+    for run in sorted((workspace / "reid").rglob("run.json")):
+        if _learnt_here(run):
+            result.delete += [_name(workspace, path) for path in sorted(run.parent.iterdir()) if path.is_file()]
+    return result
+
+
+def _unfinished(workspace: Path, flights: Iterable[str]) -> Iterator[Path]:
+    """What killed runs left half-written: whoever is in it, nothing reads it, and few commands would remove it."""
+    yield from sorted(workspace.glob(f"{TEMPORARY}*"))
+    for folder in ("reid", *flights):
+        yield from sorted((workspace / folder).rglob(f"{TEMPORARY}*"))
+
+
+def _learnt_here(run: Path) -> bool:
+    """Whether a network learnt from the workspace's data set: its classes are what the people in it look like."""
+    data = (read_json(run) or {}).get("data")
+    return isinstance(data, dict) and data.get("name") == _DATASET
+
+
+def _rewrite_flight(workspace: Path, flight: str, part: Part, result: Rewritten) -> None:
+    for path in sorted((workspace / flight).rglob("*.parquet")):
+        hidden = any(each.startswith(TEMPORARY) for each in path.relative_to(workspace).parts)
+        if path.is_file() and not hidden and {"frame", "rank"} <= set(pq.read_schema(path).names):
+            _rewrite_table(workspace, path, part, result)
+    for path in sorted((workspace / flight / "frames" / "images").glob("*/*.jpg")):
+        if path.stem.isdecimal() and int(path.stem) in part.boxes:
+            image = _read(path)
+            _write(result.place(_name(workspace, path)), paint_over(image, part.boxes[int(path.stem)]))
+    for path in sorted((workspace / flight / "motion" / "edges.parquet").glob("part-*.parquet")):
+        _rewrite_edges(workspace, path, part, result)
+    _delete_whole(workspace, f"{flight}/", _WHOLE_FLIGHT, result)
+    known = read_forgotten(workspace / flight)
+    frames = {
+        str(frame): [
+            [round(float(value), 1) for value in box]
+            for boxes in (known.get(frame), part.boxes.get(frame))
+            if boxes is not None
+            for box in boxes
+        ]
+        for frame in sorted(known.keys() | part.boxes.keys())
+    }
+    write_json(result.place(f"{flight}/{FILE}"), {"frames": frames})
+
+
+def _delete_whole(workspace: Path, prefix: str, names: tuple[str, ...], result: Rewritten) -> None:
+    result.delete += [f"{prefix}{name}" for name in names if (workspace / f"{prefix}{name}").exists()]
+
+
+def _rewrite_table(workspace: Path, path: Path, part: Part, result: Rewritten) -> None:
+    """A table with a row a detection: rows of the person go, the ranks of others close up."""
+    table = pq.read_table(path)
+    keys = [Seen(*key) for key in zip(table["frame"].to_pylist(), table["rank"].to_pylist(), strict=True)]
+    if not any(key.frame in part.boxes for key in keys):
+        return
+    if "crop" in table.column_names:
+        table = _rewrite_crops(workspace, path, table, keys, part, result)
+    stays = [key not in part.gone for key in keys]
+    ranks = pa.array([part.ranks.get(key, key.rank) for key in keys], table.schema.field("rank").type)
+    table = table.set_column(table.schema.get_field_index("rank"), table.schema.field("rank"), ranks)
+    pq.write_table(table.filter(pa.array(stays)), result.place(_name(workspace, path)), compression="zstd")
+
+
+def _rewrite_crops(
+    workspace: Path, path: Path, table: pa.Table, keys: list[Seen], part: Part, result: Rewritten
+) -> pa.Table:
+    """The pictures of the table's rows; gives the table with their new names."""
+    stage = path.parent if path.parent.suffix != ".parquet" else path.parent.parent
+    names = []
+    changed = {name: table[name].to_pylist() for name in ("bytes", "crc32") if name in table.column_names}
+    for place, (key, row) in enumerate(zip(keys, table.to_pylist(), strict=True)):
+        name = PurePosixPath(row["crop"])
+        new = name.with_name(f"{key.frame:08d}_{part.ranks.get(key, key.rank):03d}.jpg")
+        renamed = key in part.ranks and name.stem == f"{key.frame:08d}_{key.rank:03d}"
+        names.append(str(new if renamed else name))
+        old = stage / name
+        if key in part.gone or renamed:
+            result.delete.append(_name(workspace, old))
+        if key in part.gone:
+            continue
+        covered = _covered(row, part.boxes.get(key.frame))
+        if covered is not None:
+            painted = result.place(_name(workspace, stage / names[-1]))
+            _write(painted, _uncover(_read(old), row, covered))
+            of_file = {"bytes": painted.stat().st_size, "crc32": crc32(painted.read_bytes())}
+            for column, values in changed.items():
+                values[place] = of_file[column]
+        elif renamed:
+            target = result.place(_name(workspace, stage / names[-1]))
+            try:
+                os.link(old, target)
+            except OSError:  # a disk without links
+                shutil.copyfile(old, target)
+    for column, values in {"crop": names, **changed}.items():
+        field = table.schema.field(column)
+        table = table.set_column(table.schema.get_field_index(column), field, pa.array(values, field.type))
+    return table
+
+
+def _covered(row: Mapping[str, float], boxes: Boxes | None) -> Boxes | None:
+    """The `boxes` in pixels of the crop of `row`; None where the crop shows nothing of them."""
+    if boxes is None or "left" not in row:
+        return None
+    inside = boxes - np.array([row["left"], row["top"]] * 2, np.float32)
+    size = np.array([row["right"] - row["left"], row["bottom"] - row["top"]], np.float32)
+    touched = ((inside[:, 2:] > 0) & (inside[:, :2] < size)).all(axis=1)
+    return np.asarray(inside[touched], np.float32) if touched.any() else None
+
+
+def _uncover(image: NDArray[np.uint8], row: Mapping[str, float], boxes: Boxes) -> NDArray[np.uint8]:
+    """The crop with `boxes` painted over, up to the box of the person whose crop it is."""
+    painted = paint_over(image, boxes)
+    left, top, right, bottom = (
+        max(round(row[side] - row[origin]), 0)
+        for side, origin in (("x1", "left"), ("y1", "top"), ("x2", "left"), ("y2", "top"))
+    )
+    painted[top:bottom, left:right] = image[top:bottom, left:right]
+    return painted
+
+
+def _rewrite_edges(workspace: Path, path: Path, part: Part, result: Rewritten) -> None:
+    """The small pictures of a segment's first and last frame."""
+    table = pq.read_table(path)
+    steps = path.parent.parent / "motion.parquet" / path.name
+    if not len(table) or not steps.exists():
+        return
+    row = table.to_pylist()[0]
+    frames = {"first": row["frame"], "last": max(pq.read_table(steps, columns=["frame"])["frame"].to_pylist())}
+    if not part.boxes.keys() & set(frames.values()):
+        return
+    for column, frame in frames.items():
+        if frame in part.boxes:
+            picture = cv2.imdecode(np.frombuffer(row[column], np.uint8), cv2.IMREAD_UNCHANGED)
+            if picture is None:
+                continue
+            _, packed = cv2.imencode(".png", paint_over(picture, part.boxes[frame] / row["scale"]))
+            row[column] = packed.tobytes()
+    changed = pa.Table.from_pylist([row], schema=table.schema)
+    pq.write_table(changed, result.place(_name(workspace, path)), compression="zstd")
+
+
+def _write_tracklets(
+    workspace: Path, flight: str, tracklets: Mapping[int, tuple[Seen, ...]], result: Rewritten
+) -> None:
+    """The tracklets as the labellers left them: the rewritten log begins with these."""
+    name = f"{flight}/tracks/tracklets.parquet"
+    if not (workspace / name).exists():
+        return
+    before = pd.read_parquet(workspace / name)
+    rows = [(number, seen.frame, seen.rank) for number, content in sorted(tracklets.items()) for seen in content]
+    columns = ["tracklet", "frame", "rank"]
+    after = pd.DataFrame(rows, columns=columns).astype(before[columns].dtypes.to_dict())
+    if (workspace / name).is_dir():  # was a folder of parts, becomes one file
+        result.delete.append(name)
+        result.move = [each for each in result.move if not each.startswith(f"{name}/")]
+        shutil.rmtree(result.folder / name, ignore_errors=True)
+    path = result.folder / name if name in result.move else result.place(name)
+    after.to_parquet(path, index=False)
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise ValueError(f"{path} is no picture")
+    return np.asarray(image, np.uint8)
+
+
+def _write(path: Path, image: NDArray[np.uint8]) -> None:
+    path.write_bytes(encode_jpeg(image, _QUALITY))
+
+
+def _name(workspace: Path, path: Path) -> str:
+    return path.relative_to(workspace).as_posix()

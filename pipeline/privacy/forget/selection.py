@@ -1,0 +1,126 @@
+"""What of a workspace belongs to an identity."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from annotate.log.store import LabelStore
+from annotate.operations import Seen, flight_of
+from pipeline.boxes import Tracked
+from pipeline.errors import PipelineError
+from pipeline.privacy.redact import Boxes, follow
+from pipeline.workspace.tables import read_rows
+
+SAME = 0.5  # overlap (IoU) from which a loose box is the same person's
+_BOX = ["x1", "y1", "x2", "y2"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a flight has of somebody.
+
+    Attributes:
+        tracklets: their names.
+        gone: the detections, also loose ones of no tracklet that cover the same person.
+        ranks: new ranks of the other detections of these frames, where they change: ranks have no holes.
+        boxes: where the person is, also between detections: float32 (n, 4) xyxy by frame.
+
+    """
+
+    tracklets: tuple[str, ...]
+    gone: frozenset[Seen]
+    ranks: dict[Seen, int]
+    boxes: dict[int, Boxes]
+
+
+@dataclass(frozen=True)
+class Whom:
+    """An identity and what there is of it.
+
+    Attributes:
+        identity: its number.
+        name: "" where none was given.
+        flights: by name, those in which it is.
+
+    """
+
+    identity: int
+    name: str
+    flights: dict[str, Part]
+
+
+def find_whom(workspace: Path, store: LabelStore, identity: int) -> Whom:
+    """What `workspace` has of `identity`.
+
+    Raises:
+        PipelineError: there is no such identity.
+
+    """
+    state = store.state
+    if identity not in state.exists:
+        known = ", ".join(map(str, sorted(state.exists)[:20])) or "none"
+        raise PipelineError(f"{store.path}: there is no identity {identity}; known: {known}")
+    members: dict[str, list[str]] = {}
+    for name in sorted(state.members.get(identity, ())):
+        members.setdefault(flight_of(name), []).append(name)
+    tracked = {(flight_of(name), seen) for name, content in state.tracklets.items() for seen in content}
+    return Whom(
+        identity,
+        state.identities[identity],
+        {
+            flight: _part(
+                workspace / flight,
+                {name: state.tracklets[name] for name in names},
+                {seen for of, seen in tracked if of == flight},
+            )
+            for flight, names in members.items()
+        },
+    )
+
+
+def _part(flight: Path, tracklets: dict[str, tuple[Seen, ...]], tracked: set[Seen]) -> Part:
+    table = flight / "detections" / "detections.parquet"
+    rows = read_rows(table, ["frame", "rank", "pts_s", *_BOX])
+    if rows is None:
+        raise PipelineError(f"{table}: no such table; make it again with `uavpipe detect`")
+    own = {seen: number for number, content in enumerate(tracklets.values()) for seen in content}
+    keys = [Seen(frame, rank) for frame, rank in zip(rows["frame"].tolist(), rows["rank"].tolist(), strict=True)]
+    mine = rows.assign(tracklet=[own.get(key, -1) for key in keys])
+    mine = mine[mine["tracklet"] >= 0]
+    seen_at = {
+        int(those["frame"].iloc[0]): Tracked(those[_BOX].to_numpy(np.float32), those["tracklet"].to_numpy(np.int64))
+        for _, those in mine.groupby("frame")
+    }
+    boxes = follow(seen_at, _times(flight, rows))
+    gone = set(own)
+    for key, box in zip(keys, rows[_BOX].to_numpy(np.float32), strict=True):
+        if key not in tracked and key.frame in boxes and overlap(box, boxes[key.frame]).max() >= SAME:
+            gone.add(key)
+    return Part(tuple(tracklets), frozenset(gone), _ranks(keys, gone), boxes)
+
+
+def _times(flight: Path, detections: pd.DataFrame) -> dict[int, float]:
+    found = read_rows(flight / "frames" / "frames.parquet", ["frame", "pts_s"])
+    rows = detections if found is None else found[["frame", "pts_s"]].dropna()
+    return dict(zip(rows["frame"].tolist(), rows["pts_s"].tolist(), strict=True))
+
+
+def _ranks(keys: list[Seen], gone: set[Seen]) -> dict[Seen, int]:
+    touched = {seen.frame for seen in gone}
+    by_frame: dict[int, list[Seen]] = {}
+    for key in sorted(keys):
+        if key.frame in touched and key not in gone:
+            by_frame.setdefault(key.frame, []).append(key)
+    numbered = ((key, rank) for those in by_frame.values() for rank, key in enumerate(those))
+    return {key: rank for key, rank in numbered if key.rank != rank}
+
+
+def overlap(box: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.floating]:
+    """IoU of `box` (4,) with each of `others` (n, 4)."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    inner = np.prod(np.clip(high - low, 0, None), axis=1)
+    areas = np.prod(others[:, 2:] - others[:, :2], axis=1) + np.prod(box[2:] - box[:2])
+    return np.asarray(inner / np.maximum(areas - inner, 1e-9))

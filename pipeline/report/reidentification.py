@@ -1,0 +1,238 @@
+"""Re-identification in the report: trainings, evaluations, ranked lists, and the paper's table."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from pipeline.dataset.stage import NAME as DATASET
+from pipeline.report import plots
+from pipeline.report.provenance import made_id
+from pipeline.report.records import Fact, clock
+from pipeline.stages.evaluation import FIGURES, Measured, read_measured
+from pipeline.workspace.tables import read_rows
+
+_LOSSES = ("loss", "triplet", "lgm", "cross_entropy")
+_TEST = ("mAP", "rank-1")
+_RANKS = 20
+_LENGTH = 10  # crops of a ranked list that are shown
+_MOST_LISTS = 4  # evaluations whose ranked lists are shown, the best first
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A training run.
+
+    Attributes:
+        name: of its folder.
+        iterations: done.
+        plots: by title.
+
+    """
+
+    name: str
+    iterations: int
+    plots: dict[str, Markup]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A crop in a ranked list.
+
+    Attributes:
+        crop: the file.
+        words: where and when, as far as known.
+        distance: to the query; None for the query itself.
+        right: whether it is the query's person; None for the query itself.
+
+    """
+
+    crop: Path
+    words: str
+    distance: float | None = None
+    right: bool | None = None
+
+
+@dataclass(frozen=True)
+class RankedList:
+    """A query and what it ranked first.
+
+    Attributes:
+        query: it.
+        number: its row, for `uavpipe trace`.
+        identity: who it is.
+        precision: its average precision, with single-shot the mean over the draws.
+        first_hit: rank of the nearest right crop; None with single-shot, where each draw has its own.
+        crops: the nearest ones.
+
+    """
+
+    query: Shown
+    number: int
+    identity: int
+    precision: float
+    first_hit: int | None
+    crops: tuple[Shown, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationPart:
+    """An evaluation.
+
+    Attributes:
+        name: of its folder below `reid/`.
+        metrics: its file of figures.
+        protocol: that it was measured by.
+        counts: of queries and gallery crops.
+        facts: mAP, mINP, rank-1 …
+        curve: CMC, float64 (ranks,).
+        lists: ranked lists, from the worst to the best.
+
+    """
+
+    name: str
+    metrics: Path
+    protocol: str
+    counts: Mapping[str, int]
+    facts: tuple[Fact, ...]
+    curve: "np.typing.NDArray[np.float64]"
+    lists: tuple[RankedList, ...]
+
+
+def read_trainings(workspace: Path) -> list[Training]:
+    """The trainings below `reid/` that have logged something, by name."""
+    found = []
+    for log in sorted((workspace / "reid").rglob("log.jsonl")):
+        rows = read_log(log)
+        if rows.empty:
+            continue
+        name = log.parent.relative_to(workspace).as_posix().removeprefix("reid/")
+        losses = [part for part in _LOSSES if part in rows]
+        drawn = {"Loss": plots.training(name, rows, losses)} if losses else {}
+        if set(_TEST) <= set(rows.columns):
+            drawn["Measured on the way"] = plots.test_figures(name, rows, _TEST)
+        found.append(Training(name, int(rows["iteration"].max()), drawn))
+    return found
+
+
+def read_evaluations(workspace: Path, queries: int) -> list[EvaluationPart]:
+    """The evaluations below `reid/`, the best mAP first.
+
+    Args:
+        workspace: the folder.
+        queries: ranked lists of each of the first four.
+
+    Raises:
+        PipelineError: a table is damaged.
+
+    """
+    folders = sorted(path.parent for path in (workspace / "reid").rglob(FIGURES))
+    measured = [each for each in map(read_measured, folders) if each is not None]
+    measured.sort(key=lambda each: -float(each.content["mAP"]))
+    origin = _origins(workspace)
+    return [
+        _evaluation(workspace, each, origin, queries if place < _MOST_LISTS else 0)
+        for place, each in enumerate(measured)
+    ]
+
+
+def read_table1(workspace: Path) -> list[list[list[str]]] | None:
+    """The tables of `uavpipe reid table1`, each as rows of fields, the titles first; None where there are none."""
+    path = workspace / "table1" / "table1.md"
+    if not path.is_file():
+        return None
+    tables: list[list[list[str]]] = [[]]
+    for line in path.read_text("utf-8", "replace").splitlines():
+        if line.startswith("|"):
+            fields = [field.strip() for field in line.strip("| ").split("|")]
+            if not set("".join(fields)) <= set("-: "):
+                tables[-1].append(fields)
+        elif tables[-1]:
+            tables.append([])
+    return [table for table in tables if table]
+
+
+def read_log(path: Path) -> pd.DataFrame:
+    """What a training logged, a row an iteration; lines that are torn are left out."""
+    lines = path.read_text("utf-8", "replace").splitlines()
+    return pd.DataFrame([row for line in lines if (row := _logged(line))])
+
+
+def _logged(line: str) -> dict[str, float]:
+    try:
+        row = json.loads(line)
+        figures = {name: float(value) for name, value in row.items()}
+        return figures if math.isfinite(figures.get("iteration", math.nan)) else {}
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return {}
+
+
+def _evaluation(workspace: Path, measured: Measured, origin: Mapping[str, str], queries: int) -> EvaluationPart:
+    folder = measured.folder.relative_to(workspace / "reid")
+    name = (folder.parent if folder.name == "test" and len(folder.parts) > 1 else folder).as_posix()
+    figures = {
+        key: value for key, value in measured.content.items() if key in ("mAP", "mINP") or key.startswith("rank-")
+    }
+    made = made_id("evaluation", name)
+    return EvaluationPart(
+        name=name,
+        metrics=measured.folder / FIGURES,
+        protocol=str(measured.content["settings"].get("protocol")),
+        counts=measured.content["counts"],
+        facts=tuple(Fact(key, f"{value:.3f}", made) for key, value in figures.items()),
+        curve=measured.cmc(_RANKS),
+        lists=tuple(_lists(measured, origin, queries)),
+    )
+
+
+def _lists(measured: Measured, origin: Mapping[str, str], count: int) -> Iterator[RankedList]:
+    """`count` queries, evenly from the worst to the best."""
+    rows = measured.queries
+    single = bool((rows["repeat"] == 0).all())
+    means = rows.groupby("query")["average_precision"].transform("mean")
+    rows = rows.assign(average_precision=means)[(rows["positives"] > 0) & (rows["repeat"] == 0)]
+    rows = rows.sort_values(["average_precision", "query"])
+    if measured.ranked is None or "path" not in rows:
+        return
+    rows = rows[rows["query"].isin(measured.ranked["query"])]
+    if rows.empty or not count:
+        return
+    places = np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))
+    nearest = dict(iter(measured.ranked.groupby("query")))
+    for row in rows.iloc[places].to_dict("records"):
+        crops = nearest[row["query"]].sort_values("place").head(_LENGTH).to_dict("records")
+        yield RankedList(
+            query=Shown(Path(row["path"]), _words(row, origin)),
+            number=int(row["query"]),
+            identity=int(row["identity"]),
+            precision=float(row["average_precision"]),
+            first_hit=int(row["first_hit"]) if single else None,
+            crops=tuple(
+                Shown(Path(each["path"]), _words(each, origin), float(each["distance"]), bool(each["right"]))
+                for each in crops
+            ),
+        )
+
+
+def _words(row: Mapping[Any, Any], origin: Mapping[str, str]) -> str:
+    return origin.get(str(Path(row["path"]).resolve())) or f"camera {row['camera']}"
+
+
+def _origins(workspace: Path) -> dict[str, str]:
+    """Flight and time of each crop of the workspace's own data set, by its file."""
+    from pipeline.dataset.files import FOLDERS
+
+    rows = read_rows(workspace / DATASET / "dataset.parquet")
+    if rows is None:
+        return {}
+    folder = (workspace / DATASET).resolve()
+    return {
+        f"{folder}/{FOLDERS[split]}/{name}": f"{flight} {clock(time)}"
+        for split, name, flight, time in rows[["split", "name", "flight", "pts_s"]].itertuples(index=False)
+    }

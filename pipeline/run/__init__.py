@@ -1,0 +1,1 @@
+"""The chain, run: over one flight, over many, and from the labels on."""

@@ -1,0 +1,125 @@
+"""Stage `appearance`: what each detected person looks like, in a few numbers that need no trained model.
+
+Good enough to say "this is suddenly somebody else" within a tracklet, and to order suggestions before a re-id
+model is there; no more than that.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from detector.records import Detections
+from pipeline.engine.single_pass import PixelStage
+from pipeline.video import Damage, Frame, Segment
+from pipeline.workspace.tables import SegmentTable, read_table
+
+_STRIPES = 4  # head, chest, hips, legs
+_HUES, _LIGHTS = 8, 6
+LENGTH = _STRIPES * (_HUES + _LIGHTS)
+SCHEMA = pa.schema([("frame", pa.int32()), ("rank", pa.int16()), ("look", pa.list_(pa.float16(), LENGTH))])
+_SIZE = (24, 48)  # width and height at which persons are compared
+# A box holds ground at its sides: what is near the middle column counts more.
+_MIDDLE = np.exp(-0.5 * ((np.arange(_SIZE[0]) + 0.5 - _SIZE[0] / 2) / (0.2 * _SIZE[0])) ** 2).astype(np.float32)
+
+
+class AppearanceStage(PixelStage):
+    """Fills `appearance/appearance.parquet`: a row for each detection from `tracks.low` up."""
+
+    name = "appearance"
+    reads_detections = True
+
+    @cached_property
+    def table(self) -> SegmentTable:
+        """The table of descriptors."""
+        return SegmentTable(self.folder.path / "appearance.parquet", SCHEMA, self.fingerprint)
+
+    def write(self, segment: Segment) -> "_AppearanceWriter":
+        """A writer for `segment`."""
+        return _AppearanceWriter(self, segment)
+
+    def counts(self) -> dict[str, Any]:
+        """Persons described."""
+        return {"persons": len(read_table(self.table.folder))}
+
+
+class _AppearanceWriter:
+    def __init__(self, stage: AppearanceStage, segment: Segment) -> None:
+        self._stage, self._segment = stage, segment
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, frame: Frame, detections: Detections | None) -> None:
+        if detections is None:
+            return
+        found = detections.above(self._stage.section["low"])
+        for rank, look in enumerate(describe(frame.image, found.boxes)):
+            self._rows.append({"frame": frame.index, "rank": rank, "look": look.astype(np.float16)})
+
+    def finish(self, damage: Sequence[Damage]) -> None:
+        self._stage.table.write(self._segment.first, self._rows)
+
+
+def describe(image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Colour and lightness of persons, by stripes from head to foot.
+
+    In each of four stripes a histogram of hue, weighted by how colourful a pixel is, and one of lightness; the
+    square roots of all, so that the dot product of two descriptors is the Bhattacharyya coefficient of
+    their histograms (Bhattacharyya 1943): 1 for equal ones, 0 for disjoint ones.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        boxes: float32 (n, 4) xyxy in its pixels.
+
+    Returns:
+        float32 (n, 56), of length 1 each.
+
+    """
+    if not len(boxes):
+        return np.zeros((0, LENGTH), np.float32)
+    height, width = image.shape[:2]
+    starts = np.floor(boxes[:, :2]).clip(0, [width - 1, height - 1]).astype(int)
+    stops = np.ceil(boxes[:, 2:]).clip(starts + 1, [width, height]).astype(int)
+    persons = [
+        cv2.resize(image[top:bottom, left:right], _SIZE, interpolation=cv2.INTER_AREA)
+        for (left, top), (right, bottom) in zip(starts.tolist(), stops.tolist(), strict=True)
+    ]
+    return _looks(np.concatenate(persons))
+
+
+def _looks(persons: NDArray[Any]) -> NDArray[np.float32]:
+    """The descriptors of persons of `_SIZE`, one below the other: all at once, small steps hold up the model."""
+    hsv = cv2.cvtColor(persons, cv2.COLOR_RGB2HSV_FULL).astype(np.float32) / 256
+    stripes = hsv.reshape(-1, _SIZE[1] // _STRIPES * _SIZE[0], 3)
+    hue, colourful, light = stripes[..., 0], stripes[..., 1] * stripes[..., 2], stripes[..., 2]
+    weight = np.tile(_MIDDLE, _SIZE[1] // _STRIPES)
+    hues = _histograms(hue, weight * colourful, _HUES, wraps=True)
+    lights = _histograms(light, weight * (1 - colourful), _LIGHTS, wraps=False)
+    whole = np.concatenate([hues, lights], axis=1).reshape(-1, LENGTH)
+    return np.asarray(np.sqrt(whole / whole.sum(axis=1, keepdims=True).clip(1e-9)), np.float32)
+
+
+def _histograms(values: NDArray[Any], weights: NDArray[Any], bins: int, *, wraps: bool) -> NDArray[np.float64]:
+    """For each row, weights by value in [0, 1), each shared between the two bins whose middles are nearest."""
+    place = values * bins - 0.5
+    low = np.floor(place).astype(int)
+    share = place - low
+    neighbours = [low % bins, (low + 1) % bins] if wraps else [low.clip(0), (low + 1).clip(None, bins - 1)]
+    start = np.arange(len(values))[:, None] * bins
+    first, second = (
+        np.bincount((which + start).ravel(), (weights * part).ravel(), len(values) * bins)
+        for which, part in zip(neighbours, (1 - share, share), strict=True)
+    )
+    return np.asarray(first + second).reshape(-1, bins)
+
+
+def read_looks(stage_folder: Path) -> pd.DataFrame:
+    """The rows of a finished `appearance` stage: frame, rank, look (float32 (56,))."""
+    rows = read_table(stage_folder / "appearance.parquet")
+    looks = pd.Series([np.asarray(look, np.float32) for look in rows["look"]], index=rows.index, dtype=object)
+    return rows.assign(look=looks)

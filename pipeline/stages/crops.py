@@ -1,0 +1,200 @@
+"""Stage `crops`: each detection above the threshold cut out of its frame, with what is needed to judge it."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import cv2
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from detector.records import Detections
+from pipeline.config.models import CameraConfig
+from pipeline.engine.single_pass import PixelStage
+from pipeline.telemetry import Telemetry, no_telemetry
+from pipeline.telemetry.ground_plane import View, make_view
+from pipeline.video import Damage, Frame, Segment, Video
+from pipeline.workspace.atomic import atomic_folder
+from pipeline.workspace.jpeg import encode_jpeg
+from pipeline.workspace.tables import SegmentTable, read_table
+
+SCHEMA = pa.schema(
+    [
+        ("crop", pa.string()),  # path of the JPEG, relative to the stage's folder
+        ("frame", pa.int32()),
+        ("pts_s", pa.float64()),
+        ("rank", pa.int16()),  # with `frame`: which detection
+        ("score", pa.float32()),
+        ("x1", pa.float32()),
+        ("y1", pa.float32()),
+        ("x2", pa.float32()),
+        ("y2", pa.float32()),
+        ("left", pa.int32()),  # the pixels that were cut: [top:bottom, left:right] of the frame
+        ("top", pa.int32()),
+        ("right", pa.int32()),
+        ("bottom", pa.int32()),
+        ("sharpness", pa.float32()),
+        ("bytes", pa.int32()),  # of the JPEG: one that was cut off is made again
+        ("crc32", pa.int64()),  # of its bytes: tells what was changed inside, where somebody asks
+    ]
+)
+_SHARPNESS_SIZE = (64, 128)  # width, height at which crops are compared
+
+
+def crop_window(box: NDArray[np.float32], padding: float, width: int, height: int) -> tuple[int, int, int, int]:
+    """The whole pixels to cut for `box` (xyxy): padded by `padding` of its sides, inside the image.
+
+    Returns:
+        left, top, right, bottom; right and bottom exclusive, at least one pixel each way.
+
+    """
+    x1, y1, x2, y2 = (float(value) for value in box)
+    margin_x, margin_y = (x2 - x1) * padding, (y2 - y1) * padding
+    left = min(max(int(np.floor(x1 - margin_x)), 0), width - 1)
+    top = min(max(int(np.floor(y1 - margin_y)), 0), height - 1)
+    right = max(min(int(np.ceil(x2 + margin_x)), width), left + 1)
+    bottom = max(min(int(np.ceil(y2 + margin_y)), height), top + 1)
+    return left, top, right, bottom
+
+
+def sharpness(image: NDArray[np.uint8]) -> float:
+    """Variance of the Laplacian of the crop at 64x128: low means blurred.
+
+    The common size makes near and far persons comparable. Source: Pech-Pacheco et al., "Diatom
+    autofocusing in brightfield microscopy", ICPR 2000.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    resized = cv2.resize(grey, _SHARPNESS_SIZE, interpolation=cv2.INTER_AREA)
+    return float(cv2.Laplacian(resized, cv2.CV_32F).var())
+
+
+def checksums(rows: pd.DataFrame) -> dict[str, int]:
+    """CRC-32 by the name of the crop, as far as `rows` of a table of crops have it: imported ones have none."""
+    if "crc32" not in rows:
+        return {}
+    known = rows[["crop", "crc32"]].dropna()
+    return dict(zip(known["crop"], known["crc32"].astype(int), strict=True))
+
+
+def changed_files(folder: Path, expected: Mapping[str, int]) -> list[str]:
+    """Which of the files `expected`, CRC-32 by name in `folder`, have other bytes."""
+    return [name for name, crc in expected.items() if crc32((folder / name).read_bytes()) != crc]
+
+
+@dataclass
+class CropsStage(PixelStage):
+    """Fills `crops/crops.parquet` and `crops/images/<segment>/<frame>_<rank>.jpg`."""
+
+    name = "crops"
+    reads_detections = True
+    telemetry: Callable[[], Telemetry] = no_telemetry
+    verify: bool = False  # read each picture, not only its length, to tell whether it stands
+
+    def view(self, frame: Frame) -> View | None:
+        """How the camera saw the ground in `frame`; None unless persons are measured and enough is known."""
+        if "camera" not in self.section:
+            return None
+        at = self.telemetry().at(frame.pts_s)
+        height, width = frame.image.shape[:2]
+        camera = CameraConfig(**self.section["camera"])
+        return make_view(camera, at["altitude_m"], at["pitch_deg"], width, height)
+
+    @cached_property
+    def table(self) -> SegmentTable:
+        """The table of crops."""
+        return SegmentTable(self.folder.path / "crops.parquet", SCHEMA, self.fingerprint)
+
+    def write(self, segment: Segment) -> "_CropsWriter":
+        """A writer for `segment`."""
+        return _CropsWriter(self, segment)
+
+    def finish(self, video: Video, seconds: float) -> None:
+        """Remove images that no segment claims, write the manifest."""
+        claimed = {f"{segment.first:08d}" for segment in video.segments}
+        for folder in (self.folder.path / "images").glob("*"):
+            if folder.name not in claimed:
+                shutil.rmtree(folder)
+        super().finish(video, seconds)
+
+    def done(self, segment: Segment) -> bool:
+        """Whether the segment's rows and all of its images are there, as long as they were written."""
+        if not super().done(segment):
+            return False
+        return self._stand(self.table.read(segment.first), f"{segment.first:08d}")
+
+    def holds(self) -> bool:
+        """Whether the stage was finished from these inputs and no crop is missing, cut off or changed."""
+        return super().holds() and self._stand(read_table(self.table.folder), "*")
+
+    def _stand(self, rows: pd.DataFrame, segments: str) -> bool:
+        """Whether the images of `segments`, a pattern, are just those of `rows`."""
+        images = (self.folder.path / "images").glob(f"{segments}/*.jpg")
+        there = {f"images/{path.parent.name}/{path.name}": path.stat().st_size for path in images}
+        if there != dict(zip(rows["crop"], rows["bytes"], strict=True)):
+            return False
+        return not self.verify or not changed_files(self.folder.path, checksums(rows))
+
+    def counts(self) -> dict[str, Any]:
+        """Crops, and the frames they come from."""
+        rows = read_table(self.table.folder)
+        return {"crops": len(rows), "frames_with_crops": int(rows["frame"].nunique())}
+
+
+def _as_tall_as_a_person(view: View, box: NDArray[np.float32], metres: tuple[float, float]) -> bool:
+    """Whether `box` is between `metres` tall; where that cannot be told, it is believed."""
+    height = view.person_height(box.tolist())
+    return height is None or metres[0] <= height <= metres[1]
+
+
+class _CropsWriter:
+    def __init__(self, stage: CropsStage, segment: Segment) -> None:
+        self._stage, self._segment = stage, segment
+        self._name = f"images/{segment.first:08d}"
+        self._rows: list[dict[str, Any]] = []
+        self._images = atomic_folder(stage.folder.path / self._name)
+        self._folder = self._images.__enter__()
+
+    def add(self, frame: Frame, detections: Detections | None) -> None:
+        section = self._stage.section
+        if detections is None or frame.index % section["every"] or (frame.corrupt and not section["corrupt"]):
+            return
+        height, width = frame.image.shape[:2]
+        view = self._stage.view(frame)
+        for rank, (box, score) in enumerate(zip(detections.boxes, detections.scores, strict=True)):
+            if score < section["threshold"] or box[3] - box[1] < section["min_height"]:
+                continue
+            if view is not None and not _as_tall_as_a_person(view, box, section["person_m"]):
+                continue
+            left, top, right, bottom = crop_window(box, section["padding"], width, height)
+            crop = np.ascontiguousarray(frame.image[top:bottom, left:right])
+            file = f"{frame.index:08d}_{rank:03d}.jpg"
+            jpeg = encode_jpeg(crop, section["quality"])
+            (self._folder / file).write_bytes(jpeg)
+            self._rows.append(
+                {
+                    "crop": f"{self._name}/{file}",
+                    "frame": frame.index,
+                    "pts_s": frame.pts_s,
+                    "rank": rank,
+                    "score": score,
+                    **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)),
+                    "left": left,
+                    "top": top,
+                    "right": right,
+                    "bottom": bottom,
+                    "sharpness": sharpness(crop),
+                    "bytes": len(jpeg),
+                    "crc32": crc32(jpeg),
+                }
+            )
+
+    def finish(self, damage: Sequence[Damage]) -> None:
+        # Images first: a part without its images would be believed, images without a part are made again.
+        self._images.__exit__(None, None, None)
+        self._stage.table.write(self._segment.first, self._rows)

@@ -1,0 +1,200 @@
+"""What an evaluation of a re-id network leaves on disk: figures, each query's fate, and what it ranked first."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.workspace.atomic import atomic_file, atomic_folder, read_json, write_json
+from pipeline.workspace.folders import locked
+from pipeline.workspace.manifest import MANIFEST, read_record, write_record
+from pipeline.workspace.tables import read_rows
+
+if TYPE_CHECKING:
+    from reid.evaluation.evaluate import Options, Result
+
+_FILES = FIGURES, _QUERIES, _RANKED, _SHEETS = "metrics.json", "queries.parquet", "ranked.parquet", "ranked"
+EVALUATION = (*_FILES, MANIFEST)
+_OF_QUERIES = ("query", "repeat", "identity", "camera", "average_precision", "first_hit", "positives")
+_OF_RANKED = ("query", "place", "path", "camera", "distance", "right")
+_COUNTS = ("queries", "queries_skipped", "gallery")
+_LENGTH = 20  # gallery crops of each query that are kept
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """An evaluation, read from its folder.
+
+    Attributes:
+        folder: it.
+        content: `metrics.json`: mAP, mINP, rank-1 …; counts, settings, inputs.
+        queries: a row for each query, and with single-shot for each repeat: query, repeat, identity, camera, path,
+            average_precision, first_hit, inverse_negative_penalty, positives.
+        ranked: a row for each of a query's nearest crops: query, place (from 1), path, camera, distance, right;
+            None where the crops have no files, or an older version measured.
+
+    """
+
+    folder: Path
+    content: dict[str, Any]
+    queries: pd.DataFrame
+    ranked: pd.DataFrame | None
+
+    def cmc(self, ranks: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """Share of the queries whose nearest right answer is within rank 1, 2, … `ranks`: float64 (ranks,)."""
+        first = self.queries.loc[self.queries["positives"] > 0, "first_hit"].to_numpy()
+        return np.array([(first <= rank).mean() for rank in range(1, ranks + 1)])
+
+
+def write_measured(
+    folder: Path,
+    result: "Result",
+    options: "Options",
+    inputs: Mapping[str, Any],
+    *,
+    flip: bool = False,
+    pictures: int = 0,
+) -> bool:
+    """Write what came out into `folder`; the figures last, as they say that all is there.
+
+    Args:
+        folder: made where it is not there.
+        result: of the evaluation.
+        options: how it was measured.
+        inputs: of what.
+        flip: whether features are means with those of the mirror image.
+        pictures: queries to draw on sheets, worst first.
+
+    Returns:
+        Whether there are sheets: there are files of all crops.
+
+    Raises:
+        PipelineError: another process writes there, or the folder cannot be written.
+
+    """
+    settings = {
+        "protocol": options.protocol,
+        "metric": options.metric,
+        "ap": options.average_precision,
+        "repeats": options.repeats,
+        "seed": options.seed,
+        "rerank": options.reranking is not None,
+        "flip": flip,
+    }
+    content = {**result.figures, "counts": result.counts, "settings": settings, "inputs": dict(inputs)}
+    seen = bool(result.candidates.query.paths and result.candidates.gallery.paths)
+    with locked(folder):
+        for name in (MANIFEST, FIGURES):
+            (folder / name).unlink(missing_ok=True)
+        _write(folder / _QUERIES, _queries(result))
+        if seen:
+            _write(folder / _RANKED, pd.DataFrame(_ranked(result)))
+        if pictures and seen:
+            _draw(folder / _SHEETS, result, pictures)
+        write_json(folder / FIGURES, content)
+        write_record(folder / MANIFEST, {"files": _hashes(folder)})
+    return bool(pictures and seen)
+
+
+def stands(folder: Path) -> bool:
+    """Whether the evaluation in `folder` was finished, and its files are as they were written."""
+    record = read_record(folder / MANIFEST)
+    return record is not None and record.get("files") == _hashes(folder)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    found = (path for name in _FILES for path in sorted(folder.glob(f"{name}/*")) or [folder / name])
+    return {path.relative_to(folder).as_posix(): identified(path)["sha256"] for path in found if path.is_file()}
+
+
+def read_measured(folder: Path) -> Measured | None:
+    """The evaluation in `folder`; None where there is none, or not a whole one.
+
+    Raises:
+        PipelineError: a table is damaged.
+
+    """
+    content = read_json(folder / FIGURES)
+    if content is None or not _whole(content):
+        return None
+    queries, ranked = read_rows(folder / _QUERIES, _OF_QUERIES), read_rows(folder / _RANKED, _OF_RANKED)
+    return None if queries is None else Measured(folder, content, queries, ranked)
+
+
+def _whole(content: Mapping[str, Any]) -> bool:
+    """Whether `metrics.json` has what an evaluation says."""
+    figures = [value for name, value in content.items() if name in ("mAP", "mINP") or name.startswith("rank-")]
+    sections = [content.get(name) for name in ("counts", "inputs", "settings")]
+    if "mAP" not in content or not all(isinstance(figure, float) for figure in figures):
+        return False
+    if not all(isinstance(section, dict) for section in sections) or not _names_files(content["inputs"]):
+        return False
+    if not all(isinstance(content["counts"].get(name), int) for name in _COUNTS):
+        return False
+    return not any(isinstance(value, dict | list) for value in content["settings"].values())
+
+
+def _names_files(inputs: Mapping[str, Any]) -> bool:
+    files = [inputs[name] for name in ("weights", "query", "gallery") if name in inputs]
+    names = [inputs.get(name, []) for name in ("data", "labels", "images", "train_labels")]
+    if ("query" in inputs) != ("gallery" in inputs) or not all(isinstance(name, str | list) for name in names):
+        return False
+    return all(
+        isinstance(file, dict) and isinstance(file.get("path"), str) and isinstance(file.get("sha256"), str)
+        for file in files
+    )
+
+
+def identified(file: Path) -> dict[str, str]:
+    """Which file it was, whatever becomes of its name."""
+    with file.open("rb") as content:
+        return {"path": str(file), "sha256": hashlib.file_digest(content, "sha256").hexdigest()}
+
+
+def _write(path: Path, table: pd.DataFrame) -> None:
+    with atomic_file(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def _queries(result: "Result") -> pd.DataFrame:
+    query, ranking = result.candidates.query, result.ranking
+    repeats = len(ranking) // len(query)
+    columns = {
+        "query": np.tile(np.arange(len(query)), repeats),
+        "repeat": np.repeat(np.arange(repeats), len(query)),
+        "identity": np.tile(query.identities, repeats),
+        "camera": np.tile(query.cameras, repeats),
+        "average_precision": ranking.average_precision,
+        "first_hit": ranking.first_hit,
+        "inverse_negative_penalty": ranking.inverse_negative_penalty,
+        "positives": ranking.positives,
+    }
+    if query.paths:
+        columns["path"] = np.tile([str(file) for file in query.paths], repeats)
+    return pd.DataFrame(columns)
+
+
+def _ranked(result: "Result") -> Iterator[dict[str, Any]]:
+    query, gallery = result.candidates.query, result.candidates.gallery
+    for row, (columns, distances) in enumerate(result.all_nearest(_LENGTH)):
+        for place, (column, distance) in enumerate(zip(columns, distances, strict=True), 1):
+            yield {
+                "query": row,
+                "place": place,
+                "path": str(gallery.paths[column]),
+                "camera": int(gallery.cameras[column]),
+                "distance": float(distance),
+                "right": bool(gallery.identities[column] == query.identities[row]),
+            }
+
+
+def _draw(folder: Path, result: "Result", queries: int) -> None:
+    from reid.evaluation.ranked_lists import sheets
+
+    with atomic_folder(folder) as temporary:
+        for number, sheet in enumerate(sheets(result, queries)):
+            sheet.save(temporary / f"{number:03d}.jpg", quality=90)

@@ -1,0 +1,163 @@
+"""Stage `motion`: how the camera moved from frame to frame, estimated once, in the pass over the video.
+
+A segment's first frame follows the last one of the segment before, which another run may have decoded. So
+each segment keeps its two outer pictures, small and grey, and `read_motion` closes the gap between segments from
+them: the result does not depend on where a killed run began again.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from detector.records import Detections
+from pipeline.engine.single_pass import PixelStage
+from pipeline.video import Damage, Frame, Segment, Video
+from pipeline.workspace.tables import SegmentTable, read_table
+
+SCHEMA = pa.schema(
+    [
+        ("frame", pa.int32()),
+        # Points of the frame before go to [[a, b], [c, d]] point + (x, y), in pixels of the video.
+        *((name, pa.float32()) for name in ("a", "b", "x", "c", "d", "y")),
+    ]
+)
+EDGES = pa.schema(
+    [
+        ("frame", pa.int32()),  # the segment's first one that could be decoded
+        ("first", pa.binary()),  # PNG
+        ("last", pa.binary()),
+        ("scale", pa.float64()),  # pixels of the video for one of theirs
+    ]
+)
+_WIDTH = (
+    960  # px: corners are followed at half of 1080p, where sensor noise is gone and the ground still has texture
+)
+
+
+class MotionStage(PixelStage):
+    """Fills `motion/motion.parquet`, a row a frame, and `motion/edges.parquet`, two pictures a segment."""
+
+    name = "motion"
+
+    @cached_property
+    def table(self) -> SegmentTable:
+        """The table of motions."""
+        return SegmentTable(self.folder.path / "motion.parquet", SCHEMA, self.fingerprint)
+
+    @cached_property
+    def edges(self) -> SegmentTable:
+        """The table of outer pictures."""
+        return SegmentTable(self.folder.path / "edges.parquet", EDGES, self.fingerprint)
+
+    def write(self, segment: Segment) -> "_MotionWriter":
+        """A writer for `segment`."""
+        return _MotionWriter(self, segment)
+
+    def done(self, segment: Segment) -> bool:
+        """Whether the segment's motions and its outer pictures are there."""
+        return super().done(segment) and self.edges.has(segment.first)
+
+    def finish(self, video: Video, seconds: float) -> None:
+        """Sweep what no segment claims, write the manifest."""
+        self.edges.sweep({segment.first for segment in video.segments})
+        super().finish(video, seconds)
+
+    def files(self) -> list[str]:
+        """The parts of both tables."""
+        return super().files() + self.edges.files(self.folder.path)
+
+    def counts(self) -> dict[str, Any]:
+        """Frames, and how far the camera's picture moved between two of them in the median."""
+        rows = read_table(self.table.folder)
+        shift = np.hypot(rows["x"].to_numpy(), rows["y"].to_numpy())
+        return {"frames": len(rows), "median_shift_px": round(float(np.median(shift)), 2) if len(rows) else 0.0}
+
+
+class _MotionWriter:
+    def __init__(self, stage: MotionStage, segment: Segment) -> None:
+        self._stage, self._segment = stage, segment
+        self._follower = Follower()
+        self._rows: list[dict[str, Any]] = []
+        self._first: NDArray[np.uint8] | None = None
+        self._last: NDArray[np.uint8] | None = None
+        self._scale = 1.0
+
+    def add(self, frame: Frame, detections: Detections | None) -> None:
+        small, self._scale = shrink(frame.image)
+        matrix = self._follower.next(small, self._scale)
+        self._rows.append({"frame": frame.index, **dict(zip(SCHEMA.names[1:], matrix.ravel(), strict=True))})
+        self._first = small if self._first is None else self._first
+        self._last = small
+
+    def finish(self, damage: Sequence[Damage]) -> None:
+        edges = []
+        if self._first is not None and self._last is not None:
+            pictures = {"first": _pack(self._first), "last": _pack(self._last)}
+            edges = [{"frame": self._rows[0]["frame"], **pictures, "scale": self._scale}]
+        self._stage.edges.write(self._segment.first, edges)
+        self._stage.table.write(self._segment.first, self._rows)
+
+
+class Follower:
+    """Follows the ground from picture to picture: sparse optical flow and a similarity, as in BoT-SORT.
+
+    Source: Aharon et al., "BoT-SORT: Robust Associations Multi-Pedestrian Tracking", 2022, by `trackers`.
+    """
+
+    def __init__(self) -> None:
+        from trackers import CMC, CMCConfig  # takes a second: only where it is used
+
+        # The default least distance of 1 px puts all corners on the few strongest edges.
+        self._cmc = CMC(CMCConfig(method="sparseOptFlow", downscale=1, sof_min_distance=8))
+
+    def next(self, picture: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
+        """The motion from the picture before, float32 (2, 3), for coordinates `scale` times larger.
+
+        Args:
+            picture: uint8 (H, W), grey.
+            scale: pixels of the video for one of `picture`.
+
+        """
+        cv2.setRNGSeed(0)  # RANSAC: the same pictures give the same motion
+        matrix = self._cmc.estimate(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR))
+        matrix = np.asarray(matrix, np.float32).copy()
+        matrix[:, 2] *= scale
+        return matrix
+
+
+def shrink(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
+    """`image` (uint8 (H, W, 3) RGB) in grey and at most 960 px wide, and how much larger it was."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    scale = max(1.0, image.shape[1] / _WIDTH)
+    if scale > 1:
+        size = (_WIDTH, max(1, round(image.shape[0] / scale)))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(grey, np.uint8), scale
+
+
+def read_motion(stage_folder: Path) -> dict[int, NDArray[np.float32]]:
+    """The motion into each frame of a finished `motion` stage: float32 (2, 3), from the frame decoded before it."""
+    rows = read_table(stage_folder / "motion.parquet")
+    matrices = rows[SCHEMA.names[1:]].to_numpy(np.float32).reshape(-1, 2, 3)
+    motion = dict(zip(rows["frame"].tolist(), matrices, strict=True))
+    edges = read_table(stage_folder / "edges.parquet")
+    for before, after in pairwise(edges.to_dict("records")):
+        follower = Follower()
+        follower.next(_unpack(before["last"]), before["scale"])
+        motion[after["frame"]] = follower.next(_unpack(after["first"]), after["scale"])
+    return motion
+
+
+def _pack(picture: NDArray[np.uint8]) -> bytes:
+    return bytes(cv2.imencode(".png", picture)[1])
+
+
+def _unpack(data: bytes) -> NDArray[np.uint8]:
+    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE), np.uint8)

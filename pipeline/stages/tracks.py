@@ -1,0 +1,54 @@
+"""Stage `tracks`: which detection belongs to which tracklet."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.boxes import Tracked
+from pipeline.config.models import TracksConfig
+from pipeline.stages.appearance import read_looks
+from pipeline.stages.detect import SCHEMA, read_detections
+from pipeline.stages.motion import read_motion
+from pipeline.stages.tracking import link, split_at_jumps
+from pipeline.workspace.atomic import atomic_file
+from pipeline.workspace.folders import Flight
+from pipeline.workspace.tables import read_file, read_table
+
+TABLE = "tracklets.parquet"
+
+
+def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
+    """Link the detections of `flight` and write `tracks/tracklets.parquet`: tracklet, frame, rank.
+
+    Returns:
+        What was found, for the manifest.
+
+    """
+    frames = read_table(flight.stage("frames").path / "frames.parquet")
+    decoded = frames[~frames["lost"]]
+    times = dict(zip(decoded["frame"].tolist(), decoded["pts_s"].tolist(), strict=True))
+    linked = link(
+        read_detections(flight.stage("detections").path), read_motion(flight.stage("motion").path), times, config
+    )
+    tracklets = split_at_jumps(linked, read_looks(flight.stage("appearance").path), config)
+    path = flight.stage("tracks").path / TABLE
+    with atomic_file(path) as temporary:
+        tracklets.to_parquet(temporary, index=False)
+    lengths = tracklets.groupby("tracklet").size()
+    return {
+        "tracklets": len(lengths),
+        "detections": len(tracklets),
+        "median_length": float(lengths.median()) if len(lengths) else 0.0,
+    }
+
+
+def read_tracked(flight_folder: Path) -> dict[int, Tracked]:
+    """The boxes of the finished `tracks` stage by frame index."""
+    rows = read_file(flight_folder / "tracks" / TABLE, ["tracklet", "frame", "rank"]).merge(
+        read_table(flight_folder / "detections" / "detections.parquet", SCHEMA.names), on=["frame", "rank"]
+    )
+    return {
+        frame: Tracked(those[["x1", "y1", "x2", "y2"]].to_numpy(np.float32), those["tracklet"].to_numpy(np.int64))
+        for frame, those in ((int(those["frame"].iloc[0]), those) for _, those in rows.groupby("frame"))
+    }

@@ -1,0 +1,1 @@
+"""The workspace on disk: atomic writes, manifests, folders, tables. Knows no stage."""

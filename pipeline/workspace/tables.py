@@ -1,0 +1,107 @@
+"""Tables on disk: a folder `NAME.parquet/` with one part a segment, each part written whole or not at all.
+
+A part carries the fingerprint of the stage that wrote it, so that a rerun knows which parts still hold.
+Read one with `pandas.read_parquet(folder)`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import PipelineError
+from pipeline.workspace.atomic import atomic_file
+
+_KEY = b"uavpipe.fingerprint"
+
+
+@dataclass(frozen=True)
+class SegmentTable:
+    """A table whose rows come segment by segment.
+
+    Attributes:
+        folder: `…/NAME.parquet`.
+        schema: column names and types.
+        fingerprint: of the stage; parts of any other fingerprint count as absent.
+
+    """
+
+    folder: Path
+    schema: pa.Schema
+    fingerprint: str
+
+    def part(self, first: int) -> Path:
+        """Where the part of the segment that starts at frame `first` lies."""
+        return self.folder / f"part-{first:08d}.parquet"
+
+    def has(self, first: int) -> bool:
+        """Whether that part is there, undamaged, and of this fingerprint."""
+        try:
+            schema = pq.read_table(self.part(first), page_checksum_verification=True).schema
+        except (OSError, pa.ArrowException):
+            return False
+        return bool(schema == self.schema and (schema.metadata or {}).get(_KEY) == self.fingerprint.encode())
+
+    def write(self, first: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the part of the segment that starts at frame `first`."""
+        table = pa.Table.from_pylist(list(rows), schema=self.schema)
+        table = table.replace_schema_metadata({_KEY: self.fingerprint.encode()})
+        with atomic_file(self.part(first)) as temporary:
+            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+
+    def read(self, first: int) -> pd.DataFrame:
+        """The rows of one part."""
+        return read_file(self.part(first))
+
+    def sweep(self, firsts: set[int]) -> None:
+        """Remove parts of segments that are not in `firsts` (left by another division into segments)."""
+        wanted = {self.part(first) for first in firsts}
+        for path in self.folder.glob("part-*.parquet"):
+            if path not in wanted:
+                path.unlink()
+
+    def files(self, root: Path) -> list[str]:
+        """The parts' paths relative to `root`."""
+        return [path.relative_to(root).as_posix() for path in sorted(self.folder.glob("part-*.parquet"))]
+
+
+def read_table(folder: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """All rows of the table in `folder`, in order of frames.
+
+    Raises:
+        PipelineError: there is no part, or one is damaged or lacks one of `columns`.
+
+    """
+    parts = [read_file(path, columns) for path in sorted(folder.glob("part-*.parquet"))]
+    if not parts:
+        raise PipelineError(f"{folder}: no such table, or an empty one; make it again")
+    return pd.concat(parts, ignore_index=True)
+
+
+def read_rows(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame | None:
+    """As `read_file`; None where there is no such table."""
+    return read_file(path, columns) if path.exists() else None
+
+
+def read_file(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """The table in `path`, one file or a folder of parts.
+
+    Raises:
+        PipelineError: it is gone, damaged, or lacks one of `columns`.
+
+    """
+    try:
+        rows = pd.read_parquet(path)
+        for name in rows.columns[[dtype == "str" for dtype in rows.dtypes]]:
+            rows[name].tolist()  # now, not later, to tell bytes that are no text
+    except Exception as error:  # Arrow and pandas raise nearly anything on a damaged file
+        reason = " ".join(str(error).split())[:120]
+        raise PipelineError(f"{path}: not a table that can be read ({reason}); make it again") from None
+    missing = [name for name in columns if name not in rows]
+    if missing:
+        raise PipelineError(f"{path}: no column {', '.join(missing)}; make it again")
+    return rows

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.models import load_config, require_flights
+from pipeline.errors import PipelineError
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_one_line_is_a_whole_configuration(tmp_path):
+    config = load_config(write(tmp_path / "flight.yaml", "video: flight01.mp4\n"))
+    assert config.flights == (tmp_path / "flight01.mp4",)
+    assert config.detector.threshold == 0.8
+    assert config.detector.floor == 0.05
+
+
+def test_paths_in_a_file_are_relative_to_the_file(tmp_path):
+    config = load_config(write(tmp_path / "flight.yaml", "videos: [a.mp4, /b.mp4]\nworkspace: out\n"))
+    assert config.flights == (tmp_path / "a.mp4", Path("/b.mp4"))
+    assert config.workspace == tmp_path / "out"
+
+
+def test_paths_of_models_are_relative_to_the_file_too(tmp_path):
+    text = "detector: {weights: a/model.pth, detectron2: {config_file: a/config.yaml}}\n"
+    detector = load_config(write(tmp_path / "flight.yaml", text)).detector
+    assert detector.weights == str(tmp_path / "a" / "model.pth")
+    assert detector.detectron2.config_file == tmp_path / "a" / "config.yaml"
+    assert load_config(write(tmp_path / "flight.yaml", "detector: {weights: auto}\n")).detector.weights == "auto"
+    typed = load_config(tmp_path / "flight.yaml", ["detector.weights=mine.safetensors"])
+    assert typed.detector.weights == "mine.safetensors"
+
+
+def test_the_command_line_lies_over_the_file(tmp_path):
+    path = write(tmp_path / "flight.yaml", "video: a.mp4\ndetector: {threshold: 0.7}\n")
+    config = load_config(path, ["detector.threshold=0.6"], videos=[Path("b.mp4")], workspace=Path("elsewhere"))
+    assert config.flights == (Path("b.mp4"),)
+    assert config.workspace == Path("elsewhere")
+    assert config.detector.threshold == 0.6
+
+
+def test_two_videos_of_one_name_are_refused():
+    config = load_config(videos=[Path("a/flight.mp4"), Path("b/flight.mov")])
+    with pytest.raises(PipelineError, match="shares the name 'flight'"):
+        require_flights(config)
+
+
+def test_no_video_says_how_to_name_one():
+    with pytest.raises(PipelineError, match="no video"):
+        require_flights(load_config())
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(PipelineError, match=r"gone\.yaml: no such configuration file"):
+        load_config(tmp_path / "gone.yaml")

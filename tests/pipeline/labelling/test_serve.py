@@ -1,0 +1,122 @@
+import json
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import av
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from annotate.errors import AnnotateError
+from pipeline.cli import main
+from pipeline.labelling.serve import Pictures
+from pipeline.workspace.atomic import write_json
+from tests.pipeline.video.samples import write_video
+
+
+@pytest.fixture
+def flight(tmp_path):
+    """A flight of 60 frames, as far as pictures need it."""
+    options = {"x264-params": "keyint=12:min-keyint=12:scenecut=0"}
+    video = write_video(tmp_path / "f1.mp4", 60, options=options)
+    write_json(tmp_path / "runs/f1/flight.json", {"video": str(video), "sha256": "", "stamp": []})
+    return video
+
+
+@pytest.mark.parametrize("frame", [0, 11, 12, 37, 59])
+def test_a_picture_is_the_frame_of_that_number(flight, tmp_path, frame):
+    content, width, height = Pictures(tmp_path / "runs").jpeg("f1", frame)
+    image = cv2.cvtColor(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    with av.open(str(flight)) as container:
+        truth = [each.to_ndarray(format="rgb24") for each in container.decode(video=0)]
+    errors = [float(np.abs(image.astype(int) - each).mean()) for each in truth]
+    assert int(np.argmin(errors)) == frame
+    assert (width, height) == (160, 90)
+
+
+def test_a_picture_wider_than_the_screen_is_scaled(tmp_path, flight, monkeypatch):
+    monkeypatch.setattr("pipeline.labelling.serve._WIDTH", 64)
+    content, width, height = Pictures(tmp_path / "runs").jpeg("f1", 3)
+    assert cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR).shape == (36, 64, 3)
+    assert (width, height) == (160, 90)  # in which the boxes are given
+
+
+def test_what_cannot_be_shown_says_why(tmp_path, flight):
+    pictures = Pictures(tmp_path / "runs")
+    with pytest.raises(AnnotateError, match=r"f1\.mp4: frame 60 cannot be shown; the video has 60"):
+        pictures.jpeg("f1", 60)
+    with pytest.raises(AnnotateError, match="f2: no video of it is known"):
+        pictures.jpeg("f2", 0)
+    write_json(tmp_path / "runs/f3/flight.json", {"video": 5, "sha256": ""})
+    with pytest.raises(AnnotateError, match="f3: no video of it is known"):
+        pictures.jpeg("f3", 0)
+    flight.unlink()
+    with pytest.raises(AnnotateError, match=r"f1\.mp4"):
+        Pictures(tmp_path / "runs").jpeg("f1", 0)
+
+
+@pytest.fixture
+def start(make_workspace, walk):
+    """Called with options: `uavpipe label` as a process of its own, and the address that it prints."""
+    workspace = make_workspace({"f1": [walk(1, 0, 8), walk(2, 0, 8)]})
+    processes = []
+
+    def start(*options):
+        command = [sys.executable, "-m", "pipeline", "label", "--workspace", str(workspace), "--port", "0"]
+        process = subprocess.Popen(
+            [*command, "--no-browser", "--no-suggest", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        processes.append(process)
+        line = process.stdout.readline()
+        return process, re.search(r"http://[^ ]+", line).group()
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_the_command_serves_the_app_until_it_is_interrupted(start):
+    process, address = start("--user", "ann")
+    assert address.startswith("http://127.0.0.1:")
+    with urllib.request.urlopen(f"{address}api/session") as answer:
+        assert json.load(answer)["user"] == "ann"
+    process.terminate()
+    assert process.wait(20) in (0, -15)
+
+
+def test_to_the_network_only_with_a_token(start):
+    _, address = start("--host", "0.0.0.0", "--name", "lab.local")
+    assert "?token=" in address
+    port = re.search(r":(\d+)/", address).group(1)
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/api/session")
+    token = address.partition("token=")[2].split()[0]
+    asked = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/session", headers={"authorization": f"Bearer {token}", "host": "lab.local"}
+    )
+    with urllib.request.urlopen(asked) as answer:
+        assert answer.status == 200
+
+
+def test_a_port_that_is_taken_is_told_on_one_line(start, make_workspace, walk, tmp_path):
+    _, address = start()
+    port = re.search(r":(\d+)/", address).group(1)
+    other = make_workspace({"f1": [walk(1, 0, 8)]}, tmp_path / "other")
+    shown = CliRunner().invoke(main, ["label", "--workspace", str(other), "--port", port, "--no-browser"])
+    assert shown.exit_code == 1
+    assert f"uavpipe: port {port} of 127.0.0.1 cannot be had; choose another --port" in shown.output
+
+
+def test_a_workspace_without_tracklets_is_told(tmp_path):
+    shown = CliRunner().invoke(main, ["label", "--workspace", str(tmp_path), "--no-browser"])
+    assert shown.exit_code == 1
+    assert "no flight with tracklets here; make them with `uavpipe tracks`" in shown.output

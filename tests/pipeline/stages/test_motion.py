@@ -1,0 +1,79 @@
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from detector.config import DetectorConfig, Resize
+from pipeline.config.models import FlightConfig, FramesConfig
+from pipeline.engine.progress import progress_bar
+from pipeline.run.flight import bring_up
+from pipeline.simulate import simulate_flight
+from pipeline.stages.motion import Follower, read_motion, shrink
+
+# The detector's part is made as small as it can be: these tests are about the camera.
+TINY = DetectorConfig(weights="embedded", resize=Resize(width=64, height=64), floor=0.9, threshold=0.9)
+
+
+def texture(width, height):
+    rng = np.random.default_rng(4)
+    noise = rng.integers(0, 256, (height // 4, width // 4), np.uint8)
+    return cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.mark.parametrize(("angle", "zoom", "shift"), [(0, 1, (7.5, -3)), (2, 1.01, (0, 5)), (-1, 0.99, (-4, 2))])
+def test_a_known_motion_is_found(angle, zoom, shift):
+    picture = texture(640, 360)
+    matrix = cv2.getRotationMatrix2D((320, 180), angle, zoom)
+    matrix[:, 2] += shift
+    follower = Follower()
+    np.testing.assert_array_equal(follower.next(picture, 1.0), np.eye(2, 3))
+    found = follower.next(cv2.warpAffine(picture, matrix, (640, 360)), 1.0)
+    corners = np.array([[100, 80, 1], [540, 80, 1], [320, 300, 1]], float)
+    np.testing.assert_allclose(corners @ found.T, corners @ matrix.T, atol=0.3)
+
+
+def test_large_pictures_are_followed_small_and_answered_large():
+    picture = cv2.cvtColor(texture(1920, 1080), cv2.COLOR_GRAY2RGB)
+    moved = np.roll(picture, (12, 20), (0, 1))
+    follower = Follower()
+    small, scale = shrink(picture)
+    assert small.shape == (540, 960)
+    assert scale == 2
+    follower.next(small, scale)
+    np.testing.assert_allclose(follower.next(*shrink(moved)), [[1, 0, 20], [0, 1, 12]], atol=0.3)
+
+
+def test_a_picture_without_texture_stands_still():
+    follower = Follower()
+    for _ in range(2):
+        np.testing.assert_array_equal(follower.next(np.full((90, 160), 80, np.uint8), 1.0), np.eye(2, 3))
+
+
+@pytest.fixture(scope="module")
+def flight(tmp_path_factory):
+    path = tmp_path_factory.mktemp("flight") / "flight01.mp4"
+    simulate_flight(path, people=2, seconds=3, seed=3, size=(640, 360), fps=8, altitude=20)
+    return path
+
+
+def motion_of(flight, workspace, segment_frames):
+    config = FlightConfig(workspace=workspace, detector=TINY, frames=FramesConfig(segment_frames=segment_frames))
+    bring_up(config, flight, "motion", progress_bar)
+    return read_motion(workspace / "flight01" / "motion")
+
+
+def test_segments_do_not_show_in_the_motion(flight, tmp_path):
+    whole, parts = motion_of(flight, tmp_path / "whole", 100), motion_of(flight, tmp_path / "parts", 8)
+    assert len(list((tmp_path / "parts" / "flight01" / "motion" / "motion.parquet").iterdir())) == 3
+    assert list(whole) == list(range(24))
+    for frame in whole:
+        np.testing.assert_array_equal(whole[frame], parts[frame])
+
+
+def test_the_motion_is_the_simulated_cameras(flight, tmp_path):
+    motion = motion_of(flight, tmp_path, 100)
+    truth = pd.read_csv(flight.with_suffix(".camera.csv"))
+    middle = np.array([320, 180, 1.0])
+    for row in truth.to_dict("records")[1:]:
+        exact = np.array([[row[f"motion_{i}{j}"] for j in range(3)] for i in range(3)]) @ middle
+        np.testing.assert_allclose(motion[row["frame"] - 1] @ middle, exact[:2] / exact[2], atol=1.5)

@@ -1,0 +1,57 @@
+import pandas as pd
+import pyarrow as pa
+
+from pipeline.workspace.tables import SegmentTable, read_table
+
+SCHEMA = pa.schema([("frame", pa.int32()), ("score", pa.float32())])
+
+
+def table(tmp_path, fingerprint="mark"):
+    return SegmentTable(tmp_path / "t.parquet", SCHEMA, fingerprint)
+
+
+def test_rows_come_back_in_order_of_frames(tmp_path):
+    parts = table(tmp_path)
+    parts.write(256, [{"frame": 256, "score": 0.5}])
+    parts.write(0, [{"frame": 0, "score": 0.25}, {"frame": 1, "score": 1.0}])
+    expected = pd.DataFrame({"frame": [0, 1, 256], "score": [0.25, 1.0, 0.5]}).astype(
+        {"frame": "int32", "score": "float32"}
+    )
+    pd.testing.assert_frame_equal(read_table(parts.folder), expected)
+    pd.testing.assert_frame_equal(pd.read_parquet(parts.folder), expected)
+
+
+def test_only_whole_parts_of_the_same_fingerprint_count(tmp_path):
+    parts = table(tmp_path)
+    assert not parts.has(0)
+    parts.write(0, [])
+    assert parts.has(0)
+    assert not table(tmp_path, "other").has(0)
+    data = parts.part(0).read_bytes()
+    parts.part(0).write_bytes(data[: len(data) // 2])
+    assert not parts.has(0)
+    parts.part(0).write_bytes(b"")
+    assert not parts.has(0)
+
+
+def test_a_part_with_one_bit_changed_does_not_count(tmp_path):
+    parts = table(tmp_path)
+    parts.write(0, [{"frame": frame, "score": 0.5} for frame in range(100)])
+    data = bytearray(parts.part(0).read_bytes())
+    data[len(data) // 8] ^= 1
+    parts.part(0).write_bytes(data)
+    assert not parts.has(0)
+
+
+def test_equal_rows_are_equal_bytes(tmp_path):
+    for name in ("a", "b"):
+        table(tmp_path / name).write(0, [{"frame": 3, "score": 0.1}])
+    assert table(tmp_path / "a").part(0).read_bytes() == table(tmp_path / "b").part(0).read_bytes()
+
+
+def test_parts_of_segments_that_are_no_more_are_swept(tmp_path):
+    parts = table(tmp_path)
+    for first in (0, 100, 200):
+        parts.write(first, [])
+    parts.sweep({0, 200})
+    assert parts.files(tmp_path) == ["t.parquet/part-00000000.parquet", "t.parquet/part-00000200.parquet"]
