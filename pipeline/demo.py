@@ -136,11 +136,11 @@ def measure(data: "ReidData", place: Path, weights: Path, protocol: "ProtocolNam
 
     What `uavpipe reid evaluate` would write goes to `folder`.
     """
-    from pipeline.stages.evaluation import identified, write_measured
+    from pipeline.stages.evaluation import identified, write_evaluation
     from reid.embedder import Embedder
     from reid.evaluation.evaluate import Evaluation, Options
 
     options = Options(protocol)
     result = Evaluation(data.query, data.gallery, options, data.train).of(Embedder.load(weights, "auto"))
-    write_measured(folder, result, options, {"weights": identified(weights), "data": str(place)}, pictures=60)
+    write_evaluation(folder, result, options, {"weights": identified(weights), "data": str(place)}, pictures=60)
     return result

@@ -21,10 +21,10 @@ def dataset(config_path: Path | None, workspace: Path | None, settings: tuple[st
     dataset.parquet in it says where every crop comes from, statistics.html what is in it.
     """
     from pipeline.config.models import load_config
-    from pipeline.dataset.stage import bring_up_dataset
+    from pipeline.dataset.stage import run_dataset
 
     config = load_config(config_path, settings, workspace=workspace)
-    report_dataset(bring_up_dataset(config.workspace, config.dataset))
+    report_dataset(run_dataset(config.workspace, config.dataset))
 
 
 def report_dataset(result: "DatasetResult") -> None:

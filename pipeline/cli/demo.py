@@ -24,7 +24,7 @@ def demo(folder: Path, seconds: float, people: int, iterations: int) -> None:
     """
     from detector.config import DetectorConfig
     from pipeline.config.models import DatasetConfig, FlightConfig, ThinConfig
-    from pipeline.dataset.stage import bring_up_dataset
+    from pipeline.dataset.stage import run_dataset
     from pipeline.demo import label_by_truth, simulate, truth_of
     from pipeline.engine.progress import progress_bar
     from pipeline.report import write_report
@@ -44,7 +44,7 @@ def demo(folder: Path, seconds: float, people: int, iterations: int) -> None:
         f"\nlabels     the truth stood in for the hand: {len(answered.identities)} of {people} people, and "
         f"{answered.right / max(1, answered.detections):.1%} of {answered.detections:,} detections on the right one"
     )
-    dataset = bring_up_dataset(config.workspace, config.dataset)
+    dataset = run_dataset(config.workspace, config.dataset)
     splits = ", ".join(f"{counts['crops']:,} {split}" for split, counts in dataset.figures["splits"].items())
     click.echo(f"dataset    {splits} crops  → {dataset.folder}")
     _learn_and_measure(dataset, config.workspace / "reid", iterations)
@@ -60,12 +60,12 @@ def _fly(config: "FlightConfig", video: Path) -> None:
     from pipeline.groundtruth.detection_metrics import score
     from pipeline.groundtruth.read import read_truth
     from pipeline.groundtruth.tracking_metrics import score_tracks
-    from pipeline.run.flight import bring_up_overlay, bring_up_tracks
+    from pipeline.run.flight import run_overlay, run_tracks
     from pipeline.stages.detect import read_detections
     from pipeline.stages.tracks import read_tracked
 
-    results = bring_up_tracks(config, video, progress_bar)
-    results.append(bring_up_overlay(config, video, progress_bar))
+    results = run_tracks(config, video, progress_bar)
+    results.append(run_overlay(config, video, progress_bar))
     for result in results:
         report_stage(result)
     folder, frames = results[0].folder.parent, results[0].counts["frames"]

@@ -47,8 +47,8 @@ def forget(identity: int, workspace: Path, yes: bool) -> None:
     """
     from annotate.log.store import LABELS, LabelStore
     from pipeline.errors import PipelineError
-    from pipeline.privacy.forget import find_whom, resume
     from pipeline.privacy.forget import forget as forget_whom
+    from pipeline.privacy.forget import resume, select_identity
     from pipeline.privacy.forget.commit import workspace_to_oneself
 
     if not (workspace / LABELS).is_file():
@@ -60,7 +60,7 @@ def forget(identity: int, workspace: Path, yes: bool) -> None:
         with LabelStore(workspace / LABELS, create=False) as store:
             if resumed and identity not in store.state.exists:
                 return
-            whom = find_whom(workspace, store, identity)
+            whom = select_identity(workspace, store, identity)
             click.echo(f"identity {identity}{f' ({whom.name})' if whom.name else ''} in {workspace}:")
             for flight, part in whom.flights.items():
                 click.echo(

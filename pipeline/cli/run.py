@@ -70,11 +70,11 @@ def run(
 
 def _from_labels(context: click.Context, config: "FlightConfig", since: str, until: str) -> None:
     from pipeline.cli.dataset import report_dataset
-    from pipeline.dataset.stage import bring_up_dataset
+    from pipeline.dataset.stage import run_dataset
     from pipeline.run.from_labels import dataset_as_it_is
 
     as_it_is = since == "evaluate"
-    result = dataset_as_it_is(config.workspace) if as_it_is else bring_up_dataset(config.workspace, config.dataset)
+    result = dataset_as_it_is(config.workspace) if as_it_is else run_dataset(config.workspace, config.dataset)
     report_dataset(result)
     if until != "dataset":
         _evaluate(context, config, result)
@@ -107,9 +107,9 @@ def _flights(config: "FlightConfig", since: "Step", until: "Step") -> int:
     """Brings them up to date; how many failed."""
     from pipeline.cli.stages import report_stage
     from pipeline.engine.progress import progress_bar
-    from pipeline.run.flights import bring_up_flights
+    from pipeline.run.flights import run_flights
 
-    failed = bring_up_flights(config, until, progress_bar, report_stage, since)
+    failed = run_flights(config, until, progress_bar, report_stage, since)
     for reason in failed.values():
         click.echo(f"failed: {reason}", err=True)
     if failed:

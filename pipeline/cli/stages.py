@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def _run(until: str, config: "FlightConfig") -> None:
     from pipeline.config.models import require_flights
     from pipeline.engine.progress import progress_bar
-    from pipeline.run.flight import bring_up
+    from pipeline.run.flight import run_stages
 
     for video in require_flights(config):
-        for result in bring_up(config, video, until, progress_bar):
+        for result in run_stages(config, video, until, progress_bar):
             report_stage(result)
 
 
@@ -99,11 +99,11 @@ def tracks(
     """
     from pipeline.config.models import require_flights
     from pipeline.engine.progress import progress_bar
-    from pipeline.run.flight import bring_up_tracks
+    from pipeline.run.flight import run_tracks
 
     config = _load(videos, config_path, workspace, settings)
     for video in require_flights(config):
-        for result in bring_up_tracks(config, video, progress_bar):
+        for result in run_tracks(config, video, progress_bar):
             report_stage(result)
 
 
@@ -115,11 +115,11 @@ def overlay(
     """Render the boxes on the VIDEO: WORKSPACE/<flight>/overlay/overlay.mp4."""
     from pipeline.config.models import require_flights
     from pipeline.engine.progress import progress_bar
-    from pipeline.run.flight import bring_up_overlay
+    from pipeline.run.flight import run_overlay
 
     config = _load(videos, config_path, workspace, settings)
     for video in require_flights(config):
-        result = bring_up_overlay(config, video, progress_bar)
+        result = run_overlay(config, video, progress_bar)
         state = "up to date" if result.skipped else f"{result.counts['frames']:,} frames"
         click.echo(f"overlay  {state}  → {result.folder / 'overlay.mp4'}")
 

@@ -31,7 +31,7 @@ _TABLE, _FIGURES, _PAGE = "dataset.parquet", "statistics.json", "statistics.html
 
 @dataclass(frozen=True)
 class DatasetResult:
-    """The stage after `bring_up_dataset`.
+    """The stage after `run_dataset`.
 
     Attributes:
         folder: the data set.
@@ -45,7 +45,7 @@ class DatasetResult:
     skipped: bool
 
 
-def bring_up_dataset(workspace: Path, config: DatasetConfig) -> DatasetResult:
+def run_dataset(workspace: Path, config: DatasetConfig) -> DatasetResult:
     """Bring `dataset/` of `workspace` up to date with the labels.
 
     Raises:
@@ -61,7 +61,7 @@ def bring_up_dataset(workspace: Path, config: DatasetConfig) -> DatasetResult:
         _check_place(folder)
         sweep(folder.path)
         inputs, section = state_of_inputs(workspace), settings_of(config)
-        held = folder.holds(stage_fingerprint(NAME, inputs, section))
+        held = folder.is_current(stage_fingerprint(NAME, inputs, section))
         if held and _all_there(folder, workspace, verify=config.verify):
             return DatasetResult(folder.path, read_json(folder.path / _FIGURES) or {}, skipped=True)
         started = time.monotonic()

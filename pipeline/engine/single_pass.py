@@ -76,12 +76,12 @@ class PixelStage(ABC):
         """Whether `segment` was finished from these inputs and settings."""
         return self.table.has(segment.first)
 
-    def holds(self) -> bool:
+    def is_current(self) -> bool:
         """Whether nothing needs to be done."""
-        return self.folder.holds(self.fingerprint)
+        return self.folder.is_current(self.fingerprint)
 
     def files(self) -> list[str]:
-        """What `holds` checks, relative to the folder."""
+        """What `is_current` checks, relative to the folder."""
         return self.table.files(self.folder.path)
 
     def finish(self, video: Video, seconds: float) -> None:

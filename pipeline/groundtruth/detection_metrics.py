@@ -45,9 +45,9 @@ def match(truth: Truth, detections: Detections, min_iou: float) -> tuple[NDArray
     for place, row in enumerate(overlaps):
         candidates = free & (row >= min_iou)
         if candidates.any():
-            chosen = int(np.argmax(np.where(candidates, row + truth.asked, -1)))
+            chosen = int(np.argmax(np.where(candidates, row + truth.evaluated, -1)))
             free[chosen] = False
-            right[place] = counted[place] = truth.asked[chosen]
+            right[place] = counted[place] = truth.evaluated[chosen]
     return right, counted
 
 
@@ -66,7 +66,7 @@ def judge(
 
 def _judge(truth: Truth, found: Detections, min_iou: float) -> tuple[NDArray[Any], ...]:
     right, counted = match(truth, found, min_iou)
-    heights, asked = found.boxes[:, 3] - found.boxes[:, 1], truth.boxes[truth.asked]
+    heights, asked = found.boxes[:, 3] - found.boxes[:, 1], truth.boxes[truth.evaluated]
     return found.scores[counted], right[counted], heights[counted], asked[:, 3] - asked[:, 1]
 
 

@@ -28,14 +28,14 @@ class Truth:
 
     Attributes:
         boxes: float64 (n, 4) xyxy, pixels.
-        asked: bool (n,); False for persons who are not asked for: too hidden, or in a region.
+        evaluated: bool (n,); False for persons who are not asked for: too hidden, or in a region.
         identities: int64 (n,), who it is.
         regions: float64 (m, 4) xyxy, pixels, where persons are not annotated; boxes in there are not judged.
 
     """
 
     boxes: NDArray[np.float64]
-    asked: NDArray[np.bool_]
+    evaluated: NDArray[np.bool_]
     identities: NDArray[np.int64]
     regions: NDArray[np.float64] = field(default_factory=lambda: _EMPTY)
 

@@ -47,10 +47,10 @@ def score_tracks(truth: Mapping[int, Truth], tracked: Mapping[int, Tracked], min
     for frame in sorted(truth.keys() | tracked.keys()):
         here, found = truth.get(frame, NOBODY), tracked.get(frame, nothing)
         overlap = iou(here.boxes, found.boxes)
-        counted = ~_not_judged(overlap, here.asked, min_iou, inside(found.boxes, here.regions))
-        persons.append(here.identities[here.asked])
+        counted = ~_not_judged(overlap, here.evaluated, min_iou, inside(found.boxes, here.regions))
+        persons.append(here.identities[here.evaluated])
         numbers.append(found.tracklets[counted])
-        overlaps.append(overlap[here.asked][:, counted])
+        overlaps.append(overlap[here.evaluated][:, counted])
     persons, numbers = _dense(persons), _dense(numbers)
     clear = compute_clear_metrics(persons, numbers, overlaps, threshold=min_iou)
     identity = compute_identity_metrics(persons, numbers, overlaps, threshold=min_iou)

@@ -19,7 +19,7 @@ from annotate.errors import AnnotateError
 from annotate.project import Project
 from annotate.suggestions.features import COLOURS
 from pipeline.errors import PipelineError
-from pipeline.privacy.redactions import open_seen
+from pipeline.privacy.redactions import open_redacted
 from pipeline.telemetry.ground_plane import ground_scale
 from pipeline.video import Video
 from pipeline.workspace.folders import check_whole, read_card
@@ -136,7 +136,7 @@ class Pictures:
         card = read_card(self._workspace / flight)
         if card is None:
             raise PipelineError(f"{flight}: no video of it is known; it was imported as crops")
-        return open_seen(Path(card["video"]), self._workspace / flight)
+        return open_redacted(Path(card["video"]), self._workspace / flight)
 
 
 def _frame(video: Video, index: int) -> NDArray[np.uint8]:

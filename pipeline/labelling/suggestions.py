@@ -55,7 +55,7 @@ def embed_flights(workspace: Path, weights: Path, progress: Progress, device: st
         folder = StageFolder(workspace / flight / "embeddings")
         content = hashlib.sha256("\n".join(path for _, _, path in crops).encode()).hexdigest()
         inputs, section = {"weights": model, "crops": content}, {"per_tracklet": PER_TRACKLET}
-        if folder.holds(stage_fingerprint("embeddings", inputs, section)):
+        if folder.is_current(stage_fingerprint("embeddings", inputs, section)):
             continue
         embedder = embedder or Embedder.load(weights, device)
         started = time.monotonic()

@@ -1,8 +1,8 @@
 """What is left of somebody who was forgotten: where in which frames nothing may be seen any more.
 
 `forgotten.json` in a flight's folder holds boxes by frame, no name and no picture. Every reading of the video for
-the workspace goes through `open_seen`, which paints them over, so that no stage that is run again brings the person
-back.
+the workspace goes through `open_redacted`, which paints them over, so that no stage that is run again brings the
+person back.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ from pipeline.workspace.manifest import StageFolder
 FILE = "forgotten.json"
 
 
-def read_forgotten(flight: Path) -> dict[int, Boxes]:
+def read_redactions(flight: Path) -> dict[int, Boxes]:
     """The boxes (float32 (n, 4) xyxy, px) by frame that nobody may see of the flight in folder `flight`.
 
     Raises:
@@ -43,11 +43,11 @@ def read_forgotten(flight: Path) -> dict[int, Boxes]:
     raise PipelineError(f"{path}: damaged; it says who must not be seen again: restore it from a copy")
 
 
-def open_seen(video: Path, flight: Path, *, segment_frames: int = 256, image_fps: float = 30.0) -> Video:
+def open_redacted(video: Path, flight: Path, *, segment_frames: int = 256, image_fps: float = 30.0) -> Video:
     """The video of the flight in folder `flight` as the workspace may see it: see `open_video`."""
     opened = open_video(video, segment_frames=segment_frames, image_fps=image_fps)
-    forgotten = read_forgotten(flight)
-    return _Painted(opened, forgotten) if forgotten else opened
+    forgotten = read_redactions(flight)
+    return _Redacted(opened, forgotten) if forgotten else opened
 
 
 def open_known_flight(flight: Path) -> Video:
@@ -61,10 +61,10 @@ def open_known_flight(flight: Path) -> Video:
     if card is None:
         raise PipelineError(f"{flight}: no video of it is known; name a flight's folder in the workspace")
     reading = (StageFolder(flight / "frames").manifest() or {}).get("inputs", {})
-    return open_seen(Path(card["video"]), flight, image_fps=reading.get("image_fps", 30.0))
+    return open_redacted(Path(card["video"]), flight, image_fps=reading.get("image_fps", 30.0))
 
 
-class _Painted(Video):
+class _Redacted(Video):
     """A video with boxes painted over."""
 
     def __init__(self, video: Video, boxes: Mapping[int, Boxes]) -> None:

@@ -67,7 +67,7 @@ def fullest(frames: pd.DataFrame, boxes: pd.DataFrame, seconds: float) -> Stretc
     )
 
 
-def bring_up_clip(
+def run_clip(
     folder: Path,
     config: ReportConfig,
     stretch: Stretch,
@@ -95,7 +95,7 @@ def bring_up_clip(
         }
         section = {"frames": [stretch.frames[0], stretch.frames[-1]], "width": config.clip_width}
         section["score"] = round(float(boxes["score"].min()), 4) if len(boxes) else 1.0
-        if not stage.holds(stage_fingerprint(NAME, inputs, section)):
+        if not stage.is_current(stage_fingerprint(NAME, inputs, section)):
             started = time.monotonic()
             stage.begin()
             video = open_known_flight(folder)

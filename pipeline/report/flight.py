@@ -17,7 +17,7 @@ from pipeline.errors import PipelineError
 from pipeline.groundtruth.read import find_truth
 from pipeline.report import plots
 from pipeline.report.against_truth import Found, compare
-from pipeline.report.clip import Stretch, bring_up_clip, fullest
+from pipeline.report.clip import Stretch, fullest, run_clip
 from pipeline.report.provenance import made_id
 from pipeline.report.records import Fact, clock
 from pipeline.stages.detect import SCHEMA
@@ -141,7 +141,7 @@ def _clip(
 ) -> Clip | None:
     """The clip, or None and the reason in `missing`: a report without one is better than none."""
     try:
-        file = bring_up_clip(folder, config, stretch, boxes, progress)
+        file = run_clip(folder, config, stretch, boxes, progress)
     except PipelineError as error:
         missing.append(f"No clip: {error}")
         return None

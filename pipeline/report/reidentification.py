@@ -15,7 +15,7 @@ from pipeline.dataset.stage import NAME as DATASET
 from pipeline.report import plots
 from pipeline.report.provenance import made_id
 from pipeline.report.records import Fact, clock
-from pipeline.stages.evaluation import FIGURES, Measured, read_measured
+from pipeline.stages.evaluation import FIGURES, StoredEvaluation, read_evaluation
 from pipeline.workspace.tables import read_rows
 
 _LOSSES = ("loss", "triplet", "lgm", "cross_entropy")
@@ -116,7 +116,7 @@ def read_trainings(workspace: Path) -> list[Training]:
         losses = [part for part in _LOSSES if part in rows]
         drawn = {"Loss": plots.training(name, rows, losses)} if losses else {}
         if set(_TEST) <= set(rows.columns):
-            drawn["Measured on the way"] = plots.test_figures(name, rows, _TEST)
+            drawn["StoredEvaluation on the way"] = plots.test_figures(name, rows, _TEST)
         found.append(Training(name, int(rows["iteration"].max()), drawn))
     return found
 
@@ -133,7 +133,7 @@ def read_evaluations(workspace: Path, queries: int) -> list[EvaluationPart]:
 
     """
     folders = sorted(path.parent for path in (workspace / "reid").rglob(FIGURES))
-    measured = [each for each in map(read_measured, folders) if each is not None]
+    measured = [each for each in map(read_evaluation, folders) if each is not None]
     measured.sort(key=lambda each: -float(each.content["mAP"]))
     origin = _origins(workspace)
     return [
@@ -173,7 +173,9 @@ def _logged(line: str) -> dict[str, float]:
         return {}
 
 
-def _evaluation(workspace: Path, measured: Measured, origin: Mapping[str, str], queries: int) -> EvaluationPart:
+def _evaluation(
+    workspace: Path, measured: StoredEvaluation, origin: Mapping[str, str], queries: int
+) -> EvaluationPart:
     folder = measured.folder.relative_to(workspace / "reid")
     name = (folder.parent if folder.name == "test" and len(folder.parts) > 1 else folder).as_posix()
     figures = {
@@ -191,7 +193,7 @@ def _evaluation(workspace: Path, measured: Measured, origin: Mapping[str, str], 
     )
 
 
-def _lists(measured: Measured, origin: Mapping[str, str], count: int) -> Iterator[RankedList]:
+def _lists(measured: StoredEvaluation, origin: Mapping[str, str], count: int) -> Iterator[RankedList]:
     """`count` queries, evenly from the worst to the best."""
     rows = measured.queries
     single = bool((rows["repeat"] == 0).all())

@@ -1,6 +1,6 @@
 """The chain: what each stage needs, makes and obeys, and how far to go.
 
-`bring_up` is what both `make STAGE` and `uavpipe STAGE` call.
+`run_stages` is what both `make STAGE` and `uavpipe STAGE` call.
 """
 
 import logging
@@ -21,7 +21,7 @@ from pipeline.config.models import FlightConfig
 from pipeline.engine.progress import Progress
 from pipeline.engine.single_pass import PixelStage, run_pass
 from pipeline.errors import PipelineError
-from pipeline.privacy.redactions import open_seen
+from pipeline.privacy.redactions import open_redacted
 from pipeline.stages.appearance import AppearanceStage
 from pipeline.stages.crops import CropsStage
 from pipeline.stages.detect import DetectStage, detections_by_frame, read_detections
@@ -49,7 +49,7 @@ log = logging.getLogger("uavpipe")
 
 @dataclass(frozen=True)
 class StageResult:
-    """One stage after `bring_up`.
+    """One stage after `run_stages`.
 
     Attributes:
         stage: its name.
@@ -77,7 +77,7 @@ def load_detector(config: DetectorConfig, source: WeightsSource) -> PersonDetect
     return load_predictor(config, source)
 
 
-def bring_up(
+def run_stages(
     config: FlightConfig,
     video_path: Path,
     until: str,
@@ -102,7 +102,7 @@ def bring_up(
     """
     with open_stages(config, video_path, until, since) as (flight, stages):
         remember_camera(flight.folder, config.camera)
-        stale = [stage for stage in stages if not stage.holds()]
+        stale = [stage for stage in stages if not stage.is_current()]
         if stale:
             video = _open(config, video_path)
             with progress(
@@ -160,7 +160,7 @@ def _take_as_it_is(stage: PixelStage) -> None:
     if manifest is None:
         raise PipelineError(f"{stage.folder.path}: not finished; `--from` cannot leave it out")
     stage.inputs, stage.section = manifest["inputs"], manifest["section"]
-    if not stage.holds():
+    if not stage.is_current():
         raise PipelineError(f"{stage.folder.path}: a file is damaged or gone; run it again, without `--from`")
 
 
@@ -223,14 +223,14 @@ def _check_damage(frames: StageResult, limit: int | None, video: Path) -> None:
         log.warning("%s: damaged: %d frames lost, %d corrupt; listed in %s", video, lost, corrupt, frames.folder)
 
 
-def bring_up_overlay(config: FlightConfig, video_path: Path, progress: Progress) -> StageResult:
+def run_overlay(config: FlightConfig, video_path: Path, progress: Progress) -> StageResult:
     """Bring the overlay video of one flight up to date, detections first.
 
     Raises:
-        PipelineError, DetectorError: as `bring_up`.
+        PipelineError, DetectorError: as `run_stages`.
 
     """
-    bring_up(config, video_path, "detect", progress)
+    run_stages(config, video_path, "detect", progress)
     threshold = config.overlay.threshold
     section = config.overlay.model_dump() | {
         "threshold": config.detector.threshold if threshold is None else threshold
@@ -245,33 +245,33 @@ def bring_up_overlay(config: FlightConfig, video_path: Path, progress: Progress)
 
     with open_stages(config, video_path, "detect") as (flight, stages):
         inputs = {"detections": stages[-1].fingerprint}
-        return _bring_up_file(flight, "overlay", inputs, section, "overlay.mp4", write)
+        return _run_file(flight, "overlay", inputs, section, "overlay.mp4", write)
 
 
-def bring_up_tracks(config: FlightConfig, video_path: Path, progress: Progress) -> list[StageResult]:
+def run_tracks(config: FlightConfig, video_path: Path, progress: Progress) -> list[StageResult]:
     """Bring the tracklets of one flight up to date, and all that they are made from, in one pass over the video.
 
     Raises:
-        PipelineError, DetectorError: as `bring_up`.
+        PipelineError, DetectorError: as `run_stages`.
 
     """
-    results = bring_up(config, video_path, PIXEL_STAGES[-1], progress)
-    return [*results, link_detections(config, video_path)]
+    results = run_stages(config, video_path, PIXEL_STAGES[-1], progress)
+    return [*results, run_linking(config, video_path)]
 
 
-def link_detections(config: FlightConfig, video_path: Path, since: str = "frames") -> StageResult:
+def run_linking(config: FlightConfig, video_path: Path, since: str = "frames") -> StageResult:
     """Bring the tracklets of a flight up to date whose pixel stages are: from their tables alone.
 
     Stages before `since` are taken as they are.
 
     Raises:
-        PipelineError, DetectorError: as `bring_up`.
+        PipelineError, DetectorError: as `run_stages`.
 
     """
     with open_stages(config, video_path, PIXEL_STAGES[-1], since) as (flight, stages):
         inputs, section = tracks_depend_on(config, stages)
         write = partial(write_tracklets, config=config.tracks)
-        return _bring_up_file(flight, "tracks", inputs, section, TRACKLETS, write)
+        return _run_file(flight, "tracks", inputs, section, TRACKLETS, write)
 
 
 def tracks_depend_on(config: FlightConfig, stages: list[PixelStage]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -280,7 +280,7 @@ def tracks_depend_on(config: FlightConfig, stages: list[PixelStage]) -> tuple[di
     return inputs, config.tracks.model_dump()
 
 
-def _bring_up_file(
+def _run_file(
     flight: Flight,
     name: str,
     inputs: dict[str, Any],
@@ -290,7 +290,7 @@ def _bring_up_file(
 ) -> StageResult:
     """A stage that writes one file from the tables of others; `write` does it and says what it found."""
     folder = flight.stage(name)
-    if folder.holds(stage_fingerprint(name, inputs, section)):
+    if folder.is_current(stage_fingerprint(name, inputs, section)):
         return StageResult(name, folder.path, (folder.manifest() or {})["counts"], skipped=True)
     started = time.monotonic()
     folder.begin()
@@ -300,7 +300,7 @@ def _bring_up_file(
 
 
 def _open(config: FlightConfig, video_path: Path) -> Video:
-    return open_seen(
+    return open_redacted(
         video_path,
         config.workspace / flight_name(video_path),
         segment_frames=config.frames.segment_frames,

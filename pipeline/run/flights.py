@@ -20,10 +20,10 @@ from pipeline.errors import PipelineError
 from pipeline.run.flight import (
     PIXEL_STAGES,
     StageResult,
-    bring_up,
-    link_detections,
     load_detector,
     open_stages,
+    run_linking,
+    run_stages,
     tracks_depend_on,
 )
 from pipeline.workspace.folders import flight_name
@@ -62,7 +62,7 @@ class Planned:
     reason: str
 
 
-def bring_up_flights(
+def run_flights(
     config: FlightConfig,
     until: Step,
     progress: Progress,
@@ -105,13 +105,13 @@ def bring_up_flights(
         for video in require_flights(config):
             with alone(video):
                 try:
-                    results = bring_up(config, video, last, progress, load, since)
+                    results = run_stages(config, video, last, progress, load, since)
                 finally:
                     finish_linking()  # the last line on a flight comes before the first on the next
                 for result in results:
                     report(result)
                 if until not in PIXEL_STAGES:
-                    linking.append((video, worker.submit(link_detections, config, video, since)))
+                    linking.append((video, worker.submit(run_linking, config, video, since)))
         finish_linking()
     return failed
 
@@ -135,7 +135,7 @@ def labelling(workspace: Path) -> Labelling:
 
 
 def plan(config: FlightConfig, until: Step, since: Step = "frames") -> Iterator[Planned]:
-    """What `bring_up_flights` would do, and why; nothing is done.
+    """What `run_flights` would do, and why; nothing is done.
 
     Raises:
         PipelineError, DetectorError: as a run would end at once.
@@ -146,12 +146,12 @@ def plan(config: FlightConfig, until: Step, since: Step = "frames") -> Iterator[
         flight = flight_name(video)
         with open_stages(config, video, last, since) as (opened, stages):
             for stage in stages:
-                reason = "" if stage.holds() else reason_to_run(stage.folder, stage.inputs, stage.section)
+                reason = "" if stage.is_current() else reason_to_run(stage.folder, stage.inputs, stage.section)
                 yield Planned(flight, stage.name, reason)
             if until not in PIXEL_STAGES:
                 inputs, section = tracks_depend_on(config, stages)
                 folder = opened.stage("tracks")
-                holds = folder.holds(stage_fingerprint("tracks", inputs, section))
+                holds = folder.is_current(stage_fingerprint("tracks", inputs, section))
                 yield Planned(flight, "tracks", "" if holds else reason_to_run(folder, inputs, section))
 
 

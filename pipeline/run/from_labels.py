@@ -12,7 +12,7 @@ from pipeline.dataset.stage import NAME as DATASET
 from pipeline.dataset.stage import DatasetResult, settings_of
 from pipeline.errors import PipelineError
 from pipeline.run.flights import Planned, labelling, reason_to_run
-from pipeline.stages.evaluation import FIGURES, identified, stands
+from pipeline.stages.evaluation import FIGURES, identified, is_intact
 from pipeline.workspace.atomic import read_json
 from pipeline.workspace.manifest import StageFolder, fingerprint, stage_fingerprint
 from reid.weights import EMBEDDED
@@ -36,7 +36,7 @@ class Learning:
     def figures(self) -> dict[str, float] | None:
         """What was measured with these very weights; None where that is still to be done, or was damaged since."""
         known = read_json(self.measured / FIGURES)
-        if known is None or not self.weights.is_file() or not stands(self.measured):
+        if known is None or not self.weights.is_file() or not is_intact(self.measured):
             return None
         try:
             same = known["inputs"]["weights"]["sha256"] == identified(self.weights)["sha256"]
@@ -95,7 +95,7 @@ def plan_from_labels(config: FlightConfig, until: str, since: str) -> Iterator[P
             yield Planned("", "label", "nobody has a label yet")
             return
         inputs, section = state_of_inputs(workspace), settings_of(config.dataset)
-        holds = folder.holds(stage_fingerprint(DATASET, inputs, section))
+        holds = folder.is_current(stage_fingerprint(DATASET, inputs, section))
         stale = "" if holds else reason_to_run(folder, inputs, section)
         yield Planned("", DATASET, stale)
     if until != "dataset" and since != "report" and not waits:

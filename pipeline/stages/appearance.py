@@ -89,10 +89,10 @@ def describe(image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np
         cv2.resize(image[top:bottom, left:right], _SIZE, interpolation=cv2.INTER_AREA)
         for (left, top), (right, bottom) in zip(starts.tolist(), stops.tolist(), strict=True)
     ]
-    return _looks(np.concatenate(persons))
+    return _descriptors(np.concatenate(persons))
 
 
-def _looks(persons: NDArray[Any]) -> NDArray[np.float32]:
+def _descriptors(persons: NDArray[Any]) -> NDArray[np.float32]:
     """The descriptors of persons of `_SIZE`, one below the other: all at once, small steps hold up the model."""
     hsv = cv2.cvtColor(persons, cv2.COLOR_RGB2HSV_FULL).astype(np.float32) / 256
     stripes = hsv.reshape(-1, _SIZE[1] // _STRIPES * _SIZE[0], 3)
@@ -118,7 +118,7 @@ def _histograms(values: NDArray[Any], weights: NDArray[Any], bins: int, *, wraps
     return np.asarray(first + second).reshape(-1, bins)
 
 
-def read_looks(stage_folder: Path) -> pd.DataFrame:
+def read_descriptors(stage_folder: Path) -> pd.DataFrame:
     """The rows of a finished `appearance` stage: frame, rank, look (float32 (56,))."""
     rows = read_table(stage_folder / "appearance.parquet")
     looks = pd.Series([np.asarray(look, np.float32) for look in rows["look"]], index=rows.index, dtype=object)

@@ -126,13 +126,13 @@ class CropsStage(PixelStage):
         """Whether the segment's rows and all of its images are there, as long as they were written."""
         if not super().done(segment):
             return False
-        return self._stand(self.table.read(segment.first), f"{segment.first:08d}")
+        return self._is_intact(self.table.read(segment.first), f"{segment.first:08d}")
 
-    def holds(self) -> bool:
+    def is_current(self) -> bool:
         """Whether the stage was finished from these inputs and no crop is missing, cut off or changed."""
-        return super().holds() and self._stand(read_table(self.table.folder), "*")
+        return super().is_current() and self._is_intact(read_table(self.table.folder), "*")
 
-    def _stand(self, rows: pd.DataFrame, segments: str) -> bool:
+    def _is_intact(self, rows: pd.DataFrame, segments: str) -> bool:
         """Whether the images of `segments`, a pattern, are just those of `rows`."""
         images = (self.folder.path / "images").glob(f"{segments}/*.jpg")
         there = {f"images/{path.parent.name}/{path.name}": path.stat().st_size for path in images}

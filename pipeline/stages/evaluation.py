@@ -26,7 +26,7 @@ _LENGTH = 20  # gallery crops of each query that are kept
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class StoredEvaluation:
     """An evaluation, read from its folder.
 
     Attributes:
@@ -50,7 +50,7 @@ class Measured:
         return np.array([(first <= rank).mean() for rank in range(1, ranks + 1)])
 
 
-def write_measured(
+def write_evaluation(
     folder: Path,
     result: "Result",
     options: "Options",
@@ -100,7 +100,7 @@ def write_measured(
     return bool(pictures and seen)
 
 
-def stands(folder: Path) -> bool:
+def is_intact(folder: Path) -> bool:
     """Whether the evaluation in `folder` was finished, and its files are as they were written."""
     record = read_record(folder / MANIFEST)
     return record is not None and record.get("files") == _hashes(folder)
@@ -111,7 +111,7 @@ def _hashes(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): identified(path)["sha256"] for path in found if path.is_file()}
 
 
-def read_measured(folder: Path) -> Measured | None:
+def read_evaluation(folder: Path) -> StoredEvaluation | None:
     """The evaluation in `folder`; None where there is none, or not a whole one.
 
     Raises:
@@ -122,7 +122,7 @@ def read_measured(folder: Path) -> Measured | None:
     if content is None or not _whole(content):
         return None
     queries, ranked = read_rows(folder / _QUERIES, _OF_QUERIES), read_rows(folder / _RANKED, _OF_RANKED)
-    return None if queries is None else Measured(folder, content, queries, ranked)
+    return None if queries is None else StoredEvaluation(folder, content, queries, ranked)
 
 
 def _whole(content: Mapping[str, Any]) -> bool:

@@ -135,7 +135,7 @@ def split_at_jumps(table: pd.DataFrame, looks: pd.DataFrame, config: TracksConfi
 
     Args:
         table: as `link` gives it.
-        looks: `frame`, `rank`, `look` (float32 (d,), length 1), as `pipeline.appearance.read_looks` gives it.
+        looks: `frame`, `rank`, `look` (float32 (d,), length 1), as `pipeline.appearance.read_descriptors` gives it.
         config: settings.
 
     """

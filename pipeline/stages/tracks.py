@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.boxes import Tracked
 from pipeline.config.models import TracksConfig
-from pipeline.stages.appearance import read_looks
+from pipeline.stages.appearance import read_descriptors
 from pipeline.stages.detect import SCHEMA, read_detections
 from pipeline.stages.motion import read_motion
 from pipeline.stages.tracking import link, split_at_jumps
@@ -31,7 +31,7 @@ def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
     linked = link(
         read_detections(flight.stage("detections").path), read_motion(flight.stage("motion").path), times, config
     )
-    tracklets = split_at_jumps(linked, read_looks(flight.stage("appearance").path), config)
+    tracklets = split_at_jumps(linked, read_descriptors(flight.stage("appearance").path), config)
     path = flight.stage("tracks").path / TABLE
     with atomic_file(path) as temporary:
         tracklets.to_parquet(temporary, index=False)

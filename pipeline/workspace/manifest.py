@@ -49,7 +49,7 @@ class StageFolder:
         whole = all(isinstance(content.get(name), kind) for name, kind in _OF_MANIFEST.items())
         return content if whole and all(map(_is_plain, content["files"])) else None
 
-    def holds(self, stage_fingerprint: str) -> bool:
+    def is_current(self, stage_fingerprint: str) -> bool:
         """Whether the stage was finished from just these inputs and settings, and its files still stand."""
         manifest = self.manifest()
         if manifest is None or manifest.get("fingerprint") != stage_fingerprint:
@@ -83,7 +83,7 @@ class StageFolder:
             section: the settings it obeyed.
             counts: what it found, for people to read.
             seconds: wall time of the run that finished it.
-            files: names, relative to the folder, whose content `holds` checks.
+            files: names, relative to the folder, whose content `is_current` checks.
 
         """
         self.accept(

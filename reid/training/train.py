@@ -79,7 +79,7 @@ def train(
                 run.log(done, losses)
                 advance(done, f"loss {sum(losses.values()):.3f}")
             stop = run.any_process(stop_requested())
-            # Measured before it is saved: whoever resumes from a checkpoint has its measurement behind him.
+            # StoredEvaluation before it is saved: whoever resumes from a checkpoint has its measurement behind him.
             if done % config.evaluate_every == 0 or done == config.iterations:
                 run.evaluate(done)
             if done % config.checkpoint_every == 0 or done == config.iterations or stop:

@@ -54,14 +54,14 @@ def evaluate(out: Path, pictures: int, **options: Any) -> None:
     (--data), or two tables of labels (--labels) with a row for each crop. Their columns are identity, camera,
     flight, tracklet, path, of which identity is needed; without it, the paths' names tell as Market-1501's do.
     """
-    from pipeline.stages.evaluation import write_measured
+    from pipeline.stages.evaluation import write_evaluation
 
     _check(options)
     out.mkdir(parents=True, exist_ok=True)  # fails now, not when all is measured
     result, inputs = _measured(options)
     inputs |= {name: options[name] for name in ("data", "labels", "images", "train_labels") if options[name]}
     how = _options(options, "cpu")
-    drawn = write_measured(out, result, how, inputs, flip=options["flip"], pictures=pictures)
+    drawn = write_evaluation(out, result, how, inputs, flip=options["flip"], pictures=pictures)
     _show(result, options["protocol"])
     pictures_too = ", ranked.parquet, ranked/ (worst queries first)" if drawn else ""
     click.echo(f"{out}: metrics.json, queries.parquet{pictures_too}")

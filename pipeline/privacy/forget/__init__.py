@@ -5,6 +5,6 @@
 """
 
 from pipeline.privacy.forget.commit import forget, resume
-from pipeline.privacy.forget.selection import Whom, find_whom
+from pipeline.privacy.forget.selection import Selection, select_identity
 
-__all__ = ["Whom", "find_whom", "forget", "resume"]
+__all__ = ["Selection", "forget", "resume", "select_identity"]

@@ -16,7 +16,7 @@ import pandas as pd
 from annotate.log.store import LABELS, LabelStore
 from pipeline.errors import PipelineError
 from pipeline.privacy.forget.rewrite import rewrite
-from pipeline.privacy.forget.selection import Whom
+from pipeline.privacy.forget.selection import Selection
 from pipeline.stages.appearance import AppearanceStage
 from pipeline.stages.crops import CropsStage
 from pipeline.stages.detect import DetectStage
@@ -42,7 +42,7 @@ def workspace_to_oneself(workspace: Path) -> Iterator[None]:
         yield
 
 
-def forget(workspace: Path, store: LabelStore, whom: Whom) -> None:
+def forget(workspace: Path, store: LabelStore, whom: Selection) -> None:
     """Take `whom` out of `workspace`; the caller has it to itself.
 
     Closes `store`, whose file is replaced.
@@ -98,7 +98,7 @@ def resume(workspace: Path) -> bool:
             source.replace(target)
     for flight in journal["flights"]:
         for path in sorted((workspace / flight).glob(f"*/{MANIFEST}")):
-            _bring_manifest_up(StageFolder(path.parent))
+            _update_manifest(StageFolder(path.parent))
     os.sync()
     (area / "journal.json").unlink()
     shutil.rmtree(area)
@@ -117,7 +117,7 @@ def _read_journal(path: Path) -> dict[str, Any]:
     return journal
 
 
-def _bring_manifest_up(folder: StageFolder) -> None:
+def _update_manifest(folder: StageFolder) -> None:
     """The files and counts as they are now; inputs and settings stay, and so the stage holds."""
     manifest = folder.manifest()
     if manifest is not None:

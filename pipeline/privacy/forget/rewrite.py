@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from annotate.log.forget import contents_without, log_without
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Seen
-from pipeline.privacy.forget.selection import Part, Whom
+from pipeline.privacy.forget.selection import Part, Selection
 from pipeline.privacy.redact import Boxes, paint_over
-from pipeline.privacy.redactions import FILE, read_forgotten
+from pipeline.privacy.redactions import FILE, read_redactions
 from pipeline.stages.evaluation import EVALUATION
 from pipeline.workspace.atomic import TEMPORARY, read_json, write_json
 from pipeline.workspace.jpeg import encode_jpeg
@@ -54,7 +54,7 @@ class Rewritten:
         return path
 
 
-def rewrite(workspace: Path, store: LabelStore, whom: Whom, folder: Path) -> Rewritten:
+def rewrite(workspace: Path, store: LabelStore, whom: Selection, folder: Path) -> Rewritten:
     """Write into `folder` what `workspace` looks like without `whom`."""
     result = Rewritten(folder)
     for flight, part in whom.flights.items():
@@ -103,7 +103,7 @@ def _rewrite_flight(workspace: Path, flight: str, part: Part, result: Rewritten)
     for path in sorted((workspace / flight / "motion" / "edges.parquet").glob("part-*.parquet")):
         _rewrite_edges(workspace, path, part, result)
     _delete_whole(workspace, f"{flight}/", _WHOLE_FLIGHT, result)
-    known = read_forgotten(workspace / flight)
+    known = read_redactions(workspace / flight)
     frames = {
         str(frame): [
             [round(float(value), 1) for value in box]

@@ -37,7 +37,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Whom:
+class Selection:
     """An identity and what there is of it.
 
     Attributes:
@@ -52,7 +52,7 @@ class Whom:
     flights: dict[str, Part]
 
 
-def find_whom(workspace: Path, store: LabelStore, identity: int) -> Whom:
+def select_identity(workspace: Path, store: LabelStore, identity: int) -> Selection:
     """What `workspace` has of `identity`.
 
     Raises:
@@ -67,7 +67,7 @@ def find_whom(workspace: Path, store: LabelStore, identity: int) -> Whom:
     for name in sorted(state.members.get(identity, ())):
         members.setdefault(flight_of(name), []).append(name)
     tracked = {(flight_of(name), seen) for name, content in state.tracklets.items() for seen in content}
-    return Whom(
+    return Selection(
         identity,
         state.identities[identity],
         {

@@ -9,11 +9,11 @@ import pandas as pd
 
 from pipeline.dataset.labelled import read_labelled, state_of_inputs
 from pipeline.lineage import as_text, trace
-from pipeline.privacy.forget import find_whom, resume
-from pipeline.privacy.redactions import open_known_flight, read_forgotten
+from pipeline.privacy.forget import resume, select_identity
+from pipeline.privacy.redactions import open_known_flight, read_redactions
 from pipeline.privacy.shared_clip import people_of
 from pipeline.run.from_labels import Learning
-from pipeline.stages.evaluation import stands
+from pipeline.stages.evaluation import is_intact
 from pipeline.telemetry.ground_plane import ground_scale
 from pipeline.workspace.folders import open_flight, read_card
 from pipeline.workspace.manifest import StageFolder, write_record
@@ -59,7 +59,7 @@ def _workspace(folder: Path) -> None:
 
 def _manifest(folder: Path) -> None:
     stage = StageFolder(folder / "f" / "crops")
-    stage.holds("f")
+    stage.is_current("f")
     stage.begin()
 
 
@@ -95,7 +95,7 @@ def _whom(folder: Path) -> None:
     from annotate.log.store import LABELS, LabelStore
 
     with LabelStore(folder / LABELS, create=False) as store:
-        find_whom(folder, store, 1)
+        select_identity(folder, store, 1)
 
 
 def _of(file: str, read: Callable[[Path], object], *, json: bool = False) -> Reader:
@@ -110,7 +110,7 @@ WORKSPACE: dict[str, Reader] = {
         json=True,
     ),
     "card of a flight": _of("f/flight.json", _card, json=True),
-    "who is forgotten": _of("f/forgotten.json", lambda folder: read_forgotten(folder / "f"), json=True),
+    "who is forgotten": _of("f/forgotten.json", lambda folder: read_redactions(folder / "f"), json=True),
     "camera": _of("f/camera.json", lambda folder: ground_scale(folder / "f"), json=True),
     "frames, for scale": _of(f"f/frames/frames.parquet/{PART}", lambda folder: ground_scale(folder / "f")),
     "journal of forgetting": Reader("runs/.forget/journal.json", _journal, _resume, json=True),
@@ -127,7 +127,7 @@ WORKSPACE: dict[str, Reader] = {
     "trace of a frame": _of(f"f/frames/frames.parquet/{PART}", _trace("f", frame=0)),
     "trace of an identity": _of(f"f/detections/detections.parquet/{PART}", _trace("1")),
     "trace of a figure": _of("metrics.json", _trace("metrics.json"), json=True),
-    "manifest of an evaluation": _of("manifest.json", stands, json=True),
+    "manifest of an evaluation": _of("manifest.json", is_intact, json=True),
     "figures, measured before": _of(
         "metrics.json", lambda folder: Learning(folder, folder / "queries.parquet", folder).figures(), json=True
     ),

@@ -12,7 +12,7 @@ from annotate.operations import Mark
 from pipeline.cli import main
 from pipeline.config.models import DatasetConfig
 from pipeline.dataset import stage
-from pipeline.dataset.stage import bring_up_dataset
+from pipeline.dataset.stage import run_dataset
 from pipeline.errors import PipelineError
 from reid.datasets.load import load
 from reid.evaluation.evaluate import Evaluation, Options
@@ -28,7 +28,7 @@ def content(folder):
 
 
 def test_a_data_set_comes_out_that_can_be_measured(workspace):
-    result = bring_up_dataset(workspace, DatasetConfig())
+    result = run_dataset(workspace, DatasetConfig())
     table = pd.read_parquet(result.folder / "dataset.parquet")
     files = {path.name: path.parent.name for path in result.folder.glob("*/*.jpg")}
     folders = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
@@ -47,85 +47,85 @@ def test_a_crop_that_was_changed_is_named(workspace):
     rows = pd.read_parquet(table)
     rows["crc32"] = [crc32((workspace / "f1" / "crops" / crop).read_bytes()) for crop in rows["crop"]]
     rows.to_parquet(table, index=False)
-    bring_up_dataset(workspace, DatasetConfig())
+    run_dataset(workspace, DatasetConfig())
     crop = workspace / "f1" / "crops" / rows["crop"][0]
     before = crop.read_bytes()
     crop.write_bytes(before[:-9] + bytes(9))
-    assert bring_up_dataset(workspace, DatasetConfig()).skipped  # it is as long as it was
+    assert run_dataset(workspace, DatasetConfig()).skipped  # it is as long as it was
     for again in (DatasetConfig(seed=1), DatasetConfig(verify=True)):
         wanted = rf"{crop}: changed since it was cut, and 0 more of .*`uavpipe crops --set crops\.verify=true`"
         with pytest.raises(PipelineError, match=wanted):
-            bring_up_dataset(workspace, again)
+            run_dataset(workspace, again)
     crop.write_bytes(before)
-    assert bring_up_dataset(workspace, DatasetConfig(verify=True)).skipped
+    assert run_dataset(workspace, DatasetConfig(verify=True)).skipped
 
 
 def test_it_is_skipped_until_something_changes(workspace, label):
-    assert not bring_up_dataset(workspace, DatasetConfig()).skipped
-    again = bring_up_dataset(workspace, DatasetConfig())
+    assert not run_dataset(workspace, DatasetConfig()).skipped
+    again = run_dataset(workspace, DatasetConfig())
     assert again.skipped
     assert again.figures["crops"] == 75
-    assert not bring_up_dataset(workspace, DatasetConfig(seed=1)).skipped
-    assert bring_up_dataset(workspace, DatasetConfig(seed=1)).skipped
+    assert not run_dataset(workspace, DatasetConfig(seed=1)).skipped
+    assert run_dataset(workspace, DatasetConfig(seed=1)).skipped
     label(workspace, {"f2/7": Mark.DISTRACTOR})
-    assert bring_up_dataset(workspace, DatasetConfig(seed=1)).figures["crops"] == 80
+    assert run_dataset(workspace, DatasetConfig(seed=1)).figures["crops"] == 80
     next((workspace / "dataset").glob("query/*")).unlink()
-    assert not bring_up_dataset(workspace, DatasetConfig(seed=1)).skipped
+    assert not run_dataset(workspace, DatasetConfig(seed=1)).skipped
     cut = next((workspace / "dataset").glob("query/*"))
     cut.unlink()  # it is a link to the crop
     cut.write_bytes(b"cut off")
-    assert not bring_up_dataset(workspace, DatasetConfig(seed=1)).skipped
-    assert bring_up_dataset(workspace, DatasetConfig(seed=1)).skipped
+    assert not run_dataset(workspace, DatasetConfig(seed=1)).skipped
+    assert run_dataset(workspace, DatasetConfig(seed=1)).skipped
 
 
 def test_the_same_labels_and_seed_give_the_same_bytes(workspace):
-    first = content(bring_up_dataset(workspace, DatasetConfig()).folder)
+    first = content(run_dataset(workspace, DatasetConfig()).folder)
     shutil.rmtree(workspace / "dataset")
-    assert content(bring_up_dataset(workspace, DatasetConfig()).folder) == first
+    assert content(run_dataset(workspace, DatasetConfig()).folder) == first
 
 
 def test_the_labels_log_gives_the_same_data_set(workspace, tmp_path):
-    first = content(bring_up_dataset(workspace, DatasetConfig()).folder)
+    first = content(run_dataset(workspace, DatasetConfig()).folder)
     with LabelStore(workspace / LABELS) as store:
         write_log(tmp_path / "log.jsonl", store.entries)
     shutil.rmtree(workspace / "dataset")
     for path in workspace.glob(f"{LABELS}*"):
         path.unlink()
     replay(tmp_path / "log.jsonl", workspace / LABELS)
-    assert content(bring_up_dataset(workspace, DatasetConfig()).folder) == first
+    assert content(run_dataset(workspace, DatasetConfig()).folder) == first
 
 
 def test_a_failure_leaves_the_former_one_whole(workspace, monkeypatch):
-    folder = bring_up_dataset(workspace, DatasetConfig()).folder
+    folder = run_dataset(workspace, DatasetConfig()).folder
     before = content(folder)
     monkeypatch.setattr(stage, "page", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        bring_up_dataset(workspace, DatasetConfig(seed=1))
+        run_dataset(workspace, DatasetConfig(seed=1))
     assert content(folder) == before
     assert not list(workspace.glob(".part-*"))
-    assert bring_up_dataset(workspace, DatasetConfig()).skipped
+    assert run_dataset(workspace, DatasetConfig()).skipped
 
 
 def test_what_a_killed_run_left_is_swept(workspace):
-    bring_up_dataset(workspace, DatasetConfig())
+    run_dataset(workspace, DatasetConfig())
     for name in (".part-dataset", ".part-former-dataset"):
         (workspace / name / "query").mkdir(parents=True)
-    assert bring_up_dataset(workspace, DatasetConfig()).skipped
+    assert run_dataset(workspace, DatasetConfig()).skipped
     assert not list(workspace.glob(".part-*"))
 
 
 def test_a_flight_called_dataset_is_not_overwritten(workspace, fly):
     fly(workspace, "dataset", [(0, 3)])
     with pytest.raises(PipelineError, match="dataset: in the way, and no data set made here"):
-        bring_up_dataset(workspace, DatasetConfig())
+        run_dataset(workspace, DatasetConfig())
     assert (workspace / "dataset" / "crops" / "crops.parquet").exists()
 
 
 def test_names_stay_when_a_flight_comes_in(workspace, fly, label):
-    before = pd.read_parquet(bring_up_dataset(workspace, DatasetConfig()).folder / "dataset.parquet")
+    before = pd.read_parquet(run_dataset(workspace, DatasetConfig()).folder / "dataset.parquet")
     fly(workspace, "a0", [(0, 5)])
     label(workspace, {"a0/0": 1})
-    after = pd.read_parquet(bring_up_dataset(workspace, DatasetConfig()).folder / "dataset.parquet")
+    after = pd.read_parquet(run_dataset(workspace, DatasetConfig()).folder / "dataset.parquet")
     assert set(before["name"]) < set(after["name"])
     assert after.set_index("crop").loc[before["crop"], "name"].tolist() == before["name"].tolist()
 
@@ -133,7 +133,7 @@ def test_names_stay_when_a_flight_comes_in(workspace, fly, label):
 def test_one_flight_is_made_for_the_tracklet_protocol(tmp_path, fly, label):
     fly(tmp_path, "f1", [(20 * number, 6) for number in range(8)])
     label(tmp_path, {f"f1/{number}": number // 2 + 1 for number in range(8)})
-    result = bring_up_dataset(tmp_path, DatasetConfig(gap_s=0.5))
+    result = run_dataset(tmp_path, DatasetConfig(gap_s=0.5))
     assert result.figures["protocol"] == "tracklet"
     assert result.figures["identities"] == {"train": 2, "test": 2, "few_crops": 0, "seen_once": 0}
     assert result.figures["leakage"]["flight"]["queries"] == 0
@@ -145,14 +145,14 @@ def test_several_flights_in_which_nobody_is_met_again_too(tmp_path, fly, label):
     fly(tmp_path, "f3", [(0, 1)])
     label(tmp_path, {f"f1/{number}": number // 2 + 1 for number in range(8)})
     label(tmp_path, {"f2/0": 5, "f2/1": 6, "f3/0": 6})
-    result = bring_up_dataset(tmp_path, DatasetConfig(gap_s=0.5))
+    result = run_dataset(tmp_path, DatasetConfig(gap_s=0.5))
     assert result.figures["protocol"] == "tracklet"
     assert result.figures["identities"] == {"train": 3, "test": 2, "few_crops": 1, "seen_once": 1}
 
 
 def test_too_few_crops_for_everybody_is_an_error(workspace):
     with pytest.raises(PipelineError, match="6 have fewer than 40 crops"):
-        bring_up_dataset(workspace, DatasetConfig(min_crops=40))
+        run_dataset(workspace, DatasetConfig(min_crops=40))
 
 
 def test_the_command_says_what_came_out(workspace):

@@ -16,9 +16,11 @@ def counts(people, boxes):
     return int(right.sum()), int((counted & ~right).sum())
 
 
-def truth(*boxes, asked=None):
+def truth(*boxes, evaluated=None):
     return Truth(
-        np.array(boxes, float).reshape(-1, 4), np.array(asked or [True] * len(boxes), bool), np.arange(len(boxes))
+        np.array(boxes, float).reshape(-1, 4),
+        np.array(evaluated or [True] * len(boxes), bool),
+        np.arange(len(boxes)),
     )
 
 
@@ -28,7 +30,7 @@ def test_each_person_is_found_once_and_the_second_box_on_him_is_wrong():
 
 
 def test_a_box_on_a_hidden_person_is_neither_right_nor_wrong():
-    assert counts(truth((0, 0, 10, 10), asked=[False]), found((0, 0, 10, 10, 0.9))) == (0, 0)
+    assert counts(truth((0, 0, 10, 10), evaluated=[False]), found((0, 0, 10, 10, 0.9))) == (0, 0)
 
 
 def test_a_box_in_a_region_is_wrong_for_nobody_but_may_be_right():

@@ -27,7 +27,7 @@ def test_both_forms_are_read(tmp_path):
     people = read_truth(mot)
     assert sorted(people) == [0, 2]
     np.testing.assert_array_equal(people[0].boxes, [[10, 20, 40, 60], [0, 0, 5, 5]])
-    np.testing.assert_array_equal(people[0].asked, [True, False])
+    np.testing.assert_array_equal(people[0].evaluated, [True, False])
     one = tmp_path / "target.txt"
     one.write_text("1,2,3,4\nNaN,NaN,NaN,NaN\n5,6,7,8\n")
     people = read_truth(one)
@@ -59,18 +59,18 @@ def test_visdrone_by_hand(tmp_path):
     people = read_truth(path)
     # Not asked for: person 4 by its score. The car 5 is nobody.
     np.testing.assert_array_equal(people[0].boxes, [[10, 20, 40, 60], [0, 0, 5, 5]])
-    assert people[0].asked.tolist() == [True, False]
+    assert people[0].evaluated.tolist() == [True, False]
     assert people[0].identities.tolist() == [3, 4]
     assert people[0].regions.shape == (0, 4)
     # Person 3 is in the region, of person 6 a quarter.
-    assert people[1].asked.tolist() == [False, True]
+    assert people[1].evaluated.tolist() == [False, True]
     np.testing.assert_array_equal(people[1].regions, [[100, 0, 200, 100]])
 
 
 def test_mot_with_ten_columns_is_no_visdrone(tmp_path):
     path = tmp_path / "gt.txt"
     path.write_text("1,3,10,20,30,40,1,-1,-1,-1\n2,3,10,20,30,40,1,1.5,1,1\n")
-    assert [people.asked.tolist() for people in read_truth(path).values()] == [[False], [True]]
+    assert [people.evaluated.tolist() for people in read_truth(path).values()] == [[False], [True]]
 
 
 def test_a_file_of_visdrone_itself():
@@ -80,5 +80,5 @@ def test_a_file_of_visdrone_itself():
     path = Path(samples) / "video" / "visdrone_vid_uav0000086" / "annotations" / "uav0000086_00000_v.txt"
     people = read_truth(path)
     # Counted with awk: rows of category 1 or 2 among the first twelve frames, and of category 0 in all.
-    assert sum(people[frame].asked.sum() for frame in range(12)) == 408
+    assert sum(people[frame].evaluated.sum() for frame in range(12)) == 408
     assert sum(len(here.regions) for here in people.values()) == 780

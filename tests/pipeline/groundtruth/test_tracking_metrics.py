@@ -9,9 +9,9 @@ from pipeline.groundtruth.read import Truth, read_truth
 from pipeline.groundtruth.tracking_metrics import score_tracks
 
 
-def people(*identities, asked=None):
+def people(*identities, evaluated=None):
     boxes = np.array([[100.0 * place, 0, 100 * place + 20, 50] for place in identities]).reshape(-1, 4)
-    return Truth(boxes, np.array(asked or [True] * len(identities), bool), np.array(identities, np.int64))
+    return Truth(boxes, np.array(evaluated or [True] * len(identities), bool), np.array(identities, np.int64))
 
 
 def boxes(*pairs):
@@ -48,7 +48,7 @@ def test_two_tracklets_of_one_person_are_pure():
 
 
 def test_a_box_on_somebody_hidden_does_not_count():
-    truth = {0: people(1, 2, asked=[True, False])}
+    truth = {0: people(1, 2, evaluated=[True, False])}
     assert score_tracks(truth, {0: boxes((1, 1), (2, 2))}).mota == pytest.approx(1)
     assert score_tracks(truth, {0: boxes((1, 1), (3, 2))}).mota == pytest.approx(0)
 
@@ -56,9 +56,9 @@ def test_a_box_on_somebody_hidden_does_not_count():
 def test_a_box_on_nobody_in_a_region_does_not_count():
     around = np.array([[250.0, 0, 350, 100]])
     there = people(1, 3)
-    truth = {0: Truth(there.boxes, there.asked, there.identities, around)}
+    truth = {0: Truth(there.boxes, there.evaluated, there.identities, around)}
     assert score_tracks(truth, {0: boxes((1, 1), (3, 2))}).mota == pytest.approx(1)
-    crowd = {0: Truth(there.boxes[:1], there.asked[:1], there.identities[:1], around)}
+    crowd = {0: Truth(there.boxes[:1], there.evaluated[:1], there.identities[:1], around)}
     assert score_tracks(crowd, {0: boxes((1, 1), (3, 2))}).mota == pytest.approx(1)
     assert score_tracks(crowd, {0: boxes((1, 1), (5, 2))}).mota == pytest.approx(0)
 

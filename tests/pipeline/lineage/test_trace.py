@@ -12,12 +12,12 @@ from detector.config import DetectorConfig, Resize
 from detector.models.weights import EMBEDDED
 from pipeline.cli import main
 from pipeline.config.models import CropsConfig, DatasetConfig, FlightConfig, load_config
-from pipeline.dataset.stage import bring_up_dataset
+from pipeline.dataset.stage import run_dataset
 from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
 from pipeline.lineage import as_text, trace
 from pipeline.lineage.commands import sha256_of, stage_of
-from pipeline.run.flight import bring_up, bring_up_tracks, open_stages
+from pipeline.run.flight import open_stages, run_stages, run_tracks
 from pipeline.simulate import simulate_flight
 from pipeline.workspace.tables import read_table
 
@@ -33,12 +33,12 @@ def flown(tmp_path_factory):
     )
     workspace = folder / "runs"
     config = FlightConfig(workspace=workspace, detector=SMALL, crops=CropsConfig(padding=0.1))
-    bring_up_tracks(config, files.video, progress_bar)
+    run_tracks(config, files.video, progress_bar)
     project = Project(workspace)
     for number, name in enumerate(sorted(project.store.state.tracklets), 1):
         project.store.apply(NewIdentity(tracklets=(name,), name=f"P{number}"), user="ann", id=f"a{number}")
     project.close()
-    bring_up_dataset(workspace, DatasetConfig(min_crops=1, train_share=0.5))
+    run_dataset(workspace, DatasetConfig(min_crops=1, train_share=0.5))
     rows = pd.read_parquet(workspace / "dataset" / "dataset.parquet")
     out = folder / "eval"
     out.mkdir()
@@ -92,7 +92,7 @@ def test_the_command_makes_the_very_same_stage(flown, folder):
 def test_the_command_leaves_telemetry_off_where_it_was(flown, tmp_path):
     files, *_ = flown
     config = load_config(None, ["telemetry=off"], videos=[files.video], workspace=tmp_path / "runs")
-    bring_up(config, files.video, "frames", progress_bar)
+    run_stages(config, files.video, "frames", progress_bar)
     words = shlex.split(stage_of(tmp_path / "runs" / "flight01", "frames")["command"])
     assert words[-2:] == ["--set", "telemetry=off"]
 

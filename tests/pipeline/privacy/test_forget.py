@@ -18,8 +18,8 @@ from pipeline.config.models import CropsConfig, FlightConfig, FramesConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
 from pipeline.privacy.forget.commit import forget, resume, workspace_to_oneself
-from pipeline.privacy.forget.selection import find_whom, overlap
-from pipeline.run.flight import bring_up, bring_up_overlay, bring_up_tracks
+from pipeline.privacy.forget.selection import overlap, select_identity
+from pipeline.run.flight import run_overlay, run_stages, run_tracks
 from pipeline.simulate import simulate_flight
 from pipeline.workspace.tables import read_table
 
@@ -41,8 +41,8 @@ def flown(tmp_path_factory):
         folder / "flight01.mp4", people=7, seconds=3, seed=3, size=(480, 270), fps=8, altitude=12
     )
     workspace = folder / "runs"
-    bring_up_tracks(settings(workspace), files.video, progress_bar)
-    bring_up_overlay(settings(workspace), files.video, progress_bar)
+    run_tracks(settings(workspace), files.video, progress_bar)
+    run_overlay(settings(workspace), files.video, progress_bar)
     (workspace / "dataset").mkdir()
     (workspace / "dataset" / "page.html").write_text(NAME)
     test = workspace / "reid" / "drone" / "test"
@@ -101,7 +101,7 @@ def boxes_by_label(workspace):
 
 def run_forget(workspace):
     with workspace_to_oneself(workspace), LabelStore(workspace / LABELS, create=False) as store:
-        whom = find_whom(workspace, store, 2)
+        whom = select_identity(workspace, store, 2)
         forget(workspace, store, whom)
     return whom
 
@@ -177,11 +177,11 @@ def test_no_stage_is_stale_and_none_brings_the_person_back(workspace, flown):
     files, _ = flown
     whom = run_forget(workspace)
     boxes = whom.flights["flight01"].boxes
-    assert all(result.skipped for result in bring_up_tracks(settings(workspace), files.video, progress_bar))
-    bring_up(settings(workspace, crops=CropsConfig(padding=0.0)), files.video, "crops", progress_bar)
+    assert all(result.skipped for result in run_tracks(settings(workspace), files.video, progress_bar))
+    run_stages(settings(workspace, crops=CropsConfig(padding=0.0)), files.video, "crops", progress_bar)
     assert shown(workspace, boxes) == 0
     other = settings(workspace, detector=SMALL.model_copy(update={"floor": 0.03}))
-    results = bring_up(other, files.video, "crops", progress_bar)
+    results = run_stages(other, files.video, "crops", progress_bar)
     assert not results[1].skipped  # detected again
     assert shown(workspace, boxes) == 0
 
@@ -226,7 +226,7 @@ def test_a_run_that_is_killed_goes_on(workspace, tmp_path, monkeypatch, survived
         with pytest.raises(KeyboardInterrupt):
             run_forget(workspace)
     with pytest.raises(PipelineError, match="was interrupted here; run it again"):
-        bring_up(settings(workspace), workspace / "flight01", "frames", progress_bar)
+        run_stages(settings(workspace), workspace / "flight01", "frames", progress_bar)
     result = CliRunner().invoke(main, ["forget", "2", "--workspace", str(workspace), "--yes"])
     assert result.exit_code == 0, result.output
     assert content(workspace) == content(twin)
@@ -243,7 +243,7 @@ def test_it_asks_first_and_knows_its_people(workspace):
         LabelStore(workspace / LABELS) as store,
         pytest.raises(PipelineError, match="no identity 9; known: 1, 2, 4"),
     ):
-        find_whom(workspace, store, 9)
+        select_identity(workspace, store, 9)
 
 
 def test_a_journal_from_elsewhere_deletes_nothing_outside(workspace, tmp_path):

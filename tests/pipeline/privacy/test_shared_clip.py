@@ -8,7 +8,7 @@ from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
 from pipeline.privacy.redact import follow, paint_over, pixelate
 from pipeline.privacy.shared_clip import export
-from pipeline.run.flight import bring_up_tracks
+from pipeline.run.flight import run_tracks
 from pipeline.simulate import simulate_flight
 from pipeline.video import open_video
 from pipeline.workspace.tables import read_table
@@ -66,7 +66,7 @@ def flight(tmp_path_factory):
     files = simulate_flight(
         folder / "flight01.mp4", people=5, seconds=2, seed=3, size=(320, 180), fps=8, altitude=12
     )
-    bring_up_tracks(FlightConfig(workspace=folder / "runs", detector=SMALL), files.video, progress_bar)
+    run_tracks(FlightConfig(workspace=folder / "runs", detector=SMALL), files.video, progress_bar)
     return files, folder / "runs" / "flight01"
 
 

@@ -12,11 +12,11 @@ from annotate.operations import Rename
 from detector.config import DetectorConfig, Resize
 from pipeline.cli import main
 from pipeline.config.models import DatasetConfig, FlightConfig, ReportConfig
-from pipeline.dataset.stage import bring_up_dataset
+from pipeline.dataset.stage import run_dataset
 from pipeline.demo import label_by_truth, truth_of
 from pipeline.engine.progress import progress_bar
 from pipeline.report import write_report
-from pipeline.run.flight import bring_up_tracks
+from pipeline.run.flight import run_tracks
 from pipeline.simulate import simulate_flight
 
 ODD = "flight #2 '50%' & <b>.mp4"
@@ -54,11 +54,11 @@ def reported(tmp_path_factory):
         dataset=DatasetConfig(protocol="tracklet", gap_s=0.0, min_crops=1),
     )
     for video in videos:
-        bring_up_tracks(config, video, progress_bar)
+        run_tracks(config, video, progress_bar)
     label_by_truth(config.workspace, {video.stem: truth_of(video) for video in videos})
     with LabelStore(config.workspace / LABELS) as store:
         store.apply(Rename(identity=1, name=HOSTILE), user="ann", id="name")
-    dataset = bring_up_dataset(config.workspace, config.dataset)
+    dataset = run_dataset(config.workspace, config.dataset)
     evaluated = config.workspace / "reid" / "embedded" / "test"
     _measure(dataset, evaluated)
     log = [{"iteration": 20 * step, "loss": 2.0 / step, "triplet": 1.0 / step} for step in range(1, 4)]

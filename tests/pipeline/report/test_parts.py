@@ -15,7 +15,7 @@ from pipeline.report.people import Strip
 from pipeline.report.records import clock
 from pipeline.report.reidentification import _lists, read_log, read_table1
 from pipeline.report.timeline import timeline
-from pipeline.stages.evaluation import Measured
+from pipeline.stages.evaluation import StoredEvaluation
 from tests.pipeline.report.conftest import TABLE1
 
 
@@ -128,7 +128,7 @@ def evaluation(folder, precisions):
             for place in (2, 1)
         ]
     )
-    return Measured(folder, {}, queries, ranked)
+    return StoredEvaluation(folder, {}, queries, ranked)
 
 
 def test_the_curve_counts_queries_that_have_an_answer(tmp_path):
@@ -149,7 +149,7 @@ def test_ranked_lists_go_from_the_worst_to_the_best(tmp_path):
 def test_a_ranked_list_of_single_shot_has_the_mean_over_the_draws(tmp_path):
     once = evaluation(tmp_path, [0.5, 0.9])
     draws = [once.queries, once.queries.assign(repeat=1, average_precision=[1.0, 0.2])]
-    drawn = Measured(tmp_path, {}, pd.concat(draws, ignore_index=True), once.ranked)
+    drawn = StoredEvaluation(tmp_path, {}, pd.concat(draws, ignore_index=True), once.ranked)
     lists = list(_lists(drawn, {}, 2))
     assert [(each.number, each.precision) for each in lists] == [(1, pytest.approx(0.55)), (0, 0.75)]
     assert [each.first_hit for each in lists] == [None, None]  # each draw has its own, and the list is of none

@@ -13,7 +13,7 @@ from detector.config import DetectorConfig, Resize
 from pipeline.config.models import CropsConfig, FlightConfig, FramesConfig, TracksConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.report import write_report
-from pipeline.run.flight import PIXEL_STAGES, bring_up, bring_up_overlay, bring_up_tracks
+from pipeline.run.flight import PIXEL_STAGES, run_overlay, run_stages, run_tracks
 from pipeline.simulate import simulate_flight
 from pipeline.workspace.tables import read_table
 
@@ -43,7 +43,7 @@ def tables(workspace: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def undisturbed(flight, tmp_path_factory):
     workspace = tmp_path_factory.mktemp("undisturbed")
-    results = bring_up(config(workspace), flight, "crops", progress_bar)
+    results = run_stages(config(workspace), flight, "crops", progress_bar)
     return workspace, results
 
 
@@ -77,17 +77,17 @@ def test_a_crop_is_what_the_frame_shows_there(undisturbed, flight):
 def test_a_second_run_does_nothing(undisturbed, flight, monkeypatch):
     workspace, _ = undisturbed
     before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*") if path.suffix == ".parquet"}
-    monkeypatch.setattr("pipeline.run.flight.open_seen", lambda *a, **k: pytest.fail("the video was opened"))
-    results = bring_up(config(workspace), flight, "crops", progress_bar)
+    monkeypatch.setattr("pipeline.run.flight.open_redacted", lambda *a, **k: pytest.fail("the video was opened"))
+    results = run_stages(config(workspace), flight, "crops", progress_bar)
     assert all(result.skipped for result in results)
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
 def test_another_threshold_makes_new_crops_without_the_model(flight, tmp_path, monkeypatch):
-    bring_up(config(tmp_path), flight, "crops", progress_bar)
+    run_stages(config(tmp_path), flight, "crops", progress_bar)
     monkeypatch.setattr("pipeline.run.flight.load_predictor", lambda *a: pytest.fail("the model was loaded"))
     higher = SMALL.model_copy(update={"threshold": 0.6})
-    frames, detect, crops = bring_up(config(tmp_path, detector=higher), flight, "crops", progress_bar)
+    frames, detect, crops = run_stages(config(tmp_path, detector=higher), flight, "crops", progress_bar)
     assert (frames.skipped, detect.skipped, crops.skipped) == (True, True, False)
     folder = tmp_path / "flight01" / "crops"
     rows = read_table(folder / "crops.parquet")
@@ -98,57 +98,57 @@ def test_another_threshold_makes_new_crops_without_the_model(flight, tmp_path, m
 
 def test_tracklets_run_on_over_segments(flight, tmp_path):
     easy = TracksConfig(begin=0.2, high=0.2, split_below=None)
-    results = bring_up_tracks(config(tmp_path, tracks=easy), flight, progress_bar)
+    results = run_tracks(config(tmp_path, tracks=easy), flight, progress_bar)
     assert [result.stage for result in results] == [*PIXEL_STAGES, "tracks"]
     table = pd.read_parquet(tmp_path / "flight01" / "tracks" / "tracklets.parquet")
     assert not table.duplicated(["frame", "rank"]).any()
     assert not table.duplicated(["frame", "tracklet"]).any()
     spans = table.groupby("tracklet")["frame"].agg(["min", "max"]) // 8  # eight frames a segment
     assert (spans["max"] > spans["min"]).any()
-    assert all(result.skipped for result in bring_up_tracks(config(tmp_path, tracks=easy), flight, progress_bar))
+    assert all(result.skipped for result in run_tracks(config(tmp_path, tracks=easy), flight, progress_bar))
     harder = easy.model_copy(update={"min_length": 5})
-    again = bring_up_tracks(config(tmp_path, tracks=harder), flight, progress_bar)
+    again = run_tracks(config(tmp_path, tracks=harder), flight, progress_bar)
     assert [result.stage for result in again if not result.skipped] == ["tracks"]
 
 
 def test_every_nth_frame_and_least_height(flight, tmp_path):
     section = CropsConfig(every=4, min_height=20, padding=0)
-    bring_up(config(tmp_path, crops=section), flight, "crops", progress_bar)
+    run_stages(config(tmp_path, crops=section), flight, "crops", progress_bar)
     rows = read_table(tmp_path / "flight01" / "crops" / "crops.parquet")
     assert (rows["frame"] % 4 == 0).all()
     assert (rows["y2"] - rows["y1"] >= 20).all()
 
 
 def test_a_crop_that_is_missing_or_cut_off_is_made_again(flight, tmp_path, undisturbed):
-    bring_up(config(tmp_path), flight, "crops", progress_bar)
+    run_stages(config(tmp_path), flight, "crops", progress_bar)
     lost, cut, *_ = (tmp_path / "flight01" / "crops" / "images").rglob("*.jpg")
     lost.unlink()
     cut.write_bytes(cut.read_bytes()[:100])
-    bring_up(config(tmp_path), flight, "crops", progress_bar)
+    run_stages(config(tmp_path), flight, "crops", progress_bar)
     assert tables(tmp_path) == tables(undisturbed[0])
 
 
 def test_a_crop_that_was_changed_inside_is_made_again_where_asked(flight, tmp_path, undisturbed):
-    bring_up(config(tmp_path), flight, "crops", progress_bar)
+    run_stages(config(tmp_path), flight, "crops", progress_bar)
     changed = next((tmp_path / "flight01" / "crops" / "images").rglob("*.jpg"))
     before = changed.read_bytes()
     changed.write_bytes(before[:100] + bytes(8) + before[108:])
-    assert bring_up(config(tmp_path), flight, "crops", progress_bar)[-1].skipped  # its length says nothing
+    assert run_stages(config(tmp_path), flight, "crops", progress_bar)[-1].skipped  # its length says nothing
     for skipped in (False, True):
         verified = config(tmp_path, crops=CropsConfig(verify=True))
-        assert bring_up(verified, flight, "crops", progress_bar)[-1].skipped == skipped
+        assert run_stages(verified, flight, "crops", progress_bar)[-1].skipped == skipped
         assert changed.read_bytes() == before
     assert tables(tmp_path) == tables(undisturbed[0])
 
 
 def test_a_damaged_part_is_made_again(flight, tmp_path, undisturbed):
-    bring_up(config(tmp_path), flight, "crops", progress_bar)
+    run_stages(config(tmp_path), flight, "crops", progress_bar)
     for name in ("frames/frames", "detections/detections", "crops/crops"):
         part = sorted((tmp_path / "flight01" / f"{name}.parquet").glob("part-*"))[1]
         data = bytearray(part.read_bytes())
         data[len(data) // 4] ^= 1
         part.write_bytes(data)  # as long as before
-    bring_up(config(tmp_path), flight, "crops", progress_bar)
+    run_stages(config(tmp_path), flight, "crops", progress_bar)
     assert tables(tmp_path) == tables(undisturbed[0])
 
 
@@ -184,11 +184,11 @@ def test_killed_at_any_moment_a_rerun_ends_with_the_same_bytes(flight, tmp_path,
 def test_the_overlay_has_every_frame_at_its_time(flight, tmp_path):
     import av
 
-    result = bring_up_overlay(config(tmp_path), flight, progress_bar)
+    result = run_overlay(config(tmp_path), flight, progress_bar)
     with av.open(str(result.folder / "overlay.mp4")) as container:
         times = [frame.time for frame in container.decode(video=0)]
     np.testing.assert_allclose(times, np.arange(40) / 8, atol=1e-3)
-    assert bring_up_overlay(config(tmp_path), flight, progress_bar).skipped
+    assert run_overlay(config(tmp_path), flight, progress_bar).skipped
 
 
 def test_too_much_damage_is_an_error_and_nothing_is_lost(flight, tmp_path):
@@ -201,10 +201,10 @@ def test_too_much_damage_is_an_error_and_nothing_is_lost(flight, tmp_path):
     (folder / "3.png").write_bytes(b"no image")
     section = FramesConfig(max_bad_frames=0)
     with pytest.raises(PipelineError, match="1 frames lost and 0 corrupt, more than"):
-        bring_up(config(tmp_path / "runs", frames=section), folder, "frames", progress_bar)
+        run_stages(config(tmp_path / "runs", frames=section), folder, "frames", progress_bar)
     rows = read_table(tmp_path / "runs" / "images" / "frames" / "frames.parquet")
     assert rows.loc[rows["lost"], "frame"].tolist() == [3]
-    bring_up(config(tmp_path / "runs", frames=FramesConfig(max_bad_frames=1)), folder, "frames", progress_bar)
+    run_stages(config(tmp_path / "runs", frames=FramesConfig(max_bad_frames=1)), folder, "frames", progress_bar)
 
 
 def test_a_flight_over_nobody_goes_all_the_way(tmp_path):
@@ -213,8 +213,8 @@ def test_a_flight_over_nobody_goes_all_the_way(tmp_path):
     for number in range(3):
         cv2.imwrite(str(video / f"{number}.png"), np.zeros((90, 160, 3), np.uint8))
     settings = config(tmp_path / "runs", detector=SMALL.model_copy(update={"floor": 0.99, "threshold": 0.99}))
-    results = {result.stage: result.counts for result in bring_up_tracks(settings, video, progress_bar)}
+    results = {result.stage: result.counts for result in run_tracks(settings, video, progress_bar)}
     assert (results["detect"]["boxes"], results["crops"]["crops"], results["tracks"]["tracklets"]) == (0, 0, 0)
-    assert bring_up_overlay(settings, video, progress_bar).counts == {"frames": 3}
+    assert run_overlay(settings, video, progress_bar).counts == {"frames": 3}
     page = write_report(settings.workspace, settings.report, progress_bar).read_text()
     assert 'id="flight-night"' in page

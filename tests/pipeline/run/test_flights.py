@@ -13,7 +13,7 @@ from annotate.project import Project
 from detector.backends.load import load_predictor
 from pipeline.cli import main
 from pipeline.errors import PipelineError
-from pipeline.run.flight import bring_up, link_detections
+from pipeline.run.flight import run_linking, run_stages
 from pipeline.run.flights import Labelling, labelling
 
 SMALL = ("--set", "detector.weights=embedded", "--set", "detector.resize={width: 96, height: 96}")
@@ -60,14 +60,14 @@ def test_the_next_flight_is_seen_while_one_is_linked(flights, monkeypatch):
     def pass_over(config, video, *arguments):
         if video.name == "three":
             seen.set()
-        return bring_up(config, video, *arguments)
+        return run_stages(config, video, *arguments)
 
     def link(config, video, since):
         assert video.name == "three" or seen.wait(60), "the next flight waits for this one"
-        return link_detections(config, video, since)
+        return run_linking(config, video, since)
 
-    monkeypatch.setattr("pipeline.run.flights.bring_up", pass_over)
-    monkeypatch.setattr("pipeline.run.flights.link_detections", link)
+    monkeypatch.setattr("pipeline.run.flights.run_stages", pass_over)
+    monkeypatch.setattr("pipeline.run.flights.run_linking", link)
     result = run("--config", "good.yaml", "--until", "tracks")
     assert result.exit_code == 0, result.output
     lines = [line.split() for line in result.stdout.splitlines()]
@@ -80,9 +80,9 @@ def test_a_flight_whose_linking_fails_does_not_stop_the_others(flights, monkeypa
     def link(config, video, since):
         if video.name == "one":
             raise PipelineError("one: cannot be linked")
-        return link_detections(config, video, since)
+        return run_linking(config, video, since)
 
-    monkeypatch.setattr("pipeline.run.flights.link_detections", link)
+    monkeypatch.setattr("pipeline.run.flights.run_linking", link)
     result = run("--config", "flight.yaml", "--until", "tracks")
     assert result.exit_code == 1
     failures = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]

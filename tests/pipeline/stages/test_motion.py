@@ -6,7 +6,7 @@ import pytest
 from detector.config import DetectorConfig, Resize
 from pipeline.config.models import FlightConfig, FramesConfig
 from pipeline.engine.progress import progress_bar
-from pipeline.run.flight import bring_up
+from pipeline.run.flight import run_stages
 from pipeline.simulate import simulate_flight
 from pipeline.stages.motion import Follower, read_motion, shrink
 
@@ -58,7 +58,7 @@ def flight(tmp_path_factory):
 
 def motion_of(flight, workspace, segment_frames):
     config = FlightConfig(workspace=workspace, detector=TINY, frames=FramesConfig(segment_frames=segment_frames))
-    bring_up(config, flight, "motion", progress_bar)
+    run_stages(config, flight, "motion", progress_bar)
     return read_motion(workspace / "flight01" / "motion")
 
 

@@ -54,12 +54,12 @@ def finished(tmp_path, section):
 def test_a_finished_stage_holds_until_something_changes(tmp_path):
     folder = finished(tmp_path, {"every": 1})
     mark = folder.manifest()["fingerprint"]
-    assert folder.holds(mark)
-    assert not folder.holds("another")
+    assert folder.is_current(mark)
+    assert not folder.is_current("another")
     (folder.path / "table").write_text("rows and more")
-    assert not folder.holds(mark)
+    assert not folder.is_current(mark)
     (folder.path / "table").unlink()
-    assert not folder.holds(mark)
+    assert not folder.is_current(mark)
 
 
 def test_a_torn_manifest_counts_as_none(tmp_path):
@@ -67,7 +67,7 @@ def test_a_torn_manifest_counts_as_none(tmp_path):
     mark = folder.manifest()["fingerprint"]
     text = (folder.path / "manifest.json").read_text()
     (folder.path / "manifest.json").write_text(text[: len(text) // 2])
-    assert not folder.holds(mark)
+    assert not folder.is_current(mark)
 
 
 def test_beginning_sweeps_what_a_killed_run_left(tmp_path):

@@ -1,0 +1,1 @@
+"""The chain as data: every stage, in order."""

@@ -1,0 +1,241 @@
+"""The chain, written down once: every stage, what it needs, where it writes and how it is run.
+
+The rows are in the order of work. Nothing is run here: `pipeline.run` goes along the chain; the command line, the
+report, lineage, erasure and the tests of the Makefile read it.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Scope(Enum):
+    """What a stage is done for, and so where its folder is."""
+
+    SEGMENT = "segment"  # in a flight's folder; filled segment by segment in the pass over the video
+    FLIGHT = "flight"  # in a flight's folder
+    WORKSPACE = "workspace"
+
+
+@dataclass(frozen=True)
+class ChainStage:
+    """A row of the chain.
+
+    Attributes:
+        name: in manifests, and for `--from` and `--until`.
+        folder: in the flight's folder or in the workspace; "" where it writes into the workspace itself.
+        scope: see `Scope`.
+        needs: names of the stages whose results it reads.
+        section: of the configuration: the settings that it obeys; None where there are none.
+        command: of `uavpipe`, which makes it.
+        title: for a person.
+        summary: what the command does, a sentence.
+        is_step: whether `uavpipe run` can begin and end with it.
+
+    """
+
+    name: str
+    folder: str
+    scope: Scope
+    needs: tuple[str, ...]
+    section: str | None
+    command: str
+    title: str
+    summary: str
+    is_step: bool = False
+
+
+FRAMES = ChainStage(
+    name="frames",
+    folder="frames",
+    scope=Scope.SEGMENT,
+    needs=(),
+    section="frames",
+    command="frames",
+    title="Frames",
+    summary="List the frames of a video and its damage.",
+    is_step=True,
+)
+DETECT = ChainStage(
+    name="detect",
+    folder="detections",
+    scope=Scope.SEGMENT,
+    needs=(),
+    section="detector",
+    command="detect",
+    title="Detections",
+    summary="Detect the persons in every frame.",
+    is_step=True,
+)
+CROPS = ChainStage(
+    name="crops",
+    folder="crops",
+    scope=Scope.SEGMENT,
+    needs=("detect",),
+    section="crops",
+    command="crops",
+    title="Crops",
+    summary="Cut the detected persons out of the frames.",
+    is_step=True,
+)
+MOTION = ChainStage(
+    name="motion",
+    folder="motion",
+    scope=Scope.SEGMENT,
+    needs=(),
+    section=None,
+    command="tracks",
+    title="Camera motion",
+    summary="Estimate the camera's motion from frame to frame.",
+)
+APPEARANCE = ChainStage(
+    name="appearance",
+    folder="appearance",
+    scope=Scope.SEGMENT,
+    needs=("detect",),
+    section="tracks",
+    command="tracks",
+    title="Descriptors",
+    summary="Describe the colours of every detected person.",
+)
+TRACKS = ChainStage(
+    name="tracks",
+    folder="tracks",
+    scope=Scope.FLIGHT,
+    needs=("frames", "detect", "motion", "appearance"),
+    section="tracks",
+    command="tracks",
+    title="Tracklets",
+    summary="Link detections of one person into tracklets.",
+    is_step=True,
+)
+OVERLAY = ChainStage(
+    name="overlay",
+    folder="overlay",
+    scope=Scope.FLIGHT,
+    needs=("detect",),
+    section="overlay",
+    command="overlay",
+    title="Overlay",
+    summary="Draw the detections on the video.",
+)
+EMBEDDINGS = ChainStage(
+    name="embeddings",
+    folder="embeddings",
+    scope=Scope.FLIGHT,
+    needs=("crops", "tracks"),
+    section=None,
+    command="annotate embed",
+    title="Embeddings",
+    summary="Embed the crops of every tracklet with a re-ID network.",
+)
+LABEL = ChainStage(
+    name="label",
+    folder="",
+    scope=Scope.WORKSPACE,
+    needs=("crops", "tracks"),
+    section=None,
+    command="annotate serve",
+    title="Labels",
+    summary="Label the identities in the browser.",
+)
+DATASET = ChainStage(
+    name="dataset",
+    folder="dataset",
+    scope=Scope.WORKSPACE,
+    needs=("crops", "tracks", "label"),
+    section="dataset",
+    command="dataset",
+    title="Data set",
+    summary="Make a re-ID data set of the labelled crops.",
+    is_step=True,
+)
+TRAIN = ChainStage(
+    name="train",
+    folder="reid",
+    scope=Scope.WORKSPACE,
+    needs=("dataset",),
+    section="reid",
+    command="reid train",
+    title="Training",
+    summary="Train a re-ID network on the data set.",
+    is_step=True,
+)
+EVALUATE = ChainStage(
+    name="evaluate",
+    folder="reid",
+    scope=Scope.WORKSPACE,
+    needs=("dataset", "train"),
+    section="reid",
+    command="reid evaluate",
+    title="Evaluation",
+    summary="Measure CMC and mAP of the re-ID network.",
+    is_step=True,
+)
+CLIP = ChainStage(
+    name="clip",
+    folder="clip",
+    scope=Scope.FLIGHT,
+    needs=("detect", "tracks"),
+    section="report",
+    command="report",
+    title="Clip with boxes",
+    summary="Render the part of the flight with most persons.",
+)
+REPORT = ChainStage(
+    name="report",
+    folder="report",
+    scope=Scope.WORKSPACE,
+    needs=("frames", "detect", "crops", "tracks", "label", "dataset", "train", "evaluate", "clip"),
+    section="report",
+    command="report",
+    title="Report",
+    summary="Write what was found as a page.",
+    is_step=True,
+)
+
+CHAIN = (
+    FRAMES,
+    DETECT,
+    CROPS,
+    MOTION,
+    APPEARANCE,
+    TRACKS,
+    OVERLAY,
+    EMBEDDINGS,
+    LABEL,
+    DATASET,
+    TRAIN,
+    EVALUATE,
+    CLIP,
+    REPORT,
+)
+SEGMENT_STAGES = tuple(stage for stage in CHAIN if stage.scope is Scope.SEGMENT)
+STEPS = tuple(stage for stage in CHAIN if stage.is_step)
+
+
+def stage_named(name: str) -> ChainStage:
+    """The stage `name`.
+
+    Raises:
+        KeyError: there is none.
+
+    """
+    return {stage.name: stage for stage in CHAIN}[name]
+
+
+def is_before(first: ChainStage, second: ChainStage) -> bool:
+    """Whether `first` comes before `second` in the chain."""
+    return CHAIN.index(first) < CHAIN.index(second)
+
+
+def made_together(stage: ChainStage) -> tuple[ChainStage, ...]:
+    """The stages that the command of `stage` brings up to date, in order, `stage` last among those of its flight.
+
+    The segment stages are filled in one pass over the video, so that a command also makes those before the last one
+    that it needs.
+    """
+    served = [each for each in CHAIN if each.command == stage.command]
+    needed = {name for each in served for name in (each.name, *each.needs)}
+    last = max((place for place, each in enumerate(SEGMENT_STAGES) if each.name in needed), default=-1)
+    others = [each for each in served if each.scope is not Scope.SEGMENT]
+    return (*SEGMENT_STAGES[: last + 1], *others)
