@@ -1,6 +1,6 @@
 """The detect and crops stages over a 1080p clip, against their parts and against how it is usually done.
 
-    ours         run_stages(…, "crops"): decode | preprocess | model | write, overlapped
+    ours         run_stages(…, CROPS): decode | preprocess | model | write, overlapped
     forwards     the bare model on tensors that are ready (a bound)
     decode       bare decoding to RGB (a bound)
     opencv loop  cv2.VideoCapture -> one frame -> model -> cv2.imwrite of each crop
@@ -27,6 +27,7 @@ import torch
 
 from detector.backends.torchvision import Predictor
 from detector.config import DetectorConfig
+from pipeline.chain.table import CROPS
 from pipeline.config.models import FlightConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.run.flight import run_stages
@@ -48,7 +49,7 @@ def measure(work: Callable[[], int]) -> tuple[float, float]:
 def ours(video: Path, config: DetectorConfig) -> int:
     with tempfile.TemporaryDirectory() as folder:
         flight = FlightConfig(workspace=Path(folder), detector=config)
-        return int(run_stages(flight, video, "crops", progress_bar)[0].counts["frames"])
+        return int(run_stages(flight, video, CROPS, progress_bar)[0].counts["frames"])
 
 
 def forwards(predictor: Predictor, prepared: list) -> int:

@@ -8,7 +8,7 @@ import click
 from pipeline.cli.options import PATH
 
 if TYPE_CHECKING:
-    from pipeline.dataset.stage import DatasetResult
+    from pipeline.workspace.stage import StageResult
 
 
 @click.command()
@@ -27,9 +27,9 @@ def dataset(config_path: Path | None, workspace: Path | None, settings: tuple[st
     report_dataset(run_dataset(config.workspace, config.dataset))
 
 
-def report_dataset(result: "DatasetResult") -> None:
+def report_dataset(result: "StageResult") -> None:
     """What is in the data set, in a few lines."""
-    figures = result.figures
+    figures = result.counts
     click.echo(
         f"dataset    {'up to date: ' if result.skipped else ''}{_crops(figures['crops'])} of "
         f"{_count(len(figures['flights']), 'flight', 'flights')}, protocol {figures['protocol']}  → {result.folder}"
@@ -42,6 +42,9 @@ def report_dataset(result: "DatasetResult") -> None:
         click.echo(f"  left out {', '.join(reasons)}")
     if figures["identities"]["seen_once"]:
         click.echo(f"  untested {_people(figures['identities']['seen_once'])}, seen once only")
+    if "query" not in figures["splits"]:
+        click.echo("  no query: no test identity has crops in two places, so nothing can be evaluated")
+        click.echo("           label people in two flights, or in two tracklets at least dataset.gap_s apart")
     click.echo(f"  look at  {result.folder / 'statistics.html'}")
 
 

@@ -1,6 +1,7 @@
 """`uavpipe run`: the whole chain over one or many flights."""
 
 import shlex
+from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -8,136 +9,108 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.chain.table import DATASET, FRAMES, LABEL, REPORT, STEPS, TRACKS, ChainStage, is_before, stage_named
 from pipeline.cli.options import flight_options
-from pipeline.cli.report import write
 
 if TYPE_CHECKING:
     from pipeline.config.models import FlightConfig
-    from pipeline.dataset.stage import DatasetResult
-    from pipeline.run.flights import Step
 
-_FLIGHTS = ("frames", "detect", "crops", "tracks")
-_STEPS = (*_FLIGHTS, "dataset", "evaluate", "report")
+_NAMES = click.Choice([stage.name for stage in STEPS])
 
 
 @click.command()
 @flight_options
-@click.option("--from", "since", type=click.Choice(_STEPS), default="frames", help="Leave what is before as it is.")
-@click.option("--until", type=click.Choice(_STEPS), default="report", show_default=True)
-@click.option("--verify", is_flag=True, help="Read all crops and the data set; make again what was changed since.")
-@click.option("--dry-run", is_flag=True, help="Say what would run, and why; do nothing.")
-@click.pass_context
+@click.option(
+    "--from",
+    "first",
+    type=_NAMES,
+    default=FRAMES.name,
+    show_default=True,
+    help="Start at this stage and reuse earlier results.",
+)
+@click.option("--until", "last", type=_NAMES, default=REPORT.name, show_default=True, help="Stop after this stage.")
+@click.option("--verify", is_flag=True, help="Read all crops and the data set, and repair files that were changed.")
+@click.option("--dry-run", is_flag=True, help="Show what would run, and why; do nothing.")
 def run(
-    context: click.Context,
     videos: tuple[Path, ...],
     config_path: Path | None,
     workspace: Path | None,
     settings: tuple[str, ...],
-    since: "Step",
-    until: "Step",
+    first: str,
+    last: str,
     verify: bool,
     dry_run: bool,
 ) -> None:
-    """Bring all flights up to date, from the videos to the report; what holds is skipped.
+    """Run the pipeline on all flights. Stages whose inputs and settings are unchanged are skipped.
 
-    It stops where you must say who is who, and tells how to go on. `--from dataset` goes on with what is labelled;
-    `--from crops` keeps the detections, though another detector may be at hand by now. A flight that fails does not
-    stop the others; then the exit code is 1.
+    The run stops when labels are needed, and prints how to resume. `--from dataset` uses the labels that are there.
+    `--from crops` keeps the detections even if newer detector weights are available. A flight that fails does not
+    stop the others; the exit code is then 1.
 
-    With `reid.recipe` in the configuration a network learns from the data set; without, the one that comes with
-    uavpipe is measured on it.
+    If reid.recipe is set, train a re-ID model on the data set; otherwise evaluate the bundled model.
     """
     from pipeline.config.models import load_config
 
-    if _STEPS.index(since) > _STEPS.index(until):
-        raise click.UsageError(f"--from {since} comes after --until {until}")
+    begin, end = stage_named(first), stage_named(last)
+    if is_before(end, begin):
+        raise click.UsageError(f"--from {first} comes after --until {last}")
     if verify:
         settings += ("crops.verify=true", "dataset.verify=true")
     config = load_config(config_path, settings, videos=videos, workspace=workspace)
     if dry_run:
-        _say_plan(config, since, until)
+        _show_plan(config, begin, end)
         return
-    failed = _flights(config, since, until) if since in _FLIGHTS else 0
-    again = partial(_command, videos, config_path, workspace, settings, until)
-    learns = until not in _FLIGHTS and since != "report" and not failed
-    if learns and (since not in _FLIGHTS or _labelled(config.workspace, again(since), again("dataset"))):
-        _from_labels(context, config, since, until)
-    if until == "report" and not (failed and failed == len(config.flights)):
-        write(config)
+    failed = _run_flights(config, begin, end) if is_before(begin, LABEL) else 0
+    again = partial(_command, videos, config_path, workspace, settings, end)
+    if is_before(LABEL, end):
+        labelled = not failed and (is_before(LABEL, begin) or _is_labelled(config.workspace, again, begin))
+        if labelled:
+            _run_from_labels(config, begin if is_before(LABEL, begin) else DATASET, end)
+        elif end is REPORT and not 0 < failed == len(config.flights):
+            _run_from_labels(config, REPORT, end)
     if failed:
         raise click.exceptions.Exit(1)
 
 
-def _from_labels(context: click.Context, config: "FlightConfig", since: str, until: str) -> None:
-    from pipeline.cli.dataset import report_dataset
-    from pipeline.dataset.stage import run_dataset
-    from pipeline.run.from_labels import dataset_as_it_is
-
-    as_it_is = since == "evaluate"
-    result = dataset_as_it_is(config.workspace) if as_it_is else run_dataset(config.workspace, config.dataset)
-    report_dataset(result)
-    if until != "dataset":
-        _evaluate(context, config, result)
-
-
-def _evaluate(context: click.Context, config: "FlightConfig", dataset: "DatasetResult") -> None:
-    """Learn from the data set, if there is a recipe, and measure."""
-    from pipeline.cli.reid import train
-    from pipeline.cli.reid.evaluate import evaluate
-    from pipeline.run.from_labels import learning
-
-    protocol, data, recipe = dataset.figures["protocol"], str(dataset.folder), config.reid.recipe
-    place = learning(config, dataset.folder)
-    if recipe:
-        context.invoke(train, config_path=recipe, data=data, output=place.folder, protocol=protocol)
-    if "query" not in dataset.figures["splits"]:
-        click.echo("evaluate   nobody is seen often enough for a query: nothing can be measured")
-        click.echo("           label people in two flights, or in two tracklets at least dataset.gap_s apart")
-        return
-    known = place.figures()
-    if known:
-        click.echo(
-            f"evaluate   up to date: mAP {known['mAP']:.4f}, rank-1 {known['rank-1']:.4f}  → {place.measured}"
-        )
-    else:
-        context.invoke(evaluate, weights=place.weights, data=data, protocol=protocol, out=place.measured)
-
-
-def _flights(config: "FlightConfig", since: "Step", until: "Step") -> int:
-    """Brings them up to date; how many failed."""
+def _run_flights(config: "FlightConfig", begin: ChainStage, end: ChainStage) -> int:
+    """Bring the flights up to date; how many failed."""
     from pipeline.cli.stages import report_stage
     from pipeline.engine.progress import progress_bar
     from pipeline.run.flights import run_flights
 
-    failed = run_flights(config, until, progress_bar, report_stage, since)
+    last = min(end, TRACKS, key=STEPS.index)
+    failed = run_flights(config, progress_bar, report_stage, last, begin)
     for reason in failed.values():
         click.echo(f"failed: {reason}", err=True)
     if failed:
         click.echo(
-            f"{len(failed)} of {len(config.flights)} flights failed; mend or leave them out, then run again",
+            f"{len(failed)} of {len(config.flights)} flights failed; repair or remove them, then run again",
             err=True,
         )
     return len(failed)
 
 
-def _labelled(workspace: Path, again: str, without_the_rest: str) -> bool:
-    """Whether everybody has a label; says how to go on where not."""
-    from pipeline.run.flights import labelling
+def _run_from_labels(config: "FlightConfig", begin: ChainStage, end: ChainStage) -> None:
+    from pipeline.cli.stages import report_stage
+    from pipeline.engine.progress import progress_bar, training_bar
+    from pipeline.run.from_labels import run_from_labels
 
-    done = labelling(workspace)
-    if done.tracklets and done.labelled == done.tracklets:
-        click.echo(f"label      all {done.tracklets:,} tracklets have a label")
+    run_from_labels(config, progress_bar, training_bar, report_stage, end, begin)
+
+
+def _is_labelled(workspace: Path, again: Callable[[ChainStage], str], begin: ChainStage) -> bool:
+    """Whether all tracklets have a label; prints how to resume where not."""
+    from pipeline.labelling.progress import labelling_progress
+
+    done = labelling_progress(workspace)
+    if done.is_complete:
+        click.echo(f"{LABEL.name:10} all {done.tracklets:,} tracklets have a label")
         return True
-    far = (
-        f"{done.labelled:,} of {done.tracklets:,} tracklets have a label"
-        if done.tracklets
-        else "nobody has a label yet"
-    )
-    click.echo(f"label      {far}. Say who is who, then go on:")
+    click.echo(f"{LABEL.name:10} {done}. Label them, then resume:")
     click.echo(f"  uavpipe label --workspace {shlex.quote(str(workspace))}")
-    click.echo(f"  {again}")
+    click.echo(f"  {again(begin)}")
     if done.labelled:
-        click.echo(f"or with those that have one:\n  {without_the_rest}")
+        click.echo(f"or use only the labelled ones:\n  {again(DATASET)}")
     return False
 
 
@@ -146,26 +119,25 @@ def _command(
     config_path: Path | None,
     workspace: Path | None,
     settings: tuple[str, ...],
-    until: str,
-    since: str,
+    end: ChainStage,
+    begin: ChainStage,
 ) -> str:
     words = ["uavpipe", "run", *map(str, videos)]
     words += ["--config", str(config_path)] * (config_path is not None)
     words += ["--workspace", str(workspace)] * (workspace is not None)
     for setting in settings:
         words += ["--set", setting]
-    words += ["--from", since] * (since != _STEPS[0])
-    words += ["--until", until] * (until != _STEPS[-1])
+    words += ["--from", begin.name] * (begin is not STEPS[0])
+    words += ["--until", end.name] * (end is not STEPS[-1])
     return shlex.join(words)
 
 
-def _say_plan(config: "FlightConfig", since: "Step", until: "Step") -> None:
-    from pipeline.run.flights import plan
-    from pipeline.run.from_labels import plan_from_labels
+def _show_plan(config: "FlightConfig", begin: ChainStage, end: ChainStage) -> None:
+    from pipeline.run.plan import plan_flights, plan_from_labels
 
-    planned = [plan(config, until, since)] if since in _FLIGHTS else []
-    planned += [plan_from_labels(config, until, since)] if until not in _FLIGHTS else []
+    planned = [plan_flights(config, min(end, TRACKS, key=STEPS.index), begin)] if is_before(begin, LABEL) else []
+    planned += [plan_from_labels(config, end, begin)] if is_before(LABEL, end) else []
     for each in chain.from_iterable(planned):
-        would = "stop" if each.stage == "label" else "run"
+        would = "stop" if each.stage == LABEL.name else "run"
         what = f"would {would}: {each.reason}" if each.reason else "up to date"
         click.echo(f"{each.flight or 'all flights':20} {each.stage:10} {what}")

@@ -6,29 +6,39 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.chain.table import CROPS, DATASET, DETECT, EVALUATE, FRAMES, REPORT, TRACKS, ChainStage
 from pipeline.cli.options import PATH, flight_options
 
 if TYPE_CHECKING:
     from pipeline.config.models import FlightConfig
     from pipeline.groundtruth.read import Truth
-    from pipeline.run.flight import StageResult
+    from pipeline.workspace.stage import StageResult
 
 
-def _run(until: str, config: "FlightConfig") -> None:
+def _run(last: ChainStage, config: "FlightConfig") -> None:
     from pipeline.config.models import require_flights
     from pipeline.engine.progress import progress_bar
     from pipeline.run.flight import run_stages
 
     for video in require_flights(config):
-        for result in run_stages(config, video, until, progress_bar):
+        for result in run_stages(config, video, last, progress_bar):
             report_stage(result)
 
 
 def report_stage(result: "StageResult") -> None:
-    """One line on a stage that is up to date now."""
-    counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if name != "last_s")
+    """Print a line on a stage that is up to date now; of a data set several."""
+    from pipeline.cli.dataset import report_dataset
+
+    if result.stage == DATASET.name:
+        report_dataset(result)
+        return
+    if result.stage == EVALUATE.name:
+        counts = ", ".join(f"{name} {result.counts[name]:.4f}" for name in ("mAP", "rank-1"))
+    else:
+        counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if name != "last_s")
     state = "up to date: " if result.skipped else ""
-    click.echo(f"{result.stage:10} {state}{counts.replace('_', ' ')}  → {result.folder}")
+    place = result.folder / "index.html" if result.stage == REPORT.name else result.folder
+    click.echo(f"{result.stage:10} {state}{counts.replace('_', ' ')}  → {place}")
 
 
 def _load(
@@ -60,7 +70,7 @@ def frames(
     extra = [f"frames.{name}={value}" for name, value in numbers.items() if value is not None]
     if images:
         extra.append("frames.images=true")
-    _run("frames", _load(videos, config_path, workspace, (*settings, *extra)))
+    _run(FRAMES, _load(videos, config_path, workspace, (*settings, *extra)))
 
 
 @click.command()
@@ -73,7 +83,7 @@ def detect(
     Writes WORKSPACE/<flight>/detections/detections.parquet; segments finished by a run that was killed
     are kept.
     """
-    _run("detect", _load(videos, config_path, workspace, settings))
+    _run(DETECT, _load(videos, config_path, workspace, settings))
 
 
 @click.command()
@@ -85,7 +95,7 @@ def crops(
 
     Writes WORKSPACE/<flight>/crops/crops.parquet and the JPEGs beside it.
     """
-    _run("crops", _load(videos, config_path, workspace, settings))
+    _run(CROPS, _load(videos, config_path, workspace, settings))
 
 
 @click.command()
@@ -97,14 +107,7 @@ def tracks(
 
     Writes WORKSPACE/<flight>/tracks/tracklets.parquet: tracklet, frame, rank.
     """
-    from pipeline.config.models import require_flights
-    from pipeline.engine.progress import progress_bar
-    from pipeline.run.flight import run_tracks
-
-    config = _load(videos, config_path, workspace, settings)
-    for video in require_flights(config):
-        for result in run_tracks(config, video, progress_bar):
-            report_stage(result)
+    _run(TRACKS, _load(videos, config_path, workspace, settings))
 
 
 @click.command()
@@ -119,9 +122,7 @@ def overlay(
 
     config = _load(videos, config_path, workspace, settings)
     for video in require_flights(config):
-        result = run_overlay(config, video, progress_bar)
-        state = "up to date" if result.skipped else f"{result.counts['frames']:,} frames"
-        click.echo(f"overlay  {state}  → {result.folder / 'overlay.mp4'}")
+        report_stage(run_overlay(config, video, progress_bar))
 
 
 @click.command()
@@ -138,12 +139,12 @@ def score(flight: Path, truth: Path, thresholds: tuple[float, ...], min_iou: flo
     from pipeline.groundtruth.detection_metrics import score as score_detections
     from pipeline.groundtruth.read import read_truth
     from pipeline.stages.detect import read_detections
-    from pipeline.workspace.atomic import read_json
+    from pipeline.workspace.manifest import StageFolder
 
-    manifest = read_json(flight / "frames" / "manifest.json")
-    if manifest is None or not (flight / "detections" / "manifest.json").exists():
+    manifest = StageFolder(flight / FRAMES.folder).manifest()
+    if manifest is None or StageFolder(flight / DETECT.folder).manifest() is None:
         raise PipelineError(f"{flight}: no finished detections here; run 'uavpipe detect' first")
-    found = read_detections(flight / "detections")
+    found = read_detections(flight / DETECT.folder)
     frames = manifest["counts"]["frames"]
     people = {frame: here for frame, here in read_truth(truth).items() if frame < frames}
     for line in score_detections(people, found, thresholds, min_iou, frames):
@@ -151,7 +152,7 @@ def score(flight: Path, truth: Path, thresholds: tuple[float, ...], min_iou: flo
             f"score ≥ {line.threshold:g}: recall {line.recall:.3f} of {line.persons:,} persons, "
             f"precision {line.precision:.3f}, {line.wrong_per_frame:.2f} boxes a frame that match nobody"
         )
-    if (flight / "tracks" / "manifest.json").exists():
+    if StageFolder(flight / TRACKS.folder).manifest() is not None:
         _score_tracks(flight, people, min_iou)
 
 

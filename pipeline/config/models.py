@@ -1,9 +1,9 @@
 """The configuration of a flight: one section a stage, every key with a default and a meaning."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -14,9 +14,29 @@ from pipeline.workspace.folders import flight_name
 
 
 class Section(BaseModel):
-    """What all sections share: unknown keys are errors, and nothing changes after loading."""
+    """What all sections share: unknown keys are errors, and nothing changes after loading.
+
+    Attributes:
+        former_names: of fields that were renamed. They are still read, and manifests keep them, so that a workspace
+            of an earlier version stays up to date.
+
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    former_names: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_names(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        current = {former: name for name, former in cls.former_names.items() if name not in content}
+        return {current.get(key, key): value for key, value in content.items()}
+
+    def for_manifest(self, **options: Any) -> dict[str, Any]:
+        """The fields by the names that manifests keep; `options` as of `model_dump`."""
+        fields = self.model_dump(**options)
+        return {self.former_names.get(name, name): value for name, value in fields.items()}
 
 
 def _off_as_word(value: Any) -> Any:
@@ -53,9 +73,11 @@ class CameraConfig(Section):
 class CropsConfig(Section):
     """Which detections become crops, and how they are cut."""
 
+    former_names = {"stride": "every"}
+
     padding: float = Field(0.05, ge=0, le=1, description="margin on each side, as a share of the box side")
-    min_height: float = Field(16.0, ge=0, description="boxes lower than this many pixels give no crop")
-    every: int = Field(1, ge=1, description="take crops from every n-th frame")
+    min_height: float = Field(16.0, ge=0, description="minimum box height for a crop, px")
+    stride: int = Field(1, ge=1, description="take crops from every n-th frame")
     quality: int = Field(95, ge=1, le=100, description="JPEG quality")
     corrupt: bool = Field(False, description="take crops from frames that the decoder called corrupt, too")
     person_m: tuple[float, float] | None = Field(
@@ -70,21 +92,23 @@ class CropsConfig(Section):
 
 
 class TracksConfig(Section):
-    """How detections are linked to tracklets."""
+    """How detections are linked into tracklets."""
+
+    former_names = {"min_score": "low", "high_score": "high", "new_track_score": "begin", "max_gap_s": "lost_s"}
 
     method: Literal["botsort", "bytetrack"] = Field(
         "botsort", description="botsort follows the camera's motion, bytetrack does not"
     )
-    low: float = Field(0.1, ge=0.1, le=1, description="lowest score that may prolong a tracklet")
-    high: float = Field(0.5, ge=0, le=1, description="from here a detection may also find a lost tracklet again")
-    begin: float = Field(0.6, ge=0, le=1, description="lowest score that begins a tracklet")
-    lost_s: float = Field(1.0, ge=0, description="seconds unseen after which a tracklet ends")
+    min_score: float = Field(0.1, ge=0.1, le=1, description="lowest score that extends a tracklet")
+    high_score: float = Field(0.5, ge=0, le=1, description="lowest score that resumes a tracklet after a gap")
+    new_track_score: float = Field(0.6, ge=0, le=1, description="lowest score that starts a tracklet")
+    max_gap_s: float = Field(1.0, ge=0, description="seconds without a detection after which a tracklet ends")
     min_length: int = Field(3, ge=1, description="tracklets of fewer detections are dropped")
     split_below: float | None = Field(
         0.8,
         ge=0,
         le=1,
-        description="a tracklet is cut where the looks before and after are less alike than this; null: never",
+        description="cut a tracklet where the descriptors before and after are less similar than this; null: never",
     )
     window: int = Field(8, ge=1, description="detections before and after that are compared for it")
 

@@ -1,15 +1,15 @@
 """The stage: from the labels of a workspace to `dataset/`, written whole or not at all."""
 
 import os
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from annotate.log.store import LABELS
+from pipeline.chain.table import DATASET
 from pipeline.config.models import DatasetConfig
 from pipeline.dataset.files import FOLDERS, check_unchanged, file_names, place_files
 from pipeline.dataset.labelled import UNKNOWN, read_labelled, state_of_inputs
@@ -20,33 +20,50 @@ from pipeline.dataset.statistics import statistics
 from pipeline.dataset.thin import kept
 from pipeline.errors import PipelineError
 from pipeline.stages.crops import changed_files
-from pipeline.workspace.atomic import atomic_folder, read_json, sweep, write_json
+from pipeline.workspace.atomic import read_json, sweep, write_json
 from pipeline.workspace.folders import locked
-from pipeline.workspace.manifest import StageFolder, stage_fingerprint
+from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.stage import Stage, StageResult
 from reid.evaluation.protocols import ProtocolName
 
-NAME = "dataset"
 _TABLE, _FIGURES, _PAGE = "dataset.parquet", "statistics.json", "statistics.html"
 
 
 @dataclass(frozen=True)
-class DatasetResult:
-    """The stage after `run_dataset`.
+class DatasetStage(Stage):
+    """The data set of a workspace.
 
     Attributes:
-        folder: the data set.
-        figures: what `statistics.json` holds.
-        skipped: it held already, nothing was done.
+        workspace: its folder.
+        verify: read all files, not only their lengths, to tell whether they are undamaged.
 
     """
 
-    folder: Path
-    figures: Mapping[str, Any]
-    skipped: bool
+    workspace: Path
+    verify: bool
+
+    def is_current(self) -> bool:
+        """Whether the data set was made from these labels and settings, and no file of it is damaged or missing."""
+        return super().is_current() and _all_there(self.folder, self.workspace, verify=self.verify)
 
 
-def run_dataset(workspace: Path, config: DatasetConfig) -> DatasetResult:
-    """Bring `dataset/` of `workspace` up to date with the labels.
+def dataset_stage(workspace: Path, config: DatasetConfig) -> DatasetStage:
+    """The data set that `config` wants of `workspace`.
+
+    Raises:
+        PipelineError: nothing is labelled.
+
+    """
+    if not (workspace / LABELS).is_file():
+        raise PipelineError(f"{workspace / LABELS}: no labels yet; first: uavpipe label --workspace {workspace}")
+    inputs, settings = state_of_inputs(workspace), config.model_dump(exclude={"verify"})
+    return DatasetStage(
+        DATASET.name, StageFolder(workspace / DATASET.folder), inputs, settings, workspace, config.verify
+    )
+
+
+def run_dataset(workspace: Path, config: DatasetConfig) -> StageResult:
+    """Bring `dataset/` of `workspace` up to date with the labels; the result's counts are `statistics.json`.
 
     Raises:
         PipelineError: nothing is labelled, a crop is gone, another run is at work, or the data set would leak.
@@ -54,38 +71,44 @@ def run_dataset(workspace: Path, config: DatasetConfig) -> DatasetResult:
         ReidError: the data set would leak, or a crop cannot be read.
 
     """
-    if not (workspace / LABELS).is_file():
-        raise PipelineError(f"{workspace / LABELS}: no labels yet; first: uavpipe label --workspace {workspace}")
-    with locked(workspace):
-        folder = StageFolder(workspace / NAME)
-        _check_place(folder)
-        sweep(folder.path)
-        inputs, section = state_of_inputs(workspace), settings_of(config)
-        held = folder.is_current(stage_fingerprint(NAME, inputs, section))
-        if held and _all_there(folder, workspace, verify=config.verify):
-            return DatasetResult(folder.path, read_json(folder.path / _FIGURES) or {}, skipped=True)
-        started = time.monotonic()
+    dataset_stage(workspace, config)  # before a workspace without labels gets a lock file
+
+    def make(folder: Path) -> Mapping[str, Any]:
         crops, figures = _dataset(workspace, config)
-        with atomic_folder(folder.path) as temporary:
-            place_files(crops, workspace, temporary, copies=config.copy_files)
-            crops.to_parquet(temporary / _TABLE, index=False)
-            write_json(temporary / _FIGURES, figures)
-            (temporary / _PAGE).write_text(page(crops, figures), "utf-8")
-            counts = {split: each["crops"] for split, each in figures["splits"].items()}
-            seconds = time.monotonic() - started
-            StageFolder(temporary).finish(NAME, inputs, section, counts, seconds, [_TABLE, _FIGURES, _PAGE])
-    return DatasetResult(folder.path, figures, skipped=False)
+        place_files(crops, workspace, folder, copies=config.copy_files)
+        crops.to_parquet(folder / _TABLE, index=False)
+        write_json(folder / _FIGURES, figures)
+        (folder / _PAGE).write_text(page(crops, figures), "utf-8")
+        return {split: each["crops"] for split, each in figures["splits"].items()}
+
+    with locked(workspace):
+        stage = dataset_stage(workspace, config)
+        _check_place(stage.folder)
+        sweep(stage.folder.path)
+        result = stage.run([_TABLE, _FIGURES, _PAGE], make, at_once=True)
+    return replace(result, counts=read_json(result.folder / _FIGURES) or {})
 
 
-def settings_of(config: DatasetConfig) -> dict[str, Any]:
-    """The settings that the data set depends on."""
-    return config.model_dump(exclude={"verify"})
+def finished_dataset(workspace: Path) -> StageResult:
+    """The data set of `workspace`, whatever the labels and the configuration say by now.
+
+    Raises:
+        PipelineError: there is none.
+
+    """
+    folder = StageFolder(workspace / DATASET.folder)
+    figures = read_json(folder.path / _FIGURES)
+    if folder.manifest() is None or figures is None:
+        raise PipelineError(f"{folder.path}: this stage is incomplete, so --from cannot skip it")
+    return StageResult(DATASET.name, folder.path, figures, skipped=True)
 
 
 def _check_place(folder: StageFolder) -> None:
     """That nothing but a data set of ours would have to make room: a video may be called `dataset` as well."""
-    if folder.path.exists() and (folder.manifest() or {}).get("stage") != NAME:
-        raise PipelineError(f"{folder.path}: in the way, and no data set made here; move it, or rename the flight")
+    if folder.path.exists() and (folder.manifest() or {}).get("stage") != DATASET.name:
+        raise PipelineError(
+            f"{folder.path}: already exists but was not created by uavpipe; move it or rename the flight"
+        )
 
 
 def _dataset(workspace: Path, config: DatasetConfig) -> tuple[pd.DataFrame, dict[str, Any]]:

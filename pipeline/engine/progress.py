@@ -24,6 +24,13 @@ class Progress(Protocol):
         """Open the bar."""
 
 
+class TrainingProgress(Protocol):
+    """Opens a bar of `total` iterations; the `with` gives the function that sets it to n and shows a text."""
+
+    def __call__(self, title: str, total: int) -> AbstractContextManager[Callable[[int, str], None]]:
+        """Open the bar."""
+
+
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:.1f} frames/s" if task.speed else "– frames/s")

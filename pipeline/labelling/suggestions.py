@@ -2,10 +2,10 @@
 
 import hashlib
 import shutil
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,17 +17,20 @@ from annotate.log.state import State
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import flight_of
 from annotate.records import flights_with_tracklets, read_tracklets
-from annotate.suggestions.features import EMBEDDINGS
+from annotate.suggestions.features import EMBEDDINGS as PLACE
+from pipeline.chain.table import EMBEDDINGS
 from pipeline.engine.progress import Progress
 from pipeline.errors import PipelineError
 from pipeline.workspace.atomic import atomic_file
-from pipeline.workspace.manifest import StageFolder, stage_fingerprint
+from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.stage import Stage
 from reid.checkpoint import load_checkpoint
 from reid.config import Augmentation, CrossEntropyConfig, LossConfig, SamplerConfig, TrainConfig, TripletConfig
 from reid.embedder import Embedder
 from reid.records import ReidData, Samples
 from reid.training.train import train
 
+FILE = Path(PLACE[0]).name
 PER_TRACKLET = 16  # crops of a tracklet that are looked at: more tell little that is new, and cost as much
 _FEWEST = 4  # identities that a network can learn from
 _T = TypeVar("_T")
@@ -52,21 +55,13 @@ def embed_flights(workspace: Path, weights: Path, progress: Progress, device: st
     count = 0
     for flight in flights_with_tracklets(workspace):
         crops = _crops(workspace, flight)
-        folder = StageFolder(workspace / flight / "embeddings")
         content = hashlib.sha256("\n".join(path for _, _, path in crops).encode()).hexdigest()
-        inputs, section = {"weights": model, "crops": content}, {"per_tracklet": PER_TRACKLET}
-        if folder.is_current(stage_fingerprint("embeddings", inputs, section)):
-            continue
-        embedder = embedder or Embedder.load(weights, device)
-        started = time.monotonic()
-        folder.begin()
-        with progress(f"{flight}: looking at persons", len(crops)) as advance:
-            features = embedder.embed_files([workspace / path for _, _, path in crops], advance=advance)
-        _write(workspace / flight / EMBEDDINGS[0], crops, features, model[:16])
-        counts = {"crops": len(crops), "length": embedder.dimension}
-        name = Path(EMBEDDINGS[0]).name
-        folder.finish("embeddings", inputs, section, counts, time.monotonic() - started, [name])
-        count += len(crops)
+        inputs, settings = {"weights": model, "crops": content}, {"per_tracklet": PER_TRACKLET}
+        stage = Stage(EMBEDDINGS.name, StageFolder(workspace / flight / EMBEDDINGS.folder), inputs, settings)
+        if not stage.is_current():
+            embedder = embedder or Embedder.load(weights, device)
+            stage.run([FILE], partial(_embed, workspace, flight, crops, embedder, model, progress))
+            count += len(crops)
     return count
 
 
@@ -137,6 +132,22 @@ def labelled_crops(workspace: Path, state: State) -> Samples:
     rows = [row for row in rows if counts[row[0]] > 1]
     columns = [np.array([row[place] for row in rows], np.int64) for place in range(3)]
     return Samples(columns[0], columns[1], columns[2], tuple(row[3] for row in rows))
+
+
+def _embed(
+    workspace: Path,
+    flight: str,
+    crops: list[tuple[int, int, str]],
+    embedder: Embedder,
+    model: str,
+    progress: Progress,
+    folder: Path,
+) -> dict[str, Any]:
+    """Embed `crops` into the table of `folder`; the counts."""
+    with progress(f"{flight}: embedding crops", len(crops)) as advance:
+        features = embedder.embed_files([workspace / path for _, _, path in crops], advance=advance)
+    _write(folder / FILE, crops, features, model[:16])
+    return {"crops": len(crops), "length": embedder.dimension}
 
 
 def _crops(workspace: Path, flight: str) -> list[tuple[int, int, str]]:

@@ -1,16 +1,17 @@
 """The stretch of a flight with most persons, boxes drawn: a stage of its own, so that it is rendered once."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from detector.records import Detections
+from pipeline.chain.table import CLIP, DETECT, TRACKS
 from pipeline.config.models import ReportConfig
 from pipeline.privacy.redactions import open_known_flight
 from pipeline.stages.detect import detections_by_frame
@@ -18,10 +19,10 @@ from pipeline.stages.overlay import draw, write_video
 from pipeline.stages.tracks import TABLE
 from pipeline.video import Frame, Video
 from pipeline.workspace.folders import locked
-from pipeline.workspace.manifest import StageFolder, stage_fingerprint
+from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.stage import Stage
 from pipeline.workspace.tables import read_file
 
-NAME = "clip"
 FILE = "clip.mp4"
 _CRF = 26
 
@@ -74,7 +75,7 @@ def run_clip(
     boxes: pd.DataFrame,
     progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]],
 ) -> Path:
-    """The clip of the flight in `folder`, rendered where it does not hold.
+    """The clip of the flight in `folder`, brought up to date.
 
     Args:
         folder: of the flight, with finished detections.
@@ -87,32 +88,30 @@ def run_clip(
         PipelineError: the video is gone, or another run is at work on the flight.
 
     """
+    inputs = {
+        each.folder: (StageFolder(folder / each.folder).manifest() or {}).get("fingerprint")
+        for each in (DETECT, TRACKS)
+    }
+    settings: dict[str, Any] = {"frames": [stretch.frames[0], stretch.frames[-1]], "width": config.clip_width}
+    settings["score"] = round(float(boxes["score"].min()), 4) if len(boxes) else 1.0
+
+    def make(there: Path) -> Mapping[str, Any]:
+        video = open_known_flight(folder)
+        with progress(f"{folder.name}: {CLIP.name}", len(stretch.frames)) as advance:
+            return {"frames": _write(there / FILE, video, stretch, _with_labels(folder, boxes), config, advance)}
+
     with locked(folder):
-        stage = StageFolder(folder / NAME)
-        inputs = {
-            name: (StageFolder(folder / name).manifest() or {}).get("fingerprint")
-            for name in ("detections", "tracks")
-        }
-        section = {"frames": [stretch.frames[0], stretch.frames[-1]], "width": config.clip_width}
-        section["score"] = round(float(boxes["score"].min()), 4) if len(boxes) else 1.0
-        if not stage.is_current(stage_fingerprint(NAME, inputs, section)):
-            started = time.monotonic()
-            stage.begin()
-            video = open_known_flight(folder)
-            with progress(f"{folder.name}: clip", len(stretch.frames)) as advance:
-                written = _write(stage.path / FILE, video, stretch, _with_labels(folder, boxes), config, advance)
-            seconds = time.monotonic() - started
-            stage.finish(NAME, inputs, section, {"frames": written}, seconds, [FILE])
-        return stage.path / FILE
+        stage = Stage(CLIP.name, StageFolder(folder / CLIP.folder), inputs, settings)
+        return stage.run([FILE], make).folder / FILE
 
 
 def _with_labels(folder: Path, boxes: pd.DataFrame) -> pd.DataFrame:
     """`boxes` with what to write beside each: the number of its tracklet, else its score."""
     scores = boxes["score"].map("{:.2f}".format)
-    if not (folder / "tracks" / TABLE).exists():
+    if not (folder / TRACKS.folder / TABLE).exists():
         return boxes.assign(label=scores)
     rows = boxes.merge(
-        read_file(folder / "tracks" / TABLE, ["frame", "rank", "tracklet"]), on=["frame", "rank"], how="left"
+        read_file(folder / TRACKS.folder / TABLE, ["frame", "rank", "tracklet"]), on=["frame", "rank"], how="left"
     )
     numbers = rows["tracklet"].map(lambda number: f"t{number:.0f}", na_action="ignore")
     return rows.assign(label=numbers.fillna(rows["score"].map("{:.2f}".format)))

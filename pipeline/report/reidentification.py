@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from pipeline.dataset.stage import NAME as DATASET
+from pipeline.chain.table import DATASET
 from pipeline.report import plots
 from pipeline.report.provenance import made_id
 from pipeline.report.records import Fact, clock
@@ -230,10 +230,10 @@ def _origins(workspace: Path) -> dict[str, str]:
     """Flight and time of each crop of the workspace's own data set, by its file."""
     from pipeline.dataset.files import FOLDERS
 
-    rows = read_rows(workspace / DATASET / "dataset.parquet")
+    rows = read_rows(workspace / DATASET.folder / "dataset.parquet")
     if rows is None:
         return {}
-    folder = (workspace / DATASET).resolve()
+    folder = (workspace / DATASET.folder).resolve()
     return {
         f"{folder}/{FOLDERS[split]}/{name}": f"{flight} {clock(time)}"
         for split, name, flight, time in rows[["split", "name", "flight", "pts_s"]].itertuples(index=False)

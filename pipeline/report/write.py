@@ -9,9 +9,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from pipeline.chain.table import DATASET
 from pipeline.config.models import ReportConfig
 from pipeline.dataset.page import COLOURS, plots
-from pipeline.dataset.stage import NAME as DATASET
 from pipeline.errors import PipelineError
 from pipeline.pages import render
 from pipeline.report.flight import Bar, FlightPart, read_flight
@@ -119,8 +119,8 @@ def _check_place(folder: Path) -> None:
 
 
 def _dataset(workspace: Path) -> DatasetPart | None:
-    file = workspace / DATASET / "statistics.json"
-    figures, crops = read_json(file), read_rows(workspace / DATASET / "dataset.parquet", _OF_DATASET)
+    file = workspace / DATASET.folder / "statistics.json"
+    figures, crops = read_json(file), read_rows(workspace / DATASET.folder / "dataset.parquet", _OF_DATASET)
     if figures is None or crops is None:
         return None
     missing = [name for name in _FIGURES if name not in figures]
@@ -159,6 +159,6 @@ def _made(
     for folder in folders:
         yield from made_of_flight(folder)
     if dataset is not None:
-        yield made_of_dataset(workspace / DATASET)
+        yield made_of_dataset(workspace / DATASET.folder)
     for each in evaluations:
         yield made_of_evaluation(each.name, each.metrics)

@@ -1,72 +1,48 @@
-"""The chain: what each stage needs, makes and obeys, and how far to go.
+"""The chain over one flight: what its stages are made from, and which of them to run.
 
-`run_stages` is what both `make STAGE` and `uavpipe STAGE` call.
+`run_stages` is what `make STAGE`, `uavpipe STAGE` and `uavpipe run` call.
 """
 
 import logging
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache, partial
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from detector.backends.load import load_predictor
 from detector.backends.protocol import PersonDetector
 from detector.config import DetectorConfig
 from detector.models.weights import WeightsSource, source_of
-from detector.records import Detections
+from pipeline.chain.table import DETECT, FRAMES, OVERLAY, TRACKS, ChainStage, is_before, stage_named
 from pipeline.config.models import FlightConfig
+from pipeline.engine.fill import Work
 from pipeline.engine.progress import Progress
-from pipeline.engine.single_pass import PixelStage, run_pass
+from pipeline.engine.segment_stage import SegmentStage
+from pipeline.engine.single_pass import run_pass
 from pipeline.errors import PipelineError
 from pipeline.privacy.redactions import open_redacted
 from pipeline.stages.appearance import AppearanceStage
 from pipeline.stages.crops import CropsStage
-from pipeline.stages.detect import DetectStage, detections_by_frame, read_detections
+from pipeline.stages.detect import DetectStage, read_detections
 from pipeline.stages.frames import FramesStage
 from pipeline.stages.motion import MotionStage
+from pipeline.stages.overlay import FILE as OVERLAY_FILE
 from pipeline.stages.overlay import write_overlay
-from pipeline.stages.tracks import TABLE as TRACKLETS
-from pipeline.stages.tracks import write_tracklets
-from pipeline.telemetry import Telemetry, find_telemetry, no_telemetry
+from pipeline.stages.tracks import TABLE, tracks_stage, write_tracklets
+from pipeline.telemetry import find_telemetry
 from pipeline.telemetry.ground_plane import remember_camera
-from pipeline.video import Segment, Video
+from pipeline.video import Video
 from pipeline.workspace.folders import Flight, flight_name, open_flight
-from pipeline.workspace.manifest import stage_fingerprint
+from pipeline.workspace.stage import Stage, StageResult
 
-PIXEL_STAGES = ("frames", "detect", "crops", "motion", "appearance")
-# Settings that say where and when to work, not what comes out: changing them leaves results valid.
-_NOT_IN_RESULT = dict.fromkeys(("threshold", "weights", "preset", "device", "batch_size"), True) | {
-    "detectron2": {"config_file"}  # its content counts, with the weights
-}
-
+_S = TypeVar("_S", bound=Stage)
 Load = Callable[[DetectorConfig, WeightsSource], PersonDetector]
 
 log = logging.getLogger("uavpipe")
 
 
-@dataclass(frozen=True)
-class StageResult:
-    """One stage after `run_stages`.
-
-    Attributes:
-        stage: its name.
-        folder: where it wrote.
-        counts: what it found.
-        skipped: it held already, nothing was done.
-
-    """
-
-    stage: str
-    folder: Path
-    counts: dict[str, Any]
-    skipped: bool
-
-
 def load_detector(config: DetectorConfig, source: WeightsSource) -> PersonDetector:
-    """The detector with the weights of `source`; says what to know before trusting them.
+    """The detector with the weights of `source`; warns of what to know before trusting them.
 
     Raises:
         DetectorError: as `load_predictor`.
@@ -77,139 +53,156 @@ def load_detector(config: DetectorConfig, source: WeightsSource) -> PersonDetect
     return load_predictor(config, source)
 
 
-def run_stages(
-    config: FlightConfig,
-    video_path: Path,
-    until: str,
-    progress: Progress,
-    load: Load = load_detector,
-    since: str = "frames",
-) -> list[StageResult]:
-    """Bring the stages of one flight up to date, up to `until`, one of `PIXEL_STAGES`, in one pass.
+def describe(
+    config: FlightConfig, flight: Flight, last: ChainStage = TRACKS, first: ChainStage = FRAMES
+) -> tuple[Stage, ...]:
+    """The stages of `flight` up to `last`, in the chain's order, as the configuration wants them; nothing is run.
 
     Args:
         config: the configuration.
-        video_path: a video file or a folder of images.
-        until: the last stage.
+        flight: its video's name and hash are enough: the video is not opened.
+        last: the last stage.
+        first: the stages before it are taken as they were finished.
+
+    Raises:
+        PipelineError: a stage before `first` is not finished, or the telemetry cannot be read.
+        DetectorError: the weights.
+
+    """
+
+    def settled(stage: _S) -> _S:
+        return stage.as_finished() if is_before(stage_named(stage.name), first) else stage
+
+    read: dict[str, Any] = {
+        "video": flight.sha256,
+        "segment_frames": config.frames.segment_frames,
+        "image_fps": config.frames.image_fps,
+    }
+    telemetry = find_telemetry(config.telemetry, flight.video)
+    frames = settled(FramesStage.of(flight, read, config.frames, telemetry))
+    if last is FRAMES:
+        return (frames,)
+    detect = settled(DetectStage.of(flight, read, config.detector, source_of(config.detector).sha256))
+    found = {**read, DETECT.folder: detect.fingerprint}
+    threshold = config.detector.threshold
+    stages: tuple[Stage, ...] = (
+        frames,
+        detect,
+        settled(CropsStage.of(flight, found, config.crops, threshold, config.camera, telemetry)),
+        settled(MotionStage.of(flight, read)),
+        settled(AppearanceStage.of(flight, found, config.tracks.min_score)),
+    )
+    stages = (*stages, tracks_stage(flight, config.tracks, stages))
+    return tuple(stage for stage in stages if not is_before(last, stage_named(stage.name)))
+
+
+def run_stages(
+    config: FlightConfig,
+    video: Path,
+    last: ChainStage,
+    progress: Progress,
+    load: Load = load_detector,
+    first: ChainStage = FRAMES,
+) -> list[StageResult]:
+    """Bring the stages of one flight up to date, up to `last`.
+
+    Args:
+        config: the configuration.
+        video: a video file or a folder of images.
+        last: the last stage: a segment stage or the tracklets.
         progress: shows how far it is.
         load: gives the detector, where one is needed.
-        since: stages before this one are taken as they are; "tracks": all.
+        first: the stages before it are taken as they were finished.
 
     Raises:
         PipelineError: the video, the workspace or the damage limit; one line.
         DetectorError: the weights.
 
     """
-    with open_stages(config, video_path, until, since) as (flight, stages):
+    results = run_segment_stages(config, video, last, progress, load, first)
+    return [*results, run_linking(config, video, first)] if last is TRACKS else results
+
+
+def run_segment_stages(
+    config: FlightConfig,
+    video: Path,
+    last: ChainStage,
+    progress: Progress,
+    load: Load = load_detector,
+    first: ChainStage = FRAMES,
+) -> list[StageResult]:
+    """Fill all tables of the segment stages up to `last` in one pass over the video; see `run_stages`."""
+    with open_flight(config.workspace, video) as flight:
         remember_camera(flight.folder, config.camera)
-        stale = [stage for stage in stages if not stage.is_current()]
+        stages = [stage for stage in describe(config, flight, last, first) if isinstance(stage, SegmentStage)]
+        stale = tuple(stage for stage in stages if not stage.is_current())
         if stale:
-            video = _open(config, video_path)
-            with progress(
-                f"{flight.folder.name}: {', '.join(s.name for s in stale)}", video.frame_count
-            ) as advance:
-                run_pass(video, stale, _model(config, stages, load), _stored_detections(stages), advance)
-        results = [
-            StageResult(s.name, s.folder.path, (s.folder.manifest() or {})["counts"], s not in stale)
-            for s in stages
-        ]
-    _check_damage(results[0], config.frames.max_bad_frames, video_path)
+            work = _work(config, video, stale, stages, load)
+            title = f"{flight.folder.name}: {', '.join(stage.name for stage in stale)}"
+            with progress(title, work.video.frame_count) as advance:
+                run_pass(work, advance)
+        results = [stage.result(skipped=stage not in stale) for stage in stages]
+    _check_damage(next(each for each in results if each.stage == FRAMES.name), config.frames.max_bad_frames, video)
     return results
 
 
-@contextmanager
-def open_stages(
-    config: FlightConfig, video_path: Path, until: str, since: str = "frames"
-) -> Iterator[tuple[Flight, list[PixelStage]]]:
-    """The flight of `video_path`, locked, and its stages up to `until`: from `since` on as the configuration wants.
+def run_linking(config: FlightConfig, video: Path, first: ChainStage = FRAMES) -> StageResult:
+    """Link the detections of a flight whose segment stages are up to date, from their tables alone.
 
     Raises:
-        PipelineError: the video, the workspace, or a stage before `since` is not finished.
-        DetectorError: the weights.
+        PipelineError, DetectorError: as `run_stages`.
 
     """
-    with open_flight(config.workspace, video_path) as flight:
-        reading = {
-            "video": flight.sha256,
-            "segment_frames": config.frames.segment_frames,
-            "image_fps": config.frames.image_fps,
-        }
-        section = config.frames.model_dump(include={"images", "stride", "quality"})
-        source = find_telemetry(config.telemetry, video_path)
-        telemetry = cache(source.read) if source else no_telemetry
-        hashed = source.fingerprint() if source else "off"
-        located = reading | {"telemetry": hashed}
-        as_they_are = PIXEL_STAGES if since == "tracks" else PIXEL_STAGES[: PIXEL_STAGES.index(since)]
-
-        def settled(stage: PixelStage) -> PixelStage:
-            if stage.name in as_they_are:
-                _take_as_it_is(stage)
-            return stage
-
-        stages = [settled(FramesStage(flight.stage("frames"), located, section, telemetry))]
-        if until != "frames":
-            detect = settled(_detect_stage(config, flight, reading))
-            later = _stages_on(detect, config, flight, reading, hashed, telemetry)
-            stages += [detect, *map(settled, later[: PIXEL_STAGES.index(until) - 1])]
-        yield flight, stages
+    with open_flight(config.workspace, video) as flight:
+        tracks = describe(config, flight, TRACKS, first)[-1]
+        return tracks.run([TABLE], lambda folder: write_tracklets(flight, config.tracks))
 
 
-def _take_as_it_is(stage: PixelStage) -> None:
-    """Make `stage` want what it was finished with, whatever the configuration says by now."""
-    manifest = stage.folder.manifest()
-    if manifest is None:
-        raise PipelineError(f"{stage.folder.path}: not finished; `--from` cannot leave it out")
-    stage.inputs, stage.section = manifest["inputs"], manifest["section"]
-    if not stage.is_current():
-        raise PipelineError(f"{stage.folder.path}: a file is damaged or gone; run it again, without `--from`")
+def run_overlay(config: FlightConfig, video: Path, progress: Progress) -> StageResult:
+    """Bring the overlay video of one flight up to date, detections first.
+
+    Raises:
+        PipelineError, DetectorError: as `run_stages`.
+
+    """
+    run_stages(config, video, DETECT, progress)
+    threshold = config.overlay.threshold
+    settings = config.overlay.model_dump()
+    settings["threshold"] = config.detector.threshold if threshold is None else threshold
+    with open_flight(config.workspace, video) as flight:
+        detect = describe(config, flight, DETECT)[-1]
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            opened = _open(config, video)
+            with progress(f"{flight.folder.name}: {OVERLAY.name}", opened.frame_count) as advance:
+                found = read_detections(detect.folder.path)
+                written = write_overlay(folder / OVERLAY_FILE, opened, found, advance=advance, **settings)
+            return {"frames": written}
+
+        inputs = {DETECT.folder: detect.fingerprint}
+        stage = Stage(OVERLAY.name, flight.stage(OVERLAY.folder), inputs, settings)
+        return stage.run([OVERLAY_FILE], make)
 
 
-def _detect_stage(config: FlightConfig, flight: Flight, reading: dict[str, Any]) -> DetectStage:
-    return DetectStage(
-        flight.stage("detections"),
-        reading | {"weights": source_of(config.detector).sha256},
-        config.detector.model_dump(mode="json", exclude=_NOT_IN_RESULT),
-    )
+def _work(
+    config: FlightConfig, video: Path, stale: tuple[SegmentStage, ...], stages: list[SegmentStage], load: Load
+) -> Work:
+    """What filling the `stale` ones of a flight's `stages` needs."""
+    detect = next((stage for stage in stages if isinstance(stage, DetectStage)), None)
+    weights = detect.inputs["weights"] if detect else ""
+    stored = detect.stored if detect else _no_detections
+    return Work(_open(config, video), stale, partial(_load_unchanged, config.detector, weights, load), stored)
 
 
-def _stages_on(
-    detect: PixelStage,
-    config: FlightConfig,
-    flight: Flight,
-    reading: dict[str, Any],
-    telemetry_hash: str,
-    telemetry: Callable[[], Telemetry],
-) -> list[PixelStage]:
-    """The pixel stages after `detect`, in the chain's order."""
-    found = reading | {"detections": detect.fingerprint}
-    cut = config.crops.model_dump(exclude_none=True, exclude={"verify"}) | {"threshold": config.detector.threshold}
-    measured: dict[str, Any] = {}
-    if config.crops.person_m is not None:
-        cut["camera"] = config.camera.model_dump()
-        measured = {"telemetry": telemetry_hash}
-    return [
-        CropsStage(flight.stage("crops"), found | measured, cut, telemetry, config.crops.verify),
-        MotionStage(flight.stage("motion"), reading, {}),
-        AppearanceStage(flight.stage("appearance"), found, {"low": config.tracks.low}),
-    ]
+def _load_unchanged(config: DetectorConfig, sha256: str, load: Load) -> PersonDetector:
+    source = source_of(config)
+    if source.sha256 != sha256:
+        raise PipelineError(f"{source.path}: the weights changed while the run began; run again")
+    return load(config, source)
 
 
-def _model(config: FlightConfig, stages: list[PixelStage], load: Load) -> Callable[[], PersonDetector]:
-    def make() -> PersonDetector:
-        source = source_of(config.detector)
-        if source.sha256 != stages[1].inputs["weights"]:
-            raise PipelineError(f"{source.path}: the weights changed while the run began; run again")
-        return load(config.detector, source)
-
-    return make
-
-
-def _stored_detections(stages: list[PixelStage]) -> Callable[[Segment], dict[int, Detections]]:
-    def stored(segment: Segment) -> dict[int, Detections]:
-        (detect,) = (stage for stage in stages if stage.name == "detect")
-        return detections_by_frame(detect.table.read(segment.first))
-
-    return stored
+def _no_detections(_: object) -> dict[int, Any]:
+    return {}
 
 
 def _check_damage(frames: StageResult, limit: int | None, video: Path) -> None:
@@ -223,86 +216,10 @@ def _check_damage(frames: StageResult, limit: int | None, video: Path) -> None:
         log.warning("%s: damaged: %d frames lost, %d corrupt; listed in %s", video, lost, corrupt, frames.folder)
 
 
-def run_overlay(config: FlightConfig, video_path: Path, progress: Progress) -> StageResult:
-    """Bring the overlay video of one flight up to date, detections first.
-
-    Raises:
-        PipelineError, DetectorError: as `run_stages`.
-
-    """
-    run_stages(config, video_path, "detect", progress)
-    threshold = config.overlay.threshold
-    section = config.overlay.model_dump() | {
-        "threshold": config.detector.threshold if threshold is None else threshold
-    }
-
-    def write(flight: Flight) -> dict[str, Any]:
-        video = _open(config, video_path)
-        with progress(f"{flight.folder.name}: overlay", video.frame_count) as advance:
-            found = read_detections(flight.stage("detections").path)
-            path = flight.stage("overlay").path / "overlay.mp4"
-            return {"frames": write_overlay(path, video, found, advance=advance, **section)}
-
-    with open_stages(config, video_path, "detect") as (flight, stages):
-        inputs = {"detections": stages[-1].fingerprint}
-        return _run_file(flight, "overlay", inputs, section, "overlay.mp4", write)
-
-
-def run_tracks(config: FlightConfig, video_path: Path, progress: Progress) -> list[StageResult]:
-    """Bring the tracklets of one flight up to date, and all that they are made from, in one pass over the video.
-
-    Raises:
-        PipelineError, DetectorError: as `run_stages`.
-
-    """
-    results = run_stages(config, video_path, PIXEL_STAGES[-1], progress)
-    return [*results, run_linking(config, video_path)]
-
-
-def run_linking(config: FlightConfig, video_path: Path, since: str = "frames") -> StageResult:
-    """Bring the tracklets of a flight up to date whose pixel stages are: from their tables alone.
-
-    Stages before `since` are taken as they are.
-
-    Raises:
-        PipelineError, DetectorError: as `run_stages`.
-
-    """
-    with open_stages(config, video_path, PIXEL_STAGES[-1], since) as (flight, stages):
-        inputs, section = tracks_depend_on(config, stages)
-        write = partial(write_tracklets, config=config.tracks)
-        return _run_file(flight, "tracks", inputs, section, TRACKLETS, write)
-
-
-def tracks_depend_on(config: FlightConfig, stages: list[PixelStage]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Fingerprints of what the tracklets are made from, and the settings that they obey."""
-    inputs = {stage.name: stage.fingerprint for stage in stages if stage.name != "crops"}
-    return inputs, config.tracks.model_dump()
-
-
-def _run_file(
-    flight: Flight,
-    name: str,
-    inputs: dict[str, Any],
-    section: dict[str, Any],
-    file: str,
-    write: Callable[[Flight], dict[str, Any]],
-) -> StageResult:
-    """A stage that writes one file from the tables of others; `write` does it and says what it found."""
-    folder = flight.stage(name)
-    if folder.is_current(stage_fingerprint(name, inputs, section)):
-        return StageResult(name, folder.path, (folder.manifest() or {})["counts"], skipped=True)
-    started = time.monotonic()
-    folder.begin()
-    counts = write(flight)
-    folder.finish(name, inputs, section, counts, time.monotonic() - started, [file])
-    return StageResult(name, folder.path, counts, skipped=False)
-
-
-def _open(config: FlightConfig, video_path: Path) -> Video:
+def _open(config: FlightConfig, video: Path) -> Video:
     return open_redacted(
-        video_path,
-        config.workspace / flight_name(video_path),
+        video,
+        config.workspace / flight_name(video),
         segment_frames=config.frames.segment_frames,
         image_fps=config.frames.image_fps,
     )

@@ -1,105 +1,127 @@
-"""From the labels on: the data set, where a network that learns from it lies, and what of it there is to do."""
+"""The chain from the labels on: data set, training, evaluation, report."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from annotate.log.store import LABELS
+from reid.training.recipes import recipe_file
+
+from pipeline.chain.table import DATASET, EVALUATE, REPORT, TRAIN, ChainStage, is_before
 from pipeline.config.models import FlightConfig
-from pipeline.config.yaml import read_yaml_mapping
-from pipeline.dataset.labelled import state_of_inputs
-from pipeline.dataset.stage import NAME as DATASET
-from pipeline.dataset.stage import DatasetResult, settings_of
-from pipeline.errors import PipelineError
-from pipeline.run.flights import Planned, labelling, reason_to_run
-from pipeline.stages.evaluation import FIGURES, identified, is_intact
-from pipeline.workspace.atomic import read_json
-from pipeline.workspace.manifest import StageFolder, fingerprint, stage_fingerprint
+from pipeline.config.yaml import read_yaml_mapping, validate
+from pipeline.dataset.stage import finished_dataset, run_dataset
+from pipeline.engine.progress import Progress, TrainingProgress
+from pipeline.report import write_report
+from pipeline.stages.evaluation import evaluation_stage, identified, write_evaluation
+from pipeline.workspace.manifest import StageFolder, fingerprint
+from pipeline.workspace.stage import Stage, StageResult
+from reid.config import TrainConfig
+from reid.evaluation.evaluate import Options
 from reid.weights import EMBEDDED
+
+_PICTURES = 60  # queries whose ranked lists are drawn, worst first
 
 
 @dataclass(frozen=True)
-class Learning:
-    """Where a training on a data set leaves what.
+class Training:
+    """A training on the data set of a workspace, and the evaluation of its network.
 
     Attributes:
+        recipe: of the training; None: the network that comes with uavpipe is evaluated as it is.
         folder: of the training: one for each content of the recipe and of the data set.
-        weights: that are measured: the training's, or those that come with uavpipe.
-        measured: folder of the figures.
 
     """
 
+    recipe: Path | None
     folder: Path
-    weights: Path
-    measured: Path
 
-    def figures(self) -> dict[str, float] | None:
-        """What was measured with these very weights; None where that is still to be done, or was damaged since."""
-        known = read_json(self.measured / FIGURES)
-        if known is None or not self.weights.is_file() or not is_intact(self.measured):
+    @property
+    def weights(self) -> Path:
+        """Those to evaluate. Not the training's best: that was chosen by the figures that are to be measured."""
+        return self.folder / "last.safetensors" if self.recipe else EMBEDDED
+
+    def evaluation(self, options: Options) -> Stage | None:
+        """The evaluation of the network; None while it is not trained."""
+        if not self.weights.is_file():
             return None
-        try:
-            same = known["inputs"]["weights"]["sha256"] == identified(self.weights)["sha256"]
-            return {name: float(known[name]) for name in ("mAP", "rank-1")} if same else None
-        except (LookupError, TypeError, ValueError, OverflowError):  # damaged: to be done
-            return None
+        return evaluation_stage(self.folder / "test", {"weights": identified(self.weights)}, options)
 
 
-def learning(config: FlightConfig, dataset: Path) -> Learning:
-    """Where the network of `config` lies that learns from the finished data set in `dataset`.
+def training_of(config: FlightConfig, dataset: Path) -> Training:
+    """The training that `config` wants on the finished data set in `dataset`.
 
     Raises:
         PipelineError: the recipe cannot be read.
 
     """
-    recipe = config.reid.recipe
+    recipe = recipe_file(config.reid.recipe) if config.reid.recipe else None
     content = {
-        "dataset": (StageFolder(dataset).manifest() or {})["fingerprint"],
+        DATASET.name: (StageFolder(dataset).manifest() or {})["fingerprint"],
         "recipe": read_yaml_mapping(recipe) if recipe else None,
     }
-    folder = config.workspace / "reid" / f"{recipe.stem if recipe else 'embedded'}-{fingerprint(content)[:8]}"
-    # Not the training's best: that was chosen by the figures that are to be measured.
-    return Learning(folder, folder / "last.safetensors" if recipe else EMBEDDED, folder / "test")
+    name = f"{recipe.stem if recipe else 'embedded'}-{fingerprint(content)[:8]}"
+    return Training(recipe, config.workspace / TRAIN.folder / name)
 
 
-def dataset_as_it_is(workspace: Path) -> DatasetResult:
-    """The data set of `workspace`, whatever the labels and the configuration say by now.
+def run_from_labels(
+    config: FlightConfig,
+    progress: Progress,
+    training_progress: TrainingProgress,
+    report: Callable[[StageResult], None],
+    last: ChainStage = REPORT,
+    first: ChainStage = DATASET,
+) -> None:
+    """Make the data set of what is labelled, train and evaluate on it, and write the report.
+
+    Args:
+        config: the configuration.
+        progress: shows how far the evaluation and the report are.
+        training_progress: shows how far the training is.
+        report: is given each stage.
+        last: the last stage.
+        first: the stages before it are taken as they were finished.
 
     Raises:
-        PipelineError: there is none.
+        PipelineError, AnnotateError, ReidError: as the stages; see `run_dataset`, `train`, `write_report`.
 
     """
-    folder = StageFolder(workspace / DATASET)
-    figures = read_json(folder.path / "statistics.json")
-    if folder.manifest() is None or figures is None:
-        raise PipelineError(f"{folder.path}: not finished; `--from` cannot leave it out")
-    return DatasetResult(folder.path, figures, skipped=True)
+    if not is_before(EVALUATE, first):
+        made = is_before(DATASET, first)
+        dataset = finished_dataset(config.workspace) if made else run_dataset(config.workspace, config.dataset)
+        report(dataset)
+        if not is_before(last, TRAIN):
+            training = training_of(config, dataset.folder)
+            if training.recipe:
+                report(_train(training, dataset, training_progress))
+            if not is_before(last, EVALUATE) and "query" in dataset.counts["splits"]:
+                report(_evaluate(training, dataset, progress))
+    if last is REPORT:
+        page = write_report(config.workspace, config.report, progress)
+        report(StageResult(REPORT.name, page.parent, {}, skipped=False))
 
 
-def plan_from_labels(config: FlightConfig, until: str, since: str) -> Iterator[Planned]:
-    """What comes after the flights, and why; nothing is done.
+def _train(training: Training, dataset: StageResult, progress: TrainingProgress) -> StageResult:
+    """Train, or resume a training that was stopped."""
+    from reid.training.on_dataset import (
+        train_on_dataset,  # torch takes seconds, which a run up to date does not need
+    )
 
-    Raises:
-        AnnotateError: the labels are damaged.
+    assert training.recipe is not None
+    config = validate(read_yaml_mapping(training.recipe), TrainConfig, str(training.recipe))
+    protocol = dataset.counts["protocol"]
+    train_on_dataset(config, str(dataset.folder), training.folder, protocol=protocol, bar=progress)
+    return StageResult(TRAIN.name, training.folder, {"iterations": config.iterations}, skipped=False)
 
-    """
-    workspace, folder = config.workspace, StageFolder(config.workspace / DATASET)
-    done = labelling(workspace)
-    waits = since in ("frames", "detect", "crops", "tracks") and not 0 < done.tracklets == done.labelled
-    if waits:
-        far = f"{done.labelled:,} of {done.tracklets:,} tracklets have a label"
-        yield Planned("", "label", far if done.tracklets else "nobody has a label yet")
-    stale = ""
-    if since not in ("evaluate", "report") and not waits:
-        if not (workspace / LABELS).is_file():
-            yield Planned("", "label", "nobody has a label yet")
-            return
-        inputs, section = state_of_inputs(workspace), settings_of(config.dataset)
-        holds = folder.is_current(stage_fingerprint(DATASET, inputs, section))
-        stale = "" if holds else reason_to_run(folder, inputs, section)
-        yield Planned("", DATASET, stale)
-    if until != "dataset" and since != "report" and not waits:
-        measured = not stale and folder.manifest() is not None and learning(config, folder.path).figures()
-        yield Planned("", "evaluate", "" if measured else "another data set" if stale else "not done yet")
-    if until == "report":
-        yield Planned("", "report", "written anew each time")
+
+def _evaluate(training: Training, dataset: StageResult, progress: Progress) -> StageResult:
+    from reid.evaluation.measure import evaluate_network
+
+    options = Options(dataset.counts["protocol"])
+    stage = training.evaluation(options)
+    assert stage is not None  # it is trained by now
+    if stage.is_current():
+        return stage.result(skipped=True)
+    result = evaluate_network(training.weights, str(dataset.folder), options, bar=progress)
+    inputs = {"weights": identified(training.weights), "data": str(dataset.folder)}
+    write_evaluation(stage.folder.path, result, options, inputs, pictures=_PICTURES)
+    return stage.result(skipped=False)

@@ -4,10 +4,10 @@ Good enough to say "this is suddenly somebody else" within a tracklet, and to or
 model is there; no more than that.
 """
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -16,10 +16,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detector.records import Detections
-from pipeline.engine.single_pass import PixelStage
+from pipeline.chain.table import APPEARANCE
+from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
 from pipeline.video import Damage, Frame, Segment
+from pipeline.workspace.folders import Flight
 from pipeline.workspace.tables import SegmentTable, read_table
 
+FILE = "appearance.parquet"
 _STRIPES = 4  # head, chest, hips, legs
 _HUES, _LIGHTS = 8, 6
 LENGTH = _STRIPES * (_HUES + _LIGHTS)
@@ -29,40 +32,55 @@ _SIZE = (24, 48)  # width and height at which persons are compared
 _MIDDLE = np.exp(-0.5 * ((np.arange(_SIZE[0]) + 0.5 - _SIZE[0] / 2) / (0.2 * _SIZE[0])) ** 2).astype(np.float32)
 
 
-class AppearanceStage(PixelStage):
-    """Fills `appearance/appearance.parquet`: a row for each detection from `tracks.low` up."""
+@dataclass(frozen=True)
+class AppearanceStage(SegmentStage):
+    """Fills `appearance/appearance.parquet`: a row for each detection that may be linked.
 
-    name = "appearance"
+    Attributes:
+        min_score: of a detection.
+
+    """
+
     reads_detections = True
+    min_score: float
 
-    @cached_property
-    def table(self) -> SegmentTable:
+    @classmethod
+    def of(cls, flight: Flight, inputs: Mapping[str, Any], min_score: float) -> Self:
+        """The stage of `flight`; `inputs` say how the video is read and which detections are described."""
+        folder = flight.stage(APPEARANCE.folder)
+        return cls(APPEARANCE.name, folder, inputs, {"low": min_score}, min_score)
+
+    @property
+    def tables(self) -> tuple[SegmentTable]:
         """The table of descriptors."""
-        return SegmentTable(self.folder.path / "appearance.parquet", SCHEMA, self.fingerprint)
+        return (SegmentTable(self.folder.path / FILE, SCHEMA, self.fingerprint),)
 
     def write(self, segment: Segment) -> "_AppearanceWriter":
         """A writer for `segment`."""
         return _AppearanceWriter(self, segment)
 
-    def counts(self) -> dict[str, Any]:
+    @staticmethod
+    def counts(folder: Path) -> dict[str, Any]:
         """Persons described."""
-        return {"persons": len(read_table(self.table.folder))}
+        return {"persons": len(read_table(folder / FILE))}
 
 
-class _AppearanceWriter:
+class _AppearanceWriter(SegmentWriter):
     def __init__(self, stage: AppearanceStage, segment: Segment) -> None:
+        super().__init__()
         self._stage, self._segment = stage, segment
         self._rows: list[dict[str, Any]] = []
 
     def add(self, frame: Frame, detections: Detections | None) -> None:
         if detections is None:
             return
-        found = detections.above(self._stage.section["low"])
+        found = detections.above(self._stage.min_score)
         for rank, look in enumerate(describe(frame.image, found.boxes)):
             self._rows.append({"frame": frame.index, "rank": rank, "look": look.astype(np.float16)})
 
     def finish(self, damage: Sequence[Damage]) -> None:
-        self._stage.table.write(self._segment.first, self._rows)
+        (table,) = self._stage.tables
+        table.write(self._segment.first, self._rows)
 
 
 def describe(image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -120,6 +138,6 @@ def _histograms(values: NDArray[Any], weights: NDArray[Any], bins: int, *, wraps
 
 def read_descriptors(stage_folder: Path) -> pd.DataFrame:
     """The rows of a finished `appearance` stage: frame, rank, look (float32 (56,))."""
-    rows = read_table(stage_folder / "appearance.parquet")
+    rows = read_table(stage_folder / FILE)
     looks = pd.Series([np.asarray(look, np.float32) for look in rows["look"]], index=rows.index, dtype=object)
     return rows.assign(look=looks)

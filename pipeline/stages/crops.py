@@ -1,11 +1,11 @@
 """Stage `crops`: each detection above the threshold cut out of its frame, with what is needed to judge it."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from zlib import crc32
 
 import cv2
@@ -15,15 +15,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detector.records import Detections
-from pipeline.config.models import CameraConfig
-from pipeline.engine.single_pass import PixelStage
-from pipeline.telemetry import Telemetry, no_telemetry
+from pipeline.chain.table import CROPS
+from pipeline.config.models import CameraConfig, CropsConfig
+from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
+from pipeline.telemetry import Telemetry, TelemetrySource, no_telemetry
 from pipeline.telemetry.ground_plane import View, make_view
-from pipeline.video import Damage, Frame, Segment, Video
+from pipeline.video import Damage, Frame, Segment
 from pipeline.workspace.atomic import atomic_folder
+from pipeline.workspace.folders import Flight
 from pipeline.workspace.jpeg import encode_jpeg
 from pipeline.workspace.tables import SegmentTable, read_table
 
+FILE = "crops.parquet"
 SCHEMA = pa.schema(
     [
         ("crop", pa.string()),  # path of the JPEG, relative to the stage's folder
@@ -87,62 +90,94 @@ def changed_files(folder: Path, expected: Mapping[str, int]) -> list[str]:
     return [name for name, crc in expected.items() if crc32((folder / name).read_bytes()) != crc]
 
 
-@dataclass
-class CropsStage(PixelStage):
-    """Fills `crops/crops.parquet` and `crops/images/<segment>/<frame>_<rank>.jpg`."""
+@dataclass(frozen=True)
+class CropsStage(SegmentStage):
+    """Fills `crops/crops.parquet` and `crops/images/<segment>/<frame>_<rank>.jpg`.
 
-    name = "crops"
+    Attributes:
+        config: which detections become crops, and how they are cut.
+        threshold: lowest score that becomes a crop.
+        camera: what makes pixels metres, where persons are measured.
+        telemetry: where the telemetry is read from; None: nowhere.
+
+    """
+
     reads_detections = True
-    telemetry: Callable[[], Telemetry] = no_telemetry
-    verify: bool = False  # read each picture, not only its length, to tell whether it stands
+    config: CropsConfig
+    threshold: float
+    camera: CameraConfig
+    telemetry: TelemetrySource | None
+
+    @classmethod
+    def of(
+        cls,
+        flight: Flight,
+        inputs: Mapping[str, Any],
+        config: CropsConfig,
+        threshold: float,
+        camera: CameraConfig,
+        telemetry: TelemetrySource | None,
+    ) -> Self:
+        """The stage of `flight`; `inputs` say how the video is read and which detections are cut."""
+        settings = config.for_manifest(exclude_none=True, exclude={"verify"})
+        settings["threshold"] = threshold
+        if config.person_m is not None:
+            settings["camera"] = camera.model_dump()
+            inputs = {**inputs, "telemetry": telemetry.fingerprint() if telemetry else "off"}
+        folder = flight.stage(CROPS.folder)
+        return cls(CROPS.name, folder, inputs, settings, config, threshold, camera, telemetry)
+
+    @property
+    def tables(self) -> tuple[SegmentTable]:
+        """The table of crops."""
+        return (SegmentTable(self.folder.path / FILE, SCHEMA, self.fingerprint),)
+
+    @cached_property
+    def located(self) -> Telemetry:
+        """Where the drone was."""
+        return self.telemetry.read() if self.telemetry else no_telemetry()
 
     def view(self, frame: Frame) -> View | None:
         """How the camera saw the ground in `frame`; None unless persons are measured and enough is known."""
-        if "camera" not in self.section:
+        if self.config.person_m is None:
             return None
-        at = self.telemetry().at(frame.pts_s)
+        at = self.located.at(frame.pts_s)
         height, width = frame.image.shape[:2]
-        camera = CameraConfig(**self.section["camera"])
-        return make_view(camera, at["altitude_m"], at["pitch_deg"], width, height)
-
-    @cached_property
-    def table(self) -> SegmentTable:
-        """The table of crops."""
-        return SegmentTable(self.folder.path / "crops.parquet", SCHEMA, self.fingerprint)
+        return make_view(self.camera, at["altitude_m"], at["pitch_deg"], width, height)
 
     def write(self, segment: Segment) -> "_CropsWriter":
         """A writer for `segment`."""
         return _CropsWriter(self, segment)
 
-    def finish(self, video: Video, seconds: float) -> None:
-        """Remove images that no segment claims, write the manifest."""
-        claimed = {f"{segment.first:08d}" for segment in video.segments}
+    def end(self, segments: Sequence[Segment], seconds: float) -> None:
+        """Remove images that no segment claims, and finish as every stage does."""
+        claimed = {f"{segment.first:08d}" for segment in segments}
         for folder in (self.folder.path / "images").glob("*"):
             if folder.name not in claimed:
                 shutil.rmtree(folder)
-        super().finish(video, seconds)
+        super().end(segments, seconds)
 
-    def done(self, segment: Segment) -> bool:
+    def is_done(self, segment: Segment) -> bool:
         """Whether the segment's rows and all of its images are there, as long as they were written."""
-        if not super().done(segment):
-            return False
-        return self._is_intact(self.table.read(segment.first), f"{segment.first:08d}")
+        (table,) = self.tables
+        return super().is_done(segment) and self._are_intact(table.read(segment.first), f"{segment.first:08d}")
 
     def is_current(self) -> bool:
         """Whether the stage was finished from these inputs and no crop is missing, cut off or changed."""
-        return super().is_current() and self._is_intact(read_table(self.table.folder), "*")
+        return super().is_current() and self._are_intact(read_table(self.folder.path / FILE), "*")
 
-    def _is_intact(self, rows: pd.DataFrame, segments: str) -> bool:
+    def _are_intact(self, rows: pd.DataFrame, segments: str) -> bool:
         """Whether the images of `segments`, a pattern, are just those of `rows`."""
         images = (self.folder.path / "images").glob(f"{segments}/*.jpg")
         there = {f"images/{path.parent.name}/{path.name}": path.stat().st_size for path in images}
         if there != dict(zip(rows["crop"], rows["bytes"], strict=True)):
             return False
-        return not self.verify or not changed_files(self.folder.path, checksums(rows))
+        return not self.config.verify or not changed_files(self.folder.path, checksums(rows))
 
-    def counts(self) -> dict[str, Any]:
+    @staticmethod
+    def counts(folder: Path) -> dict[str, Any]:
         """Crops, and the frames they come from."""
-        rows = read_table(self.table.folder)
+        rows = read_table(folder / FILE)
         return {"crops": len(rows), "frames_with_crops": int(rows["frame"].nunique())}
 
 
@@ -152,49 +187,49 @@ def _as_tall_as_a_person(view: View, box: NDArray[np.float32], metres: tuple[flo
     return height is None or metres[0] <= height <= metres[1]
 
 
-class _CropsWriter:
+class _CropsWriter(SegmentWriter):
     def __init__(self, stage: CropsStage, segment: Segment) -> None:
+        super().__init__()
         self._stage, self._segment = stage, segment
         self._name = f"images/{segment.first:08d}"
         self._rows: list[dict[str, Any]] = []
-        self._images = atomic_folder(stage.folder.path / self._name)
-        self._folder = self._images.__enter__()
+        self._folder = self.unfinished.enter_context(atomic_folder(stage.folder.path / self._name))
 
     def add(self, frame: Frame, detections: Detections | None) -> None:
-        section = self._stage.section
-        if detections is None or frame.index % section["every"] or (frame.corrupt and not section["corrupt"]):
+        config = self._stage.config
+        if detections is None or frame.index % config.stride or (frame.corrupt and not config.corrupt):
             return
-        height, width = frame.image.shape[:2]
         view = self._stage.view(frame)
         for rank, (box, score) in enumerate(zip(detections.boxes, detections.scores, strict=True)):
-            if score < section["threshold"] or box[3] - box[1] < section["min_height"]:
+            if score < self._stage.threshold or box[3] - box[1] < config.min_height:
                 continue
-            if view is not None and not _as_tall_as_a_person(view, box, section["person_m"]):
-                continue
-            left, top, right, bottom = crop_window(box, section["padding"], width, height)
-            crop = np.ascontiguousarray(frame.image[top:bottom, left:right])
-            file = f"{frame.index:08d}_{rank:03d}.jpg"
-            jpeg = encode_jpeg(crop, section["quality"])
-            (self._folder / file).write_bytes(jpeg)
-            self._rows.append(
-                {
-                    "crop": f"{self._name}/{file}",
-                    "frame": frame.index,
-                    "pts_s": frame.pts_s,
-                    "rank": rank,
-                    "score": score,
-                    **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)),
-                    "left": left,
-                    "top": top,
-                    "right": right,
-                    "bottom": bottom,
-                    "sharpness": sharpness(crop),
-                    "bytes": len(jpeg),
-                    "crc32": crc32(jpeg),
-                }
-            )
+            if view is None or config.person_m is None or _as_tall_as_a_person(view, box, config.person_m):
+                self._cut(frame, rank, box, float(score))
+
+    def _cut(self, frame: Frame, rank: int, box: NDArray[np.float32], score: float) -> None:
+        config, (height, width) = self._stage.config, frame.image.shape[:2]
+        left, top, right, bottom = crop_window(box, config.padding, width, height)
+        crop = np.ascontiguousarray(frame.image[top:bottom, left:right])
+        file = f"{frame.index:08d}_{rank:03d}.jpg"
+        jpeg = encode_jpeg(crop, config.quality)
+        (self._folder / file).write_bytes(jpeg)
+        self._rows.append(
+            {
+                "crop": f"{self._name}/{file}",
+                "frame": frame.index,
+                "pts_s": frame.pts_s,
+                "rank": rank,
+                "score": score,
+                **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)),
+                **dict(zip(("left", "top", "right", "bottom"), (left, top, right, bottom), strict=True)),
+                "sharpness": sharpness(crop),
+                "bytes": len(jpeg),
+                "crc32": crc32(jpeg),
+            }
+        )
 
     def finish(self, damage: Sequence[Damage]) -> None:
         # Images first: a part without its images would be believed, images without a part are made again.
-        self._images.__exit__(None, None, None)
-        self._stage.table.write(self._segment.first, self._rows)
+        self.unfinished.close()
+        (table,) = self._stage.tables
+        table.write(self._segment.first, self._rows)

@@ -1,19 +1,27 @@
 """Stage `detect`: every person box from the detector's floor up, with the frame's time."""
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from detector.config import DetectorConfig
 from detector.records import Detections
-from pipeline.engine.single_pass import PixelStage
+from pipeline.chain.table import DETECT
+from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
 from pipeline.video import Damage, Frame, Segment
+from pipeline.workspace.folders import Flight
 from pipeline.workspace.tables import SegmentTable, read_table
 
+FILE = "detections.parquet"
+# Settings that say where and when to work, not what comes out: changing them leaves results valid.
+_NOT_IN_RESULT = dict.fromkeys(("threshold", "weights", "preset", "device", "batch_size"), True) | {
+    "detectron2": {"config_file"}  # its content counts, with the weights
+}
 SCHEMA = pa.schema(
     [
         ("frame", pa.int32()),
@@ -28,23 +36,42 @@ SCHEMA = pa.schema(
 )
 
 
-class DetectStage(PixelStage):
-    """Fills `detections/detections.parquet`, one row a box."""
+@dataclass(frozen=True)
+class DetectStage(SegmentStage):
+    """Fills `detections/detections.parquet`, one row a box.
 
-    name = "detect"
+    Attributes:
+        config: of the detector.
 
-    @cached_property
-    def table(self) -> SegmentTable:
+    """
+
+    makes_detections = True
+    config: DetectorConfig
+
+    @classmethod
+    def of(cls, flight: Flight, inputs: Mapping[str, Any], config: DetectorConfig, weights: str) -> Self:
+        """The stage of `flight`; `inputs` say how the video is read, `weights` is the sha256 of the detector's."""
+        settings = config.model_dump(mode="json", exclude=_NOT_IN_RESULT)
+        return cls(DETECT.name, flight.stage(DETECT.folder), {**inputs, "weights": weights}, settings, config)
+
+    @property
+    def tables(self) -> tuple[SegmentTable]:
         """The table of detections."""
-        return SegmentTable(self.folder.path / "detections.parquet", SCHEMA, self.fingerprint)
+        return (SegmentTable(self.folder.path / FILE, SCHEMA, self.fingerprint),)
 
     def write(self, segment: Segment) -> "_DetectionsWriter":
         """A writer for `segment`."""
-        return _DetectionsWriter(self.table, segment)
+        return _DetectionsWriter(self, segment)
 
-    def counts(self) -> dict[str, Any]:
+    def stored(self, segment: Segment) -> dict[int, Detections]:
+        """The detections of a finished segment by frame index."""
+        (table,) = self.tables
+        return detections_by_frame(table.read(segment.first))
+
+    @staticmethod
+    def counts(folder: Path) -> dict[str, Any]:
         """Boxes in all and by score."""
-        rows = read_table(self.table.folder)
+        rows = read_table(folder / FILE)
         return {
             "boxes": len(rows),
             "boxes_from_0.5": int((rows["score"] >= 0.5).sum()),
@@ -52,9 +79,10 @@ class DetectStage(PixelStage):
         }
 
 
-class _DetectionsWriter:
-    def __init__(self, table: SegmentTable, segment: Segment) -> None:
-        self._table, self._segment = table, segment
+class _DetectionsWriter(SegmentWriter):
+    def __init__(self, stage: DetectStage, segment: Segment) -> None:
+        super().__init__()
+        (self._table,), self._segment = stage.tables, segment
         self._rows: list[dict[str, Any]] = []
 
     def add(self, frame: Frame, detections: Detections | None) -> None:
@@ -93,4 +121,4 @@ def detections_by_frame(rows: pd.DataFrame) -> dict[int, Detections]:
 
 def read_detections(stage_folder: Path) -> dict[int, Detections]:
     """The detections of a finished `detect` stage by frame index."""
-    return detections_by_frame(read_table(stage_folder / "detections.parquet", SCHEMA.names))
+    return detections_by_frame(read_table(stage_folder / FILE, SCHEMA.names))

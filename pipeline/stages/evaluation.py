@@ -1,6 +1,7 @@
-"""What an evaluation of a re-id network leaves on disk: figures, each query's fate, and what it ranked first."""
+"""Stage `evaluate`: the figures of a re-id network, each query's rank, and the crops it ranked first."""
 
 import hashlib
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from pipeline.chain.table import EVALUATE
 from pipeline.workspace.atomic import atomic_file, atomic_folder, read_json, write_json
 from pipeline.workspace.folders import locked
-from pipeline.workspace.manifest import MANIFEST, read_record, write_record
+from pipeline.workspace.manifest import MANIFEST, StageFolder
+from pipeline.workspace.stage import Stage
 from pipeline.workspace.tables import read_rows
 
 if TYPE_CHECKING:
@@ -50,30 +53,14 @@ class StoredEvaluation:
         return np.array([(first <= rank).mean() for rank in range(1, ranks + 1)])
 
 
-def write_evaluation(
-    folder: Path,
-    result: "Result",
-    options: "Options",
-    inputs: Mapping[str, Any],
-    *,
-    flip: bool = False,
-    pictures: int = 0,
-) -> bool:
-    """Write what came out into `folder`; the figures last, as they say that all is there.
+def evaluation_stage(folder: Path, inputs: Mapping[str, Any], options: "Options", *, flip: bool = False) -> Stage:
+    """The evaluation in `folder`, as a stage.
 
     Args:
-        folder: made where it is not there.
-        result: of the evaluation.
-        options: how it was measured.
-        inputs: of what.
+        folder: of the evaluation.
+        inputs: what is measured, by name; a file as `identified` gives it.
+        options: how it is measured.
         flip: whether features are means with those of the mirror image.
-        pictures: queries to draw on sheets, worst first.
-
-    Returns:
-        Whether there are sheets: there are files of all crops.
-
-    Raises:
-        PipelineError: another process writes there, or the folder cannot be written.
 
     """
     settings = {
@@ -85,30 +72,56 @@ def write_evaluation(
         "rerank": options.reranking is not None,
         "flip": flip,
     }
-    content = {**result.figures, "counts": result.counts, "settings": settings, "inputs": dict(inputs)}
-    seen = bool(result.candidates.query.paths and result.candidates.gallery.paths)
+    hashes = {name: value["sha256"] for name, value in inputs.items() if isinstance(value, dict)}
+    return Stage(EVALUATE.name, StageFolder(folder), hashes, settings)
+
+
+def write_evaluation(
+    folder: Path,
+    result: "Result",
+    options: "Options",
+    inputs: Mapping[str, Any],
+    *,
+    flip: bool = False,
+    pictures: int = 0,
+) -> bool:
+    """Write the result of an evaluation into `folder`.
+
+    Args:
+        folder: made where it is not there.
+        result: of the evaluation.
+        options: how it was measured.
+        inputs: what was measured; see `evaluation_stage`.
+        flip: whether features are means with those of the mirror image.
+        pictures: queries to draw on sheets, worst first.
+
+    Returns:
+        Whether there are sheets: there are files of all crops.
+
+    Raises:
+        PipelineError: another process writes there, or the folder cannot be written.
+
+    """
+    started = time.monotonic()
+    stage = evaluation_stage(folder, inputs, options, flip=flip)
+    content = {**result.figures, "counts": result.counts, "settings": stage.settings, "inputs": dict(inputs)}
+    has_files = bool(result.candidates.query.paths and result.candidates.gallery.paths)
     with locked(folder):
-        for name in (MANIFEST, FIGURES):
-            (folder / name).unlink(missing_ok=True)
+        stage.folder.begin()
+        (folder / FIGURES).unlink(missing_ok=True)
         _write(folder / _QUERIES, _queries(result))
-        if seen:
+        if has_files:
             _write(folder / _RANKED, pd.DataFrame(_ranked(result)))
-        if pictures and seen:
+        if pictures and has_files:
             _draw(folder / _SHEETS, result, pictures)
         write_json(folder / FIGURES, content)
-        write_record(folder / MANIFEST, {"files": _hashes(folder)})
-    return bool(pictures and seen)
+        stage.finish(result.figures, time.monotonic() - started, _files(folder))
+    return bool(pictures and has_files)
 
 
-def is_intact(folder: Path) -> bool:
-    """Whether the evaluation in `folder` was finished, and its files are as they were written."""
-    record = read_record(folder / MANIFEST)
-    return record is not None and record.get("files") == _hashes(folder)
-
-
-def _hashes(folder: Path) -> dict[str, str]:
+def _files(folder: Path) -> list[str]:
     found = (path for name in _FILES for path in sorted(folder.glob(f"{name}/*")) or [folder / name])
-    return {path.relative_to(folder).as_posix(): identified(path)["sha256"] for path in found if path.is_file()}
+    return [path.relative_to(folder).as_posix() for path in found if path.is_file()]
 
 
 def read_evaluation(folder: Path) -> StoredEvaluation | None:

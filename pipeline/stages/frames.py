@@ -1,23 +1,26 @@
 """Stage `frames`: the table of a video's frames, its damage, and on request the frames as JPEGs."""
 
 import math
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 
 from detector.records import Detections
-from pipeline.engine.single_pass import PixelStage
-from pipeline.telemetry import COLUMNS, Telemetry, no_telemetry
+from pipeline.chain.table import FRAMES
+from pipeline.config.models import FramesConfig
+from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
+from pipeline.telemetry import COLUMNS, Telemetry, TelemetrySource, no_telemetry
 from pipeline.video import Damage, Frame, Segment
 from pipeline.workspace.atomic import atomic_folder
+from pipeline.workspace.folders import Flight
 from pipeline.workspace.jpeg import write_jpeg
 from pipeline.workspace.tables import SegmentTable, read_table
 
+FILE = "frames.parquet"
 SCHEMA = pa.schema(
     [
         ("frame", pa.int32()),
@@ -33,25 +36,46 @@ SCHEMA = pa.schema(
 )
 
 
-@dataclass
-class FramesStage(PixelStage):
-    """Fills `frames/frames.parquet`, one row a frame that the container announces, lost ones included."""
+@dataclass(frozen=True)
+class FramesStage(SegmentStage):
+    """Fills `frames/frames.parquet`, one row a frame that the container announces, lost ones included.
 
-    name = "frames"
-    telemetry: Callable[[], Telemetry] = no_telemetry
+    Attributes:
+        config: whether JPEGs are written, and how.
+        telemetry: where the telemetry is read from; None: nowhere.
+
+    """
+
+    config: FramesConfig
+    telemetry: TelemetrySource | None
+
+    @classmethod
+    def of(
+        cls, flight: Flight, inputs: Mapping[str, Any], config: FramesConfig, telemetry: TelemetrySource | None
+    ) -> Self:
+        """The stage of `flight`; `inputs` say how the video is read."""
+        inputs = {**inputs, "telemetry": telemetry.fingerprint() if telemetry else "off"}
+        settings = config.model_dump(include={"images", "stride", "quality"})
+        return cls(FRAMES.name, flight.stage(FRAMES.folder), inputs, settings, config, telemetry)
+
+    @property
+    def tables(self) -> tuple[SegmentTable]:
+        """The table of frames."""
+        return (SegmentTable(self.folder.path / FILE, SCHEMA, self.fingerprint),)
 
     @cached_property
-    def table(self) -> SegmentTable:
-        """The table of frames."""
-        return SegmentTable(self.folder.path / "frames.parquet", SCHEMA, self.fingerprint)
+    def located(self) -> Telemetry:
+        """Where the drone was."""
+        return self.telemetry.read() if self.telemetry else no_telemetry()
 
     def write(self, segment: Segment) -> "_FramesWriter":
         """A writer for `segment`."""
         return _FramesWriter(self, segment)
 
-    def counts(self) -> dict[str, Any]:
+    @staticmethod
+    def counts(folder: Path) -> dict[str, Any]:
         """Frames, and how many of them are lost or corrupt."""
-        rows = read_table(self.table.folder)
+        rows = read_table(folder / FILE)
         located = int(rows[list(COLUMNS)].notna().any(axis=1).sum())
         return {
             "frames": len(rows),
@@ -61,15 +85,15 @@ class FramesStage(PixelStage):
         } | ({"with_telemetry": located} if located else {})
 
 
-class _FramesWriter:
+class _FramesWriter(SegmentWriter):
     def __init__(self, stage: FramesStage, segment: Segment) -> None:
+        super().__init__()
         self._stage, self._segment = stage, segment
         self._rows: list[dict[str, Any]] = []
-        self._images: AbstractContextManager[Path] | None = None
         self._folder: Path | None = None
-        if stage.section["images"]:
-            self._images = atomic_folder(stage.folder.path / "images" / f"{segment.first:08d}")
-            self._folder = self._images.__enter__()
+        if stage.config.images:
+            images = atomic_folder(stage.folder.path / "images" / f"{segment.first:08d}")
+            self._folder = self.unfinished.enter_context(images)
 
     def add(self, frame: Frame, detections: Detections | None) -> None:
         self._rows.append(
@@ -84,12 +108,11 @@ class _FramesWriter:
                 "height": frame.image.shape[0],
             }
         )
-        if self._folder and frame.index % self._stage.section["stride"] == 0:
-            write_jpeg(self._folder / f"{frame.index:08d}.jpg", frame.image, self._stage.section["quality"])
+        if self._folder and frame.index % self._stage.config.stride == 0:
+            write_jpeg(self._folder / f"{frame.index:08d}.jpg", frame.image, self._stage.config.quality)
 
     def finish(self, damage: Sequence[Damage]) -> None:
-        if self._images:
-            self._images.__exit__(None, None, None)
+        self.unfinished.close()
         by_frame = {row["frame"]: row for row in self._rows}
         for one in damage:
             row = by_frame.get(one.frame)
@@ -105,9 +128,9 @@ class _FramesWriter:
                     "damage": one.what,
                 }
         rows = [by_frame[frame] for frame in sorted(by_frame)]
-        telemetry = self._stage.telemetry()
-        located = [row | telemetry.at(_seconds(row["pts_s"])) for row in rows]
-        self._stage.table.write(self._segment.first, located)
+        located = [row | self._stage.located.at(_seconds(row["pts_s"])) for row in rows]
+        (table,) = self._stage.tables
+        table.write(self._segment.first, located)
 
 
 def _seconds(time: float | None) -> float:

@@ -5,11 +5,11 @@ each segment keeps its two outer pictures, small and grey, and `read_motion` clo
 them: the result does not depend on where a killed run began again.
 """
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -17,10 +17,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detector.records import Detections
-from pipeline.engine.single_pass import PixelStage
-from pipeline.video import Damage, Frame, Segment, Video
+from pipeline.chain.table import MOTION
+from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
+from pipeline.video import Damage, Frame, Segment
+from pipeline.workspace.folders import Flight
 from pipeline.workspace.tables import SegmentTable, read_table
 
+FILE, EDGES_FILE = "motion.parquet", "edges.parquet"
 SCHEMA = pa.schema(
     [
         ("frame", pa.int32()),
@@ -41,47 +44,36 @@ _WIDTH = (
 )
 
 
-class MotionStage(PixelStage):
+@dataclass(frozen=True)
+class MotionStage(SegmentStage):
     """Fills `motion/motion.parquet`, a row a frame, and `motion/edges.parquet`, two pictures a segment."""
 
-    name = "motion"
+    @classmethod
+    def of(cls, flight: Flight, inputs: Mapping[str, Any]) -> Self:
+        """The stage of `flight`; `inputs` say how the video is read."""
+        return cls(MOTION.name, flight.stage(MOTION.folder), inputs, {})
 
-    @cached_property
-    def table(self) -> SegmentTable:
-        """The table of motions."""
-        return SegmentTable(self.folder.path / "motion.parquet", SCHEMA, self.fingerprint)
-
-    @cached_property
-    def edges(self) -> SegmentTable:
-        """The table of outer pictures."""
-        return SegmentTable(self.folder.path / "edges.parquet", EDGES, self.fingerprint)
+    @property
+    def tables(self) -> tuple[SegmentTable, SegmentTable]:
+        """The tables of outer pictures and of motions."""
+        edges = SegmentTable(self.folder.path / EDGES_FILE, EDGES, self.fingerprint)
+        return edges, SegmentTable(self.folder.path / FILE, SCHEMA, self.fingerprint)
 
     def write(self, segment: Segment) -> "_MotionWriter":
         """A writer for `segment`."""
         return _MotionWriter(self, segment)
 
-    def done(self, segment: Segment) -> bool:
-        """Whether the segment's motions and its outer pictures are there."""
-        return super().done(segment) and self.edges.has(segment.first)
-
-    def finish(self, video: Video, seconds: float) -> None:
-        """Sweep what no segment claims, write the manifest."""
-        self.edges.sweep({segment.first for segment in video.segments})
-        super().finish(video, seconds)
-
-    def files(self) -> list[str]:
-        """The parts of both tables."""
-        return super().files() + self.edges.files(self.folder.path)
-
-    def counts(self) -> dict[str, Any]:
+    @staticmethod
+    def counts(folder: Path) -> dict[str, Any]:
         """Frames, and how far the camera's picture moved between two of them in the median."""
-        rows = read_table(self.table.folder)
+        rows = read_table(folder / FILE)
         shift = np.hypot(rows["x"].to_numpy(), rows["y"].to_numpy())
         return {"frames": len(rows), "median_shift_px": round(float(np.median(shift)), 2) if len(rows) else 0.0}
 
 
-class _MotionWriter:
+class _MotionWriter(SegmentWriter):
     def __init__(self, stage: MotionStage, segment: Segment) -> None:
+        super().__init__()
         self._stage, self._segment = stage, segment
         self._follower = Follower()
         self._rows: list[dict[str, Any]] = []
@@ -101,8 +93,8 @@ class _MotionWriter:
         if self._first is not None and self._last is not None:
             pictures = {"first": _pack(self._first), "last": _pack(self._last)}
             edges = [{"frame": self._rows[0]["frame"], **pictures, "scale": self._scale}]
-        self._stage.edges.write(self._segment.first, edges)
-        self._stage.table.write(self._segment.first, self._rows)
+        for table, rows in zip(self._stage.tables, (edges, self._rows), strict=True):
+            table.write(self._segment.first, rows)
 
 
 class Follower:
@@ -144,10 +136,10 @@ def shrink(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
 
 def read_motion(stage_folder: Path) -> dict[int, NDArray[np.float32]]:
     """The motion into each frame of a finished `motion` stage: float32 (2, 3), from the frame decoded before it."""
-    rows = read_table(stage_folder / "motion.parquet")
+    rows = read_table(stage_folder / FILE)
     matrices = rows[SCHEMA.names[1:]].to_numpy(np.float32).reshape(-1, 2, 3)
     motion = dict(zip(rows["frame"].tolist(), matrices, strict=True))
-    edges = read_table(stage_folder / "edges.parquet")
+    edges = read_table(stage_folder / EDGES_FILE)
     for before, after in pairwise(edges.to_dict("records")):
         follower = Follower()
         follower.next(_unpack(before["last"]), before["scale"])

@@ -59,7 +59,7 @@ def link(
     begun: dict[int, int] = {}  # tracklet -> its first frame
     unclaimed: dict[int, set[int]] = {}
     for frame, time in times.items():
-        found = detections.get(frame, NOTHING).above(config.low)
+        found = detections.get(frame, NOTHING).above(config.min_score)
         asked = supervision.Detections(
             xyxy=found.boxes.astype(np.float64), confidence=found.scores, data={"rank": np.arange(len(found))}
         )
@@ -81,10 +81,10 @@ def _tracker(config: TracksConfig, times: Mapping[int, float], motion: Mapping[i
 
     gaps = np.diff(list(times.values())) if len(times) > 1 else np.array([1 / _BUFFER_RATE])
     common: dict[str, Any] = {
-        "lost_track_buffer": round(config.lost_s * _BUFFER_RATE),
+        "lost_track_buffer": round(config.max_gap_s * _BUFFER_RATE),
         "frame_rate": 1 / max(float(np.median(gaps)), 1e-3),
-        "track_activation_threshold": config.begin,
-        "high_conf_det_threshold": config.high,
+        "track_activation_threshold": config.new_track_score,
+        "high_conf_det_threshold": config.high_score,
     }
     if config.method == "bytetrack":
         return ByteTrackTracker(**common)

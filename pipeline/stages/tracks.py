@@ -1,21 +1,32 @@
 """Stage `tracks`: which detection belongs to which tracklet."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.boxes import Tracked
+from pipeline.chain.table import APPEARANCE, DETECT, FRAMES, MOTION, TRACKS
 from pipeline.config.models import TracksConfig
 from pipeline.stages.appearance import read_descriptors
+from pipeline.stages.detect import FILE as DETECTIONS
 from pipeline.stages.detect import SCHEMA, read_detections
+from pipeline.stages.frames import FILE as FRAMES_FILE
 from pipeline.stages.motion import read_motion
 from pipeline.stages.tracking import link, split_at_jumps
 from pipeline.workspace.atomic import atomic_file
 from pipeline.workspace.folders import Flight
+from pipeline.workspace.stage import Stage
 from pipeline.workspace.tables import read_file, read_table
 
 TABLE = "tracklets.parquet"
+
+
+def tracks_stage(flight: Flight, config: TracksConfig, made_from: Iterable[Stage]) -> Stage:
+    """The stage of `flight`; of `made_from`, the stages before it, those count that the chain's table names."""
+    inputs = {stage.name: stage.fingerprint for stage in made_from if stage.name in TRACKS.needs}
+    return Stage(TRACKS.name, flight.stage(TRACKS.folder), inputs, config.for_manifest())
 
 
 def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
@@ -25,14 +36,17 @@ def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
         What was found, for the manifest.
 
     """
-    frames = read_table(flight.stage("frames").path / "frames.parquet")
+    frames = read_table(flight.stage(FRAMES.folder).path / FRAMES_FILE)
     decoded = frames[~frames["lost"]]
     times = dict(zip(decoded["frame"].tolist(), decoded["pts_s"].tolist(), strict=True))
     linked = link(
-        read_detections(flight.stage("detections").path), read_motion(flight.stage("motion").path), times, config
+        read_detections(flight.stage(DETECT.folder).path),
+        read_motion(flight.stage(MOTION.folder).path),
+        times,
+        config,
     )
-    tracklets = split_at_jumps(linked, read_descriptors(flight.stage("appearance").path), config)
-    path = flight.stage("tracks").path / TABLE
+    tracklets = split_at_jumps(linked, read_descriptors(flight.stage(APPEARANCE.folder).path), config)
+    path = flight.stage(TRACKS.folder).path / TABLE
     with atomic_file(path) as temporary:
         tracklets.to_parquet(temporary, index=False)
     lengths = tracklets.groupby("tracklet").size()
@@ -45,8 +59,8 @@ def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
 
 def read_tracked(flight_folder: Path) -> dict[int, Tracked]:
     """The boxes of the finished `tracks` stage by frame index."""
-    rows = read_file(flight_folder / "tracks" / TABLE, ["tracklet", "frame", "rank"]).merge(
-        read_table(flight_folder / "detections" / "detections.parquet", SCHEMA.names), on=["frame", "rank"]
+    rows = read_file(flight_folder / TRACKS.folder / TABLE, ["tracklet", "frame", "rank"]).merge(
+        read_table(flight_folder / DETECT.folder / DETECTIONS, SCHEMA.names), on=["frame", "rank"]
     )
     return {
         frame: Tracked(those[["x1", "y1", "x2", "y2"]].to_numpy(np.float32), those["tracklet"].to_numpy(np.int64))

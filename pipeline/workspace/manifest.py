@@ -2,21 +2,19 @@
 
 import hashlib
 import json
-import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import PipelineError
 from pipeline.workspace.atomic import TEMPORARY, read_json, write_json
 
 MANIFEST = "manifest.json"
 _OF_MANIFEST = {"fingerprint": str, "inputs": dict, "section": dict, "counts": dict, "files": dict}
 _LONGEST = 200  # letters of a name in a manifest
 _CHECK = "check"  # the hash in a record over the rest of it
-VERSIONS = ("uavpipe", "torch", "torchvision", "av", "opencv-python", "numpy", "pyarrow")
 
 
 def fingerprint(content: Mapping[str, Any]) -> str:
@@ -50,7 +48,7 @@ class StageFolder:
         return content if whole and all(map(_is_plain, content["files"])) else None
 
     def is_current(self, stage_fingerprint: str) -> bool:
-        """Whether the stage was finished from just these inputs and settings, and its files still stand."""
+        """Whether the stage was finished from just these inputs and settings, and its files are undamaged."""
         manifest = self.manifest()
         if manifest is None or manifest.get("fingerprint") != stage_fingerprint:
             return False
@@ -66,54 +64,33 @@ class StageFolder:
         for leftover in self.path.rglob(f"{TEMPORARY}*"):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
-    def finish(
-        self,
-        stage: str,
-        inputs: Mapping[str, Any],
-        section: Mapping[str, Any],
-        counts: Mapping[str, Any],
-        seconds: float,
-        files: list[str],
-    ) -> None:
-        """Write the manifest: the stage's last act.
+    def finish(self, manifest: Mapping[str, Any]) -> None:
+        """Write `manifest`, in which `files` are names: the stage's last act.
 
-        Args:
-            stage: its name.
-            inputs: fingerprints of what it read.
-            section: the settings it obeyed.
-            counts: what it found, for people to read.
-            seconds: wall time of the run that finished it.
-            files: names, relative to the folder, whose content `is_current` checks.
+        Raises:
+            PipelineError: one of its files is not there (any more).
 
         """
-        self.accept(
-            {
-                "stage": stage,
-                "fingerprint": stage_fingerprint(stage, inputs, section),
-                "inputs": dict(inputs),
-                "section": dict(section),
-                "counts": dict(counts),
-                "seconds": round(seconds, 3),
-                "versions": {"python": platform.python_version()} | {name: version(name) for name in VERSIONS},
-                "files": sorted(files),
-            }
-        )
+        digests = self._digests(manifest["files"])
+        gone = next((name for name, digest in digests.items() if not digest), None)
+        if gone is not None:
+            raise PipelineError(f"{self.path / gone}: disappeared while its stage was finished; run again")
+        write_record(self.path / MANIFEST, {**manifest, "files": digests})
 
     def accept(self, manifest: Mapping[str, Any]) -> None:
         """Write `manifest` with those of its files that are there, as they are now."""
-        files = {name: digest for name in manifest["files"] if (digest := _digest(self.path / name))}
-        write_record(self.path / MANIFEST, {**manifest, "files": files})
+        digests = self._digests(manifest["files"])
+        there = {name: digest for name, digest in digests.items() if digest}
+        write_record(self.path / MANIFEST, {**manifest, "files": there})
+
+    def _digests(self, names: Iterable[str]) -> dict[str, str]:
+        return {name: _digest(self.path / name) for name in names}
 
     def _damaged(self, manifest: Mapping[str, Any]) -> Iterator[Path]:
         """The files of `manifest` whose content is not what was written."""
         for name, digest in manifest.get("files", {}).items():
             if _digest(self.path / name) != digest:
                 yield self.path / name
-
-
-def stage_fingerprint(stage: str, inputs: Mapping[str, Any], section: Mapping[str, Any]) -> str:
-    """What a stage's result depends on, as one hash; stored in its manifest and in each of its tables."""
-    return fingerprint({"stage": stage, "inputs": dict(inputs), "section": dict(section)})
 
 
 def _is_plain(name: str) -> bool:

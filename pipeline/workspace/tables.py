@@ -1,10 +1,10 @@
 """Tables on disk: a folder `NAME.parquet/` with one part a segment, each part written whole or not at all.
 
-A part carries the fingerprint of the stage that wrote it, so that a rerun knows which parts still hold.
+A part carries the fingerprint of the stage that wrote it, so that a rerun knows which parts it can keep.
 Read one with `pandas.read_parquet(folder)`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class SegmentTable:
     fingerprint: str
 
     def part(self, first: int) -> Path:
-        """Where the part of the segment that starts at frame `first` lies."""
+        """Where the part of the segment that starts at frame `first` is written."""
         return self.folder / f"part-{first:08d}.parquet"
 
     def has(self, first: int) -> bool:
@@ -64,9 +64,9 @@ class SegmentTable:
             if path not in wanted:
                 path.unlink()
 
-    def files(self, root: Path) -> list[str]:
-        """The parts' paths relative to `root`."""
-        return [path.relative_to(root).as_posix() for path in sorted(self.folder.glob("part-*.parquet"))]
+    def files(self, root: Path, firsts: Iterable[int]) -> list[str]:
+        """The paths of the parts of the segments that start at `firsts`, relative to `root`."""
+        return [self.part(first).relative_to(root).as_posix() for first in firsts]
 
 
 def read_table(folder: Path, columns: Sequence[str] = ()) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from annotate.log.store import LABELS, LabelStore
+from pipeline.chain.table import APPEARANCE, CROPS, DETECT
 from pipeline.errors import PipelineError
 from pipeline.privacy.forget.rewrite import rewrite
 from pipeline.privacy.forget.selection import Selection
@@ -24,7 +25,11 @@ from pipeline.workspace.atomic import read_json, write_json
 from pipeline.workspace.folders import FORGETTING, locked
 from pipeline.workspace.manifest import MANIFEST, StageFolder
 
-_COUNTED = {"detect": DetectStage, "crops": CropsStage, "appearance": AppearanceStage}
+_COUNTS = {
+    DETECT.name: DetectStage.counts,
+    CROPS.name: CropsStage.counts,
+    APPEARANCE.name: AppearanceStage.counts,
+}
 
 
 @contextmanager
@@ -125,10 +130,9 @@ def _update_manifest(folder: StageFolder) -> None:
 
 
 def _counts(folder: StageFolder, manifest: dict[str, Any]) -> dict[str, Any]:
-    stage = _COUNTED.get(manifest["stage"])
-    if stage is not None:
-        made = stage(folder, manifest["inputs"], manifest["section"])
-        return made.counts() if made.table.folder.is_dir() else manifest["counts"]
+    count = _COUNTS.get(manifest["stage"])
+    if count is not None:
+        return count(folder.path) if any(folder.path.glob("*.parquet")) else manifest["counts"]
     if manifest["stage"] == "tracks":
         lengths = pd.read_parquet(folder.path / "tracklets.parquet").groupby("tracklet").size()
         median = float(lengths.median()) if len(lengths) else 0.0

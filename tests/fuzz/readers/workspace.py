@@ -12,8 +12,6 @@ from pipeline.lineage import as_text, trace
 from pipeline.privacy.forget import resume, select_identity
 from pipeline.privacy.redactions import open_known_flight, read_redactions
 from pipeline.privacy.shared_clip import people_of
-from pipeline.run.from_labels import Learning
-from pipeline.stages.evaluation import is_intact
 from pipeline.telemetry.ground_plane import ground_scale
 from pipeline.workspace.folders import open_flight, read_card
 from pipeline.workspace.manifest import StageFolder, write_record
@@ -52,7 +50,7 @@ def _workspace(folder: Path) -> None:
     pd.DataFrame(row | {"video": "b", "weights": "a"}).to_parquet(folder / "dataset" / "dataset.parquet")
     StageFolder(folder / "dataset").accept(_STAGE | {"files": []})
     written("metrics.json", json.dumps(_METRICS))(folder)
-    write_record(folder / "manifest.json", {"files": {"metrics.json": "0"}})
+    StageFolder(folder).accept(_STAGE | {"files": ["metrics.json"]})
     query = {"query": [0], "path": ["dataset/query/a.jpg"], "AP": [0.5]}
     pd.DataFrame(query).to_parquet(folder / "queries.parquet")
 
@@ -61,6 +59,10 @@ def _manifest(folder: Path) -> None:
     stage = StageFolder(folder / "f" / "crops")
     stage.is_current("f")
     stage.begin()
+
+
+def _evaluation(folder: Path) -> None:
+    StageFolder(folder).is_current("f")
 
 
 def _trace(subject: str, **options: int) -> Callable[[Path], object]:
@@ -127,9 +129,8 @@ WORKSPACE: dict[str, Reader] = {
     "trace of a frame": _of(f"f/frames/frames.parquet/{PART}", _trace("f", frame=0)),
     "trace of an identity": _of(f"f/detections/detections.parquet/{PART}", _trace("1")),
     "trace of a figure": _of("metrics.json", _trace("metrics.json"), json=True),
-    "manifest of an evaluation": _of("manifest.json", is_intact, json=True),
-    "figures, measured before": _of(
-        "metrics.json", lambda folder: Learning(folder, folder / "queries.parquet", folder).figures(), json=True
+    "manifest of an evaluation": _of(
+        "manifest.json", lambda folder: StageFolder(folder).is_current("f"), json=True
     ),
     "trace of a query": _of("queries.parquet", _trace("metrics.json", query=0)),
     "trace into the data set": _of("dataset/dataset.parquet", _trace("query/a.jpg")),

@@ -7,6 +7,7 @@ from annotate.operations import Merge, Rename, Split
 from pipeline.dataset.labelled import COLUMNS, UNKNOWN, read_labelled
 from pipeline.workspace.atomic import write_json
 from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.stage import Stage
 
 
 def test_every_crop_is_there_or_counted(workspace):
@@ -33,7 +34,7 @@ def test_crops_that_labelling_never_saw_are_counted(workspace, fly):
 
 def test_a_row_says_where_its_crop_comes_from(workspace):
     write_json(workspace / "f2" / "flight.json", {"video": "f2.mp4", "sha256": "v" * 64})
-    StageFolder(workspace / "f2" / "detections").finish("detect", {"weights": "w" * 64}, {}, {}, 0, [])
+    Stage("detect", StageFolder(workspace / "f2" / "detections"), {"weights": "w" * 64}, {}).finish({}, 0, [])
     with LabelStore(workspace / LABELS) as store:
         store.apply(Rename(identity=2, name="Eve"), user="bob", id="r")
         entry = store.decision("f2/1")

@@ -10,6 +10,7 @@ from annotate.operations import NewIdentity
 from annotate.project import Project
 from detector.config import DetectorConfig, Resize
 from detector.models.weights import EMBEDDED
+from pipeline.chain.table import FRAMES, TRACKS, stage_named
 from pipeline.cli import main
 from pipeline.config.models import CropsConfig, DatasetConfig, FlightConfig, load_config
 from pipeline.dataset.stage import run_dataset
@@ -17,8 +18,9 @@ from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
 from pipeline.lineage import as_text, trace
 from pipeline.lineage.commands import sha256_of, stage_of
-from pipeline.run.flight import open_stages, run_stages, run_tracks
+from pipeline.run.flight import describe, run_stages
 from pipeline.simulate import simulate_flight
+from pipeline.workspace.folders import open_flight
 from pipeline.workspace.tables import read_table
 
 SMALL = DetectorConfig(weights="embedded", resize=Resize(width=320, height=320), floor=0.02, threshold=0.2)
@@ -33,7 +35,7 @@ def flown(tmp_path_factory):
     )
     workspace = folder / "runs"
     config = FlightConfig(workspace=workspace, detector=SMALL, crops=CropsConfig(padding=0.1))
-    run_tracks(config, files.video, progress_bar)
+    run_stages(config, files.video, TRACKS, progress_bar)
     project = Project(workspace)
     for number, name in enumerate(sorted(project.store.state.tracklets), 1):
         project.store.apply(NewIdentity(tracklets=(name,), name=f"P{number}"), user="ann", id=f"a{number}")
@@ -84,15 +86,16 @@ def test_the_command_makes_the_very_same_stage(flown, folder):
     assert words[:3] == ["uavpipe", "detect" if folder == "detections" else folder, str(files.video)]
     settings = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
     config = load_config(None, settings, videos=[files.video], workspace=workspace)
-    with open_stages(config, files.video, words[1]) as (_, stages):
-        again = next(stage for stage in stages if stage.folder.path.name == folder)
+    with open_flight(config.workspace, files.video) as flight:
+        again = describe(config, flight, stage_named(words[1]))[-1]
+        assert again.folder.path.name == folder
         assert again.fingerprint == lineage["fingerprint"]
 
 
 def test_the_command_leaves_telemetry_off_where_it_was(flown, tmp_path):
     files, *_ = flown
     config = load_config(None, ["telemetry=off"], videos=[files.video], workspace=tmp_path / "runs")
-    run_stages(config, files.video, "frames", progress_bar)
+    run_stages(config, files.video, FRAMES, progress_bar)
     words = shlex.split(stage_of(tmp_path / "runs" / "flight01", "frames")["command"])
     assert words[-2:] == ["--set", "telemetry=off"]
 

@@ -13,13 +13,14 @@ from annotate.log.text import replay, write_log
 from annotate.operations import Assign, Merge, NewIdentity, Rename, SecondLook, SetMark, Split
 from annotate.project import Project
 from detector.config import DetectorConfig, Resize
+from pipeline.chain.table import CROPS, FRAMES, TRACKS
 from pipeline.cli import main
 from pipeline.config.models import CropsConfig, FlightConfig, FramesConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
 from pipeline.privacy.forget.commit import forget, resume, workspace_to_oneself
 from pipeline.privacy.forget.selection import overlap, select_identity
-from pipeline.run.flight import run_overlay, run_stages, run_tracks
+from pipeline.run.flight import run_overlay, run_stages
 from pipeline.simulate import simulate_flight
 from pipeline.workspace.tables import read_table
 
@@ -41,7 +42,7 @@ def flown(tmp_path_factory):
         folder / "flight01.mp4", people=7, seconds=3, seed=3, size=(480, 270), fps=8, altitude=12
     )
     workspace = folder / "runs"
-    run_tracks(settings(workspace), files.video, progress_bar)
+    run_stages(settings(workspace), files.video, TRACKS, progress_bar)
     run_overlay(settings(workspace), files.video, progress_bar)
     (workspace / "dataset").mkdir()
     (workspace / "dataset" / "page.html").write_text(NAME)
@@ -177,11 +178,11 @@ def test_no_stage_is_stale_and_none_brings_the_person_back(workspace, flown):
     files, _ = flown
     whom = run_forget(workspace)
     boxes = whom.flights["flight01"].boxes
-    assert all(result.skipped for result in run_tracks(settings(workspace), files.video, progress_bar))
-    run_stages(settings(workspace, crops=CropsConfig(padding=0.0)), files.video, "crops", progress_bar)
+    assert all(result.skipped for result in run_stages(settings(workspace), files.video, TRACKS, progress_bar))
+    run_stages(settings(workspace, crops=CropsConfig(padding=0.0)), files.video, CROPS, progress_bar)
     assert shown(workspace, boxes) == 0
     other = settings(workspace, detector=SMALL.model_copy(update={"floor": 0.03}))
-    results = run_stages(other, files.video, "crops", progress_bar)
+    results = run_stages(other, files.video, CROPS, progress_bar)
     assert not results[1].skipped  # detected again
     assert shown(workspace, boxes) == 0
 
@@ -226,7 +227,7 @@ def test_a_run_that_is_killed_goes_on(workspace, tmp_path, monkeypatch, survived
         with pytest.raises(KeyboardInterrupt):
             run_forget(workspace)
     with pytest.raises(PipelineError, match="was interrupted here; run it again"):
-        run_stages(settings(workspace), workspace / "flight01", "frames", progress_bar)
+        run_stages(settings(workspace), workspace / "flight01", FRAMES, progress_bar)
     result = CliRunner().invoke(main, ["forget", "2", "--workspace", str(workspace), "--yes"])
     assert result.exit_code == 0, result.output
     assert content(workspace) == content(twin)

@@ -3,12 +3,13 @@ import pytest
 
 from detector.config import DetectorConfig, Resize
 from pipeline.boxes import Tracked
+from pipeline.chain.table import TRACKS
 from pipeline.config.models import FlightConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
 from pipeline.privacy.redact import follow, paint_over, pixelate
 from pipeline.privacy.shared_clip import export
-from pipeline.run.flight import run_tracks
+from pipeline.run.flight import run_stages
 from pipeline.simulate import simulate_flight
 from pipeline.video import open_video
 from pipeline.workspace.tables import read_table
@@ -66,7 +67,7 @@ def flight(tmp_path_factory):
     files = simulate_flight(
         folder / "flight01.mp4", people=5, seconds=2, seed=3, size=(320, 180), fps=8, altitude=12
     )
-    run_tracks(FlightConfig(workspace=folder / "runs", detector=SMALL), files.video, progress_bar)
+    run_stages(FlightConfig(workspace=folder / "runs", detector=SMALL), files.video, TRACKS, progress_bar)
     return files, folder / "runs" / "flight01"
 
 

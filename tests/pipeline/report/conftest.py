@@ -10,13 +10,15 @@ from click.testing import CliRunner
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Rename
 from detector.config import DetectorConfig, Resize
+from pipeline.chain.table import TRACKS
 from pipeline.cli import main
 from pipeline.config.models import DatasetConfig, FlightConfig, ReportConfig
 from pipeline.dataset.stage import run_dataset
-from pipeline.demo import label_by_truth, truth_of
+from pipeline.demo import truth_of
 from pipeline.engine.progress import progress_bar
+from pipeline.labelling.from_ground_truth import label_by_ground_truth
 from pipeline.report import write_report
-from pipeline.run.flight import run_tracks
+from pipeline.run.flight import run_stages
 from pipeline.simulate import simulate_flight
 
 ODD = "flight #2 '50%' & <b>.mp4"
@@ -54,8 +56,8 @@ def reported(tmp_path_factory):
         dataset=DatasetConfig(protocol="tracklet", gap_s=0.0, min_crops=1),
     )
     for video in videos:
-        run_tracks(config, video, progress_bar)
-    label_by_truth(config.workspace, {video.stem: truth_of(video) for video in videos})
+        run_stages(config, video, TRACKS, progress_bar)
+    label_by_ground_truth(config.workspace, {video.stem: truth_of(video) for video in videos})
     with LabelStore(config.workspace / LABELS) as store:
         store.apply(Rename(identity=1, name=HOSTILE), user="ann", id="name")
     dataset = run_dataset(config.workspace, config.dataset)

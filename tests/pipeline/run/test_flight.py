@@ -10,16 +10,17 @@ import pandas as pd
 import pytest
 
 from detector.config import DetectorConfig, Resize
+from pipeline.chain.table import CROPS, FRAMES, SEGMENT_STAGES, TRACKS
 from pipeline.config.models import CropsConfig, FlightConfig, FramesConfig, TracksConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.report import write_report
-from pipeline.run.flight import PIXEL_STAGES, run_overlay, run_stages, run_tracks
+from pipeline.run.flight import run_overlay, run_stages
 from pipeline.simulate import simulate_flight
 from pipeline.workspace.tables import read_table
 
 # A low floor and threshold: what is tested here is the chain, not how good the detector is.
 SMALL = DetectorConfig(weights="embedded", resize=Resize(width=320, height=320), floor=0.02, threshold=0.3)
-FRAMES = FramesConfig(segment_frames=8)
+BY_EIGHT = FramesConfig(segment_frames=8)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def flight(tmp_path_factory):
 
 
 def config(workspace: Path, **sections) -> FlightConfig:
-    return FlightConfig(workspace=workspace, **({"detector": SMALL, "frames": FRAMES} | sections))
+    return FlightConfig(workspace=workspace, **({"detector": SMALL, "frames": BY_EIGHT} | sections))
 
 
 def tables(workspace: Path) -> dict[str, bytes]:
@@ -43,7 +44,7 @@ def tables(workspace: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def undisturbed(flight, tmp_path_factory):
     workspace = tmp_path_factory.mktemp("undisturbed")
-    results = run_stages(config(workspace), flight, "crops", progress_bar)
+    results = run_stages(config(workspace), flight, CROPS, progress_bar)
     return workspace, results
 
 
@@ -78,16 +79,16 @@ def test_a_second_run_does_nothing(undisturbed, flight, monkeypatch):
     workspace, _ = undisturbed
     before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*") if path.suffix == ".parquet"}
     monkeypatch.setattr("pipeline.run.flight.open_redacted", lambda *a, **k: pytest.fail("the video was opened"))
-    results = run_stages(config(workspace), flight, "crops", progress_bar)
+    results = run_stages(config(workspace), flight, CROPS, progress_bar)
     assert all(result.skipped for result in results)
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
 def test_another_threshold_makes_new_crops_without_the_model(flight, tmp_path, monkeypatch):
-    run_stages(config(tmp_path), flight, "crops", progress_bar)
+    run_stages(config(tmp_path), flight, CROPS, progress_bar)
     monkeypatch.setattr("pipeline.run.flight.load_predictor", lambda *a: pytest.fail("the model was loaded"))
     higher = SMALL.model_copy(update={"threshold": 0.6})
-    frames, detect, crops = run_stages(config(tmp_path, detector=higher), flight, "crops", progress_bar)
+    frames, detect, crops = run_stages(config(tmp_path, detector=higher), flight, CROPS, progress_bar)
     assert (frames.skipped, detect.skipped, crops.skipped) == (True, True, False)
     folder = tmp_path / "flight01" / "crops"
     rows = read_table(folder / "crops.parquet")
@@ -97,58 +98,58 @@ def test_another_threshold_makes_new_crops_without_the_model(flight, tmp_path, m
 
 
 def test_tracklets_run_on_over_segments(flight, tmp_path):
-    easy = TracksConfig(begin=0.2, high=0.2, split_below=None)
-    results = run_tracks(config(tmp_path, tracks=easy), flight, progress_bar)
-    assert [result.stage for result in results] == [*PIXEL_STAGES, "tracks"]
+    easy = TracksConfig(new_track_score=0.2, high_score=0.2, split_below=None)
+    results = run_stages(config(tmp_path, tracks=easy), flight, TRACKS, progress_bar)
+    assert [result.stage for result in results] == [stage.name for stage in (*SEGMENT_STAGES, TRACKS)]
     table = pd.read_parquet(tmp_path / "flight01" / "tracks" / "tracklets.parquet")
     assert not table.duplicated(["frame", "rank"]).any()
     assert not table.duplicated(["frame", "tracklet"]).any()
     spans = table.groupby("tracklet")["frame"].agg(["min", "max"]) // 8  # eight frames a segment
     assert (spans["max"] > spans["min"]).any()
-    assert all(result.skipped for result in run_tracks(config(tmp_path, tracks=easy), flight, progress_bar))
+    assert all(result.skipped for result in run_stages(config(tmp_path, tracks=easy), flight, TRACKS, progress_bar))
     harder = easy.model_copy(update={"min_length": 5})
-    again = run_tracks(config(tmp_path, tracks=harder), flight, progress_bar)
+    again = run_stages(config(tmp_path, tracks=harder), flight, TRACKS, progress_bar)
     assert [result.stage for result in again if not result.skipped] == ["tracks"]
 
 
 def test_every_nth_frame_and_least_height(flight, tmp_path):
-    section = CropsConfig(every=4, min_height=20, padding=0)
-    run_stages(config(tmp_path, crops=section), flight, "crops", progress_bar)
+    section = CropsConfig(stride=4, min_height=20, padding=0)
+    run_stages(config(tmp_path, crops=section), flight, CROPS, progress_bar)
     rows = read_table(tmp_path / "flight01" / "crops" / "crops.parquet")
     assert (rows["frame"] % 4 == 0).all()
     assert (rows["y2"] - rows["y1"] >= 20).all()
 
 
 def test_a_crop_that_is_missing_or_cut_off_is_made_again(flight, tmp_path, undisturbed):
-    run_stages(config(tmp_path), flight, "crops", progress_bar)
+    run_stages(config(tmp_path), flight, CROPS, progress_bar)
     lost, cut, *_ = (tmp_path / "flight01" / "crops" / "images").rglob("*.jpg")
     lost.unlink()
     cut.write_bytes(cut.read_bytes()[:100])
-    run_stages(config(tmp_path), flight, "crops", progress_bar)
+    run_stages(config(tmp_path), flight, CROPS, progress_bar)
     assert tables(tmp_path) == tables(undisturbed[0])
 
 
 def test_a_crop_that_was_changed_inside_is_made_again_where_asked(flight, tmp_path, undisturbed):
-    run_stages(config(tmp_path), flight, "crops", progress_bar)
+    run_stages(config(tmp_path), flight, CROPS, progress_bar)
     changed = next((tmp_path / "flight01" / "crops" / "images").rglob("*.jpg"))
     before = changed.read_bytes()
     changed.write_bytes(before[:100] + bytes(8) + before[108:])
-    assert run_stages(config(tmp_path), flight, "crops", progress_bar)[-1].skipped  # its length says nothing
+    assert run_stages(config(tmp_path), flight, CROPS, progress_bar)[-1].skipped  # its length says nothing
     for skipped in (False, True):
         verified = config(tmp_path, crops=CropsConfig(verify=True))
-        assert run_stages(verified, flight, "crops", progress_bar)[-1].skipped == skipped
+        assert run_stages(verified, flight, CROPS, progress_bar)[-1].skipped == skipped
         assert changed.read_bytes() == before
     assert tables(tmp_path) == tables(undisturbed[0])
 
 
 def test_a_damaged_part_is_made_again(flight, tmp_path, undisturbed):
-    run_stages(config(tmp_path), flight, "crops", progress_bar)
+    run_stages(config(tmp_path), flight, CROPS, progress_bar)
     for name in ("frames/frames", "detections/detections", "crops/crops"):
         part = sorted((tmp_path / "flight01" / f"{name}.parquet").glob("part-*"))[1]
         data = bytearray(part.read_bytes())
         data[len(data) // 4] ^= 1
         part.write_bytes(data)  # as long as before
-    run_stages(config(tmp_path), flight, "crops", progress_bar)
+    run_stages(config(tmp_path), flight, CROPS, progress_bar)
     assert tables(tmp_path) == tables(undisturbed[0])
 
 
@@ -201,10 +202,10 @@ def test_too_much_damage_is_an_error_and_nothing_is_lost(flight, tmp_path):
     (folder / "3.png").write_bytes(b"no image")
     section = FramesConfig(max_bad_frames=0)
     with pytest.raises(PipelineError, match="1 frames lost and 0 corrupt, more than"):
-        run_stages(config(tmp_path / "runs", frames=section), folder, "frames", progress_bar)
+        run_stages(config(tmp_path / "runs", frames=section), folder, FRAMES, progress_bar)
     rows = read_table(tmp_path / "runs" / "images" / "frames" / "frames.parquet")
     assert rows.loc[rows["lost"], "frame"].tolist() == [3]
-    run_stages(config(tmp_path / "runs", frames=FramesConfig(max_bad_frames=1)), folder, "frames", progress_bar)
+    run_stages(config(tmp_path / "runs", frames=FramesConfig(max_bad_frames=1)), folder, FRAMES, progress_bar)
 
 
 def test_a_flight_over_nobody_goes_all_the_way(tmp_path):
@@ -213,7 +214,7 @@ def test_a_flight_over_nobody_goes_all_the_way(tmp_path):
     for number in range(3):
         cv2.imwrite(str(video / f"{number}.png"), np.zeros((90, 160, 3), np.uint8))
     settings = config(tmp_path / "runs", detector=SMALL.model_copy(update={"floor": 0.99, "threshold": 0.99}))
-    results = {result.stage: result.counts for result in run_tracks(settings, video, progress_bar)}
+    results = {result.stage: result.counts for result in run_stages(settings, video, TRACKS, progress_bar)}
     assert (results["detect"]["boxes"], results["crops"]["crops"], results["tracks"]["tracklets"]) == (0, 0, 0)
     assert run_overlay(settings, video, progress_bar).counts == {"frames": 3}
     page = write_report(settings.workspace, settings.report, progress_bar).read_text()

@@ -13,8 +13,8 @@ from annotate.project import Project
 from detector.backends.load import load_predictor
 from pipeline.cli import main
 from pipeline.errors import PipelineError
-from pipeline.run.flight import run_linking, run_stages
-from pipeline.run.flights import Labelling, labelling
+from pipeline.labelling.progress import LabellingProgress, labelling_progress
+from pipeline.run.flight import run_linking, run_segment_stages
 
 SMALL = ("--set", "detector.weights=embedded", "--set", "detector.resize={width: 96, height: 96}")
 
@@ -60,13 +60,13 @@ def test_the_next_flight_is_seen_while_one_is_linked(flights, monkeypatch):
     def pass_over(config, video, *arguments):
         if video.name == "three":
             seen.set()
-        return run_stages(config, video, *arguments)
+        return run_segment_stages(config, video, *arguments)
 
     def link(config, video, since):
         assert video.name == "three" or seen.wait(60), "the next flight waits for this one"
         return run_linking(config, video, since)
 
-    monkeypatch.setattr("pipeline.run.flights.run_stages", pass_over)
+    monkeypatch.setattr("pipeline.run.flights.run_segment_stages", pass_over)
     monkeypatch.setattr("pipeline.run.flights.run_linking", link)
     result = run("--config", "good.yaml", "--until", "tracks")
     assert result.exit_code == 0, result.output
@@ -93,7 +93,7 @@ def test_a_flight_whose_linking_fails_does_not_stop_the_others(flights, monkeypa
 def test_it_stops_where_a_person_is_needed_and_says_how_to_go_on(flights):
     result = run("--config", "good.yaml", "--workspace", "my runs")
     assert result.exit_code == 0, result.output
-    assert "nobody has a label yet" in result.output
+    assert "no tracklet has a label yet" in result.output
     assert "uavpipe label --workspace 'my runs'" in result.output
     assert "uavpipe run --config good.yaml --workspace 'my runs' --set detector.weights=embedded" in result.output
     assert not (flights / "my runs" / "dataset").exists()
@@ -101,7 +101,7 @@ def test_it_stops_where_a_person_is_needed_and_says_how_to_go_on(flights):
 
 def test_going_on_keeps_what_was_asked_for(flights, monkeypatch):
     assert run("--config", "good.yaml", "--until", "tracks").exit_code == 0
-    monkeypatch.setattr("pipeline.run.flights.labelling", lambda workspace: Labelling(1, 2))
+    monkeypatch.setattr("pipeline.labelling.progress.labelling_progress", lambda workspace: LabellingProgress(1, 2))
     result = run("--config", "good.yaml", "--from", "crops", "--until", "evaluate")
     go_on, with_those = (line for line in result.output.splitlines() if line.startswith("  uavpipe run"))
     assert go_on.endswith("--from crops --until evaluate")  # else other weights at hand would detect all again
@@ -127,7 +127,7 @@ def test_a_dry_run_says_what_would_run_and_why(flights):
     assert set(planned().values()) == {"would run: not done yet"}
     assert run("--config", "good.yaml").exit_code == 0
     assert set(planned().values()) == {"up to date"}
-    found = planned("--set", "detector.threshold=0.3", "--set", "tracks.lost_s=2")
+    found = planned("--set", "detector.threshold=0.3", "--set", "tracks.max_gap_s=2")
     assert found["one", "detect"] == "up to date"
     assert found["one", "crops"] == "would run: threshold 0.8 is now 0.3"
     assert found["one", "tracks"] == "would run: lost_s 1.0 is now 2.0"
@@ -140,11 +140,11 @@ def test_a_dry_run_says_what_would_run_and_why(flights):
 
 def test_how_far_the_labelling_is(make_workspace, walk):
     workspace = make_workspace({"f1": [walk(1, 0, 8), walk(2, 4, 8)]})
-    assert labelling(workspace) == Labelling(0, 0)  # nobody began
+    assert labelling_progress(workspace) == LabellingProgress(0, 0)  # nobody began
     project = Project(workspace)
     project.store.apply(NewIdentity(tracklets=("f1/0",)), user="ann", id="1")
     project.close()
-    assert labelling(workspace) == Labelling(1, 2)
+    assert labelling_progress(workspace) == LabellingProgress(1, 2)
 
 
 def test_it_goes_on_with_what_is_labelled(make_workspace, walk):
@@ -160,7 +160,7 @@ def test_it_goes_on_with_what_is_labelled(make_workspace, walk):
     assert result.exit_code == 0, result.output
     assert "16 crops of 1 flight" in result.output
     assert (workspace / "dataset" / "dataset.parquet").exists()
-    assert "nobody is seen often enough for a query" in result.output
+    assert "no query: no test identity" in result.output
 
 
 def test_what_comes_with_uavpipe_is_measured_once(workspace_of_two_flights):
@@ -227,7 +227,7 @@ def test_what_is_before_from_stays_as_it_is(flights):
 def test_from_leaves_out_only_what_is_there(flights):
     result = run("--config", "good.yaml", "--from", "crops")
     assert result.exit_code == 1
-    assert "one/frames: not finished; `--from` cannot leave it out" in result.output
+    assert "one/frames: this stage is incomplete, so --from cannot skip it" in result.output
     assert run("--config", "good.yaml", "--from", "crops", "--until", "detect").exit_code == 2
 
 
@@ -240,7 +240,7 @@ def test_a_dry_run_says_what_comes_after_the_labels(workspace_of_two_flights):
     assert plan() == {
         "dataset": "would run: not done yet",
         "evaluate": "would run: another data set",
-        "report": "would run: written anew each time",
+        "report": "would run: written each time",
     }
     assert run("--from", "dataset", "--workspace", str(workspace_of_two_flights)).exit_code == 0
     assert (plan()["dataset"], plan()["evaluate"]) == ("up to date", "up to date")
@@ -253,7 +253,7 @@ def test_a_dry_run_says_what_comes_after_the_labels(workspace_of_two_flights):
 
 def test_from_evaluate_takes_the_data_set_as_it_is(workspace_of_two_flights):
     place = ("--workspace", str(workspace_of_two_flights))
-    assert "not finished" in run("--from", "evaluate", *place).output
+    assert "incomplete" in run("--from", "evaluate", *place).output
     assert run("--from", "dataset", "--until", "dataset", *place).exit_code == 0
     result = run("--from", "evaluate", "--set", "dataset.seed=1", *place)
     assert result.exit_code == 0, result.output

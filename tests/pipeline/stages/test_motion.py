@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from detector.config import DetectorConfig, Resize
+from pipeline.chain.table import MOTION
 from pipeline.config.models import FlightConfig, FramesConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.run.flight import run_stages
@@ -58,7 +59,7 @@ def flight(tmp_path_factory):
 
 def motion_of(flight, workspace, segment_frames):
     config = FlightConfig(workspace=workspace, detector=TINY, frames=FramesConfig(segment_frames=segment_frames))
-    run_stages(config, flight, "motion", progress_bar)
+    run_stages(config, flight, MOTION, progress_bar)
     return read_motion(workspace / "flight01" / "motion")
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from annotate.records import Detection
 from annotate.suggestions.ground import Ground
 from detector.config import DetectorConfig, Resize
+from pipeline.chain.table import CROPS, FRAMES
 from pipeline.config.models import CameraConfig, CropsConfig, FlightConfig, load_config
 from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
@@ -140,7 +141,7 @@ def truth(flight):
 
 def test_a_frame_knows_where_the_drone_was(flight, truth, tmp_path):
     config = FlightConfig(workspace=tmp_path, camera=CameraConfig(fov_deg=fov(truth)))
-    (result,) = run_stages(config, flight.video, "frames", progress_bar)
+    (result,) = run_stages(config, flight.video, FRAMES, progress_bar)
     rows = read_table(result.folder / "frames.parquet")
     np.testing.assert_allclose(rows["altitude_m"], truth["altitude_m"], atol=2e-3)
     np.testing.assert_allclose(rows["pitch_deg"], -np.degrees(truth["pitch_rad"]), atol=0.01)
@@ -152,7 +153,7 @@ def test_a_frame_knows_where_the_drone_was(flight, truth, tmp_path):
     assert scale(3, 300.0) == pytest.approx(1 / expected, rel=0.02)
 
     off = FlightConfig(workspace=tmp_path, telemetry="off")
-    (again,) = run_stages(off, flight.video, "frames", progress_bar)
+    (again,) = run_stages(off, flight.video, FRAMES, progress_bar)
     assert not again.skipped
     assert read_table(again.folder / "frames.parquet")["altitude_m"].isna().all()
     assert ground_scale(tmp_path / "flight01") is None
@@ -241,10 +242,10 @@ def test_subtitles_within_the_video_are_found(flight, tmp_path):
 def test_boxes_that_are_no_person_tall_give_no_crop(flight, truth, tmp_path):
     small = DetectorConfig(weights="embedded", resize=Resize(width=320, height=320), floor=0.02, threshold=0.05)
     config = FlightConfig(workspace=tmp_path, detector=small, camera=CameraConfig(fov_deg=fov(truth)))
-    run_stages(config, flight.video, "crops", progress_bar)
+    run_stages(config, flight.video, CROPS, progress_bar)
     every = read_table(tmp_path / "flight01" / "crops" / "crops.parquet")
     measured = config.model_copy(update={"crops": CropsConfig(person_m=(1.0, 2.4))})
-    results = run_stages(measured, flight.video, "crops", progress_bar)
+    results = run_stages(measured, flight.video, CROPS, progress_bar)
     assert [result.skipped for result in results] == [True, True, False]  # nothing is detected again
     kept = read_table(tmp_path / "flight01" / "crops" / "crops.parquet")
 

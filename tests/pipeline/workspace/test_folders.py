@@ -9,6 +9,7 @@ from pipeline.errors import PipelineError
 from pipeline.workspace.atomic import atomic_file, atomic_folder
 from pipeline.workspace.folders import open_flight
 from pipeline.workspace.manifest import StageFolder, fingerprint
+from pipeline.workspace.stage import Stage
 
 
 def test_a_fingerprint_knows_content_not_order():
@@ -47,7 +48,7 @@ def finished(tmp_path, section):
     folder = StageFolder(tmp_path / "stage")
     folder.begin()
     (folder.path / "table").write_text("rows")
-    folder.finish("stage", {"video": "x"}, section, {"rows": 1}, 0.1, ["table"])
+    Stage("stage", folder, {"video": "x"}, section).finish({"rows": 1}, 0.1, ["table"])
     return folder
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Mark
-from pipeline.demo import label_by_truth
+from pipeline.labelling.from_ground_truth import label_by_ground_truth
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def test_the_truth_answers_for_the_hand(workspace, tmp_path):
         "f1": write_truth(tmp_path / "f1.txt", [11, 12]),
         "f2": write_truth(tmp_path / "f2.txt", [13, 12]),
     }
-    answered = label_by_truth(workspace, truths)
+    answered = label_by_ground_truth(workspace, truths)
     assert answered.identities.keys() == {11, 12, 13}
     assert (answered.right, answered.detections) == (24, 24)
     found, operations = labels(workspace)
     assert found == {"f1/0": 1, "f1/1": 2, "f2/0": 3, "f2/1": 2, "f2/2": Mark.JUNK}
-    assert label_by_truth(workspace, truths) == answered  # again: nothing is done twice
+    assert label_by_ground_truth(workspace, truths) == answered  # again: nothing is done twice
     assert labels(workspace) == (found, operations)

@@ -1,0 +1,50 @@
+"""How far the labelling of a workspace is."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from annotate.log.store import LABELS
+from annotate.project import Project
+
+
+@dataclass(frozen=True)
+class LabellingProgress:
+    """How far the labelling of a workspace is.
+
+    Attributes:
+        labelled: tracklets that have a label.
+        tracklets: those that have a crop, and so can get one.
+
+    """
+
+    labelled: int
+    tracklets: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there are tracklets, and all have a label."""
+        return 0 < self.tracklets == self.labelled
+
+    def __str__(self) -> str:
+        """For a person."""
+        if not self.tracklets:
+            return "no tracklet has a label yet"
+        return f"{self.labelled:,} of {self.tracklets:,} tracklets have a label"
+
+
+def labelling_progress(workspace: Path) -> LabellingProgress:
+    """How far the labelling of `workspace` is.
+
+    Raises:
+        AnnotateError: its tables, crops or labels are damaged.
+
+    """
+    if not (workspace / LABELS).exists():
+        return LabellingProgress(0, 0)
+    project = Project(workspace)
+    try:
+        with project.reading() as state:
+            done = project.progress(state, "")
+        return LabellingProgress(done.labelled, done.tracklets)
+    finally:
+        project.close()

@@ -1,0 +1,82 @@
+"""What a run would do, and why; nothing is done."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from annotate.log.store import LABELS
+from pipeline.chain.table import DATASET, EVALUATE, FRAMES, LABEL, REPORT, TRACKS, ChainStage, is_before
+from pipeline.config.models import FlightConfig, require_flights
+from pipeline.dataset.stage import dataset_stage, finished_dataset
+from pipeline.labelling.progress import LabellingProgress, labelling_progress
+from pipeline.run.flight import describe
+from pipeline.run.from_labels import training_of
+from pipeline.workspace.folders import flight_name, open_flight
+from pipeline.workspace.manifest import StageFolder
+from reid.evaluation.evaluate import Options
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A stage of a flight, and why a run would do it.
+
+    Attributes:
+        flight: its name; "" for what is of all flights.
+        stage: its name.
+        reason: why it would run; empty: it is up to date, and is skipped.
+
+    """
+
+    flight: str
+    stage: str
+    reason: str
+
+
+def plan_flights(config: FlightConfig, last: ChainStage = TRACKS, first: ChainStage = FRAMES) -> Iterator[Planned]:
+    """What `run_flights` would do.
+
+    Raises:
+        PipelineError, DetectorError: as a run would end at once.
+
+    """
+    for video in require_flights(config):
+        with open_flight(config.workspace, video) as flight:
+            for stage in describe(config, flight, last, first):
+                yield Planned(flight_name(video), stage.name, stage.why_stale())
+
+
+def plan_from_labels(
+    config: FlightConfig, last: ChainStage = REPORT, first: ChainStage = DATASET
+) -> Iterator[Planned]:
+    """What comes after the flights; where `first` is a stage of theirs, only once all tracklets have a label.
+
+    Raises:
+        AnnotateError: the labels are damaged.
+
+    """
+    done = labelling_progress(config.workspace)
+    if is_before(first, LABEL) and not done.is_complete:
+        yield Planned("", LABEL.name, str(done))
+    elif is_before(first, REPORT):
+        yield from _plan_dataset(config, last, first, done)
+    if last is REPORT:
+        yield Planned("", REPORT.name, "written each time")
+
+
+def _plan_dataset(
+    config: FlightConfig, last: ChainStage, first: ChainStage, done: LabellingProgress
+) -> Iterator[Planned]:
+    folder, stale = StageFolder(config.workspace / DATASET.folder), ""
+    if not is_before(DATASET, first):
+        if not (config.workspace / LABELS).is_file():
+            yield Planned("", LABEL.name, str(done))
+            return
+        stale = dataset_stage(config.workspace, config.dataset).why_stale()
+        yield Planned("", DATASET.name, stale)
+    if is_before(last, EVALUATE):
+        return
+    if stale or folder.manifest() is None:
+        yield Planned("", EVALUATE.name, "another data set" if stale else "not done yet")
+        return
+    protocol = finished_dataset(config.workspace).counts["protocol"]
+    evaluation = training_of(config, folder.path).evaluation(Options(protocol))
+    yield Planned("", EVALUATE.name, evaluation.why_stale() if evaluation else "not done yet")
