@@ -25,9 +25,9 @@ from pipeline.workspace.atomic import atomic_file
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.stage import Stage
 from reid.checkpoint import load_checkpoint
-from reid.config import Augmentation, CrossEntropyConfig, LossConfig, SamplerConfig, TrainConfig, TripletConfig
 from reid.embedder import Embedder
 from reid.records import ReidData, Samples
+from reid.training.recipes import read_recipe
 from reid.training.train import train
 
 FILE = Path(PLACE[0]).name
@@ -95,16 +95,15 @@ def retrain(
             f"{workspace / LABELS}: {identities} identities with two crops or more; label {_FEWEST} of them first"
         )
     network = load_checkpoint(start).network
-    by_identity = CrossEntropyConfig() if network.neck == "batch_norm" else None
-    config = TrainConfig(
-        network=network,
+    config = read_recipe(
+        "finetune",
+        network=network.model_dump(),
         init=str(start),
-        loss=LossConfig(triplet=TripletConfig(margin="soft"), cross_entropy=by_identity),
-        sampler=SamplerConfig(identities=min(16, identities), images=4),
-        augmentation=Augmentation(erase=0.3, brightness=0.2, contrast=0.2, saturation=0.1),
+        init_heads=False,
+        loss={} if network.neck == "batch_norm" else {"cross_entropy": None},
+        sampler={"identities": min(16, identities)},
         iterations=iterations,
         decay_from=iterations // 2,
-        learning_rate=3e-4,
         checkpoint_every=iterations,
         evaluate_every=iterations,
     )

@@ -5,8 +5,7 @@ What is measured is each run's last checkpoint: to choose the best by its figure
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,14 +21,13 @@ from reid.errors import ReidError
 from reid.evaluation.evaluate import Evaluation, Options
 from reid.evaluation.protocols import PROTOCOLS, ProtocolName
 from reid.records import ReidData
+from reid.training.on_dataset import Bar
 from reid.training.run_folder import identity
 from reid.training.train import train
 
 Loss = Literal["triplet", "proposed"]
 LOSSES: tuple[Loss, ...] = ("triplet", "proposed")
 FIGURES = ("mAP", "rank-1", "rank-5", "rank-10")
-# Makes a bar of a title and a total; the `with` gives what sets it to n and shows a text.
-Bar = Callable[[str, int], AbstractContextManager[Callable[[int, str], None]]]
 _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w-]{0,63}$")]  # becomes a folder's
 
 

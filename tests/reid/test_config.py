@@ -8,6 +8,7 @@ from reid.checkpoint import load_checkpoint
 from reid.config import Augmentation, TrainConfig, TripletConfig
 from reid.network import Network
 from reid.training.init_weights import initialise
+from reid.training.recipes import read_recipe, recipe_file
 from reid.weights import EMBEDDED
 
 
@@ -36,11 +37,37 @@ def test_the_recipes_are_the_papers():
 
 
 def test_the_recipe_that_goes_on_from_what_comes_with_uavpipe_has_its_network():
-    ours = recipe("finetune")
+    ours = read_recipe("finetune")
+    assert recipe("finetune") == ours
     assert (ours.init, ours.init_heads) == ("embedded", True)
     assert ours.network == load_checkpoint(EMBEDDED).network
     line = initialise(Network(ours.network), "embedded", heads=True)
     assert line.startswith("shufflenet_v2_x1_0 from embedded, sha256 ")
+
+
+def test_a_packaged_recipe_is_changed_by_section():
+    changed = read_recipe(
+        "finetune",
+        iterations=400,
+        sampler={"identities": 8},
+        loss={"cross_entropy": None},
+        network={"neck": "none"},
+    )
+    assert (changed.iterations, changed.sampler.identities, changed.sampler.images) == (400, 8, 4)
+    assert (changed.loss.cross_entropy, changed.loss.triplet.margin) == (None, "soft")
+    assert changed.network.pooling == "gem"
+    with pytest.raises(ValidationError, match="rounds"):
+        read_recipe("finetune", rounds=3)
+
+
+def test_a_recipe_is_named_or_given_as_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    packaged = recipe_file(Path("finetune"))
+    assert packaged.name == "finetune.yaml"
+    assert packaged.is_file()
+    assert recipe_file(Path("other.yaml")) == Path("other.yaml")
+    (tmp_path / "finetune").touch()
+    assert recipe_file(Path("finetune")) == Path("finetune")
 
 
 @pytest.mark.parametrize(

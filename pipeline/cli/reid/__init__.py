@@ -15,8 +15,6 @@ from pipeline.cli.reid.transfer import transfer
 
 if TYPE_CHECKING:
     from reid.evaluation.protocols import ProtocolName
-    from reid.records import ReidData
-    from reid.training.train import Measure
 
 
 @click.group()
@@ -48,29 +46,17 @@ def train(config_path: Path, data: str, output: Path, settings: tuple[str, ...],
     """
     from pipeline.config.yaml import apply_settings, read_yaml_mapping, validate
     from pipeline.engine.progress import training_bar
-    from reid.checkpoint import load_checkpoint
     from reid.config import TrainConfig
-    from reid.datasets.load import load
-    from reid.evaluation.protocols import PROTOCOLS
-    from reid.training.train import train as run
+    from reid.training.on_dataset import train_on_dataset
+    from reid.training.recipes import recipe_file
 
-    content = apply_settings(read_yaml_mapping(config_path), settings)
+    content = apply_settings(read_yaml_mapping(recipe_file(config_path)), settings)
     config = validate(content, TrainConfig, str(config_path))
-    crops = load(data, PROTOCOLS[protocol].cameras)
-    measure = _measure(crops, protocol) if len(crops.query) else None
-    with training_bar(config.network.backbone, config.iterations) as advance:
-        best = run(config, crops, output, measure=measure, advance=advance)
-    metrics = load_checkpoint(best).training["metrics"]
-    measured = ", ".join(f"{name} {metrics[name]:.3f}" for name in ("mAP", "rank-1") if name in metrics)
-    click.echo(f"{best}{measured and f' ({measured})'}: use it as --weights, or as init of the next stage")
-
-
-def _measure(data: "ReidData", protocol: "ProtocolName") -> "Measure":
-    """Raises where the data leak or cannot be measured so: before the training, not after it."""
-    from reid.evaluation.evaluate import Evaluation, Options
-
-    evaluation = Evaluation(data.query, data.gallery, Options(protocol), data.train)
-    return lambda query, gallery: evaluation(query, gallery).figures
+    trained = train_on_dataset(config, data, output, protocol=protocol, bar=training_bar)
+    shown = ", ".join(
+        f"{name} {trained.metrics[name]:.3f}" for name in ("mAP", "rank-1") if name in trained.metrics
+    )
+    click.echo(f"{trained.weights}{shown and f' ({shown})'}: use it as --weights, or as init of the next stage")
 
 
 @reid.command()

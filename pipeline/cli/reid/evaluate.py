@@ -1,5 +1,6 @@
 """`uavpipe reid evaluate`: a network on a data set, or features from elsewhere, by any of the protocols."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,8 +9,11 @@ import click
 from pipeline.cli.options import PATH
 
 if TYPE_CHECKING:
+    from reid.evaluation.distances import Metric
     from reid.evaluation.evaluate import Options, Result
-    from reid.records import Samples
+    from reid.evaluation.measure import LabelTables
+    from reid.evaluation.metrics import AveragePrecision
+    from reid.evaluation.protocols import ProtocolName
 
 _TWO = (PATH, PATH)
 PROTOCOL_NAMES = ("market", "single-shot", "flight", "tracklet", "strict")
@@ -56,84 +60,88 @@ def evaluate(out: Path, pictures: int, **options: Any) -> None:
     """
     from pipeline.stages.evaluation import write_evaluation
 
-    _check(options)
+    asked = _Asked(**options)
+    asked.check()
     out.mkdir(parents=True, exist_ok=True)  # fails now, not when all is measured
-    result, inputs = _measured(options)
-    inputs |= {name: options[name] for name in ("data", "labels", "images", "train_labels") if options[name]}
-    how = _options(options, "cpu")
-    drawn = write_evaluation(out, result, how, inputs, flip=options["flip"], pictures=pictures)
-    _show(result, options["protocol"])
+    how = asked.options()
+    result = asked.result(how)
+    drawn = write_evaluation(out, result, how, asked.inputs(), flip=asked.flip, pictures=pictures)
+    _show(result, asked.protocol)
     pictures_too = ", ranked.parquet, ranked/ (worst queries first)" if drawn else ""
     click.echo(f"{out}: metrics.json, queries.parquet{pictures_too}")
 
 
-def _check(options: dict[str, Any]) -> None:
-    weights, features, data, listed = (bool(options[n]) for n in ("weights", "features", "data", "labels"))
-    if weights == features:
-        raise click.UsageError("give either --weights or --features")
-    if weights and not data and not (listed and options["images"]):
-        raise click.UsageError("--weights needs --data, or --labels with --images")
-    if features and (data or options["flip"]):
-        raise click.UsageError("--data and --flip go with --weights; give --features with --labels")
-    if data and any(options[name] for name in ("labels", "images", "train_labels")):
-        raise click.UsageError("--data tells labels and images by itself; leave --labels, --images, --train-labels")
+@dataclass(frozen=True)
+class _Asked:
+    """The command's options; see there."""
 
+    weights: Path | None
+    data: str | None
+    features: tuple[Path, Path] | None
+    labels: tuple[Path, Path] | None
+    images: tuple[Path, Path] | None
+    train_labels: Path | None
+    protocol: "ProtocolName"
+    metric: "Metric"
+    ap: "AveragePrecision"
+    repeats: int
+    seed: int
+    rerank: bool
+    flip: bool
+    device: str
 
-def _options(options: dict[str, Any], device: str) -> "Options":
-    from reid.evaluation.evaluate import Options
-    from reid.evaluation.reranking import Reranking
+    def check(self) -> None:
+        if bool(self.weights) == bool(self.features):
+            raise click.UsageError("give either --weights or --features")
+        if self.weights and not self.data and not (self.labels and self.images):
+            raise click.UsageError("--weights needs --data, or --labels with --images")
+        if self.features and (self.data or self.flip):
+            raise click.UsageError("--data and --flip go with --weights; give --features with --labels")
+        if self.data and (self.labels or self.images or self.train_labels):
+            raise click.UsageError(
+                "--data tells labels and images by itself; leave --labels, --images, --train-labels"
+            )
 
-    return Options(
-        protocol=options["protocol"],
-        metric=options["metric"],
-        average_precision=options["ap"],
-        repeats=options["repeats"],
-        seed=options["seed"],
-        reranking=Reranking() if options["rerank"] else None,
-        device=device,
-    )
+    def options(self) -> "Options":
+        from reid.evaluation.evaluate import Options
+        from reid.evaluation.reranking import Reranking
 
+        return Options(
+            protocol=self.protocol,
+            metric=self.metric,
+            average_precision=self.ap,
+            repeats=self.repeats,
+            seed=self.seed,
+            reranking=Reranking() if self.rerank else None,
+            device="cpu" if self.device == "auto" else self.device,
+        )
 
-def _measured(options: dict[str, Any]) -> "tuple[Result, dict[str, Any]]":
-    """What came out, and of what."""
-    from pipeline.stages.evaluation import identified
-    from reid.evaluation.evaluate import Evaluation
-
-    query, gallery, *train = _samples(options)
-    if options["weights"]:
+    def result(self, options: "Options") -> "Result":
         from pipeline.engine.progress import progress_bar
-        from reid.embedder import Embedder
+        from reid.evaluation.measure import evaluate_features, evaluate_network
 
-        weights = options["weights"]
-        embedder = Embedder.load(weights, options["device"])
-        evaluation = Evaluation(query, gallery, _options(options, embedder.device), *train)
-        with progress_bar(weights.name, len(query) + len(gallery)) as advance:
-            result = evaluation.of(embedder, flip=options["flip"], advance=advance)
-        return result, {"weights": identified(weights)}
-    from reid.evaluation.features import read_features
+        if self.features:
+            return evaluate_features(*self.features, self._tables(), options)
+        assert self.weights is not None  # `check` has seen to it
+        data = self.data or self._tables()
+        return evaluate_network(self.weights, data, options, flip=self.flip, device=self.device, bar=progress_bar)
 
-    files = options["features"]
-    device = "cpu" if options["device"] == "auto" else options["device"]
-    evaluation = Evaluation(query, gallery, _options(options, device), *train)
-    own, others = (read_features(file) for file in files)
-    result = evaluation(own, others, (str(files[0]), str(files[1])))
-    return result, {name: identified(file) for name, file in zip(("query", "gallery"), files, strict=True)}
+    def _tables(self) -> "LabelTables":
+        from reid.evaluation.measure import LabelTables
 
+        query, gallery = self.labels or [file.with_suffix(".csv") for file in self.features or ()]
+        return LabelTables(query, gallery, self.images, self.train_labels)
 
-def _samples(options: dict[str, Any]) -> "list[Samples]":
-    """Query, gallery and, where that is known, what was learnt from."""
-    from reid.datasets.load import load
-    from reid.evaluation.protocols import PROTOCOLS
-    from reid.labels import read_labels
+    def inputs(self) -> dict[str, Any]:
+        """What was measured, for `metrics.json`."""
+        from pipeline.stages.evaluation import identified
 
-    cameras = PROTOCOLS[options["protocol"]].cameras
-    if options["data"]:
-        data = load(options["data"], cameras)
-        return [data.query, data.gallery, data.train]
-    tables = options["labels"] or [file.with_suffix(".csv") for file in options["features"]]
-    learnt = [options["train_labels"]] if options["train_labels"] else []
-    folders = [*(options["images"] or (None, None)), *(None for _ in learnt)]
-    return read_labels([*tables, *learnt], cameras, folders)
+        query, gallery = self.features or (None, None)
+        files = {"weights": self.weights, "query": query, "gallery": gallery}
+        names = {name: getattr(self, name) for name in ("data", "labels", "images", "train_labels")}
+        return {name: identified(file) for name, file in files.items() if file} | {
+            name: value for name, value in names.items() if value
+        }
 
 
 def _show(result: "Result", protocol: str) -> None:

@@ -10,7 +10,6 @@ from pipeline.cli.options import PATH
 from pipeline.cli.reid.evaluate import PROTOCOL_NAMES
 
 if TYPE_CHECKING:
-    from reid.evaluation.evaluate import Evaluation
     from reid.evaluation.protocols import ProtocolName
 
 Matrix = dict[str, dict[str, dict[str, float]]]  # source, target, name of the figure
@@ -62,10 +61,14 @@ def transfer(
     from pipeline.engine.progress import progress_bar
     from pipeline.workspace.atomic import write_json
     from reid.embedder import Embedder
+    from reid.evaluation.measure import evaluation_on
 
     # All that can be wrong with networks and data is found before the first of them is measured.
     embedders = {name: Embedder.load(Path(weights), device) for name, weights in sources.items()}
-    evaluations = {name: _evaluation(data, protocols.get(name, "market")) for name, data in targets.items()}
+    evaluations = {
+        name: evaluation_on(data, cast("ProtocolName", protocols.get(name, "market")))
+        for name, data in targets.items()
+    }
     figures: Matrix = {source: {} for source in sources}
     counts: dict[str, Mapping[str, int]] = {}
     for source, embedder in embedders.items():
@@ -79,16 +82,6 @@ def transfer(
     for name in _SHOWN:
         click.echo("\n".join(_table(name, figures)))
     click.echo(f"{out}: all figures")
-
-
-def _evaluation(data_set: str, protocol: str) -> "Evaluation":
-    from reid.datasets.load import load
-    from reid.evaluation.evaluate import Evaluation, Options
-    from reid.evaluation.protocols import PROTOCOLS
-
-    rules = PROTOCOLS[cast("ProtocolName", protocol)]
-    data = load(data_set, rules.cameras)
-    return Evaluation(data.query, data.gallery, Options(rules.name), data.train)
 
 
 def _table(name: str, figures: Matrix) -> Iterator[str]:
