@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 from PIL import Image, UnidentifiedImageError
 
 from detector.errors import DetectorError
+from detector.files import atomic_file
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 _ORIENTATION, _LYING = 0x0112, range(5, 9)  # EXIF: the sensor was turned by a quarter
@@ -80,14 +80,10 @@ def write_coco(path: Path, images: Sequence[ConvertedImage], categories: Sequenc
         "annotations": annotations,
         "categories": [{"id": number, "name": name} for number, name in enumerate(categories, start=1)],
     }
-    temporary = path.with_name(f".part-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(content, separators=(",", ":")) + "\n", "utf-8")
-        temporary.replace(path)
+        with atomic_file(path) as temporary:
+            temporary.write_text(json.dumps(content, separators=(",", ":")) + "\n", "utf-8")
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise DetectorError(f"{path}: cannot be written: {error.strerror}") from None
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from detector.config import Resize
 from detector.errors import DetectorError
 from detector.evaluation.anchors import FOREGROUND, ScaledPersons, cell_anchors
+from detector.files import atomic_file
 from detector.models.presets import Architecture
 
 _Array = NDArray[np.float64]
@@ -87,8 +88,8 @@ def save_plot(path: Path, fits: Mapping[str, AnchorFit], chosen: str, suggested:
     _draw_shares(shares, every)
     _draw_by_size(sizes, pair)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=110)
+        with atomic_file(path) as temporary:
+            figure.savefig(temporary, dpi=110)
     except OSError as error:
         raise DetectorError(f"{path}: cannot be written: {error.strerror}") from None
     except ValueError:

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from detector.errors import DetectorError
+from detector.files import atomic_file
 from detector.models.header import describe, read_header
 from detector.models.presets import COCO_FPN, TORCHVISION, Architecture
 
@@ -74,9 +75,8 @@ def save_checkpoint(
         .contiguous()
         for name, value in state.items()
     }
-    temporary = path.with_name(f".part-{path.name}")
-    save_file(tensors, temporary, metadata=describe(architecture, dict(training), classes))
-    temporary.replace(path)
+    with atomic_file(path) as temporary:
+        save_file(tensors, temporary, metadata=describe(architecture, dict(training), classes))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

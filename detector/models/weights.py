@@ -1,7 +1,7 @@
 """Where a detector's weights come from, decided without torch so that a skipped stage stays quick."""
 
-import hashlib
 import os
+import shutil
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ from typing import Literal
 
 from detector.config import DetectorConfig
 from detector.errors import DetectorError
+from detector.files import atomic_file, sha256_of, sha256_of_all
 from detector.models.exported import read_openvino_header
 from detector.models.header import ForeignCheckpointError, read_header
 from detector.models.presets import DETECTRON2, TORCHVISION, Architecture
@@ -65,7 +66,7 @@ def source_of(config: DetectorConfig) -> WeightsSource:
         if not path.is_file():
             raise DetectorError(f"{path}: no such file; backend detectron2 needs it")
     return WeightsSource(
-        files[0], _sha256_of_all(files), "detectron2", DETECTRON2["fpn"], f"detectron2's {files[0]}"
+        files[0], sha256_of_all(files), "detectron2", DETECTRON2["fpn"], f"detectron2's {files[0]}"
     )
 
 
@@ -96,7 +97,10 @@ def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) ->
                 f"put that file into {_cache_folder()}"
             )
         return _checked(found, preset)
-    path = Path(weights)
+    return _checked(_file(Path(weights), preset), preset)
+
+
+def _file(path: Path, preset: str | None) -> WeightsSource:
     if not path.is_file():
         raise DetectorError(f"{path}: no such checkpoint; expected a file, 'auto', 'coco' or 'embedded'")
     if path.suffix == ".pkl":
@@ -108,8 +112,8 @@ def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) ->
         raise DetectorError(f"{path}: an exported model; detector.backend: openvino runs it")
     if path.suffix in (".pth", ".pt"):
         architecture = TORCHVISION[preset or "fpn"]
-        return WeightsSource(path, _sha256(path), "torchvision", architecture, f"{path} ({architecture.preset})")
-    return _checked(_uavpipe(path, str(path)), preset)
+        return WeightsSource(path, sha256_of(path), "torchvision", architecture, f"{path} ({architecture.preset})")
+    return _uavpipe(path, str(path))
 
 
 def _automatic(preset: str | None, folder: Path) -> WeightsSource:
@@ -146,12 +150,12 @@ def _embedded() -> WeightsSource:
 def _uavpipe(path: Path, name: str, warning: str | None = None) -> WeightsSource:
     architecture = read_header(path).architecture
     description = f"{name} ({architecture.preset})"
-    return WeightsSource(path, _sha256(path), "uavpipe", architecture, description, warning)
+    return WeightsSource(path, sha256_of(path), "uavpipe", architecture, description, warning)
 
 
 def _exported(path: Path) -> WeightsSource:
     architecture = read_openvino_header(path).architecture
-    sha256 = _sha256_of_all([path, path.with_suffix(".bin")])
+    sha256 = sha256_of_all([path, path.with_suffix(".bin")])
     return WeightsSource(path, sha256, "openvino", architecture, f"{path} ({architecture.preset}, OpenVINO)")
 
 
@@ -170,7 +174,7 @@ def _coco() -> WeightsSource | None:
         return None
     return WeightsSource(
         path,
-        _sha256(path),
+        sha256_of(path),
         "torchvision",
         TORCHVISION["fpn"],
         f"torchvision's COCO weights ({path})",
@@ -187,17 +191,13 @@ def _download(path: Path) -> bool:
     if os.environ.get(OFFLINE) or not _reachable():
         return False
     expected = path.stem.rsplit("-", 1)[1]  # torchvision puts the first digits of the hash into the name
-    temporary = path.with_name(f".part-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with urllib.request.urlopen(COCO_URL, timeout=60) as answer, temporary.open("wb") as file:
-            while block := answer.read(1 << 20):
-                file.write(block)
-        if not _sha256(temporary).startswith(expected):
-            raise OSError("the file that arrived is not the one expected")
-        temporary.replace(path)
+        with atomic_file(path) as temporary:
+            with urllib.request.urlopen(COCO_URL, timeout=60) as answer, temporary.open("wb") as file:
+                shutil.copyfileobj(answer, file)
+            if not sha256_of(temporary).startswith(expected):
+                raise OSError("the file that arrived is not the one expected")
     except OSError:  # includes URLError: no network is no error, the next source is tried
-        temporary.unlink(missing_ok=True)
         return False
     return True
 
@@ -210,18 +210,3 @@ def _reachable() -> bool:
             return True
     except (TimeoutError, urllib.error.URLError, OSError):
         return False
-
-
-def _sha256_of_all(files: list[Path]) -> str:
-    return hashlib.sha256("".join(map(_sha256, files)).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    status = path.stat()
-    return _sha256_of(path, status.st_size, status.st_mtime_ns)
-
-
-@lru_cache(maxsize=32)
-def _sha256_of(path: Path, size: int, modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
