@@ -1,6 +1,7 @@
-"""Records that the detector hands out; they check themselves, so that a wrong shape stops where it is made."""
+"""What the detector hands out, checked where it is made, and the arithmetic of its boxes (xyxy, pixels)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +33,45 @@ class Detections:
         if np.any(np.diff(self.scores) > 0):
             raise ValueError("scores must fall: highest first")
 
+    @classmethod
+    def empty(cls) -> "Detections":
+        """Those of an image without persons."""
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
     def __len__(self) -> int:
         return len(self.scores)
 
+    def __getitem__(self, chosen: slice | NDArray[np.bool_] | NDArray[np.integer[Any]]) -> "Detections":
+        """The detections that a slice, a mask bool (n,) or indices choose; the highest score must stay first."""
+        return Detections(self.boxes[chosen], self.scores[chosen])
+
+    @property
+    def heights(self) -> NDArray[np.float32]:
+        """Heights of the boxes: float32 (n,), px."""
+        return self.boxes[:, 3] - self.boxes[:, 1]
+
     def above(self, threshold: float) -> "Detections":
         """The detections whose score is at least `threshold`."""
-        keep = self.scores >= threshold
-        return Detections(self.boxes[keep], self.scores[keep])
+        return self[self.scores >= threshold]
 
 
-NOTHING = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+def sides(boxes: NDArray[Any]) -> NDArray[Any]:
+    """Widths and heights of boxes (…, 4): (…, 2), px."""
+    return boxes[..., 2:] - boxes[..., :2]
+
+
+def areas(boxes: NDArray[Any]) -> NDArray[Any]:
+    """Areas of boxes (…, 4): (…), px²."""
+    return np.asarray(sides(boxes).prod(axis=-1))
+
+
+def intersections(first: NDArray[Any], second: NDArray[Any]) -> NDArray[Any]:
+    """Common areas of two arrays of boxes (…, 4) that NumPy can broadcast: (…), px²."""
+    low = np.maximum(first[..., :2], second[..., :2])
+    high = np.minimum(first[..., 2:], second[..., 2:])
+    return np.asarray((high - low).clip(0).prod(axis=-1))
+
+
+def as_xywh(boxes: NDArray[Any]) -> NDArray[Any]:
+    """Boxes (n, 4) as left, top, width and height: (n, 4), px."""
+    return np.concatenate([boxes[:, :2], sides(boxes)], axis=1)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from detector.config import DataSource
 from detector.errors import DetectorError
+from detector.records import areas
 
 # VisDrone tells pedestrians (who stand or walk) from people (in any other pose).
 _PERSON_NAMES = (("person",), ("pedestrian", "people"))
@@ -58,7 +59,7 @@ class AnnotatedImage:
         """The areas by which COCO sorts persons into small, medium and large: float32 (n,), px²."""
         if self.annotated_areas is not None:
             return self.annotated_areas
-        return (self.boxes[:, 2:] - self.boxes[:, :2]).prod(axis=1)
+        return areas(self.boxes)
 
 
 def read_coco(source: DataSource) -> list[AnnotatedImage]:

@@ -9,16 +9,14 @@ import numpy as np
 
 from detector.annotations.coco import AnnotatedImage, read_bbox, read_number
 from detector.errors import DetectorError
-from detector.records import Detections
+from detector.records import Detections, as_xywh
 
 
 def result_rows(image_id: int | str, detections: Detections, category: int = 1) -> list[dict[str, Any]]:
     """`detections` of image `image_id` as rows of COCO's result format: left, top, width, height; best first."""
-    sizes = detections.boxes[:, 2:] - detections.boxes[:, :2]
-    boxes = np.concatenate([detections.boxes[:, :2], sizes], axis=1).tolist()
     return [
         {"image_id": image_id, "category_id": category, "bbox": box, "score": score}
-        for box, score in zip(boxes, detections.scores.tolist(), strict=True)
+        for box, score in zip(as_xywh(detections.boxes).tolist(), detections.scores.tolist(), strict=True)
     ]
 
 

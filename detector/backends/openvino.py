@@ -13,7 +13,7 @@ from detector.config import DetectorConfig, Resize
 from detector.errors import DetectorError
 from detector.models.exported import Answers, read_openvino_header
 from detector.models.weights import WeightsSource
-from detector.records import NOTHING, Detections
+from detector.records import Detections
 
 _PRECISIONS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 
@@ -76,15 +76,14 @@ class OpenVinoPredictor:
 
     def predict(self, batch: Sequence[Prepared]) -> list[Detections]:
         """The persons in each image: boxes in pixels of the original, from the floor up, best first."""
-        return [NOTHING if image.too_small else self._found(image) for image in batch]
+        return [Detections.empty() if image.too_small else self._found(image) for image in batch]
 
     def _found(self, image: Prepared) -> Detections:
         if not hasattr(self._of_thread, "request"):
             self._of_thread.request = self._compiled.create_infer_request()
         answer = self._of_thread.request.infer([np.ascontiguousarray(image.tensor[None].numpy())])
         found = to_original(answer["boxes"], answer["scores"], image).above(self._config.floor)
-        most = self._config.max_detections
-        return Detections(found.boxes[:most], found.scores[:most])
+        return found[: self._config.max_detections]
 
 
 def _require_answers(config: DetectorConfig, source: WeightsSource) -> None:

@@ -15,7 +15,7 @@ from torchvision.ops import nms
 
 from detector.backends.protocol import PersonDetector
 from detector.config import DetectorConfig, Tiles
-from detector.records import Detections
+from detector.records import Detections, areas, intersections
 
 _EDGE = 2.0  # px of the original: a box that ends this near to a tile's edge is taken to be cut there
 _COVERED = 0.5  # share of the smaller of two boxes that lies in the other, from which they mean one person
@@ -93,8 +93,7 @@ class TiledPredictor:
             np.concatenate(cut),
             nms_iou=self._config.nms_iou,
         )
-        most = self._config.max_detections
-        return Detections(joined.boxes[:most], joined.scores[:most])
+        return joined[: self._config.max_detections]
 
 
 def pieces_of(width: int, height: int, tiles: Tiles) -> NDArray[np.int64]:
@@ -168,8 +167,5 @@ def _unite(
 
 def _share_inside(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n, m): the share of the area of each of n `boxes` that lies in each of m `others`."""
-    top_left = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    bottom_right = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
-    common = (bottom_right - top_left).clip(0).prod(axis=2)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1).clip(1e-6)
-    return np.asarray(common / areas[:, None], np.float32)
+    common = intersections(boxes[:, None], others)
+    return np.asarray(common / areas(boxes).clip(1e-6)[:, None], np.float32)

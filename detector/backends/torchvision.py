@@ -18,7 +18,7 @@ from detector.models.checkpoint import load_checkpoint, load_into, load_torchvis
 from detector.models.faster_rcnn import build
 from detector.models.presets import Architecture
 from detector.models.weights import WeightsSource, source_of
-from detector.records import NOTHING, Detections
+from detector.records import Detections
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -76,7 +76,7 @@ class Predictor:
         together, since padding to a common size would let a neighbour's size change the result. On a CPU
         torch is set to one thread for the calling thread, if more than one of them is asked for (`workers`).
         """
-        found = [NOTHING] * len(batch)
+        found = [Detections.empty()] * len(batch)
         alike: dict[torch.Size, list[int]] = {}
         for place, image in enumerate(batch):
             if not image.too_small:
@@ -138,9 +138,10 @@ def _one_box_a_person(output: dict[str, Tensor], nms_iou: float) -> dict[str, Te
 def _device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
+    kind, _, number = name.partition(":")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise DetectorError(
-            f"device '{name}': no usable NVIDIA GPU here (uavpipe doctor); take device: auto or cpu"
+            f"device '{name}': no such usable NVIDIA GPU here (uavpipe doctor); take device: auto or cpu"
         )
     return torch.device(name)
 

@@ -11,6 +11,7 @@ from detector.annotations.coco import AnnotatedImage
 from detector.annotations.conversion import image_size
 from detector.errors import DetectorError
 from detector.models.presets import STRIDES, Architecture
+from detector.records import areas, intersections, sides
 
 _Array = NDArray[np.float64]
 
@@ -35,7 +36,7 @@ class ScaledPersons:
     @property
     def sides(self) -> _Array:
         """Widths and heights, float64 (n, 2), in pixels."""
-        return self.boxes[:, 2:] - self.boxes[:, :2]
+        return sides(self.boxes)
 
 
 def scale_persons(images: Sequence[AnnotatedImage], architecture: Architecture) -> ScaledPersons:
@@ -82,10 +83,9 @@ def anchor_ious(persons: ScaledPersons, anchors: _Array, stride: int) -> _Array:
     """
     centres = (persons.boxes[:, :2] + persons.boxes[:, 2:]) / 2
     nearest = np.clip(np.round(centres / stride), 0, persons.padded // stride - 1) * stride
-    low = np.maximum(persons.boxes[:, None, :2], nearest[:, None] - anchors / 2)
-    high = np.minimum(persons.boxes[:, None, 2:], nearest[:, None] + anchors / 2)
-    common = (high - low).clip(0).prod(axis=-1)
-    return common / (persons.sides.prod(axis=-1)[:, None] + anchors.prod(axis=-1) - common)
+    placed = np.concatenate([nearest[:, None] - anchors / 2, nearest[:, None] + anchors / 2], axis=-1)
+    common = intersections(persons.boxes[:, None], placed)
+    return np.asarray(common / (areas(persons.boxes)[:, None] + anchors.prod(axis=-1) - common))
 
 
 def best_ious(persons: ScaledPersons, architecture: Architecture) -> _Array:

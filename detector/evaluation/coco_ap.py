@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detector.annotations.coco import AnnotatedImage
 from detector.annotations.results import result_rows
-from detector.records import Detections
+from detector.records import Detections, as_xywh
 
 MAX_DETECTIONS = 500  # VisDrone's cap: drone images hold hundreds of persons
 SIZES = ("small", "medium", "large")
@@ -73,15 +73,15 @@ def person_ap(
     for number, (image, detections) in enumerate(zip(images, found, strict=True), start=1):
         truth["images"].append({"id": number})
         rows += result_rows(number, detections)
-        boxes = np.concatenate([image.boxes, image.ignored]).tolist()
+        boxes = as_xywh(np.concatenate([image.boxes, image.ignored]).astype(np.float64)).tolist()
         areas = [*image.areas.tolist(), *[0.0] * len(image.ignored)]  # a crowd's is not looked at
-        for place, ((x1, y1, x2, y2), area) in enumerate(zip(boxes, areas, strict=True)):
+        for place, (box, area) in enumerate(zip(boxes, areas, strict=True)):
             truth["annotations"].append(
                 {
                     "id": len(truth["annotations"]) + 1,
                     "image_id": number,
                     "category_id": 1,
-                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "bbox": box,
                     "area": area,
                     "iscrowd": int(place >= len(image.boxes)),
                 }

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from detector.annotations.coco import AnnotatedImage
 from detector.evaluation.matching import NOBODY, match, overlaps
-from detector.records import Detections
+from detector.records import Detections, sides
 
 _THRESHOLDS = (0.3, 0.5, 0.8)  # 0.8 is the paper's for crops
 _IOU = np.array([0.5])
@@ -114,11 +114,17 @@ class Judged:
 
 def judge(images: Sequence[AnnotatedImage], found: Sequence[Detections], max_detections: int) -> Judged:
     """Compare what was `found`, the best `max_detections` of each image, with the persons in `images`."""
-    judged = [_judge(image, each, max_detections) for image, each in zip(images, found, strict=True)]
-    scores, right, heights = (np.concatenate(parts) for parts in zip(*judged, strict=True))
+    return together([_judge(image, each[:max_detections]) for image, each in zip(images, found, strict=True)])
+
+
+def together(parts: Sequence[Judged]) -> Judged:
+    """The detections and the persons of all `parts`, which are of different images; at least one part."""
+    scores, right, heights, persons = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("scores", "right", "heights", "person_heights")
+    )
     order = np.argsort(-scores, kind="stable")
-    persons = np.concatenate([_heights(image.boxes) for image in images])
-    return Judged(scores[order], right[order], heights[order], persons, len(images))
+    return Judged(scores[order], right[order], heights[order], persons, sum(part.images for part in parts))
 
 
 def by_height(judged: Judged) -> dict[str, Judged]:
@@ -130,22 +136,15 @@ def by_height(judged: Judged) -> dict[str, Judged]:
     return parts
 
 
-def _judge(
-    image: AnnotatedImage, found: Detections, max_detections: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
-    boxes, scores = found.boxes[:max_detections], found.scores[:max_detections]
-    truth = np.concatenate([image.boxes, image.ignored])
-    ignored = np.arange(len(truth)) >= len(image.boxes)
-    chosen = match(overlaps(boxes, truth, ignored), ignored, _IOU)[0]
+def _judge(image: AnnotatedImage, found: Detections) -> Judged:
+    asked = np.concatenate([image.boxes, image.ignored])
+    ignored = np.arange(len(asked)) >= len(image.boxes)
+    chosen = match(overlaps(found.boxes, asked, ignored), ignored, _IOU)[0]
     right = (chosen != NOBODY) & (chosen < len(image.boxes))
-    heights = _heights(boxes)
-    heights[right] = _heights(image.boxes)[chosen[right]]
+    heights, persons = found.heights, sides(image.boxes)[:, 1]
+    heights[right] = persons[chosen[right]]
     counted = right | (chosen == NOBODY)
-    return scores[counted], right[counted], heights[counted]
-
-
-def _heights(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    return boxes[:, 3] - boxes[:, 1]
+    return Judged(found.scores[counted], right[counted], heights[counted], persons, images=1)
 
 
 def write_csv(path: Path, parts: dict[str, Judged]) -> None:

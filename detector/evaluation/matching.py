@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from detector.records import as_xywh
+
 NOBODY = -1
 
 
@@ -23,10 +25,7 @@ def overlaps(
 
     if not len(detections) or not len(truth):
         return np.zeros((len(detections), len(truth)))
-    found, asked = (
-        np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-        for boxes in (detections.astype(np.float64), truth.astype(np.float64))
-    )
+    found, asked = (as_xywh(boxes.astype(np.float64)) for boxes in (detections, truth))
     return np.asarray(mask.iou(found, asked, ignored.astype(np.uint8)))
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from detector.annotations.coco import AnnotatedImage
 from detector.evaluation.matching import NOBODY, match, overlaps
-from detector.records import Detections
+from detector.records import Detections, as_xywh
 
 CAPS = (1, 10, 100, 500)
 OTHERS = 11
@@ -120,8 +120,7 @@ def _outside_regions(image: VisdroneImage) -> VisdroneImage:
 
 def _pixels(boxes: NDArray[np.floating]) -> NDArray[np.int64]:
     """Left, top, width and height in whole pixels, each at least 1, as the toolkit rounds them."""
-    corners = np.asarray(boxes, np.float64)
-    rounded = np.floor(np.concatenate([corners[:, :2], corners[:, 2:] - corners[:, :2]], axis=1) + 0.5)
+    rounded = np.floor(as_xywh(np.asarray(boxes, np.float64)) + 0.5)
     return np.maximum(rounded, 1).astype(np.int64)
 
 

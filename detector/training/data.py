@@ -13,12 +13,14 @@ from torch.utils.data import Dataset
 from detector.annotations.coco import AnnotatedImage, read_coco
 from detector.backends.images import read_image, resize, to_tensor
 from detector.config import Augmentation, DataSource, Resize
+from detector.records import areas, sides
 
 _GREY = 114  # colour of what is outside the image or must not be learnt from
 _MIN_VISIBLE = 0.4  # share of a person that must lie inside a crop to be asked for
 _MIN_SIDE = 3.0  # boxes narrower than this at the training scale are too small to learn from
 
 Sample = tuple[torch.Tensor, dict[str, torch.Tensor]]
+Batch = tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]
 
 
 class TrainingSamples(Dataset[Sample]):
@@ -60,8 +62,7 @@ class TrainingSamples(Dataset[Sample]):
             image, boxes = _cut(pixels, chosen, self._augmentation, rng)
             image, boxes = _flip(image, boxes, rng.random() < self._augmentation.flip)
             image = change_pixels(image, self._augmentation, rng)
-        sides = boxes[:, 2:] - boxes[:, :2]
-        kept = torch.from_numpy(boxes[(sides >= _MIN_SIDE).all(axis=1)])
+        kept = torch.from_numpy(boxes[(sides(boxes) >= _MIN_SIDE).all(axis=1)])
         return to_tensor(image), {"boxes": kept, "labels": torch.ones(len(kept), dtype=torch.int64)}
 
 
@@ -141,9 +142,7 @@ def _window(pixels: NDArray[np.uint8], left: int, top: int, side: int) -> NDArra
 def _inside(boxes: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     """The boxes clipped to the square, without those of which too little is left."""
     clipped = boxes.clip(0, side)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    left = (clipped[:, 2:] - clipped[:, :2]).prod(axis=1)
-    return clipped[left >= _MIN_VISIBLE * area].astype(np.float32)
+    return clipped[areas(clipped) >= _MIN_VISIBLE * areas(boxes)].astype(np.float32)
 
 
 def _flip(
@@ -184,6 +183,6 @@ def _colour(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     return np.asarray(cv2.LUT(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), table.astype(np.uint8)))
 
 
-def collate(samples: Sequence[Sample]) -> tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]:
+def collate(samples: Sequence[Sample]) -> Batch:
     """Images and targets of a batch as the lists that torchvision's models take."""
     return [image for image, _ in samples], [target for _, target in samples]

@@ -65,10 +65,10 @@ def _write(
 ) -> int:
     video = open_known_flight(flight)
     hidden = people_of(flight, score)
-    none = np.empty((0, 4), np.float32)
+    nobody = Detections.empty().boxes
 
     def picture(frame: Frame) -> NDArray[np.uint8]:
-        return pixelate(frame.image, hidden.get(frame.index, none), heads=blur == "faces")
+        return pixelate(frame.image, hidden.get(frame.index, nobody), heads=blur == "faces")
 
     output.parent.mkdir(parents=True, exist_ok=True)
     return write_video(
@@ -78,16 +78,12 @@ def _write(
 
 def people_of(flight: Path, score: float) -> Mapping[int, Boxes]:
     """All detections of `flight` from `score` up, and its tracklets between them: float32 (n, 4) by frame."""
-    found: dict[int, list[Boxes]] = {
-        frame: [_boxes(detections, score)] for frame, detections in read_detections(flight / "detections").items()
+    hidden: dict[int, list[Boxes]] = {
+        frame: [found.above(score).boxes] for frame, found in read_detections(flight / "detections").items()
     }
     if (flight / "tracks" / TABLE).exists():
         rows = read_table(flight / "frames" / "frames.parquet", ["frame", "pts_s"]).dropna(subset=["pts_s"])
         times = dict(zip(rows["frame"].tolist(), rows["pts_s"].tolist(), strict=True))
         for frame, boxes in follow(read_tracked(flight), times).items():
-            found.setdefault(frame, []).append(boxes)
-    return {frame: np.concatenate(boxes) for frame, boxes in found.items()}
-
-
-def _boxes(detections: Detections, score: float) -> Boxes:
-    return np.asarray(detections.above(score).boxes, np.float32)
+            hidden.setdefault(frame, []).append(boxes)
+    return {frame: np.concatenate(boxes) for frame, boxes in hidden.items()}

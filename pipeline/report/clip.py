@@ -128,10 +128,9 @@ def _write(
     scale = min(1.0, config.clip_width / video.width)
     found = detections_by_frame(boxes)
     labels = {int(rows["frame"].iloc[0]): rows["label"].tolist() for _, rows in boxes.groupby("frame")}
-    none = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32))
 
     def picture(frame: Frame) -> NDArray[np.uint8]:
-        return draw(frame.image, found.get(frame.index, none), scale, labels.get(frame.index))
+        return draw(frame.image, found.get(frame.index, Detections.empty()), scale, labels.get(frame.index))
 
     return write_video(
         path,

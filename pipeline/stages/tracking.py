@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from detector.records import NOTHING, Detections
+from detector.records import Detections
 from pipeline.boxes import iou
 from pipeline.config.models import TracksConfig
 
@@ -59,7 +59,7 @@ def link(
     begun: dict[int, int] = {}  # tracklet -> its first frame
     unclaimed: dict[int, set[int]] = {}
     for frame, time in times.items():
-        found = detections.get(frame, NOTHING).above(config.min_score)
+        found = detections.get(frame, Detections.empty()).above(config.min_score)
         asked = supervision.Detections(
             xyxy=found.boxes.astype(np.float64), confidence=found.scores, data={"rank": np.arange(len(found))}
         )

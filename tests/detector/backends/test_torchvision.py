@@ -78,8 +78,14 @@ def test_settings_bound_the_answer():
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 @pytest.mark.parametrize(
     ("change", "expected"),
-    [({"device": "cuda"}, "no usable NVIDIA GPU"), ({"precision": "fp16"}, "needs a CUDA device")],
+    [({"device": "cuda"}, "no such usable NVIDIA GPU"), ({"precision": "fp16"}, "needs a CUDA device")],
 )
 def test_what_this_machine_lacks_is_said(change, expected):
     with pytest.raises(DetectorError, match=expected):
         Predictor.load(CONFIG.model_copy(update=change))
+
+
+def test_a_gpu_that_is_not_there_is_said(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(DetectorError, match=r"^device 'cuda:7': no such usable NVIDIA GPU here"):
+        Predictor.load(CONFIG.model_copy(update={"device": "cuda:7"}))
