@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detector.evaluation.curves import Judged
-from detector.records import Detections
+from detector.evaluation import matching
+from detector.evaluation.curves import Judged, together
+from detector.records import Detections, sides
 from pipeline.boxes import iou
 from pipeline.groundtruth.read import NOBODY, Truth, inside
+
+_NO_FIT, _ANY_FIT = -1.0, np.zeros(1)
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,13 @@ def match(truth: Truth, detections: Detections, min_iou: float) -> tuple[NDArray
     Each box, best score first, takes the free person it overlaps most, asked-for persons first. A box on a
     person not asked for is neither right nor wrong, nor is one on nobody in a region without annotations.
     """
-    overlaps = iou(detections.boxes, truth.boxes)
-    right, counted = np.zeros(len(overlaps), bool), ~inside(detections.boxes, truth.regions)
-    free = np.ones(len(truth.boxes), bool)
-    for place, row in enumerate(overlaps):
-        candidates = free & (row >= min_iou)
-        if candidates.any():
-            chosen = int(np.argmax(np.where(candidates, row + truth.evaluated, -1)))
-            free[chosen] = False
-            right[place] = counted[place] = truth.evaluated[chosen]
-    return right, counted
+    overlap = iou(detections.boxes, truth.boxes)
+    persons = np.where(overlap >= min_iou, overlap + truth.evaluated, _NO_FIT)
+    regions = np.where(inside(detections.boxes, truth.regions), 1.0, _NO_FIT)
+    ignored = np.append(np.zeros(len(truth.boxes), bool), True)  # persons, then all regions as one
+    chosen = matching.match(np.column_stack([persons, regions]), ignored, _ANY_FIT)[0]
+    right = np.array([*truth.evaluated, False, False])[chosen]  # the last one for NOBODY, -1
+    return right, right | (chosen == matching.NOBODY)
 
 
 def judge(
@@ -56,18 +55,15 @@ def judge(
 ) -> Judged:
     """What is right and wrong of the detections `found`, by frame; the arguments are those of `score`."""
     indices = range(frames) if frames is not None else sorted(truth)
-    none = Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32))
-    parts = [_judge(truth.get(index, NOBODY), found.get(index, none), min_iou) for index in indices]
-    parts = parts or [_judge(NOBODY, none, min_iou)]
-    scores, right, heights, persons = (np.concatenate([[], *part]) for part in zip(*parts, strict=True))
-    order = np.argsort(-scores, kind="stable")
-    return Judged(scores[order], right[order].astype(bool), heights[order], persons, max(len(indices), 1))
+    nothing = Detections.empty()
+    parts = [_judge(truth.get(index, NOBODY), found.get(index, nothing), min_iou) for index in indices]
+    return together(parts or [_judge(NOBODY, nothing, min_iou)])
 
 
-def _judge(truth: Truth, found: Detections, min_iou: float) -> tuple[NDArray[Any], ...]:
+def _judge(truth: Truth, found: Detections, min_iou: float) -> Judged:
     right, counted = match(truth, found, min_iou)
-    heights, asked = found.boxes[:, 3] - found.boxes[:, 1], truth.boxes[truth.evaluated]
-    return found.scores[counted], right[counted], heights[counted], asked[:, 3] - asked[:, 1]
+    persons = sides(truth.boxes[truth.evaluated])[:, 1]
+    return Judged(found.scores[counted], right[counted], found.heights[counted], persons, images=1)
 
 
 def score(
