@@ -18,7 +18,8 @@ from detector.errors import DetectorError
 from detector.models.checkpoint import load_checkpoint
 from detector.models.presets import ARCHITECTURES
 from detector.training.data import TrainingSamples
-from detector.training.train import learning_rate, train
+from detector.training.optimizer import learning_rate
+from detector.training.train import train
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,8 @@ def test_a_signal_to_all_processes_of_the_run_saves_it(data, tmp_path):
     settings = config(data, iterations=100_000, workers=1, checkpoint_every=100_000)
     (tmp_path / "config.txt").write_text(settings.model_dump_json())
     code = (
-        "from pathlib import Path\nfrom detector.config import TrainConfig\nfrom detector.train import train\n"
+        "from pathlib import Path\nfrom detector.config import TrainConfig\n"
+        "from detector.training.train import train\n"
         "text = Path('config.txt').read_text()\ntrain(TrainConfig.model_validate_json(text), Path('run'))\n"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
@@ -105,9 +107,9 @@ def test_a_signal_to_all_processes_of_the_run_saves_it(data, tmp_path):
 DISTRIBUTED = """
 import sys
 from pathlib import Path
-from detector import presets
+from detector.models import presets
 from detector.config import TrainConfig
-from detector.train import train
+from detector.training.train import train
 # Batch norm would see other images in each process; frozen, the arithmetic is that of one process.
 presets.ARCHITECTURES["small"] = presets.ARCHITECTURES["small"].model_copy(update={"norm": "frozen"})
 train(TrainConfig.model_validate_json(Path("config.txt").read_text()), Path(sys.argv[1]))

@@ -22,7 +22,7 @@ from detector.models.header import describe, read_header
 from detector.models.presets import ARCHITECTURES
 from detector.models.weights import source_of
 from detector.records import Detections
-from detector.training.train import differing_settings, forget_after
+from detector.training.run_folder import differing_settings, forget_after
 from tests.fuzz.readers.reader import IMAGE, STATE, Reader, reads, together, torch_file, written
 
 

@@ -1,0 +1,143 @@
+"""The folder of a training run: its configuration, its log, its checkpoints, and what resuming needs."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from detector.config import TrainConfig
+from detector.errors import DetectorError
+from detector.files import atomic_file
+from detector.models.checkpoint import save_checkpoint
+from detector.models.presets import Architecture
+
+# Settings that change how a run goes, not what comes out of it: a resumed run may have others.
+_FREE = {"workers", "cache_gb", "log_every", "checkpoint_every", "evaluate_every", "validation"}
+
+
+class RunFolder:
+    """`config.json`, `log.jsonl`, TensorBoard events, `resume.pt` and checkpoints; each file is whole or not there.
+
+    Args:
+        path: the folder; made if it does not exist.
+        config: of the run.
+        writes: whether this process writes; of several processes one does.
+
+    Raises:
+        DetectorError: the folder of another run.
+
+    """
+
+    def __init__(self, path: Path, config: TrainConfig, *, writes: bool) -> None:
+        self._path, self._config, self.writes = path, config, writes
+        self._events: SummaryWriter | None = None
+        file = path / "config.json"
+        if file.exists():
+            if differing := differing_settings(file, config):
+                raise DetectorError(
+                    f"{path}: holds a run with other settings ({', '.join(differing)}); choose another folder"
+                )
+        elif writes:
+            with atomic_file(file) as temporary:
+                temporary.write_text(config.model_dump_json(indent=2) + "\n", "utf-8")
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a state was saved here."""
+        return self._state.exists()
+
+    def state(self) -> dict[str, Any]:
+        """The state that was saved last, on the CPU.
+
+        Raises:
+            DetectorError: it is torn.
+
+        """
+        try:
+            return dict(torch.load(self._state, map_location="cpu", weights_only=True))
+        except Exception as error:  # whatever a torn file makes torch raise
+            raise self.torn(error) from None
+
+    def torn(self, error: Exception) -> DetectorError:
+        """What to say of a state that does not fit."""
+        return DetectorError(
+            f"{self._state}: cannot be resumed from ({' '.join(str(error).split())[:100]}); "
+            "remove it to begin again, or choose another folder"
+        )
+
+    def save_state(self, state: Mapping[str, Any]) -> None:
+        """Keep what resuming needs."""
+        with atomic_file(self._state) as temporary:
+            torch.save(dict(state), temporary)
+
+    def save_weights(
+        self,
+        name: str,
+        weights: Mapping[str, Tensor],
+        iteration: int,
+        figures: Mapping[str, float],
+        architecture: Architecture,
+    ) -> None:
+        """Write the checkpoint `name`.safetensors, with the run's configuration and what was measured."""
+        settings = self._config.model_dump(mode="json")
+        training = {"iteration": iteration, "metrics": dict(figures), "config": settings}
+        save_checkpoint(self._path / f"{name}.safetensors", weights, architecture=architecture, training=training)
+
+    def open_log(self, iteration: int) -> None:
+        """Begin to log behind `iteration`; rows past it are dropped, as the resumed run writes them again."""
+        if not self.writes:
+            return
+        forget_after(self._log, iteration)
+        self._events = SummaryWriter(
+            str(self._path / "tensorboard"), purge_step=iteration + 1 if iteration else None
+        )
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """A line in the log, a point of each figure in TensorBoard."""
+        assert self._events is not None
+        with self._log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        for name, value in row.items():
+            if name != "iteration":
+                self._events.add_scalar(name, value, row["iteration"])
+
+    @property
+    def _state(self) -> Path:
+        return self._path / "resume.pt"
+
+    @property
+    def _log(self) -> Path:
+        return self._path / "log.jsonl"
+
+
+def differing_settings(path: Path, config: TrainConfig) -> list[str]:
+    """The settings of `config` with which the run that wrote `path` would have had another result.
+
+    Raises:
+        DetectorError: `path` describes no run.
+
+    """
+    ours = config.model_dump(mode="json")
+    try:
+        theirs = dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
+        raise DetectorError(f"{path}: does not describe a run; remove it, or choose another folder") from None
+    return sorted(name for name in ours if name not in _FREE and theirs.get(name) != ours[name])
+
+
+def forget_after(log: Path, iteration: int) -> None:
+    """Drop the log's rows past `iteration`, which the resumed run writes again, and rows that are torn."""
+    if log.exists():
+        lines = log.read_text("utf-8", "replace").splitlines()
+        log.write_text("".join(f"{line}\n" for line in lines if _is_row(line, iteration)), "utf-8")
+
+
+def _is_row(line: str, iteration: int) -> bool:
+    try:
+        return bool(json.loads(line)["iteration"] <= iteration)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return False
