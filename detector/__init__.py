@@ -1,1 +1,1 @@
-"""Images in, person boxes out: architectures, weights, training and evaluation of Faster R-CNN detectors."""
+"""Faster R-CNN person detectors: architectures, weights, inference, training and evaluation."""

@@ -10,7 +10,7 @@ NAMED_WEIGHTS = ("auto", "embedded", "coco")  # all else is a path
 
 
 class Section(BaseModel):
-    """What all sections share: unknown keys are errors, and nothing changes after loading."""
+    """Base of all sections: unknown keys are errors, and nothing changes after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,28 +64,28 @@ def _rounded(width: float, height: float) -> tuple[int, int]:
 
 
 class Tiles(Section):
-    """Sliced inference: the image is cut into overlapping squares, each scaled up for the model by itself."""
+    """Sliced inference: the image is cut into overlapping squares, and each is scaled for the model by itself."""
 
     size: int = Field(640, ge=64, description="side of a tile, in pixels of the original image")
     overlap: float = Field(
-        0.2, ge=0, lt=1, description="share of a tile that its neighbour sees too; a person should fit into it"
+        0.2, ge=0, lt=1, description="share of a tile that its neighbour covers too; a person should fit into it"
     )
-    full_image: bool = Field(True, description="look at the whole image as well: for persons larger than a tile")
+    full_image: bool = Field(True, description="detect in the whole image as well, for persons larger than a tile")
 
 
 class Detectron2(Section):
-    """What detectron2 must know of a model beside its weights."""
+    """What detectron2 needs to know about a model besides its weights."""
 
     config_file: Path | None = Field(
         None, description="the model's config.yaml; null: detectron2's defaults of R50-FPN or R50-C4"
     )
     persons: tuple[NonNegativeInt, ...] = Field(
-        (0,), min_length=1, description="classes that are persons; VisDrone's: [0, 1]"
+        (0,), min_length=1, description="classes that are persons; VisDrone: [0, 1]"
     )
 
 
 class DetectorConfig(Section):
-    """How persons are found."""
+    """Settings of person detection."""
 
     weights: str = Field(
         "auto",
@@ -95,23 +95,23 @@ class DetectorConfig(Section):
     preset: Preset | None = Field(None, description="architecture; null: the one the weights were made for")
     backend: Literal["torchvision", "detectron2", "openvino"] = Field(
         "torchvision",
-        description="what runs the model; detectron2: itself, from its .pkl or .pth, after 'make detectron2'; "
-        "openvino: faster on CPUs, any weights or an exported .xml, after 'make openvino'",
+        description="runtime of the model; detectron2: needs its .pkl or .pth, and 'make detectron2'; "
+        "openvino: faster on CPUs; needs 'make openvino'; takes any weights or an exported .xml",
     )
-    detectron2: Detectron2 = Field(Detectron2(), description="for that backend")
+    detectron2: Detectron2 = Field(Detectron2(), description="settings of backend detectron2")
     device: str = Field(
-        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: CUDA where there is a usable GPU"
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: CUDA if there is a usable GPU"
     )
     precision: Literal["auto", "fp32", "fp16", "bf16"] = Field(
         "auto", description="auto: fp16 on CUDA, fp32 on a CPU"
     )
-    batch_size: int | None = Field(None, ge=1, description="images a forward; null: 16 on CUDA, 1 on a CPU")
+    batch_size: int | None = Field(None, ge=1, description="images per forward pass; null: 16 on CUDA, 1 on a CPU")
     resize: Resize | None = Field(None, description="null: as the weights were trained")
-    tiles: Tiles | None = Field(None, description="null: the whole image at once; {}: tiles for small persons")
+    tiles: Tiles | None = Field(None, description="null: the whole image at once; {}: tiles, for small persons")
     floor: float = Field(0.05, ge=0, le=1, description="lowest score that is stored")
     threshold: float = Field(0.8, ge=0, le=1, description="lowest score that becomes a crop (the paper's 0.8)")
-    max_detections: int = Field(500, ge=1, description="boxes an image at most, best first")
-    nms_iou: float = Field(0.5, gt=0, le=1, description="of two boxes that overlap more, the better one stays")
+    max_detections: int = Field(500, ge=1, description="maximum number of boxes per image, best first")
+    nms_iou: float = Field(0.5, gt=0, le=1, description="of two boxes that overlap more, the better one is kept")
 
     @model_validator(mode="after")
     def _floor_below_threshold(self) -> "DetectorConfig":
@@ -121,23 +121,23 @@ class DetectorConfig(Section):
 
 
 class DataSource(Section):
-    """Annotated images: COCO's JSON and the folder its file names are relative to."""
+    """Annotated images: COCO JSON, and the folder to which its file names are relative."""
 
     annotations: Path
     images: Path
-    weight: float = Field(1.0, gt=0, description="how often it is drawn, against the other sources")
+    weight: float = Field(1.0, gt=0, description="how often it is drawn, relative to the other sources")
 
 
 class Augmentation(Section):
-    """What happens to a training image, each part with its own random draw."""
+    """Augmentation of a training image; each part has its own random draw."""
 
     crop: int = Field(320, ge=64, description="side of the square that the model trains on, in pixels")
     person_height: tuple[float, float] = Field(
         (10.0, 120.0),
-        description="a person in the crop is scaled to a height drawn from here, log-uniform, in pixels",
+        description="a person in the crop is scaled to a height drawn from this range, log-uniform, in pixels",
     )
-    scale: tuple[float, float] = Field((0.35, 3.0), description="but no image is scaled by less or more than this")
-    on_person: float = Field(0.85, ge=0, le=1, description="share of crops that are laid around a person")
+    scale: tuple[float, float] = Field((0.35, 3.0), description="smallest and largest scale of an image")
+    on_person: float = Field(0.85, ge=0, le=1, description="share of crops that are placed around a person")
     flip: float = Field(0.5, ge=0, le=1)
     colour: float = Field(0.8, ge=0, le=1, description="share with changed brightness, contrast, saturation, hue")
     grey: float = Field(0.08, ge=0, le=1)
@@ -147,50 +147,50 @@ class Augmentation(Section):
 
 
 class TrainConfig(Section):
-    """A training run; the file beside the run's results is one of these."""
+    """A training recipe; the run's folder keeps a copy of it."""
 
     preset: Preset = "small"
     train: tuple[DataSource, ...] = Field(min_length=1)
     validation: DataSource | None = None
     init: str = Field(
         "random",
-        description="'random'; 'imagenet': torchvision's backbone weights, stem and first stage held fixed; "
-        "or the path of a checkpoint, torchvision's too",
+        description="'random'; 'imagenet': torchvision's backbone weights, with stem and first stage frozen; "
+        "or the path of a checkpoint (ours or torchvision's)",
     )
     iterations: int = Field(ge=1)
-    batch_size: int = Field(8, ge=1, description="images an iteration, over all processes")
+    batch_size: int = Field(8, ge=1, description="images per iteration, over all processes")
     rois_per_image: int | None = Field(
-        None, ge=1, description="RoIs of an image that the box head sees; null: the preset's"
+        None, ge=1, description="RoIs per image for the box head; null: the preset's"
     )
     anchor_sizes: tuple[tuple[int, ...], ...] | None = Field(
         None,
-        description="square roots of the anchors' areas, px of the scaled image, by level; null: the preset's",
+        description="square roots of the anchors' areas by level, px of the scaled image; null: the preset's",
     )
     anchor_ratios: tuple[float, ...] | None = Field(None, description="height / width; null: the preset's")
     resize: Resize | None = Field(
-        None, description="how whole images are scaled, in detection with these weights too; null: the preset's"
+        None, description="how whole images are scaled, also in detection with these weights; null: the preset's"
     )
     optimizer: Literal["sgd", "adamw"] = "adamw"
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.02, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="with sgd")
-    warmup: int = Field(200, ge=0, description="iterations over which the rate rises linearly")
+    warmup: int = Field(200, ge=0, description="iterations over which the learning rate rises linearly")
     schedule: Literal["cosine", "steps"] = "cosine"
-    steps: tuple[int, ...] = Field((), description="with steps: iterations after which the rate is cut to a tenth")
-    clip_norm: float | None = Field(10.0, gt=0, description="largest norm of the gradient; null: no limit")
+    steps: tuple[int, ...] = Field((), description="with schedule steps: when the rate falls to a tenth")
+    clip_norm: float | None = Field(10.0, gt=0, description="maximum norm of the gradient; null: no limit")
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the weights' moving average; 0: none")
     augmentation: Augmentation | None = Field(
         Augmentation(), description="null: whole images, resized as in detection, flipped"
     )
     precision: Literal["fp32", "fp16", "bf16"] = Field(
-        "fp32", description="fp16 on CUDA only; bf16 also on CPUs with AMX (others emulate it, slowly)"
+        "fp32", description="fp16: on CUDA only; bf16: also on CPUs with AMX (others emulate it, slowly)"
     )
     workers: int = Field(1, ge=0, description="processes that prepare images; 0: none")
-    cache_gb: float = Field(4.0, ge=0, description="decoded images kept in memory, per worker")
+    cache_gb: float = Field(4.0, ge=0, description="memory for decoded images, per worker")
     seed: int = Field(0, ge=0)
     log_every: int = Field(20, ge=1)
     checkpoint_every: int = Field(250, ge=1)
-    evaluate_every: int = Field(1000, ge=1, description="with a validation source")
+    evaluate_every: int = Field(1000, ge=1, description="iterations between evaluations on the validation source")
 
     @model_validator(mode="after")
     def _steps_need_a_schedule(self) -> "TrainConfig":

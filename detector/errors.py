@@ -1,5 +1,5 @@
-"""The one exception that means "the user can mend this"."""
+"""The exception for mistakes that the user can correct."""
 
 
 class DetectorError(Exception):
-    """A mistake in the input of the detector package; the message names the file or field and what to do."""
+    """A mistake in the input of the detector package; the message names the file or field, and what to do."""

@@ -1,4 +1,4 @@
-"""What the detector hands out, checked where it is made, and the arithmetic of its boxes (xyxy, pixels)."""
+"""Detections, the record that every backend returns, and the arithmetic of boxes (xyxy, pixels)."""
 
 from dataclasses import dataclass
 from typing import Any

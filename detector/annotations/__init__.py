@@ -1,1 +1,1 @@
-"""Annotated images and results on disk: COCO, VisDrone, YOLO."""
+"""Formats of annotations and detections: COCO, VisDrone, YOLO."""

@@ -1,4 +1,4 @@
-"""Annotations in COCO's JSON, from anyone: read, checked, persons only. Importable without torch."""
+"""COCO annotations: read, checked, persons only. Importable without torch."""
 
 import json
 import math
@@ -15,7 +15,7 @@ from detector.config import DataSource
 from detector.errors import DetectorError
 from detector.records import areas
 
-# VisDrone tells pedestrians (who stand or walk) from people (in any other pose).
+# VisDrone has pedestrians (standing or walking) and people (in any other pose).
 _PERSON_NAMES = (("person",), ("pedestrian", "people"))
 _FARTHEST = 1e9  # px
 _REGION = 0  # VisDrone's category of regions without annotations
@@ -31,13 +31,13 @@ class AnnotatedImage:
 
     Attributes:
         path: the image file.
-        size: its width and height in pixels; None where the annotations do not say.
+        size: its width and height in pixels; None if they are not annotated.
         boxes: float32 (n, 4) xyxy, persons.
-        regions: float32 (r, 4) xyxy, regions where persons may be but are not annotated (`iscrowd`).
-        ignored_persons: float32 (m, 4) xyxy, single persons not to be counted (VisDrone's score 0).
-        annotated_areas: float32 (n,), px²: what the annotations call the areas of the persons (of their masks,
-            where there are masks); None where they are made without.
-        image_id: what the annotations call the image.
+        regions: float32 (r, 4) xyxy, regions in which persons are not annotated (`iscrowd`).
+        ignored_persons: float32 (m, 4) xyxy, single persons that do not count (VisDrone's score 0).
+        annotated_areas: float32 (n,), px²: the annotated areas of the persons (of their masks, if there are
+            masks); None if they are not annotated.
+        image_id: of the image in the annotations.
 
     """
 
@@ -56,14 +56,14 @@ class AnnotatedImage:
 
     @property
     def areas(self) -> NDArray[np.float32]:
-        """The areas by which COCO sorts persons into small, medium and large: float32 (n,), px²."""
+        """The areas by which COCO divides persons into small, medium and large: float32 (n,), px²."""
         if self.annotated_areas is not None:
             return self.annotated_areas
         return areas(self.boxes)
 
 
 def read_coco(source: DataSource) -> list[AnnotatedImage]:
-    """The images of `source`, as `read_annotations` gives them; each of them is there.
+    """The images of `source`, as from `read_annotations`; all image files exist.
 
     Raises:
         DetectorError: as `read_annotations`, or an image file is missing.
@@ -80,9 +80,9 @@ def read_coco(source: DataSource) -> list[AnnotatedImage]:
 
 
 def read_annotations(annotations: Path, images: Path) -> list[AnnotatedImage]:
-    """The images that COCO's JSON in `annotations` lists, persons only; the image files are not looked at.
+    """The images that COCO's JSON in `annotations` lists, persons only; the image files are not read.
 
-    Persons are the category "person", else "pedestrian" and "people" together, else the only one there is.
+    Persons are the category "person", else "pedestrian" and "people" together, else the only category.
 
     Args:
         annotations: COCO's JSON.
@@ -97,7 +97,7 @@ def read_annotations(annotations: Path, images: Path) -> list[AnnotatedImage]:
 
 
 def person_categories(annotations: Path) -> list[int]:
-    """The ids of the categories in `annotations` that `read_annotations` takes for persons.
+    """The ids of the categories in `annotations` that are persons, by the rule of `read_annotations`.
 
     Raises:
         DetectorError: not COCO JSON, or no person category.
@@ -109,7 +109,7 @@ def person_categories(annotations: Path) -> list[int]:
 
 @contextmanager
 def _complaints(path: Path) -> Iterator[None]:
-    """Whatever goes wrong within while COCO's JSON in `path` is read, in the user's words."""
+    """Errors while COCO's JSON in `path` is read, as DetectorErrors."""
     try:
         yield
     except OSError as error:
@@ -128,7 +128,7 @@ def _parse(content: Any, path: Path, images: Path) -> list[AnnotatedImage]:
     found = {number: _Boxes() for number in files}
     for row in content["annotations"]:
         if not isinstance(row, dict):
-            raise DetectorError(f"{path}: an annotation is no mapping: {str(row)[:60]}")
+            raise DetectorError(f"{path}: an annotation is {str(row)[:60]}; expected a mapping")
         if row.get("category_id") not in persons:
             continue
         if row.get("image_id") not in files:
@@ -140,7 +140,7 @@ def _parse(content: Any, path: Path, images: Path) -> list[AnnotatedImage]:
 
 
 class _Boxes:
-    """The boxes of one image, as they are read."""
+    """The boxes of one image while they are read."""
 
     def __init__(self) -> None:
         self._boxes: list[list[float]] = []
@@ -199,10 +199,10 @@ def _size(row: dict[str, Any]) -> tuple[int, int] | None:
 
 
 def read_bbox(row: dict[str, Any], place: str) -> list[float]:
-    """`row["bbox"]`, left, top, width and height in px; `place` is what an error begins with.
+    """`row["bbox"]`, left, top, width and height in px; `place` is the beginning of an error.
 
     Raises:
-        DetectorError: not four numbers, or none that can be pixels.
+        DetectorError: not four numbers, or too large for pixels.
 
     """
     box = row.get("bbox")
@@ -213,7 +213,7 @@ def read_bbox(row: dict[str, Any], place: str) -> list[float]:
 
 
 def read_number(value: Any) -> float:
-    """`value` of a JSON file; NaN where it is no number, or one too large for a float."""
+    """`value` of a JSON file; NaN if it is not a number, or too large for a float."""
     try:
         return float(value) if isinstance(value, int | float) else math.nan
     except OverflowError:

@@ -1,4 +1,4 @@
-"""Foreign annotations on their way to COCO's JSON: what the readers of all formats share."""
+"""Conversion of annotations to COCO's JSON: the parts that the readers of all formats share."""
 
 import hashlib
 import json
@@ -14,19 +14,19 @@ from detector.errors import DetectorError
 from detector.files import atomic_file
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-_ORIENTATION, _LYING = 0x0112, range(5, 9)  # EXIF: the sensor was turned by a quarter
+_ORIENTATION, _LYING = 0x0112, range(5, 9)  # EXIF: the sensor was turned by 90 degrees
 
 Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
 class ConvertedImage:
-    """One image and what is annotated in it.
+    """One image and its annotations.
 
     Attributes:
         file_name: relative to the root of the data set, with forward slashes.
         size: width and height in pixels.
-        clip: the video it was taken from; images of one clip resemble each other.
+        clip: the video of the image; images of one clip resemble each other.
         annotations: fields of COCO's annotations: `category_id`, `bbox` (left, top, width, height in pixels),
             `iscrowd`, and the format's own.
 
@@ -40,12 +40,12 @@ class ConvertedImage:
 
 @dataclass(frozen=True)
 class Conversion:
-    """A data set as it was read.
+    """A data set that was read.
 
     Attributes:
         images: sorted by file name.
         categories: their names, in the order of their ids, from 1.
-        notes: what a user should know of, as "boxes without area dropped", and how often it happened.
+        notes: remarks for the user, as "boxes without area dropped", with their number.
 
     """
 
@@ -90,19 +90,19 @@ def write_coco(path: Path, images: Sequence[ConvertedImage], categories: Sequenc
 def hold_out(
     images: Sequence[ConvertedImage], share: float, seed: int
 ) -> tuple[list[ConvertedImage], list[ConvertedImage]]:
-    """Divide `images` into what to train on and about `share` of them to hold out, each clip wholly in one half.
+    """Divide `images` into training images and about `share` of them for validation; no clip is in both.
 
-    A clip's place in the draw depends on (seed, its name) alone: data that comes later moves few of the old clips.
+    A clip's place in the draw depends on (seed, its name) alone: data added later moves few of the earlier clips.
 
     Raises:
-        DetectorError: `share` is not between 0 and 1, or there is but one clip.
+        DetectorError: `share` is not between 0 and 1, or there is only one clip.
 
     """
     if not 0 < share < 1:
         raise DetectorError(f"holdout {share}: expected a share between 0 and 1, as 0.2")
     sizes = Counter(image.clip for image in images)
     if len(sizes) < 2:
-        raise DetectorError(f"holdout {share}: all {len(images)} images are of one clip; nothing can be held out")
+        raise DetectorError(f"holdout {share}: all {len(images)} images are of one clip; expected at least two")
     drawn = sorted(sizes, key=lambda clip: hashlib.sha256(f"{seed} {clip}".encode()).digest())
     room = share * len(images)
     held: set[str] = set()
@@ -121,7 +121,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels of the image in `path` as it is shown, from its header alone.
+    """Width and height in pixels of the image in `path`, turned as EXIF says, from its header alone.
 
     Raises:
         DetectorError: missing, or not an image.
@@ -132,7 +132,7 @@ def image_size(path: Path) -> tuple[int, int]:
             width, height = image.size
             return (height, width) if image.getexif().get(_ORIENTATION) in _LYING else (width, height)
     except (UnidentifiedImageError, ValueError):
-        raise DetectorError(f"{path}: not an image that can be read; expected JPEG, PNG or the like") from None
+        raise DetectorError(f"{path}: not a readable image; expected a JPEG, PNG or similar file") from None
     except Image.DecompressionBombError as error:
         raise DetectorError(f"{path}: {error}; cut it into smaller images") from None
     except OSError as error:
@@ -142,10 +142,10 @@ def image_size(path: Path) -> tuple[int, int]:
 def read_rows(
     path: Path, number: Callable[[str], Number], columns: Sequence[str], separator: str | None
 ) -> Iterator[tuple[int, list[Number]]]:
-    """Line number (from 1) and numbers of every row in `path`; empty lines and trailing separators are passed over.
+    """Line number (from 1) and numbers of every row in `path`, without empty lines and trailing separators.
 
     Raises:
-        DetectorError: not a text file, or a row that is not as `columns` says; names the line.
+        DetectorError: not a text file, or a row without one number per column; names the line.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""Detections in COCO's result format, a JSON list of rows, so that they are made once and measured often."""
+"""Detections in COCO's result format, a JSON list of rows: stored once, evaluated often."""
 
 import json
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def result_rows(image_id: int | str, detections: Detections, category: int = 1) 
 
 
 def write_results(path: Path, images: Sequence[AnnotatedImage], found: Sequence[Detections], category: int) -> None:
-    """Write what was `found` in each of `images` to `path`."""
+    """Write the detections of each of `images` to `path`."""
     pairs = zip(images, found, strict=True)
     rows = [row for image, each in pairs for row in result_rows(image.image_id, each, category)]
     path.write_text(json.dumps(rows, separators=(",", ":")) + "\n", "utf-8")

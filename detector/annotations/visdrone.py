@@ -1,8 +1,8 @@
-"""VisDrone's own annotations: of images (DET) and of videos' frames (VID, MOT), as the official archives hold them.
+"""VisDrone annotations of images (DET) and of videos' frames (VID, MOT), as in the official archives.
 
-A row of DET is left,top,width,height,score,category,truncation,occlusion; VID puts frame,target before it. In a
-ground truth score 0 means that the box is to be ignored, and category 0 is a region without annotations (README of
-the official VisDrone-DET and -VID toolkits).
+A row of DET is left,top,width,height,score,category,truncation,occlusion; in VID, frame,target come first. In
+ground truth, score 0 marks a box to ignore, and category 0 a region without annotations (README of the official
+VisDrone-DET and -VID toolkits).
 """
 
 from collections import Counter
@@ -17,19 +17,19 @@ _COLUMNS = ("left", "top", "width", "height", "score", "category", "truncation",
 _VIDEO_COLUMNS = ("frame", "target", *_COLUMNS)
 _REGION, _PEDESTRIAN, _PEOPLE, _LAST_CATEGORY = 0, 1, 2, 11
 _LAYOUT = "annotations/ beside images/ (DET) or sequences/ (VID)"
-_INCOMPLETE = "unpack the archive again, or leave out what is incomplete with --skip-missing"
+_INCOMPLETE = "unpack the archive again, or skip incomplete parts with --skip-missing"
 
 
 def read_visdrone(root: Path, *, both: bool = False, skip_missing: bool = False) -> Conversion:
-    """The persons of the VisDrone data in `root`, or in the one folder up to two levels below that holds such data.
+    """The persons of the VisDrone data in `root`, or in the only folder with such data up to two levels below.
 
-    Regions and persons to be ignored have `iscrowd` 1. Every annotation keeps `truncation` (0 none, 1 partial),
-    `occlusion` (0 none, 1 partial, 2 heavy) and `original_category`, one of a video `track_id` too.
+    Regions and persons to ignore have `iscrowd` 1. Every annotation keeps `truncation` (0 none, 1 partial),
+    `occlusion` (0 none, 1 partial, 2 heavy) and `original_category`; one of a video also `track_id`.
 
     Args:
-        root: what the file names become relative to.
-        both: keep "pedestrian" and "people" apart; else both are "person". A region is then in each of them.
-        skip_missing: pass over annotations without an image and images without annotations, and count them.
+        root: file names become relative to it.
+        both: keep "pedestrian" and "people" as two categories, with each region in both; else both are "person".
+        skip_missing: skip and count annotations without an image and images without annotations.
 
     Raises:
         DetectorError: no VisDrone data, several sets of it, a missing file, or a malformed row (file and line).
@@ -57,14 +57,14 @@ def _find(root: Path) -> Path:
     if len(found) > 1:
         names = ", ".join(str(path.relative_to(root)) for path in found)
         raise DetectorError(
-            f"{root}: {len(found)} data sets: {names}; convert each by itself, so that training and validation "
-            "stay apart"
+            f"{root}: {len(found)} data sets: {names}; convert each separately, to keep training and validation "
+            "apart"
         )
     return found[0]
 
 
 class _Reader:
-    """Reads one folder, and counts in `notes` what it leaves out."""
+    """Reads one folder, and counts skipped parts in `notes`."""
 
     def __init__(self, root: Path, folder: Path, both: bool, skip_missing: bool) -> None:
         self._root, self._folder = root, folder
@@ -98,7 +98,7 @@ class _Reader:
         return images
 
     def _pairs(self, kind: str, paths: Sequence[Path]) -> Iterator[tuple[str, Path, Path]]:
-        """Name, image (or sequence) and annotations, sorted by name, of all that have both."""
+        """Name, image (or sequence) and annotations of all that have both, sorted by name."""
         there = {path.stem: path for path in paths}
         texts = {path.stem: path for path in (self._folder / "annotations").glob("*.txt")}
         for name in sorted(there.keys() | texts.keys()):
@@ -134,7 +134,7 @@ class _Reader:
             "original_category": category,
             **more,
         }
-        # COCO knows regions of one category only: what may hide anyone is a region of each.
+        # COCO has regions of one category only: a region that may hide any person is one of each category.
         ids = sorted(set(self._ids.values())) if category == _REGION else [self._ids[category]]
         return [{"category_id": number, **annotation} for number in ids]
 

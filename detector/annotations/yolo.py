@@ -1,4 +1,4 @@
-"""YOLO's annotations: images/NAME.jpg and labels/NAME.txt, rows of class and box as shares of the image."""
+"""YOLO annotations: images/NAME.jpg and labels/NAME.txt, rows of class and box as shares of the image."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -9,18 +9,18 @@ from detector.annotations.conversion import Conversion, ConvertedImage, image_si
 from detector.errors import DetectorError
 
 _COLUMNS = ("class", "x_centre", "y_centre", "width", "height")
-_TOLERANCE = 0.001  # shares are rounded when they are written
+_TOLERANCE = 0.001  # shares are rounded in the files
 
 
 def read_yolo(root: Path, *, persons: Collection[int] = (0,), subset: str = "") -> Conversion:
     """The boxes of the classes `persons` below `root`, all as one category "person".
 
-    An image without a label file shows nobody, as YOLO has it. The clip is the image's name up to the first "_".
-    Boxes are rounded to hundredths of a pixel, since what was written as shares had whole pixels once.
+    An image without a label file shows no person, as in YOLO. The clip is the image's name up to the first "_".
+    Boxes are rounded to hundredths of a pixel, since the shares were computed from whole pixels.
 
     Args:
-        root: holds images/ and labels/; what the file names become relative to.
-        persons: numbers of the classes that mean a person.
+        root: contains images/ and labels/; file names become relative to it.
+        persons: numbers of the classes that are persons.
         subset: a folder below images/ and labels/ both, as "train"; empty: none.
 
     Raises:
@@ -32,7 +32,7 @@ def read_yolo(root: Path, *, persons: Collection[int] = (0,), subset: str = "") 
     pictures = {path.stem: path for path in list_images(folder)}
     texts = {path.stem: path for path in labels.glob("*.txt")}
     for name in sorted(texts.keys() - pictures.keys()):
-        raise DetectorError(f"{texts[name]}: no image {name} of it in {folder}")
+        raise DetectorError(f"{texts[name]}: no image {name} in {folder}; expected one for each label file")
     if not pictures:
         below = ", ".join(f"--subset {path.name}" for path in sorted(folder.iterdir()) if path.is_dir())
         raise DetectorError(f"{folder}: no images here{f'; try {below}' if below else ''}")
@@ -47,7 +47,7 @@ def read_yolo(root: Path, *, persons: Collection[int] = (0,), subset: str = "") 
     if classes and not classes.keys() & set(persons):
         raise DetectorError(
             f"{labels}: no row of class {', '.join(map(str, persons))}; the rows are of class "
-            f"{', '.join(map(str, sorted(classes)))}: name those of persons with --person"
+            f"{', '.join(map(str, sorted(classes)))}: name the classes of persons with --person"
         )
     return Conversion(images, ("person",), notes)
 
@@ -65,7 +65,7 @@ def _folders(root: Path, subset: str) -> tuple[Path, Path]:
 def _boxes(
     path: Path, size: tuple[int, int], persons: Collection[int], notes: Counter[str], classes: Counter[int]
 ) -> list[dict[str, Any]]:
-    """What the rows of `path` say, and into `notes` and `classes` what was met."""
+    """The boxes of persons in `path`; adds to `notes` and to `classes`, the number of rows by class."""
     boxes: list[dict[str, Any]] = []
     for line, (kind, *shares) in read_rows(path, float, _COLUMNS, None):
         # Written so that nan fails it.

@@ -1,1 +1,1 @@
-"""What runs a model on images: torchvision, detectron2, OpenVINO; by tiles; and the exports."""
+"""Runtimes of a model: torchvision, detectron2, OpenVINO, tiles over any of them; and the exports."""

@@ -1,4 +1,4 @@
-"""detectron2 itself as a backend: any of its detectors, where it is installed."""
+"""detectron2 as a backend: any of its detectors, if it is installed."""
 
 import logging
 import warnings
@@ -17,15 +17,15 @@ from detector.detectron2.import_weights import detectron2_preset
 from detector.errors import DetectorError
 from detector.models.weights import WeightsSource
 
-_ALL = 1_000_000  # more than any model finds; -1 means all to some of them, and all but one to RetinaNet
-_LEAST_SIDE = 0.01  # px: torchvision drops narrower boxes; they lie at the edge, and show nobody
+_ALL = 1_000_000  # more than any model finds; -1 means all to some models, and all but one to RetinaNet
+_LEAST_SIDE = 0.01  # px: torchvision drops narrower boxes, which are at the edge and show no person
 _BASES = {"fpn": "Base-RCNN-FPN.yaml", "paper-c4": "Base-RCNN-C4.yaml"}
 
 
 def load_detectron2(config: DetectorConfig, source: WeightsSource) -> Predictor:
-    """The detector that detectron2 makes of the weights `source` and of `config.detectron2`.
+    """detectron2's detector for the weights `source` and the settings `config.detectron2`.
 
-    Its file formats are read by our own readers: detectron2's would run what is in them.
+    Its files are read by our own readers: detectron2's would run code in them.
 
     Raises:
         DetectorError: detectron2 is not installed, or the files are not those of one of its models.
@@ -33,13 +33,13 @@ def load_detectron2(config: DetectorConfig, source: WeightsSource) -> Predictor:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it uses what torch has come to warn of
+            warnings.simplefilter("ignore")  # torch warns of what it uses
             from detectron2.config import get_cfg
             from detectron2.modeling import build_model
     except ImportError as error:
         raise DetectorError(
-            f"backend detectron2: it is not installed here ({error}); 'make detectron2' builds it, and "
-            "'uavpipe detector import-detectron2' makes a checkpoint that does without"
+            f"backend detectron2: it is not installed here ({error}); build it with 'make detectron2', or convert "
+            "the model with 'uavpipe detector import-detectron2'"
         ) from None
     _quiet()
     state = read_detectron2(source.path)
@@ -60,13 +60,13 @@ def load_detectron2(config: DetectorConfig, source: WeightsSource) -> Predictor:
 
 
 def _quiet() -> None:
-    """What it uses at work, torch warns of as well."""
+    """Silence torch's warnings while it runs, too."""
     warnings.filterwarnings("ignore", "torch.meshgrid", UserWarning)
     logging.getLogger("torch.fx._symbolic_trace").setLevel(logging.ERROR)
 
 
 def _base(config: DetectorConfig, state: dict[str, Tensor], path: Path) -> str | None:
-    """detectron2's own file of what R50-FPN or R50-C4 have by default; None for other models, which need theirs."""
+    """detectron2's own file with the defaults of R50-FPN or R50-C4; None for other models, which need theirs."""
     try:
         preset = detectron2_preset(state, path)
     except DetectorError:
@@ -77,7 +77,7 @@ def _base(config: DetectorConfig, state: dict[str, Tensor], path: Path) -> str |
 
 
 def _own_settings(config: DetectorConfig, state: dict[str, Tensor], path: Path) -> dict[str, Any]:
-    """The model's config.yaml, with our thresholds: all its classes must be found before the persons are taken."""
+    """The model's config.yaml, with our thresholds; all classes are detected, then the persons are taken."""
     own = read_config(config.detectron2.config_file) if config.detectron2.config_file else {}
     scores = state.get("roi_heads.box_predictor.cls_score.weight")
     if scores is not None:
@@ -115,12 +115,12 @@ def _load(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
     if missing or unknown:
         raise DetectorError(
             f"{path}: not the weights of this model: {len(missing)} tensors missing, {len(unknown)} unknown "
-            f"(such as {(missing or unknown)[0]}); detector.detectron2.config_file takes its own config.yaml"
+            f"(such as {(missing or unknown)[0]}); set detector.detectron2.config_file to its own config.yaml"
         )
 
 
 class _PersonModel(nn.Module):
-    """A detectron2 model behind the interface of torchvision's detectors: its persons, in pixels of the input."""
+    """A detectron2 model with the interface of torchvision's detectors: persons only, in pixels of the input."""
 
     def __init__(self, model: nn.Module, config: DetectorConfig, *, bgr: bool) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Images on their way to the model, reading, scaling, the tensor that it takes; and its boxes on their way back."""
+"""Reading, scaling and conversion of images for a model, and of its boxes back to the original image."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from detector.config import Resize
 from detector.errors import DetectorError
 from detector.records import Detections
 
-_MIN_SIDE = 8  # px: an image this small shows no person, whatever the model makes of it scaled up
+_MIN_SIDE = 8  # px: a smaller image shows no person, whatever the model finds in it
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Prepared:
 
     @property
     def too_small(self) -> bool:
-        """Whether the original cannot show anybody."""
+        """Whether the original is too small to show a person."""
         return min(self.width, self.height) < _MIN_SIDE
 
 
@@ -51,7 +51,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise DetectorError(f"{path}: cannot be read: {error.strerror}") from None
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if image is None:
-        raise DetectorError(f"{path}: not an image that can be read; expected JPEG, PNG or the like")
+        raise DetectorError(f"{path}: not a readable image; expected a JPEG, PNG or similar file")
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
@@ -73,7 +73,7 @@ def resize(
 
 
 def to_tensor(image: NDArray[np.uint8]) -> torch.Tensor:
-    """`image` (uint8 (H, W, 3)) as a uint8 (3, H, W) tensor; the model itself normalises."""
+    """`image` (uint8 (H, W, 3)) as a uint8 (3, H, W) tensor; the model normalises it."""
     return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
 
 
@@ -95,12 +95,12 @@ def scaled(image: NDArray[np.uint8], rule: Resize) -> Prepared:
 
 
 def to_original(boxes: NDArray[np.float32], scores: NDArray[np.float32], image: Prepared) -> Detections:
-    """What was found in the scaled `image`, in pixels of the original, best first.
+    """The boxes found in the scaled `image` as detections in pixels of the original, best first.
 
     Args:
         boxes: (n, 4) xyxy in px of the scaled image.
         scores: (n,).
-        image: the one looked at.
+        image: the scaled image.
 
     """
     height, width = image.tensor.shape[1:]

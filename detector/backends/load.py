@@ -1,4 +1,4 @@
-"""The one way to a working detector: weights, backend and tiles as the configuration says."""
+"""Loading of a detector: weights, backend and tiles as the configuration says."""
 
 from detector.backends.protocol import PersonDetector
 from detector.config import DetectorConfig
@@ -9,8 +9,8 @@ def load_predictor(config: DetectorConfig, source: WeightsSource | None = None) 
     """The detector that `config` describes, with the weights it names (or `source`).
 
     Raises:
-        DetectorError: no such weights, damaged ones, of another architecture, no such device, or a backend that
-            is not installed.
+        DetectorError: the weights do not exist, are damaged or of another architecture; no such device; or the
+            backend is not installed.
 
     """
     source = source or source_of(config)

@@ -1,4 +1,4 @@
-"""Detectors as ONNX models: the way to ONNX Runtime, TensorRT and OpenVINO."""
+"""Export of detectors to ONNX, for ONNX Runtime, TensorRT and OpenVINO."""
 
 import warnings
 from collections.abc import Iterable
@@ -24,23 +24,24 @@ from detector.records import Detections
 
 FORMAT = "uavpipe.detector.onnx.1"
 _OPSET = 17
-_EXAMPLE = (320, 480)  # px: any size will do, height and width are free
+_EXAMPLE = (320, 480)  # px: any size works, height and width are dynamic
 
 
 def onnx_bytes(config: DetectorConfig, source: WeightsSource) -> bytes:
     """The detector that `config` describes, with the weights `source`, as an ONNX model.
 
-    It takes `image`, uint8 (1, 3, h, w) RGB of any size, scaled already, and gives `boxes`, float32 (n, 4) xyxy in
-    pixels of it, and `scores`, float32 (n,), best first. Floor, NMS and the largest number of boxes are in it.
+    Its input is `image`, uint8 (1, 3, h, w) RGB of any size, already scaled. Its outputs are `boxes`, float32
+    (n, 4) xyxy in pixels of the input, and `scores`, float32 (n,), best first. It applies the floor, NMS and the
+    maximum number of boxes.
 
     Raises:
-        DetectorError: damaged weights, or such of another architecture.
+        DetectorError: the weights are damaged, or of another architecture.
 
     """
     model, architecture = load_model(config, source)
     persons = _Persons(model, architecture, config.nms_iou).eval()
     with TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of tracing, and that a newer exporter exists: it fails at NMS
+        warnings.simplefilter("ignore")  # about tracing, and about a newer exporter, which fails at NMS
         path = Path(folder, "model.onnx")
         torch.onnx.export(
             persons,
@@ -56,16 +57,16 @@ def onnx_bytes(config: DetectorConfig, source: WeightsSource) -> bytes:
 
 
 def export_onnx(config: DetectorConfig, source: WeightsSource, path: Path) -> None:
-    """Write what `onnx_bytes` gives to `path`, with what it is in its metadata.
+    """Write the ONNX model of `onnx_bytes` to `path`, with a description in its metadata.
 
     Raises:
-        DetectorError: damaged weights, such of another architecture, or a package is missing.
+        DetectorError: the weights are damaged, or of another architecture; or a package is missing.
 
     """
     try:
         import onnx
     except ImportError:
-        raise DetectorError(f"{path}: the package onnx is missing; pip install onnx onnxruntime") from None
+        raise DetectorError(f"{path}: onnx is missing; install it with 'pip install onnx onnxruntime'") from None
     model = onnx.load_from_string(onnx_bytes(config, source))
     onnx.helper.set_model_props(model, describe_export(config, source.architecture, source.sha256, FORMAT))
     onnx.save(model, path)
@@ -74,19 +75,19 @@ def export_onnx(config: DetectorConfig, source: WeightsSource, path: Path) -> No
 def compare_onnx(
     path: Path, config: DetectorConfig, source: WeightsSource, images: Iterable[NDArray[np.uint8]]
 ) -> tuple[int, float, float]:
-    """Run the ONNX model `path` in ONNX Runtime, and the detector it was made of, on `images` (H, W, 3).
+    """Run the ONNX model `path` in ONNX Runtime, and the detector it was exported from, on `images` (H, W, 3).
 
     Returns:
         The number of boxes; the largest distance of a coordinate, px of the image, and of a score.
 
     Raises:
-        DetectorError: ONNX Runtime is missing, or does not find as many persons.
+        DetectorError: ONNX Runtime is missing, or finds another number of persons.
 
     """
     try:
         import onnxruntime
     except ImportError:
-        raise DetectorError(f"{path}: comparing it takes ONNX Runtime; pip install onnxruntime") from None
+        raise DetectorError(f"{path}: ONNX Runtime is missing; install it with 'pip install onnxruntime'") from None
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     plain = config.model_copy(
         update={"backend": "torchvision", "tiles": None, "device": "cpu", "precision": "fp32"}
@@ -106,7 +107,7 @@ def compare_onnx(
 
 
 def _distance(ours: Detections, theirs: Detections) -> float:
-    """Of each box to the nearest of the other: two of all but the same score may come in any order."""
+    """From each box to the nearest of the other's: boxes of almost equal scores may come in any order."""
     if not len(ours):
         return 0.0
     return float(np.abs(ours.boxes[:, None] - theirs.boxes).max(axis=2).min(axis=1).max())
@@ -117,7 +118,7 @@ def _gap(ours: Detections, theirs: Detections) -> float:
 
 
 class _Persons(nn.Module):
-    """A detector that takes one image as a tensor and gives tensors."""
+    """A detector with one image as a tensor for input, and tensors for output."""
 
     def __init__(self, model: FasterRCNN, architecture: Architecture, nms_iou: float) -> None:
         super().__init__()
@@ -128,7 +129,7 @@ class _Persons(nn.Module):
         """Boxes (n, 4) and scores (n,) of the persons in `image`, uint8 (1, 3, h, w)."""
         found: dict[str, Any] = self._model([image[0]])[0]
         boxes, scores = found["boxes"], found["scores"]
-        if self._several:  # one may have a box of each class
+        if self._several:  # a person may have a box of each class
             kept = nms(boxes, scores, self._nms_iou)
             boxes, scores = boxes[kept], scores[kept]
         return boxes, scores

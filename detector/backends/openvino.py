@@ -1,4 +1,4 @@
-"""OpenVINO as a backend: for machines without a GPU."""
+"""OpenVINO as a backend, for machines without a GPU."""
 
 import threading
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ _PRECISIONS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 
 
 def load_openvino(config: DetectorConfig, source: WeightsSource) -> "OpenVinoPredictor":
-    """The detector that `config` describes: an exported model, or a checkpoint that is converted now, in seconds.
+    """The detector that `config` describes: an exported model, or a checkpoint, converted in seconds.
 
     Raises:
-        DetectorError: OpenVINO is not installed, the model is damaged, or was exported with other answers.
+        DetectorError: OpenVINO is not installed, or the model is damaged or was exported with other settings.
 
     """
     require_openvino("openvino")
@@ -39,7 +39,7 @@ def load_openvino(config: DetectorConfig, source: WeightsSource) -> "OpenVinoPre
             raise DetectorError(f"{source.path}: OpenVINO cannot read it: {_first_line(error)}") from None
     else:
         model = openvino_model(config, source)
-    # As many images at once as OpenVINO finds best here, each on few threads.
+    # OpenVINO chooses how many images run at once, each on few threads.
     options: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT"}
     if config.precision != "auto":
         options["INFERENCE_PRECISION_HINT"] = _PRECISIONS[config.precision]
@@ -51,7 +51,7 @@ def load_openvino(config: DetectorConfig, source: WeightsSource) -> "OpenVinoPre
 
 
 class OpenVinoPredictor:
-    """Finds persons through OpenVINO; see `detector.backend.PersonDetector`.
+    """Finds persons through OpenVINO; see `detector.backends.protocol.PersonDetector`.
 
     Attributes:
         batch_size: 1.
@@ -87,14 +87,14 @@ class OpenVinoPredictor:
 
 
 def _require_answers(config: DetectorConfig, source: WeightsSource) -> None:
-    """What the model leaves out, no setting brings back."""
+    """No setting adds boxes that the exported model leaves out."""
     has, wanted = read_openvino_header(source.path).answers, Answers.of(config)
     if wanted.floor < has.floor or wanted.max_detections > has.max_detections or wanted.nms_iou != has.nms_iou:
         differs = ", ".join(
             f"{name} {value:g}" for name, value in has.model_dump().items() if value != getattr(wanted, name)
         )
         raise DetectorError(
-            f"{source.path}: exported with {differs}, and the configuration asks for more or other boxes; "
+            f"{source.path}: exported with {differs}, but the configuration needs more or other boxes; "
             "export it again with --set, as in --set floor=0.02"
         )
 

@@ -1,4 +1,4 @@
-"""Detectors as OpenVINO models: as they are, or quantised to int8 on some frames."""
+"""Export of detectors to OpenVINO, as they are or quantised to int8 with frames for calibration."""
 
 import logging
 import os
@@ -17,8 +17,8 @@ from detector.errors import DetectorError
 from detector.models.exported import FORMAT, SECTION, describe_export
 from detector.models.weights import WeightsSource
 
-# What is not quantised, by the names of the exported modules: in 256 steps, a box in a picture of 1000 px would be
-# 4 px off.
+# Not quantised, by the names of the exported modules: with 256 steps, a box in an image of 1000 px would be off by
+# 4 px.
 _EXACT = [
     r".*/transform/.*",
     r".*/rpn/(?!head/).*",
@@ -32,13 +32,13 @@ def require_openvino(*names: str) -> None:
 
     for name in names:
         if find_spec(name) is None:
-            raise DetectorError(f"backend openvino: the package {name} is missing; 'make openvino' installs it")
+            raise DetectorError(f"backend openvino: the package {name} is missing; install it with 'make openvino'")
 
 
 def openvino_model(config: DetectorConfig, source: WeightsSource) -> Any:
     """The detector that `config` describes, with the weights `source`, as an `openvino.Model`.
 
-    Inputs and outputs are those of `detector.onnx_export.onnx_bytes`.
+    Inputs and outputs are those of `detector.backends.onnx_export.onnx_bytes`.
     """
     import openvino
 
@@ -54,10 +54,10 @@ def export_openvino(
 ) -> None:
     """Write the detector to `path` (.xml) and the .bin beside it; with `frames` (H, W, 3), as int8.
 
-    Convolutions and matrix products compute in int8 then, their ranges those seen on the frames.
+    As int8, convolutions and matrix products have the ranges of values that occur on the frames.
 
     Raises:
-        DetectorError: a package is missing, or damaged weights.
+        DetectorError: a package is missing, or the weights are damaged.
 
     """
     require_openvino("openvino", *["nncf"] * (frames is not None))
@@ -72,20 +72,20 @@ def export_openvino(
 
 
 def _quantised(model: Any, inputs: Sequence[NDArray[np.uint8]], path: Path) -> Any:
-    os.environ.setdefault("NNCF_CI", "1")  # else it tells its makers over the network that it was used
+    os.environ.setdefault("NNCF_CI", "1")  # otherwise it sends usage statistics over the network
     import nncf
     import openvino
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
-    # NNCF tells operations apart by name, which are only all different in a model that was read from a file.
+    # NNCF distinguishes operations by name, and names are unique only in a model that was read from a file.
     raw = path.with_name(f".raw-{path.name}")
     try:
         openvino.save_model(model, raw, compress_to_fp16=False)
         model = openvino.Core().read_model(raw)
         nncf.set_log_level(logging.ERROR)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of means that overflow, of tensors that are no activations
-            # Ranges by histogram: a few activations that stick out would leave hardly a step to the others.
+            warnings.simplefilter("ignore")  # about means that overflow, and tensors that are not activations
+            # Ranges by histogram: with a few outliers, hardly a step would remain for the other activations.
             return nncf.quantize(
                 model,
                 nncf.Dataset(inputs),
@@ -101,9 +101,9 @@ def _quantised(model: Any, inputs: Sequence[NDArray[np.uint8]], path: Path) -> A
 
 
 def _take_nonempty_branches(model: Any) -> None:
-    """Put what torchvision's NMS does with boxes in place of the question whether there are any.
+    """Replace the branch "are there boxes?" in torchvision's NMS by its case with boxes.
 
-    The branches are of no use, as NMS gives nothing for nothing, and NNCF would keep all their inputs in memory.
+    NMS of no boxes gives no boxes, so the branch is useless, and NNCF would keep all its inputs in memory.
     """
     for operation in model.get_ordered_ops():
         if operation.get_type_name() != "If":

@@ -1,4 +1,4 @@
-"""What every backend offers, and the only thing that those who use a detector know of it."""
+"""The interface of all backends, through which detectors are used."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from detector.records import Detections
 
 
 class PersonDetector(Protocol):
-    """What every backend offers; `preprocess` and `predict` may run in different threads, and in several at once.
+    """A detector; `preprocess` and `predict` may run in different threads, and in several at once.
 
     Attributes:
         batch_size: images that `predict` should get at once.
@@ -22,7 +22,7 @@ class PersonDetector(Protocol):
     workers: int
 
     def preprocess(self, image: NDArray[np.uint8]) -> Any:
-        """Make `image` (uint8 (H, W, 3) RGB) ready for `predict`; raises ValueError for anything else."""
+        """Prepare `image` (uint8 (H, W, 3) RGB) for `predict`; raises ValueError for another type or shape."""
 
     def predict(self, batch: Sequence[Any]) -> list[Detections]:
         """The persons in each preprocessed image: boxes in pixels of the original, best first."""

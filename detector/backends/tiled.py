@@ -1,7 +1,7 @@
-"""Sliced inference: overlapping tiles go through the model as images of their own, and their boxes become one set.
+"""Sliced inference: the model runs on overlapping tiles, and their boxes are joined into one set.
 
-A person at a tile's edge is seen cut there and, if the overlap holds it, whole by the neighbour. So boxes that
-end at an inner edge give way to whole ones, or, where nobody saw the person whole, are joined with each other.
+A person at a tile's edge is cut there and, if the overlap is large enough, whole in the neighbour. Boxes that end
+at an inner edge are therefore replaced by whole ones, or, if no tile has the person whole, joined with each other.
 """
 
 from collections.abc import Sequence
@@ -17,17 +17,17 @@ from detector.backends.protocol import PersonDetector
 from detector.config import DetectorConfig, Tiles
 from detector.records import Detections, areas, intersections
 
-_EDGE = 2.0  # px of the original: a box that ends this near to a tile's edge is taken to be cut there
-_COVERED = 0.5  # share of the smaller of two boxes that lies in the other, from which they mean one person
+_EDGE = 2.0  # px of the original: a box that ends this near to a tile's edge counts as cut there
+_COVERED = 0.5  # share of the smaller of two boxes inside the other, from which they are one person
 
 
 @dataclass(frozen=True, eq=False)
 class _Piece:
-    """A part of an image on its way through the model.
+    """A part of an image, prepared for the model.
 
     Attributes:
-        box: float32 (4,), where it lies in the image, xyxy in px.
-        prepared: what the inner predictor made of it.
+        box: float32 (4,), its place in the image, xyxy in px.
+        prepared: the output of the inner predictor's `preprocess`.
 
     """
 
@@ -37,7 +37,7 @@ class _Piece:
 
 @dataclass(frozen=True, eq=False)
 class TiledImage:
-    """An image as its pieces: the tiles, and the whole image if that is looked at too."""
+    """An image as pieces: the tiles and, if configured, the whole image."""
 
     pieces: tuple[_Piece, ...]
     width: int
@@ -45,11 +45,11 @@ class TiledImage:
 
 
 class TiledPredictor:
-    """A predictor that looks at tiles through another one; see `detector.backend.PersonDetector`."""
+    """A detector that runs another one on tiles; see `detector.backends.protocol.PersonDetector`."""
 
     def __init__(self, inner: PersonDetector, config: DetectorConfig) -> None:
         assert config.tiles is not None
-        self.batch_size = 1  # an image is a batch of pieces; several images' pieces would only fill the memory
+        self.batch_size = 1  # an image is a batch of pieces; several images would only fill the memory
         self.workers = inner.workers
         self._inner, self._config, self._tiles = inner, config, config.tiles
 
@@ -97,7 +97,7 @@ class TiledPredictor:
 
 
 def pieces_of(width: int, height: int, tiles: Tiles) -> NDArray[np.int64]:
-    """The tiles of an image, row by row, evenly spread, and the whole image last if it is asked for.
+    """The tiles of an image, row by row and evenly spread, and the whole image last if configured.
 
     Returns:
         int64 (n, 4) xyxy in pixels; neighbours share at least `tiles.overlap` of a tile. An image that fits into
@@ -119,7 +119,7 @@ def _spread(length: int, tiles: Tiles) -> list[tuple[int, int]]:
 
 
 def is_cut(boxes: NDArray[np.float32], piece: NDArray[np.float32], width: int, height: int) -> NDArray[np.bool_]:
-    """Which of `boxes` ((n, 4) xyxy of the image) end at an edge of `piece` that is no edge of the image: (n,)."""
+    """Mask of the `boxes` ((n, 4) xyxy of the image) that end at an edge of `piece` inside the image: (n,)."""
     inner = piece != np.array([0, 0, width, height])
     at_edge: NDArray[np.bool_] = np.abs(boxes - piece) <= _EDGE
     return np.asarray((at_edge & inner).any(axis=1))
@@ -128,13 +128,13 @@ def is_cut(boxes: NDArray[np.float32], piece: NDArray[np.float32], width: int, h
 def join(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], cut: NDArray[np.bool_], *, nms_iou: float
 ) -> Detections:
-    """One set out of the pieces' boxes.
+    """One set of detections from the boxes of all pieces.
 
     Args:
         boxes: float32 (n, 4) xyxy in pixels of the image.
         scores: float32 (n,).
-        cut: (n,), whether a box ends at an inner edge of its tile.
-        nms_iou: of two whole boxes that overlap more, the better one stays.
+        cut: bool (n,), from `is_cut`.
+        nms_iou: if two boxes overlap more than this, only the better one is kept.
 
     """
     whole, whole_scores = boxes[~cut], scores[~cut]
@@ -149,7 +149,7 @@ def join(
 def _unite(
     boxes: NDArray[np.float32], scores: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Each box joined with the worse ones that it mostly covers or that mostly cover it; the best score holds."""
+    """Each box joined with the worse ones that it mostly covers or that mostly cover it, with the best score."""
     order = np.argsort(-scores, kind="stable")
     boxes, scores = boxes[order], scores[order]
     inside = _share_inside(boxes, boxes)
@@ -166,6 +166,6 @@ def _unite(
 
 
 def _share_inside(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, m): the share of the area of each of n `boxes` that lies in each of m `others`."""
+    """The share of the area of each of n `boxes` inside each of m `others`: (n, m)."""
     common = intersections(boxes[:, None], others)
     return np.asarray(common / areas(boxes).clip(1e-6)[:, None], np.float32)

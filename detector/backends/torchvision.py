@@ -1,4 +1,4 @@
-"""A detector at work: images in, person boxes out."""
+"""torchvision as a backend: the default, with weights of this project or of torchvision."""
 
 import os
 from collections.abc import Sequence
@@ -28,10 +28,10 @@ class Predictor:
 
     Attributes:
         batch_size: images that `predict` should get at once.
-        workers: threads that should call `predict` at once: on a CPU one per core, since two forwards side by
-            side waste less than one forward spread over two cores.
+        workers: threads that should call `predict` at once: on a CPU one per core, since two forward passes
+            beside each other waste less than one that is spread over two cores.
         device: where the model is.
-        precision: what it computes in.
+        precision: of its arithmetic: fp32, fp16 or bf16.
 
     """
 
@@ -42,7 +42,7 @@ class Predictor:
         self.batch_size = config.batch_size or (16 if on_gpu else 1)
         self.workers = 1 if on_gpu else cores()
         self._rule, self._config = config.resize or rule, config
-        # In mixed precision a GPU's fast convolutions want channels last, and no last bit is kept anyway.
+        # In mixed precision a GPU's fast convolutions need channels last, which changes the last bits.
         order = torch.preserve_format if self.precision == "fp32" else torch.channels_last
         self._model = model.to(self.device).to(memory_format=order).eval()
 
@@ -51,7 +51,7 @@ class Predictor:
         """The predictor that `config` describes, with the weights it names (or `source`).
 
         Raises:
-            DetectorError: no such weights, damaged ones, of another architecture, or no such device.
+            DetectorError: the weights do not exist, are damaged or of another architecture; or no such device.
 
         """
         model, architecture = load_model(config, source or source_of(config))
@@ -72,9 +72,9 @@ class Predictor:
     def predict(self, batch: Sequence[Prepared]) -> list[Detections]:
         """The persons in each image: boxes in pixels of the original, from the floor up, best first.
 
-        What is found in an image does not depend on the others: images of one size go through the model
-        together, since padding to a common size would let a neighbour's size change the result. On a CPU
-        torch is set to one thread for the calling thread, if more than one of them is asked for (`workers`).
+        The result of an image does not depend on the others: only images of one size form a batch, since with
+        padding to a common size a neighbour's size would change the result. On a CPU with several `workers`,
+        torch is set to one thread for the calling thread.
         """
         found = [Detections.empty()] * len(batch)
         alike: dict[torch.Size, list[int]] = {}
@@ -103,10 +103,10 @@ class Predictor:
 
 
 def load_model(config: DetectorConfig, source: WeightsSource) -> tuple[FasterRCNN, Architecture]:
-    """The model with the weights of `source`, which answers as `config` says, and what it is.
+    """The model with the weights of `source` and the thresholds of `config`, and its architecture.
 
     Raises:
-        DetectorError: damaged weights, or such of another architecture.
+        DetectorError: the weights are damaged, or of another architecture.
 
     """
     if source.kind == "torchvision":
@@ -119,7 +119,7 @@ def load_model(config: DetectorConfig, source: WeightsSource) -> tuple[FasterRCN
 
 
 def with_thresholds(model: FasterRCNN, config: DetectorConfig) -> FasterRCNN:
-    """`model`, which now answers as `config` says."""
+    """`model` with the thresholds of `config`."""
     heads = model.roi_heads
     heads.score_thresh = config.floor
     heads.nms_thresh = config.nms_iou
@@ -128,7 +128,7 @@ def with_thresholds(model: FasterRCNN, config: DetectorConfig) -> FasterRCNN:
 
 
 def _one_box_a_person(output: dict[str, Tensor], nms_iou: float) -> dict[str, Tensor]:
-    """Where several classes are persons, as VisDrone's pedestrian and people, one may have a box of each."""
+    """NMS over classes: if several are persons, as pedestrian and people, a person may have a box of each."""
     if (output["labels"] == output["labels"][:1]).all():
         return output
     kept = nms(output["boxes"], output["scores"], nms_iou)
@@ -155,5 +155,5 @@ def _precision(name: str, device: torch.device) -> str:
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

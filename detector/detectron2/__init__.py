@@ -1,1 +1,1 @@
-"""detectron2's configurations and weight files."""
+"""Import of detectron2's configurations and weights."""

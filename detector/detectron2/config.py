@@ -1,7 +1,7 @@
-"""detectron2's YAML: what it says of a model that can be imported, and a refusal of what cannot.
+"""detectron2's YAML files, and the architectures that they describe.
 
 A model's own `config.yaml`, as detectron2 writes it into its output folder, is complete; keys that are not in a
-file have detectron2's defaults. Read with a safe loader, and never followed to another file.
+file have detectron2's defaults. Files are read with a safe loader, and no other file is read from there.
 """
 
 import ast
@@ -18,10 +18,10 @@ from detector.errors import DetectorError
 from detector.models.presets import DETECTRON2, STRIDES, Architecture
 
 _MAX_BYTES = 1_000_000
-# The files that detectron2's R50 models build on say what our presets say already.
+# The base files of detectron2's R50 models agree with our presets.
 _DEFAULTS = re.compile(r"(Base-RCNN|faster_rcnn_R_50)-?_?(FPN|C4)(_[13]x)?\.yaml")
 
-# key -> the only value (or values) with which a model can be imported
+# key -> the only values with which a model can be imported
 _FIXED: dict[str, tuple[Any, ...]] = {
     "MODEL.META_ARCHITECTURE": ("GeneralizedRCNN",),
     "MODEL.BACKBONE.NAME": ("build_resnet_backbone", "build_resnet_fpn_backbone"),
@@ -50,8 +50,8 @@ def read_config(path: Path) -> dict[str, Any]:
     """The keys and values of detectron2's YAML file `path`, as `MODEL.RPN.NMS_THRESH: 0.7`.
 
     Raises:
-        DetectorError: missing, not YAML of nested keys, with YAML's tags, with one section in several places (which
-            could unfold without end), or built on a file that is none of detectron2's own.
+        DetectorError: missing, not YAML of nested keys, with YAML tags, with one section in several places (which
+            could expand without end), or based on a file that is not one of detectron2's.
 
     """
     try:
@@ -70,7 +70,7 @@ def read_config(path: Path) -> dict[str, Any]:
     base = content.pop("_BASE_", None)
     if base is not None and not _DEFAULTS.fullmatch(Path(str(base)).name):
         raise DetectorError(
-            f"{path}: _BASE_: {base} is not read; give the config.yaml that detectron2 wrote into its output folder"
+            f"{path}: _BASE_: {base} is not read; take the config.yaml that detectron2 wrote into its output folder"
         )
     flat: dict[str, Any] = {}
     sections, seen = [("", content)], {id(content)}
@@ -88,7 +88,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A tuple that was written as in Python, "(1, 2)", as a list; all else as it is."""
+    """A tuple that is written as in Python, "(1, 2)", as a list; all else unchanged."""
     if isinstance(value, str) and value.startswith("("):
         try:
             value = ast.literal_eval(value)
@@ -101,8 +101,8 @@ def read_architecture(config: Mapping[str, Any], preset: str, source: Path | str
     """The architecture of the `preset` ("fpn" or "paper-c4") that detectron2's `config` describes.
 
     Args:
-        config: of `read_config`; empty: detectron2's defaults.
-        preset: as the weights are.
+        config: from `read_config`; empty: detectron2's defaults.
+        preset: of the weights.
         source: the file, for errors.
 
     Raises:
@@ -117,7 +117,7 @@ def read_architecture(config: Mapping[str, Any], preset: str, source: Path | str
         if key in config and config[key] not in allowed:
             known = " or ".join(map(repr, allowed))
             raise DetectorError(
-                f"{source}: {key} is {reprlib.repr(config[key])}; what can be imported has {known} "
+                f"{source}: {key} is {reprlib.repr(config[key])}; only {known} can be imported "
                 "(backend: detectron2 runs the others)"
             )
     default = DETECTRON2[preset]
@@ -160,7 +160,7 @@ def _changes(config: Mapping[str, Any], default: Architecture) -> dict[str, Any]
         "sampling_ratio": get("MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", default.sampling_ratio),
         "stride_in_1x1": get("MODEL.RESNETS.STRIDE_IN_1X1", default.stride_in_1x1),
         "bgr": bgr,
-        # The file has them in the order of the channels, by default blue first; ours are red first.
+        # In the file they have the order of the channels, by default blue first; ours are red first.
         "pixel_mean": get("MODEL.PIXEL_MEAN", default.pixel_mean[::-1])[to_rgb],
         "pixel_std": get("MODEL.PIXEL_STD", default.pixel_std[::-1])[to_rgb],
     }

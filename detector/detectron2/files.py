@@ -1,7 +1,7 @@
-"""detectron2's checkpoints, read without running anything in them: names and tensors.
+"""Reading of detectron2's checkpoints, names and tensors, without running anything in them.
 
-The model zoo's `.pkl` are pickles of NumPy arrays. Only the few names that such pickles need are known here, and
-they stand for records of ours, not for NumPy's own constructors: a pickle that asks for more is refused.
+The model zoo's `.pkl` files are pickles of NumPy arrays. Only the few names that such pickles need are known here,
+and they map to records of ours, not to NumPy's own constructors. A pickle with other names is refused.
 """
 
 import pickle
@@ -26,14 +26,14 @@ def read_detectron2(path: Path) -> dict[str, Tensor]:
     """The model's tensors in the checkpoint `path` (`.pkl` or `.pth`), by detectron2's names.
 
     Raises:
-        DetectorError: missing, damaged, no checkpoint of detectron2's, or a pickle with more than arrays in it.
+        DetectorError: missing, damaged, not a checkpoint of detectron2, or a pickle with more than arrays.
 
     """
     try:
         content = _unpickle(path) if path.suffix == ".pkl" else _torch_load(path)
     except FileNotFoundError:
         raise DetectorError(f"{path}: no such checkpoint; expected detectron2's .pkl or .pth") from None
-    except Exception as error:  # unpicklers raise whatever they meet: every way means "not weights"
+    except Exception as error:  # unpicklers raise whatever they meet: all of it means "not weights"
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise DetectorError(
             f"{path}: not a checkpoint of plain arrays ({reason}); nothing in it was run. "
@@ -48,13 +48,13 @@ def read_detectron2(path: Path) -> dict[str, Tensor]:
 
 def _torch_load(path: Path) -> Any:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch muses about pickle protocols; our one line says enough
+        warnings.simplefilter("ignore")  # torch warns of pickle protocols; our one line is enough
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _unpickle(path: Path) -> Any:
     with path.open("rb") as file:
-        return _ArraysOnly(file, encoding="latin1").load()  # older ones were written by Python 2
+        return _ArraysOnly(file, encoding="latin1").load()  # old ones were written by Python 2
 
 
 def _tensor(value: Any, name: str) -> Tensor:
@@ -66,7 +66,7 @@ def _tensor(value: Any, name: str) -> Tensor:
 
 
 class _Dtype:
-    """What a pickle says of a NumPy type: its code, as "f4", and its byte order."""
+    """A NumPy type in a pickle: its code, as "f4", and its byte order."""
 
     def __init__(self, code: Any, align: Any = False, copy: Any = False) -> None:
         self.code, self.order = str(code), "="
@@ -85,7 +85,7 @@ class _Dtype:
 
 
 class _Array:
-    """What a pickle says of a NumPy array: type, shape, order of axes, bytes."""
+    """A NumPy array in a pickle: type, shape, order of axes, bytes."""
 
     def __init__(self, *_constructor: Any) -> None:
         self.state: tuple[Any, ...] = ()
@@ -94,7 +94,7 @@ class _Array:
         self.state = state
 
     def numpy(self, name: str) -> NDArray[Any]:
-        """The array itself; `name` stands in errors."""
+        """The array; `name` is for errors."""
         try:
             _version, shape, dtype, fortran, data = self.state
             raw = data.encode("latin1") if isinstance(data, str) else data  # Python 2's bytes

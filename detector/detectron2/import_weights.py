@@ -1,4 +1,4 @@
-"""detectron2's Faster R-CNN R50-FPN and R50-C4 as torchvision's modules: the same tensors under other names."""
+"""Conversion of detectron2's Faster R-CNN R50-FPN and R50-C4 to torchvision's modules: tensors by other names."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from detector.models.checkpoint import Checkpoint, load_into
 from detector.models.faster_rcnn import build
 from detector.models.presets import Architecture
 
-# What stands beside a box detector in a file, and is not needed for one.
+# Parts of a file that a box detector does not need.
 _IGNORED = re.compile(
     r"pixel_(mean|std)$|proposal_generator\.anchor_generator\.|roi_heads\.(mask|keypoint)_(head|pooler)\."
     r"|.*\.num_batches_tracked$"
@@ -39,10 +39,10 @@ _HEAD = "roi_heads.box_predictor"
 
 
 def detectron2_preset(state: Mapping[str, Tensor], source: Path | str) -> Literal["fpn", "paper-c4"]:
-    """Which architecture the tensors `state` (by detectron2's names) are of.
+    """The architecture of the tensors `state` (by detectron2's names).
 
     Raises:
-        DetectorError: neither Faster R-CNN with FPN nor with C4.
+        DetectorError: it is not Faster R-CNN with FPN or C4.
 
     """
     if f"{_HEAD}.cls_score.weight" in state:
@@ -50,7 +50,9 @@ def detectron2_preset(state: Mapping[str, Tensor], source: Path | str) -> Litera
             return "fpn"
         if "roi_heads.res5.0.conv1.weight" in state:
             return "paper-c4"
-    raise DetectorError(f"{source}: no Faster R-CNN R50-FPN or R50-C4 of detectron2's")
+    raise DetectorError(
+        f"{source}: not a Faster R-CNN R50-FPN or R50-C4 of detectron2; backend detectron2 runs its other models"
+    )
 
 
 def convert_detectron2(
@@ -60,21 +62,21 @@ def convert_detectron2(
     persons: Sequence[int] = (0,),
     source: Path | str = "",
 ) -> Checkpoint:
-    """The detector whose tensors are `state`, as a checkpoint of ours that finds the same boxes.
+    """The detector with the tensors `state`, as a checkpoint of ours that finds the same boxes.
 
     Args:
         state: by detectron2's names.
-        architecture: one of `detector.presets.DETECTRON2`, or as the model's configuration says.
+        architecture: one of `detector.models.presets.DETECTRON2`, or from the model's configuration.
         persons: numbers of the classes that are persons, from 0.
         source: the file, for errors.
 
     Raises:
-        DetectorError: the tensors are not those of `architecture`, or there are not so many classes.
+        DetectorError: the tensors are not those of `architecture`, or it has fewer classes.
 
     """
     renamed = {_renamed(name): value.float() for name, value in state.items() if not _IGNORED.match(name)}
     for name in [name for name in renamed if re.search(r"(\.bn\d|downsample\.1)\.weight$", name)]:
-        # As detectron2 reads the first of its files, whose statistics are within weight and bias.
+        # As detectron2 does for its oldest files, whose weight and bias include the statistics.
         renamed.setdefault(name.replace(".weight", ".running_mean"), torch.zeros_like(renamed[name]))
         renamed.setdefault(name.replace(".weight", ".running_var"), torch.ones_like(renamed[name]))
     classes = _persons_first(renamed, persons, source)
@@ -82,7 +84,7 @@ def convert_detectron2(
     try:
         load_into(build(checkpoint.architecture, classes=classes), checkpoint, source)
     except DetectorError as error:
-        raise DetectorError(f"{error}; of detectron2's, only ResNet-50 with its usual heads is known") from None
+        raise DetectorError(f"{error}; only ResNet-50 with detectron2's usual heads can be imported") from None
     return checkpoint
 
 
@@ -93,9 +95,9 @@ def _renamed(name: str) -> str:
 
 
 def _persons_first(state: dict[str, Tensor], persons: Sequence[int], source: Path | str) -> int:
-    """Order the box head's rows as background, persons, others; without boxes for others. The number of classes.
+    """Order the box head's rows as background, persons, others, without boxes of others; the number of classes.
 
-    detectron2 has the background last, and no box for it.
+    detectron2 has the background last, without a box.
     """
     names = [f"{_HEAD}.{layer}.{part}" for layer in ("cls_score", "bbox_pred") for part in ("weight", "bias")]
     rows = [len(state[name]) if name in state and state[name].ndim else 0 for name in names]

@@ -1,1 +1,1 @@
-"""Average precision, curves, and how well anchors fit."""
+"""Average precision, precision-recall curves, and the fit of anchors."""

@@ -1,4 +1,4 @@
-"""What a report on anchors says and shows: sizes of persons, best IoUs, by text and as a picture."""
+"""The report on anchors: sizes of persons and their best IoUs, as text and as a picture."""
 
 import itertools
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ _CHOSEN, _SUGGESTED, _OTHERS = "#1f77b4", "#d62728", ("#999999", "#2ca02c", "#94
 
 @dataclass(frozen=True, eq=False)
 class AnchorFit:
-    """Persons, as a model sees them, and how its anchors fit.
+    """Persons at the scale of a model, and the fit of its anchors.
 
     Attributes:
         architecture: the model.
-        persons: n of them, at its scale.
-        ious: float64 (n,), each one's best IoU with an anchor on its grid.
+        persons: n persons at its scale.
+        ious: float64 (n,), the best IoU of each person with an anchor on the model's grid.
 
     """
 

@@ -1,4 +1,4 @@
-"""How well anchors fit persons: the best IoU that a person can have with an anchor where the model puts them."""
+"""The fit of anchors: the best IoU of a person with an anchor, at the places where the model puts anchors."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ _STEPS = (1.5, 1.2, 1.1, 1.05)  # factors by which the search changes a size or 
 
 @dataclass(frozen=True, eq=False)
 class ScaledPersons:
-    """The persons of a data set at the scale at which a model sees them.
+    """The persons of a data set at the scale of a model.
 
     Attributes:
         boxes: float64 (n, 4), xyxy in pixels of the scaled image.
-        padded: float64 (n, 2), width and height of the image that a box is in, scaled and padded.
+        padded: float64 (n, 2), width and height of the scaled and padded image of each box.
 
     """
 
@@ -40,14 +40,16 @@ class ScaledPersons:
 
 
 def scale_persons(images: Sequence[AnnotatedImage], architecture: Architecture) -> ScaledPersons:
-    """The persons of `images` as `architecture` scales whole images; a size that is not annotated is the file's.
+    """The persons of `images` as `architecture` scales whole images.
+
+    The size of an image is read from its file if it is not annotated.
 
     Raises:
         DetectorError: no persons; or an image's size is not annotated, and its file cannot be read.
 
     """
     if not any(len(image.boxes) for image in images):
-        raise DetectorError(f"no persons in these {len(images)} images; anchors have nothing to fit")
+        raise DetectorError(f"no persons in these {len(images)} images; the anchors need some to fit")
     boxes, padded = [], []
     step = architecture.size_divisible
     for image in images:
@@ -76,7 +78,7 @@ def anchor_ious(persons: ScaledPersons, anchors: _Array, stride: int) -> _Array:
     overlaps most, so that no other place need be tried.
 
     Args:
-        persons: n of them.
+        persons: n persons.
         anchors: (a, 2) widths and heights, as `cell_anchors` gives them.
         stride: pixels between neighbouring centres.
 
@@ -100,12 +102,12 @@ def best_ious(persons: ScaledPersons, architecture: Architecture) -> _Array:
 
 
 def suggest(persons: ScaledPersons, architecture: Architecture) -> Architecture:
-    """`architecture` with the anchors, as many as it has, that fit `persons` best, as far as a search finds them.
+    """`architecture` with other anchors, the same number, chosen by a search to fit `persons`.
 
-    Our choice: the mean of min(best IoU, 0.7) is to be large. Overlap beyond what the RPN asks for gains nothing,
-    and without that limit the smallest persons would pay for the many. It is not k-means over widths and heights,
-    which does not know that a level's anchors come only every 4, 8, … px. The search starts from the anchors of
-    `architecture`, changes one size or ratio at a time while that helps, and keeps the sizes in rising order.
+    Our choice: the search maximises the mean of min(best IoU, 0.7). Overlap beyond the RPN's threshold gains
+    nothing, and without that limit the many would be fitted at the cost of the smallest persons. k-means over
+    widths and heights would ignore that a level's anchors come only every 4, 8, … px. The search starts from the
+    anchors of `architecture`, changes one size or ratio at a time while that helps, and keeps the sizes sorted.
     """
     chosen = np.random.default_rng(0).permutation(len(persons.boxes))[:_FIT_PERSONS]
     sample = ScaledPersons(persons.boxes[chosen], persons.padded[chosen])

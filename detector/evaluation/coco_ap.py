@@ -1,4 +1,4 @@
-"""COCO's average precision and recall, by faster-coco-eval: pycocotools gives -1 with more than 100 detections."""
+"""COCO's average precision and recall by faster-coco-eval (pycocotools gives -1 beyond 100 detections)."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
@@ -29,15 +29,15 @@ def coco_ap(
 
     Returns:
         AP (mean over IoU .50:.05:.95 and categories), AP50, AP75, AP_small, AP_medium, AP_large (< 32², < 96² px
-        of area); AR1, AR10, AR100 and, beyond 100, AR with `max_detections`: the recall with so many detections
-        an image; AR_small, AR_medium, AR_large with `max_detections`. At a cap of 100 these are the twelve
+        of area); AR1, AR10, AR100 and, beyond 100, AR with `max_detections`: the recall at that many detections
+        per image; AR_small, AR_medium, AR_large with `max_detections`. At a cap of 100 these are the twelve
         figures of COCO's printout. -1 where the ground truth has no such object.
 
     """
     from faster_coco_eval import COCO, COCOeval_faster
 
     caps = sorted({cap for cap in _CAPS if cap < max_detections} | {max_detections})
-    with redirect_stdout(StringIO()):  # the library talks while it works
+    with redirect_stdout(StringIO()):  # the library prints its progress
         truth = COCO(ground_truth)
         evaluation = COCOeval_faster(truth, truth.loadRes(list(detections)), "bbox", print_function=lambda *_: None)
         evaluation.params.maxDets = caps
@@ -67,14 +67,14 @@ def persons_by_size(images: Sequence[AnnotatedImage]) -> dict[str, int]:
 def person_ap(
     images: Sequence[AnnotatedImage], found: Sequence[Detections], *, max_detections: int = MAX_DETECTIONS
 ) -> dict[str, float]:
-    """As `coco_ap`, for the persons of `images` and what was `found` in each; all that is ignored is a crowd."""
+    """As `coco_ap`, for the persons of `images` and what was `found` in each; everything to ignore is a crowd."""
     truth: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}
     rows: list[dict[str, Any]] = []
     for number, (image, detections) in enumerate(zip(images, found, strict=True), start=1):
         truth["images"].append({"id": number})
         rows += result_rows(number, detections)
         boxes = as_xywh(np.concatenate([image.boxes, image.ignored]).astype(np.float64)).tolist()
-        areas = [*image.areas.tolist(), *[0.0] * len(image.ignored)]  # a crowd's is not looked at
+        areas = [*image.areas.tolist(), *[0.0] * len(image.ignored)]  # a crowd's area is not used
         for place, (box, area) in enumerate(zip(boxes, areas, strict=True)):
             truth["annotations"].append(
                 {

@@ -1,7 +1,7 @@
-"""Precision and recall of a person detector along its scores, for all persons and by their height in the image.
+"""Precision and recall of a person detector by score, for all persons and by their height in the image.
 
-Matching is COCO's, at IoU 0.5: what lies on something ignored is neither right nor wrong. Right detections belong
-to the height of the person they found, wrong ones to their own, so that the parts add up to the whole.
+Matching is COCO's, at IoU 0.5: a detection on something to ignore is neither right nor wrong. A right detection
+has the height of its person, a wrong one its own, so that the parts add up to the whole.
 """
 
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ from detector.records import Detections, sides
 _THRESHOLDS = (0.3, 0.5, 0.8)  # 0.8 is the paper's for crops
 _IOU = np.array([0.5])
 _RECALLS = np.linspace(0, 1, 101)  # where COCO reads the precision
-# px of the original image; under 12 px there is little to identify, from 60 px up a re-id network has something.
+# px of the original image; below 12 px persons are hardly identifiable, from 60 px a re-id network can work.
 _HEIGHTS = (0, 12, 20, 35, 60, np.inf)
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What a user gets who takes the detections from one score up.
+    """Recall and precision of the detections from one score up.
 
     Attributes:
         threshold: the score.
-        recall: share of the persons that are found; None without persons.
-        precision: share of the detections that are right; None without detections.
-        false_per_image: detections that find nobody, per image.
+        recall: share of the persons that are found; None if there are none.
+        precision: share of the detections that are right; None if there are none.
+        false_per_image: wrong detections per image.
 
     """
 
@@ -59,7 +59,7 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Detections that are right or wrong, best first, and the persons asked for.
+    """Detections that are right or wrong, best first, and the persons to find.
 
     Attributes:
         scores: float32 (n,).
@@ -84,11 +84,11 @@ class Judged:
         )
 
     def points(self) -> list[OperatingPoint]:
-        """What the thresholds give that people use."""
+        """Recall and precision at scores of 0.3, 0.5 and 0.8."""
         return [self.at(threshold) for threshold in _THRESHOLDS]
 
     def at(self, threshold: float) -> OperatingPoint:
-        """Recall, precision and false detections of what scores at least `threshold`."""
+        """Recall, precision and wrong detections at scores of at least `threshold`."""
         right = self.right[self.scores >= threshold]
         persons, found, taken = len(self.person_heights), int(right.sum()), len(right)
         return OperatingPoint(

@@ -1,4 +1,4 @@
-"""A detector measured on annotated images, by COCO's and by VisDrone's rules."""
+"""Evaluation of a detector on annotated images, by COCO's and by VisDrone's rules."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ def detect(
         DetectorError: an image cannot be read.
 
     """
-    from detector.backends.images import read_image  # brings torch, which measuring does not need
+    from detector.backends.images import read_image  # imports torch, which `measure` does not need
 
     step = predictor.batch_size
 
@@ -48,8 +48,8 @@ def detect(
         return predictor.predict([predictor.preprocess(image) for image in pixels])
 
     found: list[Detections] = []
-    # In threads of its own even if there is but one: a predictor sets torch's threads for who calls it, and
-    # a training that is being validated must not go on with fewer.
+    # Always in other threads: a predictor sets torch's number of threads for the calling thread, and a training
+    # that is being evaluated must keep its own.
     with ThreadPoolExecutor(predictor.workers) as pool:
         for batch in pool.map(one_batch, range(0, len(images), step)):
             found += batch
@@ -59,14 +59,14 @@ def detect(
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Everything that is measured.
+    """All figures of an evaluation.
 
     Attributes:
-        coco: figures by name, as `detector.coco_metric.coco_ap` gives them.
-        visdrone: figures by name, as `detector.visdrone_metric.visdrone_ap` gives them.
+        coco: figures by name, as `detector.evaluation.coco_ap.coco_ap` gives them.
+        visdrone: figures by name, as `detector.evaluation.visdrone_ap.visdrone_ap` gives them.
         sizes: number of persons by COCO's sizes.
         parts: right and wrong detections of "all" persons, and by height.
-        detections: how many there are.
+        detections: number of detections.
 
     """
 
@@ -77,7 +77,7 @@ class Report:
     detections: int
 
     def as_json(self) -> str:
-        """All figures; null where there is nothing to measure."""
+        """All figures as JSON; null for a figure without persons or detections."""
         parts = {
             name: {
                 "persons": len(part.person_heights),
@@ -103,12 +103,12 @@ def measure(
     """Measure what was `found` in each of `images`.
 
     Args:
-        images: the truth.
-        found: as many.
-        max_detections: how many of an image COCO's figures and the curves take; VisDrone's takes 500.
+        images: the ground truth.
+        found: the detections of each image.
+        max_detections: per image, for COCO's figures and the curves; VisDrone's take 500.
 
     Raises:
-        DetectorError: the size of an image is neither annotated nor to be read from its file.
+        DetectorError: the size of an image is neither annotated nor readable from its file.
 
     """
     judged = judge(images, found, max_detections)
@@ -125,9 +125,7 @@ def _sizes(images: Sequence[AnnotatedImage]) -> list[tuple[int, int]]:
     try:
         return [image.size or image_size(image.path) for image in images]
     except DetectorError as error:
-        raise DetectorError(
-            f"{error}; its file is needed, since the annotations lack its width and height"
-        ) from None
+        raise DetectorError(f"{error}; its file is needed because the annotations lack width and height") from None
 
 
 def _known(figures: dict[str, float]) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""Which detection finds which person: the greedy assignment that COCO and VisDrone share (Dollár's, of Caltech)."""
+"""Matching of detections and persons: the greedy assignment of COCO and VisDrone (Dollár's, of Caltech)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,34 +9,34 @@ NOBODY = -1
 
 
 def overlaps(
-    detections: NDArray[np.floating], truth: NDArray[np.floating], ignored: NDArray[np.bool_]
+    detections: NDArray[np.floating], asked: NDArray[np.floating], ignored: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """How well each detection fits each box of the truth: float64 (d, g) in [0, 1].
+    """The overlap of each detection with each box of the ground truth: float64 (d, g) in [0, 1].
 
-    The IoU; with a box to be ignored, the share of the detection's area that lies in it.
+    It is the IoU; with a box to ignore, the share of the detection's area inside that box.
 
     Args:
         detections: (d, 4) xyxy in px.
-        truth: (g, 4) xyxy in px.
+        asked: (g, 4) xyxy in px, the ground truth.
         ignored: bool (g,).
 
     """
     from faster_coco_eval.core import mask
 
-    if not len(detections) or not len(truth):
-        return np.zeros((len(detections), len(truth)))
-    found, asked = (as_xywh(boxes.astype(np.float64)) for boxes in (detections, truth))
-    return np.asarray(mask.iou(found, asked, ignored.astype(np.uint8)))
+    if not len(detections) or not len(asked):
+        return np.zeros((len(detections), len(asked)))
+    first, second = (as_xywh(boxes.astype(np.float64)) for boxes in (detections, asked))
+    return np.asarray(mask.iou(first, second, ignored.astype(np.uint8)))
 
 
 def match(
     fits: NDArray[np.float64], ignored: NDArray[np.bool_], thresholds: NDArray[np.float64]
 ) -> NDArray[np.int64]:
-    """For each threshold and each detection the box of the truth that it takes, or `NOBODY`: int64 (t, d).
+    """The box of the ground truth that each detection takes at each threshold, or `NOBODY`: int64 (t, d).
 
-    The detections choose one after the other, as they stand in `fits`; each takes the box it fits best, at least
-    by the threshold, among those that nobody has. A person comes before a box to be ignored, however well that
-    fits; the latter can be taken any number of times. Of boxes that fit equally the last one is taken.
+    The detections choose one after the other, in the order of `fits`. Each takes the free box that it fits best,
+    at least by the threshold. A person comes before a box to ignore, however well that fits; a box to ignore can be
+    taken any number of times. Of boxes that fit equally the last one is taken.
 
     Args:
         fits: float64 (d, g), from `overlaps`; best detection first.

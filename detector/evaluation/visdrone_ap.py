@@ -3,8 +3,8 @@
 Rules from the toolkit (github.com/VisDrone/VisDrone2018-DET-toolkit, MATLAB), where they differ from COCO's:
 
 - Persons and detections with half their area or more in ignored regions are dropped before anything else.
-- The first 500 detections of an image count (for AR the first 1, 10, 100, 500), over all classes, as they stand.
-- A box with score 0 in the truth excuses detections of its class that lie in it, but counts in the recall's
+- The first 500 detections of an image count (for AR the first 1, 10, 100, 500), over all classes, in file order.
+- A ground-truth box with score 0 excuses detections of its class inside it, but counts in the recall's
   denominator: a perfect detector that does not find it has a recall below 1.
 - The precision is interpolated at every recall that is reached (PASCAL VOC 2010), not at 101.
 - In the mean over classes a class weighs as many times as there are images that contain it. "Others" is none.
@@ -30,12 +30,12 @@ _WRONG, _RIGHT, _NEITHER = 0, 1, -1
 
 @dataclass(frozen=True, eq=False)
 class VisdroneImage:
-    """The truth of an image, and what was detected in it; all boxes xyxy in px, any float type.
+    """The ground truth of an image and its detections; all boxes xyxy in px, any float type.
 
     Attributes:
         size: width and height in px.
         regions: (r, 4), regions without annotations (VisDrone's category 0).
-        boxes: (g, 4), the truth.
+        boxes: (g, 4), the ground truth.
         classes: int (g,), theirs.
         ignored: bool (g,), those with score 0.
         detections: (d, 4), in the order of the file.
@@ -55,11 +55,11 @@ class VisdroneImage:
 
 
 def visdrone_ap(images: Sequence[VisdroneImage]) -> dict[str, float]:
-    """The toolkit's figures, from 0 to 1; -1 where the truth has no object of any class.
+    """The toolkit's figures, from 0 to 1; -1 where the ground truth has no object of any class.
 
     Returns:
-        AP (mean over IoU .50:.05:.95), AP50, AP75, and AR1, AR10, AR100, AR500: the recall with so many
-        detections an image.
+        AP (mean over IoU .50:.05:.95), AP50, AP75, and AR1, AR10, AR100, AR500: the recall at that many
+        detections per image.
 
     """
     images = [_outside_regions(image) for image in images]
@@ -96,7 +96,7 @@ def _persons(image: AnnotatedImage, found: Detections, size: tuple[int, int]) ->
 
 
 def _outside_regions(image: VisdroneImage) -> VisdroneImage:
-    """`image` without the boxes and detections that lie in its regions by half or more."""
+    """`image` without the boxes and detections of which half or more is in its regions."""
     if not len(image.regions):
         return image
     width, height = image.size
@@ -105,13 +105,13 @@ def _outside_regions(image: VisdroneImage) -> VisdroneImage:
         # The toolkit's regions begin one pixel further left and up than its boxes do.
         covered[y - 1 : y + region_height, x - 1 : x + region_width] = 1
     total = cv2.integral(covered)
-    truth, found = (_share_in_regions(total, boxes) < _DROPPED for boxes in (image.boxes, image.detections))
+    asked, found = (_share_in_regions(total, boxes) < _DROPPED for boxes in (image.boxes, image.detections))
     return VisdroneImage(
         size=image.size,
         regions=image.regions,
-        boxes=image.boxes[truth],
-        classes=image.classes[truth],
-        ignored=image.ignored[truth],
+        boxes=image.boxes[asked],
+        classes=image.classes[asked],
+        ignored=image.ignored[asked],
         detections=image.detections[found],
         scores=image.scores[found],
         detection_classes=image.detection_classes[found],
@@ -125,7 +125,7 @@ def _pixels(boxes: NDArray[np.floating]) -> NDArray[np.int64]:
 
 
 def _share_in_regions(total: NDArray[np.int32], boxes: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The share of each box that lies in regions; `total[y, x]` counts their pixels above y and left of x."""
+    """The share of each box inside regions; `total[y, x]` counts their pixels above y and left of x."""
     left, top, width, height = _pixels(boxes).T
     last_row, last_column = total.shape[0] - 1, total.shape[1] - 1
     x1, x2 = np.minimum(left, last_column), np.minimum(left + width, last_column)

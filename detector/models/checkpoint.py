@@ -1,4 +1,4 @@
-"""Checkpoints on disk: safetensors with a description of what they are, never anything that runs code."""
+"""Checkpoints: safetensors files with a description of the model; reading one never runs code."""
 
 import re
 import warnings
@@ -31,7 +31,7 @@ _RENAMED = (
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Weights and what they belong to.
+    """Weights and the model they belong to.
 
     Attributes:
         architecture: of the model.
@@ -56,16 +56,16 @@ def save_checkpoint(
 ) -> None:
     """Write a person detector's `state` to `path`, atomically.
 
-    Matrices and kernels go as float16, which halves the file; the few vectors stay as they are, since the
+    Matrices and kernels are stored as float16, which halves the file. The few vectors keep their type, since the
     variance of a batch norm may not fit into float16.
 
     Args:
         path: `….safetensors`.
         state: names and tensors.
         architecture: of the model.
-        training: where the weights come from, for people to read.
+        training: provenance of the weights, for people to read.
         classes: of the box head, background included.
-        exact: nothing goes as float16.
+        exact: store nothing as float16.
 
     """
     tensors = {
@@ -96,9 +96,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def load_torchvision(path: Path, preset: str) -> Checkpoint:
-    """Read a torchvision state dict (`.pth`) for `preset`; a pickle that holds anything but tensors is refused.
+    """Read a torchvision state dict (`.pth`) for `preset`; a pickle with anything but tensors is refused.
 
-    The model then has torchvision's anchors and scale, since the weights were trained with them.
+    The model has torchvision's anchors and scale, since the weights were trained with them.
 
     Raises:
         DetectorError: not such a file.
@@ -106,9 +106,9 @@ def load_torchvision(path: Path, preset: str) -> Checkpoint:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch muses about pickle protocols; our one line says enough
+            warnings.simplefilter("ignore")  # torch warns of pickle protocols; our one line is enough
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler met: every way means "not weights"
+    except Exception as error:  # torch raises whatever its unpickler meets: all of it means "not weights"
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise DetectorError(
             f"{path}: not a checkpoint of plain tensors ({reason}); nothing in it was run. "
@@ -131,7 +131,7 @@ def load_torchvision(path: Path, preset: str) -> Checkpoint:
     classes = len(predictor)
     coco = preset == "fpn" and classes == _COCO_CLASSES
     state = {_renamed(name): value for name, value in state.items()}
-    # Background and person: no other boxes are asked for.
+    # Background and person: other boxes are not needed.
     state |= {name: value[:8] for name, value in state.items() if name.startswith(_BOXES)}
     return Checkpoint(COCO_FPN if coco else TORCHVISION[preset], classes, _float32(state))
 
@@ -147,9 +147,9 @@ def _renamed(name: str) -> str:
 
 
 def person_only(checkpoint: Checkpoint) -> Checkpoint:
-    """`checkpoint` with a box head of two classes, background and person: what a training starts from.
+    """`checkpoint` with a box head of two classes, background and person, to start a training from.
 
-    Its scores are no longer those of the whole head, since the softmax has fewer classes.
+    Its scores differ from those of the whole head, since the softmax has fewer classes.
     """
     if checkpoint.classes == 2:
         return checkpoint
@@ -165,8 +165,8 @@ def person_only(checkpoint: Checkpoint) -> Checkpoint:
 def with_anchors_of(checkpoint: Checkpoint, model: nn.Module) -> Checkpoint:
     """`checkpoint`, to start a training of `model` from.
 
-    Where its RPN scores another number of anchors a place, the layers that do so are `model`'s own; what else it
-    knows serves any anchors.
+    If its RPN has another number of anchors per place than `model`, the RPN's two output layers are those of
+    `model`. All other layers serve any anchors.
     """
     own = model.state_dict()
     state = dict(checkpoint.state)
@@ -189,7 +189,7 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, source: Path | str) -> N
     own = model.state_dict()
     missing = [name for name in own if name not in checkpoint.state]
     foreign = [name for name in checkpoint.state if name not in own]
-    # torchvision's own checkpoints lack the batch counters of frozen batch norms: they carry no knowledge.
+    # torchvision's own checkpoints lack the batch counters of frozen batch norms, which have no effect.
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     foreign = [name for name in foreign if not name.endswith("num_batches_tracked")]
     shapes = [name for name, value in checkpoint.state.items() if name in own and own[name].shape != value.shape]
@@ -202,5 +202,5 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, source: Path | str) -> N
         )
     for name, value in checkpoint.state.items():
         if value.is_floating_point() and not value.isfinite().all():
-            raise DetectorError(f"{source}: {name} holds values that are not finite; the training went wrong")
+            raise DetectorError(f"{source}: {name} has values that are not finite; take an earlier checkpoint")
     model.load_state_dict(dict(checkpoint.state), strict=False)

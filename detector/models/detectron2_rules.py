@@ -1,8 +1,8 @@
-"""Faster R-CNN by detectron2's rules, where they differ from torchvision's: for weights trained by them.
+"""detectron2's rules of Faster R-CNN where they differ from torchvision's, for weights trained with them.
 
-Anchors are laid at fixed strides and not rounded, proposals ranked by logit, RoIs aligned to pixel centres. Each
-difference alone moves boxes by pixels. After detectron2's `DefaultAnchorGenerator`, `find_top_rpn_proposals` and
-`ROIPooler` (https://github.com/facebookresearch/detectron2).
+Anchors are placed at fixed strides and not rounded, proposals are ranked by logit, RoIs are aligned to pixel
+centres. Each difference alone moves boxes by pixels. After detectron2's `DefaultAnchorGenerator`,
+`find_top_rpn_proposals` and `ROIPooler` (https://github.com/facebookresearch/detectron2).
 """
 
 import math
@@ -41,7 +41,7 @@ def use_detectron2_rules(model: FasterRCNN, architecture: Architecture) -> None:
 
 
 class _AnchorGenerator(AnchorGenerator):
-    """Anchors of exactly the sizes asked for, sizes outermost, at fixed strides from the top left corner."""
+    """Anchors of exactly the given sizes, sizes outermost, at fixed strides from the top left corner."""
 
     def __init__(self, architecture: Architecture, strides: Sequence[int]) -> None:
         levels = len(architecture.anchor_sizes)
@@ -75,7 +75,7 @@ class _AnchorGenerator(AnchorGenerator):
 
 
 class _RegionProposalNetwork(RegionProposalNetwork):
-    """Ranks proposals by logit: of two sure ones, whose float32 sigmoids are both 1, the surer comes first."""
+    """Ranks proposals by logit, which still differs where the float32 sigmoids of two are both 1."""
 
     def filter_proposals(
         self,
@@ -90,7 +90,7 @@ class _RegionProposalNetwork(RegionProposalNetwork):
             proposals: (images, anchors, 4) xyxy in px.
             objectness: logits, one an anchor.
             image_shapes: height and width of each image, px.
-            num_anchors_per_level: into how many anchors each level falls, in order.
+            num_anchors_per_level: number of anchors of each level, in order.
 
         """
         logits = objectness.detach().reshape(len(proposals), -1)

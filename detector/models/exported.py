@@ -1,4 +1,4 @@
-"""What an exported model says of itself, read without OpenVINO and without trusting it."""
+"""The description in an exported model, read without OpenVINO and without trust in the file."""
 
 import json
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from detector.models.presets import Architecture
 
 FORMAT = "uavpipe.detector.openvino.1"
 SECTION = "uavpipe"  # of the model's runtime information
-_MAX_BYTES = 100_000_000  # of the .xml, which holds no weights: those of Faster R-CNN have one or two million
+_MAX_BYTES = 100_000_000  # of the .xml, which has no weights: that of a Faster R-CNN has one or two million
 
 
 class Answers(Section):
-    """What is fixed in an exported model."""
+    """Detection settings that are fixed in an exported model."""
 
     floor: float = Field(ge=0, le=1)
     nms_iou: float = Field(gt=0, le=1)
@@ -26,17 +26,17 @@ class Answers(Section):
 
     @classmethod
     def of(cls, config: DetectorConfig) -> "Answers":
-        """Those that `config` asks for."""
+        """The settings in `config`."""
         return cls(floor=config.floor, nms_iou=config.nms_iou, max_detections=config.max_detections)
 
 
 @dataclass(frozen=True)
 class ExportedHeader:
-    """What an exported model says of itself.
+    """The description of an exported model.
 
     Attributes:
-        architecture: of the checkpoint that it was made of.
-        answers: what it finds at all.
+        architecture: of the checkpoint that was exported.
+        answers: its fixed settings.
 
     """
 
@@ -45,7 +45,7 @@ class ExportedHeader:
 
 
 def describe_export(config: DetectorConfig, architecture: Architecture, sha256: str, form: str) -> dict[str, str]:
-    """What an exported model of format `form` says of itself; `sha256`: of the checkpoint."""
+    """The description to put into an exported model of format `form`; `sha256`: of the checkpoint."""
     return {
         "format": form,
         "architecture": architecture.model_dump_json(exclude_none=True),
@@ -65,7 +65,7 @@ def read_openvino_header(path: Path) -> ExportedHeader:
         if not file.is_file():
             raise DetectorError(f"{file}: no such file; an OpenVINO model is an .xml and a .bin beside it")
     if path.stat().st_size > _MAX_BYTES:
-        raise DetectorError(f"{path}: {path.stat().st_size:,} bytes, more than any detector's description has")
+        raise DetectorError(f"{path}: {path.stat().st_size:,} bytes, more than the .xml of any detector")
     try:
         root = parse(path).getroot()
     except (ParseError, DefusedXmlException, ValueError, OSError) as error:

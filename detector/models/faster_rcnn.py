@@ -33,7 +33,7 @@ _Norm = Callable[[int], nn.Module]
 
 
 class _Normalise(GeneralizedRCNNTransform):
-    """torchvision's transform without its resize: ours happens outside, alike in training and detection."""
+    """torchvision's transform without its resize: images are scaled before, alike in training and detection."""
 
     def __init__(self, architecture: Architecture) -> None:
         mean, std = list(architecture.pixel_mean), list(architecture.pixel_std)
@@ -69,10 +69,10 @@ class _FullPrecisionRPNHead(RPNHead):
 
 
 class _PersonPredictor(FastRCNNPredictor):
-    """torchvision's box predictor with float32 output, for the same reason, and boxes of persons alone.
+    """torchvision's box predictor with float32 output, for the same reason, and boxes of persons only.
 
-    The first logit is the background, the next `persons` are persons, and what other classes there are count as
-    background: put together so that a softmax gives the persons what it would give them among all classes.
+    The first logit is the background, the next `persons` are persons. All other classes are merged into the
+    background, so that a softmax gives the persons the scores that they have among all classes.
     """
 
     def __init__(self, features: int, classes: int, persons: int) -> None:
@@ -163,12 +163,12 @@ def build(architecture: Architecture, *, classes: int = 2, rois_per_image: int |
     """The model of `architecture` with random weights.
 
     In training the model takes images (3, H, W) in 0..255 RGB and targets with `boxes` float (n, 4) xyxy and
-    `labels`, and gives a dict of losses; in `eval()` it gives boxes of persons in pixels of the image it was given.
+    `labels`, and returns a dict of losses; in `eval()` it returns boxes of persons in pixels of the given image.
 
     Args:
-        architecture: one of `detector.presets.ARCHITECTURES`, or a checkpoint's own.
+        architecture: one of `detector.models.presets.ARCHITECTURES`, or a checkpoint's own.
         classes: 0 is the background, persons come next, then others; 91 for torchvision's COCO weights.
-        rois_per_image: RoIs a training image's head sees; None: as the architecture says.
+        rois_per_image: RoIs per training image for the box head; None: as the architecture says.
 
     """
     backbone, pool, head, features = _parts(architecture)
@@ -199,7 +199,7 @@ def build(architecture: Architecture, *, classes: int = 2, rois_per_image: int |
 
 
 def _parts(architecture: Architecture) -> tuple[Any, nn.Module, nn.Module, int]:
-    """Backbone, RoI pooling, head, and the number of features that the head gives."""
+    """Backbone, RoI pooling, head, and the number of features of the head."""
     norm = partial(_FrozenNorm if architecture.norm == "frozen" else nn.BatchNorm2d, eps=architecture.norm_eps)
     preset, sampling = architecture.preset, architecture.sampling_ratio
     if sampling is None:
@@ -224,7 +224,7 @@ def load_imagenet_backbone(model: FasterRCNN, architecture: Architecture) -> Non
     """Put torchvision's ImageNet weights (downloaded once) into the backbone and, for C4, the head.
 
     Raises:
-        DetectorError: they are neither on this machine nor to be had from the network.
+        DetectorError: they are not on this machine and cannot be downloaded.
 
     """
     from torchvision.models import ResNet18_Weights, ResNet50_Weights
@@ -235,7 +235,7 @@ def load_imagenet_backbone(model: FasterRCNN, architecture: Architecture) -> Non
         state: OrderedDict[str, Tensor] = source.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:
         raise DetectorError(
-            f"init 'imagenet': {source.url} could not be had ({error}); put that file into torch's cache "
+            f"init 'imagenet': {source.url} could not be downloaded ({error}); put that file into torch's cache "
             "(~/.cache/torch/hub/checkpoints), or take init: random"
         ) from None
     own = model.state_dict()
@@ -248,7 +248,7 @@ def load_imagenet_backbone(model: FasterRCNN, architecture: Architecture) -> Non
 
 
 def freeze_stem(model: FasterRCNN) -> None:
-    """Hold ResNet's stem and first stage fixed, as Detectron and torchvision do when they start from ImageNet."""
+    """Freeze ResNet's stem and first stage, as Detectron and torchvision do when they start from ImageNet."""
     for name, parameter in model.backbone.body.named_parameters():
         if name.startswith(("conv1.", "bn1.", "layer1.")):
             parameter.requires_grad_(False)

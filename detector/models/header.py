@@ -1,4 +1,4 @@
-"""The description in front of a uavpipe checkpoint, read without torch and without trusting it."""
+"""The description in a checkpoint of uavpipe, read without torch and without trust in the file."""
 
 import json
 import struct
@@ -18,17 +18,17 @@ _MAX_CLASSES = 10_000
 
 
 class ForeignCheckpointError(DetectorError):
-    """The file is whole, but no detector of this project."""
+    """The file is intact, but not a detector of this project."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a checkpoint says of itself.
+    """The description of a checkpoint.
 
     Attributes:
         architecture: of the model, with the scale of its training images.
         classes: of its box head, background included.
-        training: where the weights come from.
+        training: provenance of the weights.
 
     """
 
@@ -74,7 +74,7 @@ def read_header(path: Path) -> Header:
     except (ValueError, KeyError, TypeError, RecursionError, ValidationError):
         raise DetectorError(
             f"{path}: its description is damaged or of another version of uavpipe; copy the file again or "
-            "train anew"
+            "train again"
         ) from None
     return Header(architecture, classes, training)
 

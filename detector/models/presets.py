@@ -1,4 +1,4 @@
-"""What distinguishes the architectures, as plain numbers; importable without torch."""
+"""The architectures and their presets, as plain numbers; importable without torch."""
 
 from typing import Literal
 
@@ -6,32 +6,32 @@ from pydantic import Field, model_validator
 
 from detector.config import Preset, Resize, Section
 
-# px of the scaled image between two places of each level's grid of anchors
+# distance of the anchors' places by level, px of the scaled image
 STRIDES: dict[Preset, tuple[int, ...]] = {"paper-c4": (16,), "fpn": (4, 8, 16, 32, 64), "small": (4, 8, 16)}
 
 
 class Architecture(Section):
-    """A model in numbers; a checkpoint carries its own, so that weights never meet other anchors than theirs."""
+    """A model in numbers. A checkpoint contains its own, so that weights are always used with their anchors."""
 
     preset: Preset = Field(description="decides backbone and heads")
-    resize: Resize = Field(description="how images are scaled for it, if nothing else is said")
+    resize: Resize = Field(description="how images are scaled for it by default")
     anchor_sizes: tuple[tuple[int | float, ...], ...] = Field(
         min_length=1, description="square roots of the anchors' areas, px of the scaled image, a tuple per level"
     )
     anchor_ratios: tuple[float, ...] = Field(min_length=1, description="height / width of the anchors")
-    proposals: tuple[int, int] = Field(description="before and after NMS in detection, per level and in all")
+    proposals: tuple[int, int] = Field(description="before NMS (per level) and after NMS (in all), in detection")
     training_proposals: tuple[int, int] = Field(description="the same in training")
-    rois_per_image: int = Field(ge=1, description="RoIs of a training image that the head sees")
+    rois_per_image: int = Field(ge=1, description="RoIs per training image for the box head")
     size_divisible: int = Field(ge=1, description="the padded batch's sides are multiples of this, in px")
     norm: Literal["batch", "frozen"] = Field(
-        description="batch: statistics are learnt in training; frozen: scale and bias are constants"
+        description="batch: statistics change in training; frozen: scale and bias are constants"
     )
     norm_eps: float = Field(1e-5, ge=0, description="added to the variance")
     pixel_mean: tuple[float, float, float] = Field(
         (123.675, 116.28, 103.53), description="of ImageNet's R, G, B in 0..255; subtracted from each image"
     )
     pixel_std: tuple[float, float, float] = Field(
-        (58.395, 57.12, 57.375), description="what is left is divided by this; 1 where the first kernels have it"
+        (58.395, 57.12, 57.375), description="divides the difference; 1 if the first kernels include it"
     )
     bgr: bool = Field(False, description="the first kernels take blue, green, red in this order")
     stride_in_1x1: bool = Field(
@@ -39,17 +39,17 @@ class Architecture(Section):
     )
     rules: Literal["torchvision", "detectron2"] = Field(
         "torchvision",
-        description="whose way of laying anchors, ranking proposals and aligning RoIs the weights have learnt; "
-        "detectron2's convolutions also run as there, to the last bit, not in the faster channels-last order",
+        description="how anchors are placed, proposals ranked and RoIs aligned: as in the training of the weights; "
+        "with detectron2, convolutions too give its results to the last bit, not in faster channels-last order",
     )
     anchor_offset: float = Field(
         0.0, ge=0, lt=1, description="of the first anchor's centre from the corner, in strides; detectron2's rules"
     )
     sampling_ratio: int | None = Field(
-        None, ge=0, description="points a RoI's cell is sampled at, a side; 0: by its size; null: the preset's"
+        None, ge=0, description="sampling points per side of a RoI's cell; 0: by its size; null: the preset's"
     )
-    proposal_iou: float = Field(0.7, gt=0, le=1, description="of two proposals that overlap more, one stays")
-    person_classes: int = Field(1, ge=1, description="so many classes after the background are persons")
+    proposal_iou: float = Field(0.7, gt=0, le=1, description="if two proposals overlap more than this, one is kept")
+    person_classes: int = Field(1, ge=1, description="number of classes after the background that are persons")
 
     @model_validator(mode="after")
     def _a_tuple_per_level(self) -> "Architecture":
@@ -92,15 +92,15 @@ ARCHITECTURES: dict[str, Architecture] = {
         anchor_ratios=(1.0, 1.8, 3.0),
         proposals=(500, 300),
         training_proposals=(1000, 300),
-        # RoIAlign's backward runs on one thread: at 512 RoIs it is most of an iteration on a CPU.
+        # RoIAlign's backward pass runs on one thread: with 512 RoIs it is most of an iteration on a CPU.
         rois_per_image=64,
         size_divisible=16,
         norm="batch",
     ),
 }
 
-# torchvision's own checkpoints are trained at torchvision's scale and anchors, whatever our preset has made of
-# them: the same tensors behind other anchors would give boxes of a quarter of the size.
+# torchvision's own checkpoints are trained at torchvision's scale and anchors, which differ from our preset's:
+# the same tensors with other anchors would give boxes of a quarter of the size.
 TORCHVISION: dict[str, Architecture] = ARCHITECTURES | {
     "fpn": ARCHITECTURES["fpn"].model_copy(
         update={

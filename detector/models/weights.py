@@ -1,4 +1,4 @@
-"""Where a detector's weights come from, decided without torch so that a skipped stage stays quick."""
+"""The choice of a detector's weights, made without torch so that a skipped stage is fast."""
 
 import os
 import shutil
@@ -19,22 +19,22 @@ from detector.models.presets import DETECTRON2, TORCHVISION, Architecture
 EMBEDDED = Path(__file__).parents[1] / "embedded" / "small.safetensors"
 COCO_URL = "https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth"
 DETECTRON2_SUFFIXES = (".pkl", ".pth")
-OFFLINE = "UAVPIPE_OFFLINE"  # set: never ask the network for weights
+OFFLINE = "UAVPIPE_OFFLINE"  # if set, weights are never downloaded
 _CONNECT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """Weights that were found.
+    """The weights that a configuration chooses.
 
     Attributes:
         path: the file.
         sha256: of its content.
-        kind: "uavpipe": safetensors with a description; "torchvision": a state dict, `.pth`; "detectron2": what
-            that backend runs; "openvino": an exported model.
-        architecture: of the model that the weights belong to; of detectron2's models the usual one.
-        description: one line for people.
-        warning: what the user should know before trusting them; None if nothing.
+        kind: "uavpipe": safetensors with a description; "torchvision": a state dict, `.pth`; "detectron2": a file
+            for that backend; "openvino": an exported model.
+        architecture: of the model; with detectron2 its usual one.
+        description: one line for the user.
+        warning: why results may be poor; None if there is no reason.
 
     """
 
@@ -47,10 +47,10 @@ class WeightsSource:
 
 
 def source_of(config: DetectorConfig) -> WeightsSource:
-    """The weights that `config` means; the hash covers detectron2's config.yaml and OpenVINO's .bin too.
+    """The weights that `config` names; the hash covers detectron2's config.yaml and OpenVINO's .bin too.
 
     Raises:
-        DetectorError: there are none, they are of another architecture, or the backend cannot run them.
+        DetectorError: they do not exist, are of another architecture, or the backend cannot run them.
 
     """
     if config.backend == "openvino" and Path(config.weights).suffix == ".xml":
@@ -71,24 +71,24 @@ def source_of(config: DetectorConfig) -> WeightsSource:
 
 
 def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) -> WeightsSource:
-    """Find the weights that a configuration means.
+    """Find the weights that a configuration names.
 
     `auto` takes the newest checkpoint in `folder`; else torchvision's COCO weights of `fpn` (from torch's
     cache, or downloaded); else the embedded small model, with a warning. A preset narrows the choice.
 
     Args:
         weights: `auto`, `embedded`, `coco`, or the path of a checkpoint.
-        preset: architecture asked for; None: whatever the weights are.
-        folder: where `auto` looks first.
+        preset: required architecture; None: any.
+        folder: where `auto` searches first.
 
     Raises:
-        DetectorError: there are none, or they are of another architecture.
+        DetectorError: they do not exist, or are of another architecture.
 
     """
     if weights == "auto":
         return _automatic(preset, folder)
     if weights == "embedded":
-        return _checked(replace(_embedded(), warning=None), preset)  # asked for by name: no surprise
+        return _checked(replace(_embedded(), warning=None), preset)  # chosen by name: no warning needed
     if weights == "coco":
         found = _coco()
         if found is None:
@@ -105,11 +105,11 @@ def _file(path: Path, preset: str | None) -> WeightsSource:
         raise DetectorError(f"{path}: no such checkpoint; expected a file, 'auto', 'coco' or 'embedded'")
     if path.suffix == ".pkl":
         raise DetectorError(
-            f"{path}: a pickle, as detectron2's models are; 'uavpipe detector import-detectron2' makes a "
-            "checkpoint of it, and detector.backend: detectron2 runs it as it is"
+            f"{path}: a pickle, as detectron2's models are; convert it with 'uavpipe detector import-detectron2', "
+            "or set detector.backend: detectron2 to run it directly"
         )
     if path.suffix == ".xml":
-        raise DetectorError(f"{path}: an exported model; detector.backend: openvino runs it")
+        raise DetectorError(f"{path}: an exported model; set detector.backend: openvino to run it")
     if path.suffix in (".pth", ".pt"):
         architecture = TORCHVISION[preset or "fpn"]
         return WeightsSource(path, sha256_of(path), "torchvision", architecture, f"{path} ({architecture.preset})")
@@ -117,7 +117,7 @@ def _file(path: Path, preset: str | None) -> WeightsSource:
 
 
 def _automatic(preset: str | None, folder: Path) -> WeightsSource:
-    # Hidden files are ours, half written; other models may lie in the same folder.
+    # Hidden files are our unfinished ones; other models may be in the same folder.
     visible = [path for path in folder.glob("*.safetensors") if not path.name.startswith(".")]
     for path in sorted(visible, key=lambda path: (-path.stat().st_mtime_ns, path.name)):
         try:
@@ -131,7 +131,7 @@ def _automatic(preset: str | None, folder: Path) -> WeightsSource:
     if preset in (None, "small"):
         return _embedded()
     raise DetectorError(
-        f"no weights for '{preset}': put a checkpoint into {folder}/ (uavpipe detector train makes one), "
+        f"no weights for '{preset}': put a checkpoint into {folder}/ ('uavpipe detector train' writes one), "
         "or take weights: embedded"
     )
 
@@ -142,8 +142,8 @@ def _embedded() -> WeightsSource:
     return _uavpipe(
         EMBEDDED,
         "embedded small model",
-        "using the small embedded detector: made for machines without a GPU and without a network, it misses "
-        "persons that a VisDrone-trained one finds (docs/detector.md says how to get one)",
+        "using the small embedded detector, which is for machines without a GPU and a network: it misses persons "
+        "that a detector trained on VisDrone finds (see docs/detector.md)",
     )
 
 
@@ -190,14 +190,14 @@ def _cache_folder() -> Path:
 def _download(path: Path) -> bool:
     if os.environ.get(OFFLINE) or not _reachable():
         return False
-    expected = path.stem.rsplit("-", 1)[1]  # torchvision puts the first digits of the hash into the name
+    expected = path.stem.rsplit("-", 1)[1]  # the name ends in the first digits of the hash
     try:
         with atomic_file(path) as temporary:
             with urllib.request.urlopen(COCO_URL, timeout=60) as answer, temporary.open("wb") as file:
                 shutil.copyfileobj(answer, file)
             if not sha256_of(temporary).startswith(expected):
-                raise OSError("the file that arrived is not the one expected")
-    except OSError:  # includes URLError: no network is no error, the next source is tried
+                raise OSError("the downloaded file has another hash")
+    except OSError:  # URLError too: without a network the next source is tried
         return False
     return True
 

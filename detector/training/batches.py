@@ -1,4 +1,4 @@
-"""The batches of a training, loaded by worker processes."""
+"""Training batches, loaded by worker processes."""
 
 import signal
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ class TrainingBatches:
             pin_memory=self._pin,
             worker_init_fn=_quiet_worker,
         )
-        # A worker would wait for ever for the threads of OpenCV's that were idle when it was forked off.
+        # A forked worker would wait forever for the threads of OpenCV that were idle at the fork.
         threads = cv2.getNumThreads()
         cv2.setNumThreads(1)
         batches = iter(loader)  # forks
@@ -65,7 +65,7 @@ class TrainingBatches:
 
 
 def _quiet_worker(worker: int) -> None:
-    # A signal to the whole process group is the main process's to answer: it saves, then ends its workers.
+    # The main process answers a signal to the whole process group: it saves, then ends its workers.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)

@@ -1,4 +1,4 @@
-"""Training data: augmented samples that depend on nothing but (seed, number)."""
+"""Training samples, augmented: each is a function of (seed, number) alone."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from detector.backends.images import read_image, resize, to_tensor
 from detector.config import Augmentation, DataSource, Resize
 from detector.records import areas, sides
 
-_GREY = 114  # colour of what is outside the image or must not be learnt from
-_MIN_VISIBLE = 0.4  # share of a person that must lie inside a crop to be asked for
-_MIN_SIDE = 3.0  # boxes narrower than this at the training scale are too small to learn from
+_GREY = 114  # colour of what is outside the image or must not be trained on
+_MIN_VISIBLE = 0.4  # share of a person's box that must be inside a crop for the person to count
+_MIN_SIDE = 3.0  # boxes narrower than this at the training scale are too small to train on
 
 Sample = tuple[torch.Tensor, dict[str, torch.Tensor]]
 Batch = tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]
@@ -26,7 +26,7 @@ Batch = tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]
 class TrainingSamples(Dataset[Sample]):
     """Sample number n, for any n: drawn, cut and changed by a generator seeded with (seed, n).
 
-    A resumed run therefore sees just what an undisturbed one would.
+    A resumed run therefore has the samples of an uninterrupted one.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ def _cut(
         wanted = np.exp(rng.uniform(*np.log(how.person_height)))
         scale = float(np.clip(wanted / max(y2 - y1, 1), *how.scale))
         side = how.crop / scale
-        # The person's centre falls anywhere in the square but at its very edge.
+        # The person's centre is anywhere in the square except near its edge.
         left, top = (x1 + x2) / 2 - side * rng.uniform(0.1, 0.9), (y1 + y2) / 2 - side * rng.uniform(0.1, 0.9)
     else:
         scale = float(np.exp(rng.uniform(*np.log(how.scale))))
@@ -120,11 +120,11 @@ def _cut(
 
 
 def _blank(image: NDArray[np.uint8], ignored: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A copy of `image` without what must not be learnt from, but with every person who must, whole."""
+    """A copy of `image` without what must not be trained on, but with every other person whole."""
     blanked = image.copy()
     for x1, y1, x2, y2 in np.rint(ignored).astype(int).clip(0):
         blanked[y1:y2, x1:x2] = _GREY
-    if len(ignored):  # somebody hidden stands behind somebody seen
+    if len(ignored):  # a hidden person is behind a visible one
         for x1, y1, x2, y2 in np.rint(boxes).astype(int).clip(0):
             blanked[y1:y2, x1:x2] = image[y1:y2, x1:x2]
     return blanked
@@ -140,7 +140,7 @@ def _window(pixels: NDArray[np.uint8], left: int, top: int, side: int) -> NDArra
 
 
 def _inside(boxes: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """The boxes clipped to the square, without those of which too little is left."""
+    """The boxes clipped to the square, without those of which too little is inside."""
     clipped = boxes.clip(0, side)
     return clipped[areas(clipped) >= _MIN_VISIBLE * areas(boxes)].astype(np.float32)
 
@@ -156,7 +156,7 @@ def _flip(
 
 
 def change_pixels(image: NDArray[np.uint8], how: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Change light, colour and quality of `image` (uint8 (H, W, 3) RGB), as drones' cameras and codecs do."""
+    """Change light, colour and quality of `image` (uint8 (H, W, 3) RGB), as cameras and codecs of drones do."""
     if rng.random() < how.colour:
         image = _colour(image, rng)
     if rng.random() < how.grey:

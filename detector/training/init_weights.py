@@ -1,4 +1,4 @@
-"""The architecture that a recipe asks for, and the weights from which its training starts."""
+"""The architecture of a recipe, and the weights from which its training starts."""
 
 from pathlib import Path
 

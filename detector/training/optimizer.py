@@ -1,4 +1,4 @@
-"""The optimiser of a training and its learning rate."""
+"""Optimiser and learning rate."""
 
 import math
 
@@ -9,8 +9,8 @@ from detector.config import TrainConfig
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """The optimiser of the weights of `model` that can change."""
-    # Norms and biases are not decayed: it would only fight their job.
+    """The optimiser of the weights of `model` that are not frozen."""
+    # Norms and biases are not decayed, as is usual.
     parameters = [value for value in model.parameters() if value.requires_grad]
     groups = [
         {"params": [value for value in parameters if value.ndim > 1], "weight_decay": config.weight_decay},

@@ -1,4 +1,4 @@
-"""Which anchors and RoIs of a training image count: drawn by the image's number, not its place in a batch."""
+"""Sampling of anchors and RoIs by the number of the training image, whatever its place in a batch."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from torchvision.models.detection._utils import BalancedPositiveNegativeSampler
 
 
 class NumberedSampler(BalancedPositiveNegativeSampler):
-    """torchvision's sampler with a seed an image: processes that share a batch draw as one process would.
+    """torchvision's sampler with one seed per image: processes that share a batch draw as one process would.
 
     Attributes:
-        seeds: one for each image of the next batch.
+        seeds: one per image of the next batch.
 
     """
 
@@ -32,7 +32,7 @@ class NumberedSampler(BalancedPositiveNegativeSampler):
 
 
 def use_numbered_samplers(model: FasterRCNN) -> list[NumberedSampler]:
-    """Put numbered samplers into both heads of `model`; who trains it sets their seeds before each batch."""
+    """Put numbered samplers into both heads of `model`; set their seeds before each batch."""
     samplers = []
     for head in (model.rpn, model.roi_heads):
         plain = head.fg_bg_sampler

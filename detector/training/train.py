@@ -1,12 +1,12 @@
-"""Training a detector: a loop that can be read in one sitting, killed at any moment, and resumed exactly.
+"""The training loop of the detector. It can be killed at any moment, and resumes exactly.
 
 A sample is a pure function of (seed, its number), and so are the model's own random choices in it. A resumed run
-therefore gives the losses that an undisturbed one gives (on a CPU to the bit, with the same number of threads),
-and several processes those of a single one, but for batch norms (`small`), which know their own process's images.
+therefore has the losses of an uninterrupted one (on a CPU to the bit, with the same number of threads), and
+several processes have the losses of one, except with batch norm (`small`), which sees its own process's images.
 
-On a CPU set MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456 in
-the environment before starting: else glibc gives large blocks back after each use and must fetch them again
-(15 % of a forward of R50-FPN).
+On a CPU, set MALLOC_MMAP_THRESHOLD_=8589934592 MALLOC_TRIM_THRESHOLD_=8589934592 MALLOC_TOP_PAD_=268435456 in
+the environment before the start: otherwise glibc returns large blocks to the system after each use and requests
+them again (15 % of a forward pass of R50-FPN).
 """
 
 import math
@@ -37,7 +37,7 @@ from detector.training.sampling import use_numbered_samplers
 def train(
     config: TrainConfig, output: Path, *, advance: Callable[[int, str], None] = lambda done, text: None
 ) -> Path:
-    """Train by `config`; everything goes to `output`, and a run found there is resumed.
+    """Train by `config` in the folder `output`; a run that is there already is resumed.
 
     Writes `last.safetensors` and, with validation data, `best.safetensors` (by AP50), `resume.pt`,
     `log.jsonl`, TensorBoard events and `config.json`. SIGTERM and Ctrl-C save before they stop.
@@ -45,10 +45,10 @@ def train(
     Args:
         config: the recipe.
         output: folder of the run.
-        advance: called with the number of iterations behind us and a line on how it goes.
+        advance: called with the number of finished iterations and a line with the loss.
 
     Returns:
-        The checkpoint to use: the best one, or the last where nothing was validated.
+        The checkpoint to use: the best one, or the last one without validation data.
 
     Raises:
         DetectorError: bad data or settings, another run's folder, or a loss that is not finite.
@@ -98,7 +98,7 @@ class _Run:
         self.samplers = use_numbered_samplers(self.network)
         optimizer = make_optimizer(self.network, config)
         self.model, self.optimizer = self.accelerator.prepare(self.network, optimizer)
-        # The state dict itself is the network's live weights: what is kept where there is no average.
+        # Without an average, the network's own weights are saved: its state dict refers to them.
         self.average = self.network.state_dict()
         if config.ema:
             self.average = {name: value.clone() for name, value in self.average.items()}
@@ -158,7 +158,7 @@ class _Run:
     def _follow(self, iteration: int) -> None:
         if not self.config.ema:
             return
-        # Early on the average forgets faster, or it would carry the random start along for long.
+        # Early on the average forgets faster, or the random start would stay in it for long.
         decay = min(self.config.ema, (1 + iteration) / (10 + iteration))
         for name, value in self.network.state_dict().items():
             if value.is_floating_point():
@@ -178,7 +178,7 @@ class _Run:
         self.folder.append(row)
 
     def save(self, done: int) -> None:
-        """Keep the state and `last.safetensors`."""
+        """Write the state and `last.safetensors`."""
         if not self.folder.writes:
             return
         scaler = self.accelerator.scaler
@@ -195,7 +195,7 @@ class _Run:
         self.folder.save_weights("last", self.average, done, {}, self.architecture)
 
     def validate(self, done: int) -> None:
-        """Measure the averaged weights; keep them as `best.safetensors` if none were better."""
+        """Evaluate the averaged weights; write them as `best.safetensors` if none were better."""
         if not self.folder.writes or self.config.validation is None:
             return
         model = build(self.architecture)

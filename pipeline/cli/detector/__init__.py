@@ -1,4 +1,4 @@
-"""`uavpipe detector …`: train and evaluate person detectors on annotated images, no flight needed."""
+"""`uavpipe detector …`: training, evaluation and conversion of person detectors, without a flight."""
 
 import shutil
 from pathlib import Path
@@ -22,12 +22,28 @@ for _command in (convert_visdrone, convert_yolo, anchors, evaluate, export, impo
 
 
 @detector.command()
-@click.option("--config", "config_path", type=PATH, required=True, help="As configs/detector/small.yaml.")
-@click.option("--output", type=PATH, required=True, help="Folder of the run; one found there is resumed.")
-@click.option("--weights", type=PATH, help="Copy the finished checkpoint here, as weights/mine.safetensors.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in iterations=100.")
+@click.option(
+    "--config",
+    "config_path",
+    type=PATH,
+    required=True,
+    help="Read the recipe from this file, as configs/detector/small.yaml.",
+)
+@click.option(
+    "--output", type=PATH, required=True, help="Write the run to this folder; resume a run that is there."
+)
+@click.option(
+    "--weights", type=PATH, help="Copy the finished checkpoint to this file, as weights/mine.safetensors."
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting of the recipe, as iterations=100.",
+)
 def train(config_path: Path, output: Path, weights: Path | None, settings: tuple[str, ...]) -> None:
-    """Train a detector on COCO annotations; a killed run goes on where it was saved."""
+    """Train a detector on COCO annotations. An interrupted run resumes where it was saved."""
     from detector.config import TrainConfig
     from detector.training.train import train as run
     from pipeline.config.yaml import apply_settings, read_yaml_mapping, validate
@@ -39,7 +55,7 @@ def train(config_path: Path, output: Path, weights: Path | None, settings: tuple
     with training_bar(config.preset, config.iterations) as advance:
         best = run(config, output, advance=advance)
     if weights is None:
-        click.echo(f"{best}: use it as detector.weights, or copy it to weights/ for 'auto'")
+        click.echo(f"{best}: set detector.weights to it, or copy it to weights/ for 'auto'")
         return
     with atomic_file(weights) as temporary:
         shutil.copyfile(best, temporary)

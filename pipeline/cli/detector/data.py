@@ -1,4 +1,4 @@
-"""`uavpipe detector convert-visdrone | convert-yolo | anchors`: what comes before a training."""
+"""`uavpipe detector convert-visdrone | convert-yolo | anchors`: preparation of training data."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 def _conversion_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for decorate in (
-        click.option("--seed", default=0, show_default=True, help="Which clips are held out."),
+        click.option("--seed", default=0, show_default=True, help="Draw the clips to hold out with this seed."),
         click.option(
             "--holdout",
             type=float,
             metavar="SHARE",
-            help="Hold out about this share of the images, whole clips only, into OUT with .holdout.json.",
+            help="Hold out about this share of the images, whole clips only; write them to OUT with .holdout.json.",
         ),
-        click.option("--out", type=PATH, required=True, help="COCO JSON to write, as data/visdrone/train.json."),
+        click.option(
+            "--out", type=PATH, required=True, help="Write COCO JSON to this file, as data/visdrone/train.json."
+        ),
         click.argument("root", type=PATH),
     ):
         command = decorate(command)
@@ -30,12 +32,18 @@ def _conversion_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command("convert-visdrone")
 @_conversion_options
-@click.option("--both", is_flag=True, help="Keep pedestrian and people apart; else both are person.")
-@click.option("--skip-missing", is_flag=True, help="Leave out, and count, what lacks its image or annotations.")
+@click.option(
+    "--both", is_flag=True, help="Keep pedestrian and people as two categories; by default both are person."
+)
+@click.option(
+    "--skip-missing",
+    is_flag=True,
+    help="Skip and count images without annotations, and annotations without an image.",
+)
 def convert_visdrone(
     root: Path, out: Path, holdout: float | None, seed: int, both: bool, skip_missing: bool
 ) -> None:
-    """Make COCO JSON of the VisDrone-DET or -VID archive that was unpacked in ROOT."""
+    """Convert the VisDrone-DET or -VID archive that was unpacked in ROOT to COCO JSON."""
     from detector.annotations.visdrone import read_visdrone
 
     _write(read_visdrone(root, both=both, skip_missing=skip_missing), root, out, holdout, seed)
@@ -43,12 +51,20 @@ def convert_visdrone(
 
 @click.command("convert-yolo")
 @_conversion_options
-@click.option("--person", "persons", type=int, multiple=True, default=(0,), show_default=True, help="Class number.")
-@click.option("--subset", default="", metavar="NAME", help="For images/NAME and labels/NAME, as train.")
+@click.option(
+    "--person",
+    "persons",
+    type=int,
+    multiple=True,
+    default=(0,),
+    show_default=True,
+    help="Treat this class number as person; may be repeated.",
+)
+@click.option("--subset", default="", metavar="NAME", help="Read images/NAME and labels/NAME, as train.")
 def convert_yolo(
     root: Path, out: Path, holdout: float | None, seed: int, persons: tuple[int, ...], subset: str
 ) -> None:
-    """Make COCO JSON of YOLO annotations: ROOT/images and ROOT/labels."""
+    """Convert the YOLO annotations in ROOT/images and ROOT/labels to COCO JSON."""
     from detector.annotations.yolo import read_yolo
 
     _write(read_yolo(root, persons=persons, subset=subset), root, out, holdout, seed)
@@ -62,14 +78,14 @@ def _write(conversion: "Conversion", root: Path, out: Path, holdout: float | Non
         kept, held = hold_out(conversion.images, holdout, seed)
         parts = {"train": (out, kept), "validation": (out.with_suffix(".holdout.json"), held)}
         if len({image.clip for image in conversion.images}) == len(conversion.images):
-            click.echo("every image is a clip by itself, to go by the names: look-alikes may stand in both halves")
+            click.echo("by its name every image is a clip of its own: similar images may be in both parts")
     for path, images in parts.values():
         write_coco(path, images, conversion.categories)
         click.echo(f"{path}: {_counts(images)}")
     for note, count in sorted(conversion.notes.items()):
         if count:
             click.echo(f"  {count:,} {note}")
-    click.echo("In a recipe, as configs/detector/fpn.yaml:")
+    click.echo("For a recipe, as configs/detector/fpn.yaml:")
     for key, (path, _) in parts.items():
         source = f"{{annotations: {path}, images: {root}}}"
         click.echo(f"  {key}: {f'[{source}]' if key == 'train' else source}")
@@ -77,7 +93,7 @@ def _write(conversion: "Conversion", root: Path, out: Path, holdout: float | Non
 
 def _counts(images: "Sequence[ConvertedImage]") -> str:
     persons = sum(not row["iscrowd"] for image in images for row in image.annotations)
-    # A region that stands in several categories is still one.
+    # A region that is in several categories is still one.
     regions = sum(len({tuple(row["bbox"]) for row in image.annotations if row["iscrowd"]}) for image in images)
     clips = len({image.clip for image in images})
     return f"{len(images):,} images of {clips:,} clips, {persons:,} persons, {regions:,} regions to ignore"
@@ -85,14 +101,22 @@ def _counts(images: "Sequence[ConvertedImage]") -> str:
 
 @click.command()
 @click.argument("annotations", type=PATH)
-@click.option("--preset", type=click.Choice(["paper-c4", "fpn", "small"]), default="fpn", show_default=True)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in resize.short_side=1000.")
-@click.option("--images", type=PATH, help="Their folder, for sizes that ANNOTATIONS lacks.  [default: beside it]")
-@click.option("--plot", type=PATH, help="Picture to draw, as anchors.png.")
+@click.option(
+    "--preset",
+    type=click.Choice(["paper-c4", "fpn", "small"]),
+    default="fpn",
+    show_default=True,
+    help="Compare with this preset.",
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the preset, as resize.short_side=1000."
+)
+@click.option("--images", type=PATH, help="Read sizes that ANNOTATIONS lacks from this folder.  [default: its own]")
+@click.option("--plot", type=PATH, help="Draw persons and anchors into this picture, as anchors.png.")
 def anchors(
     annotations: Path, preset: str, settings: tuple[str, ...], images: Path | None, plot: Path | None
 ) -> None:
-    """Compare the persons in ANNOTATIONS (COCO JSON) with the anchors of the presets, and suggest better ones."""
+    """Compare the persons in ANNOTATIONS (COCO JSON) with the presets' anchors, and suggest better anchors."""
     from detector.annotations.coco import read_annotations
     from detector.evaluation.anchor_report import AnchorFit, describe_scale, iou_table, save_plot, size_table
     from detector.evaluation.anchors import best_ious, scale_persons, suggest
@@ -113,7 +137,7 @@ def anchors(
     fits |= {name: chosen, suggestion: measured(better)}
     click.echo(f"{len(chosen.ious):,} persons in {len(found):,} images, {describe_scale(better.resize)}:\n")
     click.echo(size_table(chosen))
-    click.echo("\nBest IoU of each person with an anchor, the anchors placed as the model places them:\n")
+    click.echo("\nBest IoU of each person with an anchor at the places of the model's grid:\n")
     click.echo(iou_table(fits))
     click.echo("\nSuggested, for a recipe:\n")
     click.echo(f"anchor_sizes: {[list(sizes) for sizes in better.anchor_sizes]}")

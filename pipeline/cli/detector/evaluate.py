@@ -1,4 +1,4 @@
-"""`uavpipe detector evaluate`: a detector, or stored detections, against annotations."""
+"""`uavpipe detector evaluate`: comparison of a detector, or of stored detections, with annotations."""
 
 import logging
 from collections.abc import Mapping
@@ -17,23 +17,38 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _EXPLANATION = """\
-COCO reads the precision at 101 recalls and leaves ignored persons out. It forgives a detection on an ignored
-region if as much of it lies there as the IoU asks for, up to 95 %. VisDrone uses every recall, takes ignored
-persons into the recall's denominator, and drops persons and detections of which half lies in ignored regions,
-whatever the IoU. What follows is by COCO's rules, at IoU 0.5."""
+COCO reads the precision at 101 recalls and does not count ignored persons. It excuses a detection on an ignored
+region if the share of it in the region reaches the IoU threshold, up to 95 %. VisDrone uses every recall, counts
+ignored persons in the recall's denominator, and drops persons and detections of which half is in ignored regions,
+at every IoU threshold. The figures below follow COCO's rules, at IoU 0.5."""
 
 
 @click.command()
 @click.argument("annotations", type=PATH)
 @click.argument("images", type=PATH, required=False)
-@click.option("--weights", default="auto", show_default=True, help="auto, embedded, coco or a checkpoint.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in floor=0.01.")
-@click.option("--detections", "stored", type=_FILE, help="Measure these (COCO's result format); no model is run.")
-@click.option("--save-detections", "save", type=_FILE, help="Store what the model finds, for --detections.")
 @click.option(
-    "--cap", type=click.IntRange(min=1), default=500, show_default=True, help="COCO's detections an image."
+    "--weights", default="auto", show_default=True, help="Load these weights: auto, embedded, coco or a checkpoint."
 )
-@click.option("--out", type=_FOLDER, help="Folder for metrics.json, curves.csv and curves.png.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the detector, as floor=0.01."
+)
+@click.option(
+    "--detections",
+    "stored",
+    type=_FILE,
+    help="Evaluate the detections in this file (COCO's result format); run no model.",
+)
+@click.option(
+    "--save-detections", "save", type=_FILE, help="Write the model's detections to this file, for --detections."
+)
+@click.option(
+    "--cap",
+    type=click.IntRange(min=1),
+    default=500,
+    show_default=True,
+    help="Count this many detections per image by COCO's rules.",
+)
+@click.option("--out", type=_FOLDER, help="Write metrics.json, curves.csv and curves.png to this folder.")
 def evaluate(
     annotations: Path,
     images: Path | None,
@@ -44,13 +59,13 @@ def evaluate(
     cap: int,
     out: Path | None,
 ) -> None:
-    """Average precision by COCO's and by VisDrone's rules on ANNOTATIONS (COCO JSON), whose files lie in IMAGES."""
+    """Measure a detector on ANNOTATIONS (COCO JSON) and its files in IMAGES, by COCO's and VisDrone's rules."""
     from detector.annotations.coco import person_categories, read_annotations
     from detector.annotations.results import read_results
     from detector.evaluation.evaluate import measure
 
     if (stored is None) == (images is None) or (stored is not None and save is not None):
-        raise click.UsageError("give IMAGES to run a model on, or --detections to measure stored ones")
+        raise click.UsageError("give IMAGES to run a model, or --detections to evaluate stored ones (not both)")
     if stored is not None:
         truth = read_annotations(annotations, annotations.parent)
         found = read_results(stored, truth, person_categories(annotations))
@@ -79,13 +94,13 @@ def _run_model(
     truth = read_coco(DataSource(annotations=annotations, images=images))
     predictor = load_predictor(config)
     if save is not None:
-        save.parent.mkdir(parents=True, exist_ok=True)  # fails now, not when all is found
+        save.parent.mkdir(parents=True, exist_ok=True)  # fails now, not after the detection
     with progress_bar(annotations.name, len(truth)) as advance:
         found = detect(predictor, truth, advance)
     if save is not None:
         with atomic_file(save) as temporary:
             write_results(temporary, truth, found, person_categories(annotations)[0])
-        click.echo(f"{save}: measure it again with --detections {save}")
+        click.echo(f"{save}: evaluate it again with --detections {save}")
     return truth, found
 
 
@@ -120,7 +135,7 @@ def _number(value: float | None) -> str:
 
 
 def _write(report: "Report", out: Path) -> None:
-    """Figures first, picture last: a plot that fails takes nothing with it."""
+    """Figures first, picture last: a plot that fails does not cost the figures."""
     from detector.evaluation.curves import plot, write_csv
     from pipeline.workspace.atomic import atomic_file
 

@@ -1,4 +1,4 @@
-"""`uavpipe detector export`: detectors for other runtimes."""
+"""`uavpipe detector export`: export of detectors to ONNX and OpenVINO."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -17,26 +17,41 @@ if TYPE_CHECKING:
     from detector.models.weights import WeightsSource
 
 _COMPARED = 3  # pictures
-_SEGMENT = 30  # frames, or up to the next picture from which decoding can begin
+_SEGMENT = 30  # frames, or up to the next frame at which decoding can begin
 
 
 @click.command()
 @click.argument("weights")
-@click.option("--out", type=PATH, required=True, help="small.onnx, or small.xml for OpenVINO.")
-@click.option("--calibrate", type=PATH, metavar="VIDEO", help="Quantise to int8 on frames of it (.xml only).")
-@click.option("--frames", default=300, show_default=True, type=click.IntRange(1), help="Of VIDEO, spread over it.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of the detector, as in floor=0.02.")
+@click.option(
+    "--out", type=PATH, required=True, help="Write the model to this file: small.onnx, or small.xml for OpenVINO."
+)
+@click.option(
+    "--calibrate",
+    type=PATH,
+    metavar="VIDEO",
+    help="Calibrate int8 quantisation with frames of this video (.xml only).",
+)
+@click.option(
+    "--frames",
+    default=300,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Use this many frames, spread over VIDEO.",
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the detector, as floor=0.02."
+)
 def export(weights: str, out: Path, calibrate: Path | None, frames: int, settings: tuple[str, ...]) -> None:
-    """Write the detector WEIGHTS (a checkpoint, 'auto' or 'embedded') as an ONNX or OpenVINO model.
+    """Export the detector WEIGHTS (a checkpoint, 'auto' or 'embedded') as an ONNX or OpenVINO model.
 
-    The model takes a scaled image, bytes (1, 3, h, w) RGB of any size, and gives boxes (n, 4) xyxy in its pixels
-    and scores (n,). ONNX is compared with the checkpoint in ONNX Runtime. An .xml is for detector.backend:
-    openvino; --calibrate makes it faster, at some loss: VIDEO should look like what it will see.
+    The input is a scaled image, bytes (1, 3, h, w) RGB of any size; the outputs are boxes (n, 4) xyxy in its pixels
+    and scores (n,). An .onnx is compared with the checkpoint in ONNX Runtime. An .xml is for detector.backend:
+    openvino. --calibrate makes it faster and less accurate; VIDEO should resemble the flights to come.
     """
     if out.suffix not in (".onnx", ".xml"):
         raise click.UsageError(f"--out {out}: expected a name that ends in .onnx or .xml")
     if calibrate and out.suffix != ".xml":
-        raise click.UsageError("--calibrate needs an --out that ends in .xml: int8 is for OpenVINO")
+        raise click.UsageError("--calibrate needs an --out that ends in .xml: only OpenVINO has int8")
 
     from detector.config import DetectorConfig
     from detector.models.weights import source_of
@@ -56,7 +71,7 @@ def _openvino(
     from detector.backends.openvino_export import export_openvino
     from pipeline.workspace.atomic import atomic_file
 
-    # The weights lie beside the .xml, and have their name before it does.
+    # The weights are beside the .xml, and get their name before it does.
     with atomic_file(out) as temporary, atomic_file(out.with_suffix(".bin")):
         export_openvino(config, source, temporary, _spread(calibrate, frames) if calibrate else None)
     precision = f"int8 by {frames} frames of {calibrate}" if calibrate else "not quantised"
@@ -71,13 +86,13 @@ def _onnx(config: "DetectorConfig", source: "WeightsSource", out: Path) -> None:
         export_onnx(config, source, temporary)
         count, boxes, scores = compare_onnx(temporary, config, source, _simulated())
     click.echo(
-        f"{out}: {source.description}; in {_COMPARED} simulated pictures the {count} boxes of the checkpoint, "
-        f"to {boxes:.1e} px, their scores to {scores:.1e}"
+        f"{out}: {source.description}; same {count} boxes as the checkpoint in {_COMPARED} simulated images, "
+        f"within {boxes:.1e} px, scores within {scores:.1e}"
     )
 
 
 def _spread(path: Path, count: int) -> "Iterator[NDArray[np.uint8]]":
-    """Up to `count` frames of a video or folder, from all over it."""
+    """Up to `count` frames, spread over a video or folder."""
     from pipeline.video import open_video
 
     video = open_video(path, segment_frames=_SEGMENT)

@@ -1,4 +1,4 @@
-"""`uavpipe detector import-detectron2`: models that others trained become checkpoints of ours."""
+"""`uavpipe detector import-detectron2`: conversion of detectron2's models to checkpoints of ours."""
 
 from pathlib import Path
 
@@ -9,16 +9,34 @@ from pipeline.cli.options import PATH
 
 @click.command("import-detectron2")
 @click.argument("model", type=PATH)
-@click.option("--out", type=PATH, required=True, help="Checkpoint to write, as weights/mine.safetensors.")
-@click.option("--config-file", type=PATH, help="The model's config.yaml.  [default: detectron2's R50 defaults]")
-@click.option("--person", "persons", type=int, multiple=True, default=(0,), show_default=True, help="Class number.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in resize.short_side=1200.")
+@click.option(
+    "--out", type=PATH, required=True, help="Write the checkpoint to this file, as weights/mine.safetensors."
+)
+@click.option(
+    "--config-file", type=PATH, help="Read the model's config.yaml.  [default: detectron2's R50 defaults]"
+)
+@click.option(
+    "--person",
+    "persons",
+    type=int,
+    multiple=True,
+    default=(0,),
+    show_default=True,
+    help="Treat this class number as person; may be repeated.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change the architecture, as resize.short_side=1200.",
+)
 def import_detectron2(
     model: Path, out: Path, config_file: Path | None, persons: tuple[int, ...], settings: tuple[str, ...]
 ) -> None:
-    """Make a checkpoint of detectron2's Faster R-CNN R50-FPN or R50-C4 in MODEL (.pkl or .pth).
+    """Convert detectron2's Faster R-CNN R50-FPN or R50-C4 in MODEL (.pkl or .pth) to a checkpoint of uavpipe.
 
-    It finds the same persons without detectron2. `--person 0 --person 1` for VisDrone's pedestrian and people.
+    It finds the same persons without detectron2. Give `--person 0 --person 1` for VisDrone's pedestrian and people.
     """
     from detector.detectron2.config import read_architecture, read_config
     from detector.detectron2.files import read_detectron2
@@ -34,7 +52,6 @@ def import_detectron2(
         content = apply_settings(architecture.model_dump(), settings)
         architecture = validate(content, Architecture, "--set")
     checkpoint = convert_detectron2(state, architecture, persons=persons, source=model)
-    out.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(
         out,
         checkpoint.state,

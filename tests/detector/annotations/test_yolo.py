@@ -74,7 +74,7 @@ def test_labels_without_an_image_and_classes_that_do_not_occur(tmp_path):
     with pytest.raises(DetectorError, match=r"no row of class 7; the rows are of class 0: .*--person"):
         read_yolo(folder, persons=(7,))
     (folder / "labels" / "b.txt").touch()
-    with pytest.raises(DetectorError, match=r"labels/b\.txt: no image b of it in .*images"):
+    with pytest.raises(DetectorError, match=r"labels/b\.txt: no image b in .*images"):
         read_yolo(folder)
     with pytest.raises(DetectorError, match="images: no such folder"):
         read_yolo(tmp_path / "gone")

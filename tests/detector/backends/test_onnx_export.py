@@ -73,7 +73,7 @@ def test_by_the_command(tmp_path):
     ("arguments", "expected"),
     [
         (["embedded", "--out", "small.pt"], "ends in .onnx or .xml"),
-        (["embedded", "--out", "small.onnx", "--calibrate", "flight.mp4"], "int8 is for OpenVINO"),
+        (["embedded", "--out", "small.onnx", "--calibrate", "flight.mp4"], "only OpenVINO has int8"),
         (["nowhere.safetensors", "--out", "small.onnx"], "nowhere.safetensors: no such checkpoint"),
         (["embedded", "--out", "small.onnx", "--set", "floor=7"], "floor"),
     ],

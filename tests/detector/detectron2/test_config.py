@@ -66,9 +66,9 @@ def test_lists_that_detectron2_shares_in_its_own_files_are_read(config):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("MODEL: {RESNETS: {DEPTH: 101}}", "MODEL.RESNETS.DEPTH is 101; what can be imported has 50"),
+        ("MODEL: {RESNETS: {DEPTH: 101}}", "MODEL.RESNETS.DEPTH is 101; only 50 can be imported"),
         ("MODEL: {ROI_HEADS: {NAME: CascadeROIHeads}}", "MODEL.ROI_HEADS.NAME is 'CascadeROIHeads'"),
-        ("MODEL: {ROI_BOX_HEAD: {POOLER_RESOLUTION: 14}}", "POOLER_RESOLUTION is 14; what can be imported has 7"),
+        ("MODEL: {ROI_BOX_HEAD: {POOLER_RESOLUTION: 14}}", "POOLER_RESOLUTION is 14; only 7 can be imported"),
         ("INPUT: {FORMAT: L}", "INPUT.FORMAT is 'L'"),
         ("INPUT: {MIN_SIZE_TEST: 0}", "not a Faster R-CNN that can be imported"),
         ("MODEL: {PIXEL_MEAN: [1, 2]}", "not a Faster R-CNN that can be imported"),

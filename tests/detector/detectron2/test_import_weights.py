@@ -165,7 +165,7 @@ def test_another_network_or_a_damaged_one_is_one_line(c4, change, expected):
 
 def test_no_faster_rcnn_is_said(c4):
     backbone = {name: value for name, value in c4.items() if name.startswith("backbone")}
-    with pytest.raises(DetectorError, match=r"R-50\.pkl: no Faster R-CNN"):
+    with pytest.raises(DetectorError, match=r"R-50\.pkl: not a Faster R-CNN"):
         detectron2_preset(backbone, "R-50.pkl")
 
 

@@ -80,7 +80,7 @@ def test_the_hash_covers_both_files(entries, tmp_path):
 
 
 def test_another_backend_says_which_runs_it(entries, tmp_path):
-    with pytest.raises(DetectorError, match=r"detector.backend: openvino runs it"):
+    with pytest.raises(DetectorError, match=r"set detector.backend: openvino to run it"):
         resolve(str(write(tmp_path, entries)), None)
 
 

@@ -124,7 +124,7 @@ def test_weights_that_are_not_finite_are_refused(small, checkpoint):
     loaded = load_checkpoint(checkpoint)
     name = "backbone.body.conv1.weight"
     broken = {**loaded.state, name: torch.full_like(loaded.state[name], torch.nan)}
-    with pytest.raises(DetectorError, match=rf"{name} holds values that are not finite"):
+    with pytest.raises(DetectorError, match=rf"{name} has values that are not finite"):
         load_into(small, replace(loaded, state=broken), checkpoint)
 
 

@@ -56,7 +56,7 @@ def test_names_that_tell_no_clips_are_remarked(tmp_path):
     for number in range(4):
         cv2.imwrite(str(tmp_path / f"images/{number}.png"), np.zeros((50, 200, 3), np.uint8))
     shown = run("convert-yolo", tmp_path, "--out", tmp_path / "a.json", "--holdout", 0.25)
-    assert "every image is a clip by itself" in shown.output
+    assert "every image is a clip of its own" in shown.output
     assert "a.json: 3 images of 3 clips" in shown.output
 
 

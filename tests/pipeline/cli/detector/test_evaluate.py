@@ -84,7 +84,7 @@ def test_the_cap_is_cocos(annotations, detections):
 def test_either_a_model_or_detections(annotations, extra):
     shown = run(annotations, *extra)
     assert shown.exit_code == 2
-    assert "give IMAGES to run a model on, or --detections" in shown.output
+    assert "give IMAGES to run a model, or --detections" in shown.output
 
 
 def test_out_is_no_file(annotations, detections):
