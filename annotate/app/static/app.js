@@ -11,7 +11,12 @@ const views = { queue: new Queue(main), gallery: new Gallery(main), errors: new 
 let current = "queue";
 
 const HELP = {
-  Everywhere: { "Q G E": "queue, gallery, errors", "Z Y": "undo, redo your own decisions", "?": "these keys", Esc: "close" },
+  Everywhere: {
+    "Q G E": "queue, gallery, errors",
+    "Z Y": "undo, redo your own decisions",
+    "?": "these keys",
+    Esc: "close",
+  },
   Queue: {
     "↵ or 1–9": "same as the marked, or the numbered, person",
     D: "different: mark the next one",
@@ -29,7 +34,14 @@ const HELP = {
     T: "swap tails from this crop on with somebody in the frame",
     F: "the whole frame",
   },
-  Gallery: { "← ↑ ↓ →": "walk", Space: "select", M: "merge the selected (or drag one on another)", R: "rename", "↵": "open: take out, split", "/": "find" },
+  Gallery: {
+    "← ↑ ↓ →": "walk",
+    Space: "select",
+    M: "merge the selected (or drag one on another)",
+    R: "rename",
+    "↵": "open: take out, split",
+    "/": "find",
+  },
   Errors: { "↑ ↓": "walk", "↵": "mend as proposed", A: "right as it is", F: "the whole frame" },
 };
 
@@ -61,7 +73,23 @@ async function takeBack(what) {
 
 function showHelp() {
   const groups = Object.entries(HELP).map(([name, rows]) =>
-    h("section", {}, h("h3", {}, name), h("dl", {}, Object.entries(rows).map(([which, what]) => [h("dt", {}, which.split(" ").map((each) => (each === "or" ? " or " : key(each)))), h("dd", {}, what)]))),
+    h(
+      "section",
+      {},
+      h("h3", {}, name),
+      h(
+        "dl",
+        {},
+        Object.entries(rows).map(([which, what]) => [
+          h(
+            "dt",
+            {},
+            which.split(" ").map((each) => (each === "or" ? " or " : key(each))),
+          ),
+          h("dd", {}, what),
+        ]),
+      ),
+    ),
   );
   dialog("Keys", h("div", { class: "help" }, groups));
 }
@@ -107,9 +135,24 @@ function timeLeft(minutes) {
 }
 
 async function askName(proposed) {
-  const input = h("input", { type: "text", value: proposed, maxlength: 200, required: true, autofocus: true, "aria-label": "Your name" });
-  const form = h("form", { method: "dialog", class: "actions" }, input, h("button", { class: "primary", value: "yes" }, "Start"));
-  await dialog("Who is labelling?", h("div", {}, h("p", { class: "quiet" }, "Your name stands by each of your decisions."), form));
+  const input = h("input", {
+    type: "text",
+    value: proposed,
+    maxlength: 200,
+    required: true,
+    autofocus: true,
+    "aria-label": "Your name",
+  });
+  const form = h(
+    "form",
+    { method: "dialog", class: "actions" },
+    input,
+    h("button", { class: "primary", value: "yes" }, "Start"),
+  );
+  await dialog(
+    "Who is labelling?",
+    h("div", {}, h("p", { class: "quiet" }, "Your name stands by each of your decisions."), form),
+  );
   setName(input.value.trim() || proposed || "somebody");
 }
 
@@ -139,7 +182,9 @@ async function start() {
   const known = localStorage.getItem("uavpipe.user");
   if (known) setName(known);
   else await askName(offered.user);
-  document.querySelectorAll("nav button").forEach((button) => button.addEventListener("click", () => show(button.dataset.view)));
+  document
+    .querySelectorAll("nav button")
+    .forEach((button) => button.addEventListener("click", () => show(button.dataset.view)));
   document.getElementById("undo").addEventListener("click", keys.z);
   document.getElementById("redo").addEventListener("click", keys.y);
   document.getElementById("help").addEventListener("click", showHelp);

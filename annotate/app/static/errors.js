@@ -69,14 +69,30 @@ export class Errors {
 
   #draw() {
     if (!this.#errors.length) {
-      this.main.replaceChildren(h("section", { class: "empty" }, h("h1", {}, "Nothing looks wrong."), h("p", {}, "Go on in the ", key("Q"), " queue.")));
+      this.main.replaceChildren(
+        h(
+          "section",
+          { class: "empty" },
+          h("h1", {}, "Nothing looks wrong."),
+          h("p", {}, "Go on in the ", key("Q"), " queue."),
+        ),
+      );
       return;
     }
     this.main.replaceChildren(
       h(
         "section",
         { class: "errors" },
-        h("div", {}, h("h1", {}, plural(this.#total, "thing"), " to look at"), h("ol", { class: "list" }, this.#errors.map((error, place) => this.#row(error, place)))),
+        h(
+          "div",
+          {},
+          h("h1", {}, plural(this.#total, "thing"), " to look at"),
+          h(
+            "ol",
+            { class: "list" },
+            this.#errors.map((error, place) => this.#row(error, place)),
+          ),
+        ),
         this.#detail(this.#error),
       ),
     );
@@ -90,7 +106,12 @@ export class Errors {
       {},
       h(
         "button",
-        { type: "button", class: `finding ${chosen ? "chosen" : ""}`, "aria-current": chosen ? "true" : null, onclick: () => this.#move(place - this.#at) },
+        {
+          type: "button",
+          class: `finding ${chosen ? "chosen" : ""}`,
+          "aria-current": chosen ? "true" : null,
+          onclick: () => this.#move(place - this.#at),
+        },
         h("strong", {}, KINDS[error.kind] ?? error.kind),
         h("span", {}, error.message),
       ),
@@ -106,7 +127,18 @@ export class Errors {
       "article",
       { "aria-label": "What it is about" },
       h("h2", {}, error.message),
-      groups.map(([name, crops]) => h("section", {}, h("h3", {}, name), h("div", { class: "crops" }, crops.map((crop) => picture(crop, name))))),
+      groups.map(([name, crops]) =>
+        h(
+          "section",
+          {},
+          h("h3", {}, name),
+          h(
+            "div",
+            { class: "crops" },
+            crops.map((crop) => picture(crop, name)),
+          ),
+        ),
+      ),
       h(
         "div",
         { class: "actions" },

@@ -16,9 +16,18 @@ export async function showFrame(flight, frame, meant) {
     return;
   }
   const image = h("img", { src: picture.url, alt: `Frame ${frame} of ${flight}` });
-  const holder = h("div", { class: "frame" }, image, boxes.map((each) => mark(each, picture, meant.includes(each.tracklet))));
+  const holder = h(
+    "div",
+    { class: "frame" },
+    image,
+    boxes.map((each) => mark(each, picture, meant.includes(each.tracklet))),
+  );
   const close = () => topDialog().box.close();
-  await dialog(`Frame ${frame} of ${flight}`, h("div", {}, holder, h("div", { class: "actions" }, action("Esc", "close", close))), { f: close });
+  await dialog(
+    `Frame ${frame} of ${flight}`,
+    h("div", {}, holder, h("div", { class: "actions" }, action("Esc", "close", close))),
+    { f: close },
+  );
   URL.revokeObjectURL(picture.url);
 }
 
@@ -33,5 +42,9 @@ function mark({ tracklet, label, box: [x1, y1, x2, y2] }, { width, height }, mea
   const place = { left: x1 / width, top: y1 / height, width: (x2 - x1) / width, height: (y2 - y1) / height };
   const style = Object.fromEntries(Object.entries(place).map(([name, share]) => [name, `${100 * share}%`]));
   const who = Number.isInteger(label) ? `Person ${label}` : label;
-  return h("div", { class: meant ? "box meant" : "box", style }, meant ? h("span", {}, `${tracklet}: ${who}`) : null);
+  return h(
+    "div",
+    { class: meant ? "box meant" : "box", style },
+    meant ? h("span", {}, `${tracklet}: ${who}`) : null,
+  );
 }

@@ -49,7 +49,12 @@ export class Gallery {
   }
 
   #draw() {
-    const search = h("input", { type: "search", placeholder: "Find a name or number ( / )", "aria-label": "Find a name or number", value: this.#find });
+    const search = h("input", {
+      type: "search",
+      placeholder: "Find a name or number ( / )",
+      "aria-label": "Find a name or number",
+      value: this.#find,
+    });
     search.addEventListener("input", () => {
       this.#find = search.value;
       this.#at = 0;
@@ -82,7 +87,14 @@ export class Gallery {
     const wall = this.main.querySelector(".wall");
     if (!wall) return;
     wall.replaceChildren(...this.#identities.map((identity, place) => this.#card(identity, place)));
-    if (!this.#identities.length) wall.append(h("li", { class: "empty" }, this.#find ? "Nobody is called so." : "No identities yet: label some tracklets first."));
+    if (!this.#identities.length)
+      wall.append(
+        h(
+          "li",
+          { class: "empty" },
+          this.#find ? "Nobody is called so." : "No identities yet: label some tracklets first.",
+        ),
+      );
     this.main.querySelector("#more").hidden = this.#identities.length >= this.#total;
     this.#at = Math.max(0, Math.min(this.#at, this.#identities.length - 1));
     this.#count();
@@ -121,8 +133,16 @@ export class Gallery {
         },
       },
       h("span", { class: "row" }, h("strong", {}, name)),
-      h("span", { class: "crops" }, identity.crops.slice(0, 3).map((crop) => picture(crop, name))),
-      h("small", { class: "quiet" }, `${plural(identity.tracklets, "tracklet")} · ${plural(identity.flights.length, "flight")}`),
+      h(
+        "span",
+        { class: "crops" },
+        identity.crops.slice(0, 3).map((crop) => picture(crop, name)),
+      ),
+      h(
+        "small",
+        { class: "quiet" },
+        `${plural(identity.tracklets, "tracklet")} · ${plural(identity.flights.length, "flight")}`,
+      ),
     );
     return h("li", {}, card);
   }
@@ -149,7 +169,9 @@ export class Gallery {
 
   #rowLength() {
     const cards = this.#cards();
-    const second = cards.findIndex((card) => card.getBoundingClientRect().top > cards[0].getBoundingClientRect().top + 5);
+    const second = cards.findIndex(
+      (card) => card.getBoundingClientRect().top > cards[0].getBoundingClientRect().top + 5,
+    );
     return second < 0 ? cards.length : second;
   }
 
@@ -169,7 +191,8 @@ export class Gallery {
 
   #count() {
     const chosen = this.#selected.size ? `, ${this.#selected.size} selected` : "";
-    this.main.querySelector("#gallery-count").textContent = plural(this.#total, "identity").replace("identitys", "identities") + chosen;
+    this.main.querySelector("#gallery-count").textContent =
+      plural(this.#total, "identity").replace("identitys", "identities") + chosen;
     this.main.querySelector("#merge").disabled = this.#selected.size < 2;
   }
 
@@ -192,8 +215,19 @@ export class Gallery {
   async #rename(place) {
     const identity = this.#identities[place];
     if (!identity) return;
-    const input = h("input", { type: "text", value: identity.name, maxlength: 200, "aria-label": "Name", autofocus: true });
-    const form = h("form", { method: "dialog", class: "actions", onsubmit: () => (form.closest("dialog").returnValue = "yes") }, input, h("button", { class: "primary", value: "yes" }, "Rename"));
+    const input = h("input", {
+      type: "text",
+      value: identity.name,
+      maxlength: 200,
+      "aria-label": "Name",
+      autofocus: true,
+    });
+    const form = h(
+      "form",
+      { method: "dialog", class: "actions", onsubmit: () => (form.closest("dialog").returnValue = "yes") },
+      input,
+      h("button", { class: "primary", value: "yes" }, "Rename"),
+    );
     if ((await dialog(`Name of person ${identity.identity}`, form)) !== "yes") return this.#focus();
     await decide({ op: "rename", identity: identity.identity, name: input.value.trim() });
     await this.#load(Math.max(PAGE, this.#identities.length));
@@ -251,8 +285,17 @@ class Detail {
       h(
         "button",
         { type: "button", class: "member", onclick: () => this.#move(place - this.#at) },
-        h("span", { class: "row" }, h("strong", {}, member.tracklet), h("span", { class: "quiet" }, plural(member.detections, "detection"))),
-        h("span", { class: "crops" }, member.crops.map((crop) => picture(crop, member.tracklet))),
+        h(
+          "span",
+          { class: "row" },
+          h("strong", {}, member.tracklet),
+          h("span", { class: "quiet" }, plural(member.detections, "detection")),
+        ),
+        h(
+          "span",
+          { class: "crops" },
+          member.crops.map((crop) => picture(crop, member.tracklet)),
+        ),
       ),
     );
     this.list.replaceChildren(...this.#rows.map((row) => h("li", {}, row)));
@@ -278,7 +321,8 @@ class Detail {
   }
 
   async #strip() {
-    if (this.#member && (await showStrip(this.#member.tracklet, this.#content.seen)) && (await this.#load())) this.#move(0);
+    if (this.#member && (await showStrip(this.#member.tracklet, this.#content.seen)) && (await this.#load()))
+      this.#move(0);
   }
 
   #frame() {

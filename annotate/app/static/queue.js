@@ -136,7 +136,17 @@ export class Queue {
           "section",
           { class: "empty" },
           h("h1", {}, "Nothing is left to label."),
-          h("p", {}, "Others may still hold a few tracklets. Look through the ", key("G"), " gallery and the ", key("E"), " errors, then run ", h("code", {}, "uavpipe dataset"), "."),
+          h(
+            "p",
+            {},
+            "Others may still hold a few tracklets. Look through the ",
+            key("G"),
+            " gallery and the ",
+            key("E"),
+            " errors, then run ",
+            h("code", {}, "uavpipe dataset"),
+            ".",
+          ),
         ),
       );
       return;
@@ -152,7 +162,11 @@ export class Queue {
       { class: "question", "aria-label": "The tracklet to label" },
       h("h1", {}, item.second_look ? "A second look: who is this?" : "Who is this?"),
       h("p", { class: "quiet" }, `${item.tracklet} · ${plural(item.detections, "detection")} · ${seconds} s`),
-      h("div", { class: "crops large" }, item.crops.map((crop) => picture(crop, item.tracklet))),
+      h(
+        "div",
+        { class: "crops large" },
+        item.crops.map((crop) => picture(crop, item.tracklet)),
+      ),
       h(
         "div",
         { class: "actions", role: "group", "aria-label": "Answers" },
@@ -180,7 +194,11 @@ export class Queue {
         several ? action("M", "more", () => this.#more()) : null,
         item.candidates.length ? action("D", "different", () => this.#move(1)) : null,
       ),
-      h("ol", { class: this.#offset ? "candidates many" : "candidates" }, item.candidates.map((candidate, place) => this.#card(candidate, place))),
+      h(
+        "ol",
+        { class: this.#offset ? "candidates many" : "candidates" },
+        item.candidates.map((candidate, place) => this.#card(candidate, place)),
+      ),
     );
   }
 
@@ -193,9 +211,25 @@ export class Queue {
       h(
         "button",
         { type: "button", class: "card", onclick: () => this.#same(place), "aria-label": `Same as ${what}` },
-        h("span", { class: "row" }, place < KEYS ? key(String(place + 1)) : null, h("strong", {}, what), h("span", { class: "quiet" }, candidate.flights.join(", "))),
-        h("span", { class: "crops" }, candidate.crops.slice(0, SHOWN).map((crop) => picture(crop, what))),
-        h("meter", { min: 0, max: 1, value: share, title: `similarity ${candidate.similarity.toFixed(2)}`, "aria-label": "similarity" }),
+        h(
+          "span",
+          { class: "row" },
+          place < KEYS ? key(String(place + 1)) : null,
+          h("strong", {}, what),
+          h("span", { class: "quiet" }, candidate.flights.join(", ")),
+        ),
+        h(
+          "span",
+          { class: "crops" },
+          candidate.crops.slice(0, SHOWN).map((crop) => picture(crop, what)),
+        ),
+        h("meter", {
+          min: 0,
+          max: 1,
+          value: share,
+          title: `similarity ${candidate.similarity.toFixed(2)}`,
+          "aria-label": "similarity",
+        }),
       ),
     );
   }

@@ -16,7 +16,12 @@ export async function showStrip(tracklet, seen) {
   }
   let at = 0;
   const cells = content.crops.map((crop, place) =>
-    h("button", { type: "button", class: "cell", onclick: () => move(place) }, picture(crop, tracklet), h("small", {}, crop.frame)),
+    h(
+      "button",
+      { type: "button", class: "cell", onclick: () => move(place) },
+      picture(crop, tracklet),
+      h("small", {}, crop.frame),
+    ),
   );
   const note = h("p", { class: "quiet", role: "status" });
 
@@ -26,7 +31,10 @@ export async function showStrip(tracklet, seen) {
     cells[at].classList.add("chosen");
     cells[at].focus({ preventScroll: true });
     cells[at].scrollIntoView({ block: "nearest" });
-    note.textContent = at === 0 ? "Go to the first crop of another person." : `Split before frame ${content.crops[at].frame}: ${plural(at, "crop")} stay, ${cells.length - at} go.`;
+    note.textContent =
+      at === 0
+        ? "Go to the first crop of another person."
+        : `Split before frame ${content.crops[at].frame}: ${plural(at, "crop")} stay, ${cells.length - at} go.`;
   }
 
   function rowLength() {
@@ -51,7 +59,14 @@ export async function showStrip(tracklet, seen) {
   const body = h(
     "div",
     {},
-    h("div", { class: "actions" }, action("P", "split before this crop", split, { class: "primary" }), action("T", "swap tails here", swap), action("F", "frame", frame), action("Esc", "close", () => topDialog().box.close(""))),
+    h(
+      "div",
+      { class: "actions" },
+      action("P", "split before this crop", split, { class: "primary" }),
+      action("T", "swap tails here", swap),
+      action("F", "frame", frame),
+      action("Esc", "close", () => topDialog().box.close("")),
+    ),
     note,
     h("div", { class: "strip" }, cells),
   );

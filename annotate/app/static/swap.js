@@ -20,7 +20,13 @@ export async function showSwap(tracklet, frame, seen) {
     return false;
   }
   let at = 0;
-  const rows = others.map((other, place) => h("button", { type: "button", class: "member", onclick: () => swap(place) }, bothSides(other, frame, key(String(place + 1)))));
+  const rows = others.map((other, place) =>
+    h(
+      "button",
+      { type: "button", class: "member", onclick: () => swap(place) },
+      bothSides(other, frame, key(String(place + 1))),
+    ),
+  );
 
   function move(step) {
     at = Math.max(0, Math.min(rows.length - 1, at + step));
@@ -39,11 +45,24 @@ export async function showSwap(tracklet, frame, seen) {
   const body = h(
     "div",
     {},
-    h("p", { class: "quiet" }, `What each shows from frame ${frame} on becomes the other's; labels stay with what was before.`),
+    h(
+      "p",
+      { class: "quiet" },
+      `What each shows from frame ${frame} on becomes the other's; labels stay with what was before.`,
+    ),
     bothSides(tracklet, frame),
     h("h3", {}, "Change tails with …"),
-    h("ol", { class: "members" }, rows.map((row) => h("li", {}, row))),
-    h("div", { class: "actions" }, action("↵", "change tails", () => swap(at), { class: "primary" }), action("Esc", "close", () => topDialog().box.close(""))),
+    h(
+      "ol",
+      { class: "members" },
+      rows.map((row) => h("li", {}, row)),
+    ),
+    h(
+      "div",
+      { class: "actions" },
+      action("↵", "change tails", () => swap(at), { class: "primary" }),
+      action("Esc", "close", () => topDialog().box.close("")),
+    ),
   );
   const keys = { ArrowDown: () => move(1), ArrowUp: () => move(-1), Enter: () => swap(at) };
   rows.forEach((_, place) => (keys[place + 1] = () => swap(place)));
@@ -57,7 +76,9 @@ async function nearest({ tracklet, flight }, frame) {
   const { boxes } = await get(`/api/boxes/${encodeURIComponent(flight)}/${frame}`);
   const here = middle(boxes.find((each) => each.tracklet === tracklet).box);
   const distance = ({ box }) => Math.hypot(middle(box).x - here.x, middle(box).y - here.y);
-  const others = boxes.filter((each) => each.tracklet !== tracklet).sort((one, other) => distance(one) - distance(other));
+  const others = boxes
+    .filter((each) => each.tracklet !== tracklet)
+    .sort((one, other) => distance(one) - distance(other));
   return Promise.all(others.slice(0, OFFERED).map((each) => getTracklet(each.tracklet)));
 }
 
@@ -70,7 +91,19 @@ function bothSides({ tracklet, detections, crops }, frame, number = null) {
   return h(
     "div",
     {},
-    h("div", { class: "row" }, number, h("strong", {}, tracklet), h("span", { class: "quiet" }, plural(detections, "detection"))),
-    h("div", { class: "crops" }, pictures(before), h("span", { class: "cut", "aria-label": `frame ${frame}` }), pictures(after)),
+    h(
+      "div",
+      { class: "row" },
+      number,
+      h("strong", {}, tracklet),
+      h("span", { class: "quiet" }, plural(detections, "detection")),
+    ),
+    h(
+      "div",
+      { class: "crops" },
+      pictures(before),
+      h("span", { class: "cut", "aria-label": `frame ${frame}` }),
+      pictures(after),
+    ),
   );
 }
