@@ -1,4 +1,4 @@
-"""The exceptions that mean "the user can mend this"."""
+"""The exceptions that mean "the user can correct this"."""
 
 
 class AnnotateError(Exception):

@@ -141,10 +141,10 @@ def main() -> None:
                 took = sorted(decide(address, arguments.decisions))
                 late = took[int(0.95 * len(took))]
                 print(f"a decision       {statistics.median(took):.0f} ms, 95 % within {late:.0f} ms")
-                errors = time.perf_counter()
-                with urllib.request.urlopen(f"{address}api/errors") as answer:
+                checks = time.perf_counter()
+                with urllib.request.urlopen(f"{address}api/findings") as answer:
                     total = json.load(answer)["total"]
-                print(f"errors view      {time.perf_counter() - errors:.2f} s for {total:,} findings")
+                print(f"checks view      {time.perf_counter() - checks:.2f} s for {total:,} findings")
                 print(f"memory           {psutil.Process(server.pid).memory_info().rss / 2**20:.0f} MiB")
             finally:
                 server.terminate()

@@ -242,12 +242,12 @@ def main() -> None:
         hand = Hand(address, people)
         waiting = hand._get("progress")["tracklets"]
         hand.label_all()
-        left = hand._get("errors")["total"]
+        left = hand._get("findings")["total"]
     share, loosely, crops, identities = purity(workspace, people, who_is_where(arguments.folder, _LOOSE))
     persons = len({each for those in people.values() for seen in those.values() for each in seen})
     print(f"{waiting} tracklets, {crops:,} crops labelled, {identities} identities, {persons} persons seen")
     print(f"purity {loosely:.5f}; {share:.4f} where a box must fit its person to an IoU of {_ON}")
-    print(f"{left} findings in the errors view at the end")
+    print(f"{left} findings in the checks at the end")
     print(
         f"{hand.counts.total() / waiting:.2f} decisions a tracklet: "
         + ", ".join(f"{n} {what}" for what, n in hand.counts.items())

@@ -66,7 +66,7 @@ def take(page: Page, address: str) -> None:
     page.goto(address)
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Enter")
-    for key, name in (("q", "queue"), ("g", "gallery"), ("e", "errors")):
+    for key, name in (("q", "queue"), ("g", "gallery"), ("c", "checks")):
         page.keyboard.press(key)
         page.wait_for_timeout(1500)
         page.screenshot(path=IMAGES / f"{name}.png")

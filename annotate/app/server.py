@@ -159,12 +159,12 @@ def _looking(app: FastAPI, project: Project) -> None:
                 "seen": len(project.store.entries),
             }
 
-    @app.get("/api/errors")
-    def errors(offset: Annotated[int, Query(ge=0)] = 0) -> dict[str, Any]:
+    @app.get("/api/findings")
+    def findings(offset: Annotated[int, Query(ge=0)] = 0) -> dict[str, Any]:
         with project.reading() as state:
             found = project.findings(state)
             shown = [views.finding(project, state, each) for each in found[offset : offset + _PAGE]]
-            return {"errors": shown, "total": len(found), "seen": len(project.store.entries)}
+            return {"findings": shown, "total": len(found), "seen": len(project.store.entries)}
 
     @app.get("/api/progress")
     def progress(user: Annotated[str, Query(max_length=200)] = "") -> dict[str, Any]:

@@ -80,6 +80,6 @@ def finding(project: Project, state: State, found: Finding) -> dict[str, Any]:
         "frame": found.frame,
         "tracklets": [tracklet(project, state, name) for name in found.tracklets],
         "identities": [identity(project, state, number) for number in found.identities],
-        "mend": found.mend.model_dump(mode="json"),
-        "mend_label": found.mend_label,
+        "correction": found.correction.model_dump(mode="json"),
+        "correction_label": found.correction_label,
     }

@@ -1,4 +1,4 @@
-"""What looks wrong in the labels: each finding with the decision that would mend it, the gravest kind first.
+"""Checks of the labels: each finding with the decision that would correct it, the gravest kind first.
 
 Every finding has a key that stays the same as long as what it is about does: who says that it is right as it is
 (`annotate.operations.Accept`) is not asked again.
@@ -34,8 +34,8 @@ class Finding:
         tracklets: what to look at, side by side.
         identities: whom it is about.
         frame: where to look, in the flight of the first tracklet; None: anywhere.
-        mend: the decision that mends it, if it is wrong.
-        mend_label: that decision in words.
+        correction: the decision that corrects it, if it is wrong.
+        correction_label: that decision in words.
 
     """
 
@@ -45,8 +45,8 @@ class Finding:
     tracklets: tuple[str, ...]
     identities: tuple[int, ...]
     frame: int | None
-    mend: Decision
-    mend_label: str
+    correction: Decision
+    correction_label: str
 
 
 def findings(state: State, suggester: Suggester, together: CoOccurrence, place: FindPlace) -> list[Finding]:
@@ -81,8 +81,8 @@ def _twice(state: State, together: CoOccurrence) -> Iterator[Finding]:
                     tracklets=(first, second),
                     identities=(identity,),
                     frame=frame,
-                    mend=SetMark(tracklets=(shorter,), mark=Mark.OPEN),
-                    mend_label=f"take {shorter} out of {identity}",
+                    correction=SetMark(tracklets=(shorter,), mark=Mark.OPEN),
+                    correction_label=f"take {shorter} out of {identity}",
                 )
 
 
@@ -110,8 +110,8 @@ def _too_fast(state: State, place: FindPlace) -> Iterator[Finding]:
                         tracklets=(before, after),
                         identities=(identity,),
                         frame=first.frame,
-                        mend=SetMark(tracklets=(shorter,), mark=Mark.OPEN),
-                        mend_label=f"take {shorter} out of {identity}",
+                        correction=SetMark(tracklets=(shorter,), mark=Mark.OPEN),
+                        correction_label=f"take {shorter} out of {identity}",
                     )
 
 
@@ -129,8 +129,8 @@ def _disagreements(state: State) -> Iterator[Finding]:
                 tracklets=(name,),
                 identities=identities,
                 frame=None,
-                mend=SetMark(tracklets=(name,), mark=Mark.OPEN),
-                mend_label=f"label {name} again",
+                correction=SetMark(tracklets=(name,), mark=Mark.OPEN),
+                correction_label=f"label {name} again",
             )
 
 
@@ -179,8 +179,8 @@ class _Alikeness:
                 tracklets=(name,),
                 identities=(identity, other),
                 frame=None,
-                mend=Assign(tracklets=(name,), identity=other),
-                mend_label=f"{name} is {other}",
+                correction=Assign(tracklets=(name,), identity=other),
+                correction_label=f"{name} is {other}",
             )
 
     def duplicates(self) -> Iterator[Finding]:
@@ -205,6 +205,6 @@ class _Alikeness:
                 tracklets=(),
                 identities=(first, second),
                 frame=None,
-                mend=Merge(source=second, into=first),
-                mend_label=f"{second} is {first}",
+                correction=Merge(source=second, into=first),
+                correction_label=f"{second} is {first}",
             )

@@ -19,7 +19,8 @@ async function request(path, options = {}) {
     } catch (error) {
       if (error instanceof Refused) throw error;
       // The connection broke: the request may or may not have arrived. The same again is safe.
-      if (attempt === TRIES) throw new Error("The server does not answer. Is `uavpipe label` still running?");
+      if (attempt === TRIES)
+        throw new Error("The server does not answer. Is `uavpipe annotate serve` still running?");
       await pause(300 * 2 ** attempt);
     }
   }

@@ -2,17 +2,17 @@
 
 import { attempt, get, newId, post, session } from "./api.js";
 import { dialog, h, key, plural, toast, topDialog } from "./dom.js";
-import { Errors } from "./errors.js";
+import { Findings } from "./findings.js";
 import { Gallery } from "./gallery.js";
 import { Queue } from "./queue.js";
 
 const main = document.getElementById("main");
-const views = { queue: new Queue(main), gallery: new Gallery(main), errors: new Errors(main) };
+const views = { queue: new Queue(main), gallery: new Gallery(main), checks: new Findings(main) };
 let current = "queue";
 
 const HELP = {
   Everywhere: {
-    "Q G E": "queue, gallery, errors",
+    "Q G C": "queue, gallery, checks",
     "Z Y": "undo, redo your own decisions",
     "?": "these keys",
     Esc: "close",
@@ -42,13 +42,13 @@ const HELP = {
     "↵": "open: take out, split",
     "/": "find",
   },
-  Errors: { "↑ ↓": "walk", "↵": "mend as proposed", A: "right as it is", F: "the whole frame" },
+  Checks: { "↑ ↓": "walk", "↵": "correct as proposed", A: "right as it is", F: "the whole frame" },
 };
 
 const keys = {
   q: () => show("queue"),
   g: () => show("gallery"),
-  e: () => show("errors"),
+  c: () => show("checks"),
   z: () => takeBack("undo"),
   y: () => takeBack("redo"),
   "?": showHelp,
@@ -121,7 +121,7 @@ async function showProgress() {
   document.querySelector("#progress progress").value = share;
   const parts = [
     `${now.labelled.toLocaleString("en")} of ${plural(now.tracklets, "tracklet")} (${Math.floor(100 * share)} %)`,
-    plural(now.identities, "person").replace("persons", "people"),
+    plural(now.identities, "person", "people"),
     now.per_minute === null ? null : `${Math.round(now.per_minute)} a minute`,
     now.minutes_left === null || now.labelled === now.tracklets ? null : `${timeLeft(now.minutes_left)} left`,
     now.second_looks ? `${Math.round((100 * now.agreed) / now.second_looks)} % agreement` : null,
@@ -170,10 +170,10 @@ async function watchRefresh() {
   const button = document.getElementById("refresh");
   const { refresh: state } = await get("/api/session");
   button.disabled = !state.possible || state.working;
-  button.textContent = state.working ? "Learning …" : "Suggest anew";
-  button.title = state.line || "Learn from the labels, suggest anew";
+  button.textContent = state.working ? "Training …" : "Update suggestions";
+  button.title = state.line || "Train on the labels and update the suggestions";
   if (state.working) return setTimeout(watchRefresh, 1500);
-  if (state.result === "done") toast("The suggestions were made anew.");
+  if (state.result === "done") toast("The suggestions are updated.");
   else if (state.result) toast(state.result, "error");
 }
 

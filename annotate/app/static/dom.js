@@ -26,8 +26,8 @@ export function picture(crop, what) {
   return h("img", { src: crop.url, alt: `${what}, frame ${crop.frame}`, loading: "lazy", draggable: "false" });
 }
 
-export function plural(count, what) {
-  return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+export function plural(count, one, many = `${one}s`) {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
 
 export function identityName(identity) {
@@ -65,7 +65,7 @@ export function toast(message, kind = "info") {
   const messages = document.getElementById("toasts");
   messages.append(box);
   while (messages.children.length > MESSAGES) messages.firstChild.remove();
-  // Shown anew each time: a dialog that was opened since would cover it.
+  // Shown again each time: a dialog that was opened since would cover it.
   messages.hidePopover();
   messages.showPopover();
   setTimeout(() => box.remove(), kind === "error" ? 9000 : 3500);

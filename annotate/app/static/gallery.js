@@ -98,7 +98,7 @@ export class Gallery {
     this.main.querySelector("#more").hidden = this.#identities.length >= this.#total;
     this.#at = Math.max(0, Math.min(this.#at, this.#identities.length - 1));
     this.#count();
-    // An answer that comes while she still types must not take the keyboard from the search.
+    // An answer that comes while the user types must not take the keyboard focus from the search.
     if (document.activeElement !== this.main.querySelector("input[type=search]")) this.#focus();
     else this.#mark();
   }
@@ -191,8 +191,7 @@ export class Gallery {
 
   #count() {
     const chosen = this.#selected.size ? `, ${this.#selected.size} selected` : "";
-    this.main.querySelector("#gallery-count").textContent =
-      plural(this.#total, "identity").replace("identitys", "identities") + chosen;
+    this.main.querySelector("#gallery-count").textContent = plural(this.#total, "identity", "identities") + chosen;
     this.main.querySelector("#merge").disabled = this.#selected.size < 2;
   }
 

@@ -352,11 +352,11 @@ class TestGallery:
         expect(page.locator(".wall")).to_contain_text("No identities yet")
 
 
-class TestErrors:
+class TestChecks:
     @pytest.fixture
     def mistakes(self, page, project):
         project.store.apply(NewIdentity(tracklets=("f1/0", "f1/1", "f1/2")), user="bob", id="b")
-        page.keyboard.press("e")
+        page.keyboard.press("c")
         expect(page.locator(".finding")).to_have_count(3)
         return page
 
@@ -411,7 +411,7 @@ class TestEverywhere:
     def test_each_view_fits_and_every_control_has_a_name(self, page, labelled, size):
         width, height = SIZES[size]
         page.set_viewport_size({"width": width, "height": height})
-        for view in "geq":
+        for view in "gcq":
             page.keyboard.press(view)
             expect(page.locator("nav [aria-current]")).to_have_text(re.compile(view, re.I))
             page.wait_for_load_state("networkidle")

@@ -148,12 +148,12 @@ def test_the_gallery(ask, client):
     assert client.get("/api/identities", params={"limit": 1, "offset": 1}).json()["identities"][0]["identity"] == 2
 
 
-def test_errors_progress_boxes_and_pictures(ask, client):
+def test_findings_progress_boxes_and_pictures(ask, client):
     ask("decide", operation=new("f1/0", "f1/1"))
-    (finding,) = client.get("/api/errors").json()["errors"]
+    (finding,) = client.get("/api/findings").json()["findings"]
     assert (finding["kind"], finding["frame"], len(finding["tracklets"])) == ("twice", 0, 2)
-    ask("decide", operation=finding["mend"])
-    assert client.get("/api/errors").json()["total"] == 0
+    ask("decide", operation=finding["correction"])
+    assert client.get("/api/findings").json()["total"] == 0
     now = client.get("/api/progress", params={"user": "ann"}).json()
     assert (now["tracklets"], now["labelled"], now["identities"]) == (8, 1, 1)
     boxes = client.get("/api/boxes/f1/0").json()["boxes"]

@@ -45,7 +45,7 @@ def test_one_identity_twice_in_a_frame(project):
     decide(project, NewIdentity(tracklets=("f1/0", "f1/1")))
     (finding,) = found(project)
     assert (finding.kind, finding.frame, finding.tracklets) == ("twice", 4, ("f1/0", "f1/1"))
-    decide(project, finding.mend)  # the shorter one goes
+    decide(project, finding.correction)  # the shorter one goes
     assert project.store.state.labels["f1/1"] is Mark.OPEN
     assert found(project) == []
 
@@ -77,14 +77,14 @@ def test_a_tracklet_that_looks_like_another_identity(project):
     )
     finding = found(project)[0]
     assert (finding.kind, finding.tracklets, finding.identities) == ("unlike", ("f2/1",), (1, 2))
-    assert finding.mend == Assign(tracklets=("f2/1",), identity=2)
+    assert finding.correction == Assign(tracklets=("f2/1",), identity=2)
 
 
 def test_two_identities_that_look_like_one(project):
     decide(project, NewIdentity(tracklets=("f1/0", "f1/2")), NewIdentity(tracklets=("f2/0",)))
     (finding,) = found(project)
-    assert finding.mend == Merge(source=2, into=1)
-    decide(project, finding.mend)
+    assert finding.correction == Merge(source=2, into=1)
+    decide(project, finding.correction)
     assert found(project) == []
 
 

@@ -1,4 +1,4 @@
-// What looks wrong in the labels: mend it, or say that it is right.
+// The checks: what looks wrong in the labels, to be corrected or accepted.
 
 import { attempt, decide, get } from "./api.js";
 import { action, h, identityName, key, picture, plural, toast } from "./dom.js";
@@ -12,8 +12,8 @@ const KINDS = {
   disagreement: "Called something else",
 };
 
-export class Errors {
-  #errors = [];
+export class Findings {
+  #findings = [];
   #total = 0;
   #seen = 0;
   #at = 0;
@@ -23,28 +23,28 @@ export class Errors {
     this.keys = {
       ArrowDown: () => this.#move(1),
       ArrowUp: () => this.#move(-1),
-      Enter: () => this.#mend(),
+      Enter: () => this.#correct(),
       a: () => this.#accept(),
       f: () => this.#frame(),
     };
   }
 
   async show() {
-    const answer = await attempt(() => get("/api/errors"));
+    const answer = await attempt(() => get("/api/findings"));
     if (!answer) return;
-    this.#errors = answer.errors;
+    this.#findings = answer.findings;
     this.#total = answer.total;
     this.#seen = answer.seen;
-    this.#at = Math.max(0, Math.min(this.#at, this.#errors.length - 1));
+    this.#at = Math.max(0, Math.min(this.#at, this.#findings.length - 1));
     this.#draw();
   }
 
-  get #error() {
-    return this.#errors[this.#at];
+  get #finding() {
+    return this.#findings[this.#at];
   }
 
   #move(step) {
-    this.#at = Math.max(0, Math.min(this.#errors.length - 1, this.#at + step));
+    this.#at = Math.max(0, Math.min(this.#findings.length - 1, this.#at + step));
     this.#draw();
   }
 
@@ -53,22 +53,22 @@ export class Errors {
     await this.show();
   }
 
-  #mend() {
-    if (this.#error) this.#decide(this.#error.mend, `${this.#error.mend_label}; Z takes it back`);
+  #correct() {
+    if (this.#finding) this.#decide(this.#finding.correction, `${this.#finding.correction_label}; Z takes it back`);
   }
 
   #accept() {
-    if (this.#error) this.#decide({ op: "accept", finding: this.#error.key }, "right as it is");
+    if (this.#finding) this.#decide({ op: "accept", finding: this.#finding.key }, "right as it is");
   }
 
   #frame() {
-    const { tracklets = [], frame } = this.#error ?? {};
+    const { tracklets = [], frame } = this.#finding ?? {};
     const meant = tracklets.map((each) => each.tracklet);
     if (meant.length) showFrame(tracklets[0].flight, frame ?? tracklets[0].crops[0].frame, meant);
   }
 
   #draw() {
-    if (!this.#errors.length) {
+    if (!this.#findings.length) {
       this.main.replaceChildren(
         h(
           "section",
@@ -82,24 +82,24 @@ export class Errors {
     this.main.replaceChildren(
       h(
         "section",
-        { class: "errors" },
+        { class: "findings" },
         h(
           "div",
           {},
-          h("h1", {}, plural(this.#total, "thing"), " to look at"),
+          h("h1", {}, plural(this.#total, "finding")),
           h(
             "ol",
             { class: "list" },
-            this.#errors.map((error, place) => this.#row(error, place)),
+            this.#findings.map((finding, place) => this.#row(finding, place)),
           ),
         ),
-        this.#detail(this.#error),
+        this.#detail(this.#finding),
       ),
     );
     this.main.querySelector(".list .chosen")?.focus();
   }
 
-  #row(error, place) {
+  #row(finding, place) {
     const chosen = place === this.#at;
     return h(
       "li",
@@ -112,21 +112,21 @@ export class Errors {
           "aria-current": chosen ? "true" : null,
           onclick: () => this.#move(place - this.#at),
         },
-        h("strong", {}, KINDS[error.kind] ?? error.kind),
-        h("span", {}, error.message),
+        h("strong", {}, KINDS[finding.kind] ?? finding.kind),
+        h("span", {}, finding.message),
       ),
     );
   }
 
-  #detail(error) {
+  #detail(finding) {
     const groups = [
-      ...error.tracklets.map((each) => [each.tracklet, each.crops]),
-      ...error.identities.map((each) => [identityName(each), each.crops]),
+      ...finding.tracklets.map((each) => [each.tracklet, each.crops]),
+      ...finding.identities.map((each) => [identityName(each), each.crops]),
     ];
     return h(
       "article",
       { "aria-label": "What it is about" },
-      h("h2", {}, error.message),
+      h("h2", {}, finding.message),
       groups.map(([name, crops]) =>
         h(
           "section",
@@ -142,9 +142,9 @@ export class Errors {
       h(
         "div",
         { class: "actions" },
-        action("↵", error.mend_label, () => this.#mend(), { class: "primary" }),
+        action("↵", finding.correction_label, () => this.#correct(), { class: "primary" }),
         action("A", "right as it is", () => this.#accept()),
-        error.tracklets.length ? action("F", "frame", () => this.#frame()) : null,
+        finding.tracklets.length ? action("F", "frame", () => this.#frame()) : null,
       ),
     );
   }
