@@ -1,7 +1,10 @@
-"""Text files: read with a clear word on what is wrong, written wholly or not at all."""
+"""Reading text files, and writing files atomically: a file is whole or absent."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from annotate.errors import AnnotateError
 
@@ -22,14 +25,32 @@ def read_text(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`: wholly or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".part-{path.name}")
-    try:
+    """Write `text` to `path` atomically; as `temporary_beside`."""
+    with temporary_beside(path) as temporary:
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+
+
+@contextmanager
+def temporary_beside(path: Path) -> Iterator[Path]:
+    """A hidden name beside `path` that no other process uses; what has it at the end of the `with` is removed.
+
+    The caller writes there, then renames it to `path`.
+
+    Raises:
+        AnnotateError: the folder cannot be created.
+
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AnnotateError(f"{path}: cannot be created: {error.strerror}") from None
+    temporary = path.with_name(f".part-{uuid4().hex[:8]}-{path.name}")
+    try:
+        yield temporary
     finally:
-        temporary.unlink(missing_ok=True)
+        for suffix in ("", "-wal", "-shm"):  # SQLite's files beside a database
+            temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)

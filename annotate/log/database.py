@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from uuid import uuid4
 
 from annotate.errors import AnnotateError
+from annotate.files import temporary_beside
 from annotate.log.history import Entry
 from annotate.operations import read_operation, write_operation
 
@@ -92,15 +92,12 @@ def _make(path: Path) -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(_SCHEMA)
         content = connection.serialize()
-    temporary = path.with_name(f".part-{uuid4().hex}-{path.name}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        _name(temporary, path)
+        with temporary_beside(path) as temporary:
+            temporary.write_bytes(content)
+            _name(temporary, path)
     except OSError as error:
-        raise AnnotateError(f"{path}: cannot be made: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise AnnotateError(f"{path}: cannot be created: {error.strerror}") from None
 
 
 def _name(file: Path, path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from annotate.errors import AnnotateError, Refused
-from annotate.files import write_text
+from annotate.files import temporary_beside, write_text
 from annotate.log.history import Entry
 from annotate.log.store import LabelStore
 from annotate.operations import Operation, OperationId, UserName, describe, write_operation
@@ -40,7 +40,7 @@ class _Row(_Line):
 
 
 def write_log(path: Path, entries: Sequence[Entry]) -> None:
-    """Write `entries`, a log from its beginning, to `path`: wholly or not at all."""
+    """Write `entries`, a log from its beginning, to `path` atomically."""
     lines = [_Head(version=_VERSION, operations=len(entries)).model_dump_json()]
     chain = ""
     for entry in entries:
@@ -109,19 +109,11 @@ def replay(log: Path, out: Path) -> int:
     if out.exists():
         raise AnnotateError(f"{out}: is there already; choose another name, or remove it")
     entries = read_log(log)
-    temporary = out.with_name(f".part-{out.name}")
-    _remove(temporary)
-    try:
-        with LabelStore(temporary) as store:
-            store.take_log(entries)
+    with temporary_beside(out) as temporary:
+        try:
+            with LabelStore(temporary) as store:
+                store.take_log(entries)
+        except Refused as error:
+            raise AnnotateError(f"{log}: {error}") from None
         temporary.replace(out)
-    except Refused as error:
-        raise AnnotateError(f"{log}: {error}") from None
-    finally:
-        _remove(temporary)
     return len(entries)
-
-
-def _remove(database: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        database.with_name(database.name + suffix).unlink(missing_ok=True)
