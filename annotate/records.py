@@ -1,9 +1,8 @@
-"""What labelling works on: the tracklets of flights, read from the tables of a workspace.
+"""The input of labelling: the tables of a workspace's flights, and the tracklets in them as records.
 
-A flight is a folder of the workspace. In it `tracks/tracklets.parquet` has the columns tracklet, frame, rank (which
-detection is of which tracklet), `detections/detections.parquet` frame, rank, pts_s, x1, y1, x2, y2, score, and
-`crops/crops.parquet` frame, rank, crop, sharpness for those detections that were cut out. Each is one Parquet file
-or a folder of parts. A column `flight` in the tracklets, where there is one, is that of the folder.
+A flight is a folder of the workspace. `TRACKLETS` and the constants beside it are the tables that the package reads
+there, with their columns; each is one Parquet file or a folder of parts. Only this module knows paths in a flight's
+folder.
 """
 
 import math
@@ -18,10 +17,15 @@ from annotate.operations import LAST, MAX_TRACKLETS, check_flight, tracklet_id
 if TYPE_CHECKING:
     import pandas as pd
 
+TRACKLETS = "tracks/tracklets.parquet"  # tracklet, frame, rank: which detection is of which tracklet
+DETECTIONS = "detections/detections.parquet"  # frame, rank, pts_s, x1, y1, x2, y2, score
+CROPS = "crops/crops.parquet"  # frame, rank, crop (a JPEG, relative to the table's folder), sharpness
+FRAMES = "frames/frames.parquet"  # frame; optional
+APPEARANCE = "appearance/appearance.parquet"  # frame, rank, look (descriptor of colours); optional
+EMBEDDINGS = "embeddings/embeddings.parquet"  # frame, rank, feature, model (which made the features); optional
+
+Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the frame, origin at the top left
 _INTEGERS = ("tracklet", "frame", "rank")
-_TRACKLETS = "tracks/tracklets.parquet"
-_DETECTIONS = "detections/detections.parquet"
-_CROPS = "crops/crops.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Detection:
         frame: index in the video, from 0.
         rank: with `frame`, which detection.
         time: seconds, as the video has it.
-        box: x1, y1, x2, y2 in pixels of the frame, origin at the top left.
+        box: see `Box`.
         score: of the detector, 0 to 1.
         crop: the JPEG, relative to the workspace, with forward slashes; None where none was cut.
         sharpness: of the crop, variance of the Laplacian; 0 without a crop.
@@ -45,7 +49,7 @@ class Detection:
     frame: int
     rank: int
     time: float
-    box: tuple[float, float, float, float]
+    box: Box
     score: float
     crop: str | None = None
     sharpness: float = 0.0
@@ -98,6 +102,29 @@ class Tracklet:
         return tracklet_id(self.flight, self.number)
 
 
+def iou(one: Box, other: Box) -> float:
+    """Intersection over union of two boxes, 0 to 1."""
+    common = _intersection(one, other)
+    return common / (_area(one) + _area(other) - common) if common else 0.0
+
+
+def overlap(one: Box, other: Box) -> float:
+    """The two boxes' intersection as a share of the smaller one, 0 to 1."""
+    common = _intersection(one, other)
+    return common / min(_area(one), _area(other)) if common else 0.0
+
+
+def _intersection(one: Box, other: Box) -> float:
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return width * height if width > 0 and height > 0 else 0.0
+
+
+def _area(box: Box) -> float:
+    x1, y1, x2, y2 = box
+    return (x2 - x1) * (y2 - y1)
+
+
 def flights_with_tracklets(workspace: Path) -> list[str]:
     """The names of the flights in `workspace` that have tracklets, sorted.
 
@@ -105,7 +132,7 @@ def flights_with_tracklets(workspace: Path) -> list[str]:
         AnnotateError: there is none.
 
     """
-    found = sorted(path.parents[1].name for path in workspace.glob(f"*/{_TRACKLETS}"))
+    found = sorted(path.parents[1].name for path in workspace.glob(f"*/{TRACKLETS}"))
     if not found:
         raise AnnotateError(f"{workspace}: no flight with tracklets here; make them with `uavpipe tracks`")
     return found
@@ -124,9 +151,9 @@ def read_tracklets(workspace: Path, flight: str) -> tuple[Tracklet, ...]:
         raise AnnotateError(f"{workspace}: {error}") from None
     folder = workspace / flight
     tables = [
-        (folder / _TRACKLETS, ["tracklet", "frame", "rank"], "uavpipe tracks"),
-        (folder / _DETECTIONS, ["frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score"], "uavpipe detect"),
-        (folder / _CROPS, ["frame", "rank", "crop", "sharpness"], "uavpipe crops"),
+        (folder / TRACKLETS, ["tracklet", "frame", "rank"], "uavpipe tracks"),
+        (folder / DETECTIONS, ["frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score"], "uavpipe detect"),
+        (folder / CROPS, ["frame", "rank", "crop", "sharpness"], "uavpipe crops"),
     ]
     tracklets, detections, crops = (_read(*table) for table in tables)
     for (path, _, command), content in zip(tables, (tracklets, detections, crops), strict=True):
@@ -135,14 +162,14 @@ def read_tracklets(workspace: Path, flight: str) -> tuple[Tracklet, ...]:
     if rows["score"].isna().any():
         first = rows[rows["score"].isna()].iloc[0]
         missing = f"frame {int(first['frame'])} has no detection {int(first['rank'])}"
-        raise AnnotateError(f"{folder / _TRACKLETS}: {missing}; run `uavpipe tracks` again")
+        raise AnnotateError(f"{folder / TRACKLETS}: {missing}; run `uavpipe tracks` again")
     rows = rows.merge(crops, on=["frame", "rank"], how="left", validate="one_to_one")
-    return tuple(_records(folder / _TRACKLETS, flight, rows.sort_values(["tracklet", "frame"])))
+    return tuple(_records(folder / TRACKLETS, flight, rows.sort_values(["tracklet", "frame"])))
 
 
 def count_frames(workspace: Path, flight: str) -> int | None:
     """How many frames the video of `flight` has; None where no table says."""
-    table = workspace / flight / "frames" / "frames.parquet"
+    table = workspace / flight / FRAMES
     return len(_read(table, ["frame"], "uavpipe frames")) if table.exists() else None
 
 
@@ -175,13 +202,14 @@ def _check_once(path: Path, rows: "pd.DataFrame", command: str) -> None:
 
 def _records(table: Path, flight: str, rows: "pd.DataFrame") -> list[Tracklet]:
     names = ["tracklet", "frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score", "crop", "sharpness"]
+    folder = PurePosixPath(CROPS).parent
     contents: dict[int, list[Detection]] = {}
     number = frame = -1
     try:
         for number, frame, rank, time, x1, y1, x2, y2, score, crop, sharpness in zip(
             *(rows[name].tolist() for name in names), strict=True
         ):
-            cut = (f"{flight}/crops/{crop}", sharpness) if isinstance(crop, str) else (None, 0.0)
+            cut = (f"{flight}/{folder}/{crop}", sharpness) if isinstance(crop, str) else (None, 0.0)
             contents.setdefault(number, []).append(Detection(frame, rank, time, (x1, y1, x2, y2), score, *cut))
         return [Tracklet(flight, number, tuple(content)) for number, content in contents.items()]
     except ValueError as error:

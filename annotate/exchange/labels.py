@@ -8,7 +8,7 @@ from annotate.exchange.records import Clip, TrackBox
 from annotate.log.state import State
 from annotate.log.store import LabelStore
 from annotate.operations import Assign, Decision, Mark, NewIdentity, Seen, Split, flight_of
-from annotate.records import Detection, Tracklet
+from annotate.records import Detection, Tracklet, iou
 
 MIN_IOU = 0.5  # overlap from which a detection and a foreign box are one person
 
@@ -99,10 +99,10 @@ def _match(clip: Clip, detections: Mapping[Seen, Detection]) -> dict[Seen, Track
         if box.track >= 0:
             by_frame[box.frame].append(box)
     pairs = [
-        (overlap, seen, box)
+        (share, seen, box)
         for seen, detection in detections.items()
         for box in by_frame[seen.frame]
-        if (overlap := _iou(detection.box, box.box)) >= MIN_IOU
+        if (share := iou(detection.box, box.box)) >= MIN_IOU
     ]
     owners: dict[Seen, TrackBox] = {}
     taken: set[int] = set()
@@ -111,15 +111,6 @@ def _match(clip: Clip, detections: Mapping[Seen, Detection]) -> dict[Seen, Track
             owners[seen] = box
             taken.add(id(box))
     return owners
-
-
-def _iou(first: Sequence[float], second: Sequence[float]) -> float:
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = [(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in (first, second)]
-    return width * height / (sum(areas) - width * height)
 
 
 def _runs(content: Sequence[Seen], owners: Mapping[Seen, TrackBox]) -> list[tuple[int, TrackBox]]:

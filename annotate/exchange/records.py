@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from annotate.records import Box
+
 DECIMALS = 9  # of a pixel: corner + width − corner gives the same width again
 
 
@@ -27,7 +29,7 @@ class TrackBox:
 
     frame: int
     track: int
-    box: tuple[float, float, float, float]
+    box: Box
     score: float = 1.0
     label: str = "person"
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 from annotate.log.state import State
 from annotate.operations import Seen, flight_of
+from annotate.records import Box, overlap
 
-Box = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the frame
 _ONE_PERSON = 0.3  # of the smaller box; where two lie on each other so far, they may be a person detected twice
 
 
@@ -26,7 +26,7 @@ class CoOccurrence:
         if flight != flight_of(second):
             return None
         for one, other in _shared(state.tracklets[first], state.tracklets[second]):
-            if _overlap(self._box(flight, one), self._box(flight, other)) < _ONE_PERSON:
+            if overlap(self._box(flight, one), self._box(flight, other)) < _ONE_PERSON:
                 return one.frame
         return None
 
@@ -41,13 +41,3 @@ def _shared(one: tuple[Seen, ...], other: tuple[Seen, ...]) -> Iterator[tuple[Se
         at = bisect_left(other, seen.frame, key=lambda each: each.frame)
         if at < len(other) and other[at].frame == seen.frame:
             yield seen, other[at]
-
-
-def _overlap(one: Box, other: Box) -> float:
-    """The boxes' common area, as a share of the smaller one's."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return width * height / smaller

@@ -1,8 +1,7 @@
-"""What detections look like, as vectors: those of a re-id model where it was run, else the descriptors of colours.
+"""Vectors that describe detections: embeddings of a re-id model where it was run, else the descriptors of colours.
 
-A flight has `embeddings/embeddings.parquet` (frame, rank, feature, model) or `appearance/appearance.parquet`
-(frame, rank, look), each one Parquet file or a folder of parts. Vectors of different models cannot be compared, so
-the embeddings are taken only if every flight has them from one and the same.
+Vectors of different models cannot be compared, so the embeddings are taken only if every flight has them from one
+and the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,10 +13,9 @@ from numpy.typing import NDArray
 
 from annotate.errors import AnnotateError
 from annotate.operations import Seen
+from annotate.records import APPEARANCE, EMBEDDINGS
 
-EMBEDDINGS = ("embeddings/embeddings.parquet", "feature")
-COLOURS = "colours"  # the source of suggestions where there are no embeddings
-_LOOKS = ("appearance/appearance.parquet", "look")
+COLOUR_SOURCE = "colours"  # `Features.source` where there are no embeddings
 _RANKS = 1 << 16  # more than a frame has detections
 
 
@@ -74,12 +72,11 @@ def read_features(workspace: Path, flights: Sequence[str]) -> Features:
         AnnotateError: a table is damaged, or the flights' vectors are of different lengths; names it.
 
     """
-    table, column = EMBEDDINGS
-    models = {_model(workspace / flight / table) for flight in flights}
+    models = {_model(workspace / flight / EMBEDDINGS) for flight in flights}
     if len(models) == 1 and None not in models:
-        source = f"re-id model {models.pop()}"
+        table, column, source = EMBEDDINGS, "feature", f"re-id model {models.pop()}"
     else:
-        (table, column), source = _LOOKS, COLOURS
+        table, column, source = APPEARANCE, "look", COLOUR_SOURCE
     found = {flight: _read(workspace / flight / table, column) for flight in flights}
     lengths = {flight: each.vectors.shape[1] for flight, each in found.items() if len(each.keys)}
     if len(set(lengths.values())) > 1:

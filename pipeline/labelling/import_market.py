@@ -13,10 +13,9 @@ import pandas as pd
 from annotate.exchange.market import NamedCrop, read_market
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Mark, NewIdentity, SetMark, tracklet_id
-from annotate.records import read_tracklets
+from annotate.records import CROPS, DETECTIONS, TRACKLETS, read_tracklets
 from pipeline.errors import PipelineError
 from pipeline.stages import crops, detect
-from pipeline.stages.tracks import TABLE
 from pipeline.workspace.atomic import atomic_folder
 from pipeline.workspace.tables import SegmentTable
 
@@ -86,7 +85,7 @@ def _write_flight(folder: Path, tracklets: Sequence[Sequence[NamedCrop]], fps: f
     members: list[dict[str, int]] = []
     rows: list[dict[str, Any]] = []
     with atomic_folder(folder) as temporary:
-        images = temporary / "crops" / "images"
+        images = (temporary / CROPS).with_name("images")
         images.mkdir(parents=True)
         for number, content in enumerate(tracklets):
             for crop in content:
@@ -98,10 +97,10 @@ def _write_flight(folder: Path, tracklets: Sequence[Sequence[NamedCrop]], fps: f
                 ends[crop.frame] = measured["right"]
                 rows.append({**place, "pts_s": crop.frame / fps, "score": 1.0, **measured})
         rows.sort(key=lambda row: (row["frame"], row["rank"]))
-        for stage, schema in (("crops", crops.SCHEMA), ("detections", detect.SCHEMA)):
-            SegmentTable(temporary / stage / f"{stage}.parquet", schema, _FINGERPRINT).write(0, rows)
-        (temporary / "tracks").mkdir()
-        pd.DataFrame(members).to_parquet(temporary / "tracks" / TABLE, index=False)
+        for table, schema in ((CROPS, crops.SCHEMA), (DETECTIONS, detect.SCHEMA)):
+            SegmentTable(temporary / table, schema, _FINGERPRINT).write(0, rows)
+        (temporary / TRACKLETS).parent.mkdir()
+        pd.DataFrame(members).to_parquet(temporary / TRACKLETS, index=False)
 
 
 def _measure(path: Path, left: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from annotate.app.refresh import Refresh
 from annotate.app.server import create_app
 from annotate.errors import AnnotateError
 from annotate.project import Project
-from annotate.suggestions.features import COLOURS
+from annotate.suggestions.features import COLOUR_SOURCE
 from pipeline.errors import PipelineError
 from pipeline.privacy.redactions import open_redacted
 from pipeline.telemetry.ground_plane import ground_scale
@@ -69,7 +69,7 @@ def serve(
         for what in ("embed", "retrain")
     )
     remaking = Refresh(learn if suggest else [], project.read_features)
-    if suggest and project.source == COLOURS:
+    if suggest and project.source == COLOUR_SOURCE:
         remaking.start(look)  # beside the server, which suggests by colours until then
     access = Access() if _loopback(host) else Access.to_network((host, *names))
     pictures = Pictures(workspace)

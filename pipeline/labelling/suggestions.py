@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from annotate.log.state import State
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import flight_of
+from annotate.records import EMBEDDINGS as PLACE
 from annotate.records import flights_with_tracklets, read_tracklets
-from annotate.suggestions.features import EMBEDDINGS as PLACE
 from pipeline.chain.table import EMBEDDINGS
 from pipeline.engine.progress import Progress
 from pipeline.errors import PipelineError
@@ -30,7 +30,7 @@ from reid.records import ReidData, Samples
 from reid.training.recipes import read_recipe
 from reid.training.train import train
 
-FILE = Path(PLACE[0]).name
+FILE = Path(PLACE).name
 PER_TRACKLET = 16  # crops of a tracklet that are looked at: more tell little that is new, and cost as much
 _FEWEST = 4  # identities that a network can learn from
 _T = TypeVar("_T")

@@ -1,0 +1,33 @@
+"""The tables that labelling reads are those that the chain writes."""
+
+from pathlib import PurePosixPath
+
+import pytest
+
+from annotate import records
+from pipeline.chain import table
+from pipeline.stages import appearance, crops, detect, frames
+from pipeline.stages.tracks import TABLE
+
+LAYOUT = [
+    (records.FRAMES, table.FRAMES),
+    (records.DETECTIONS, table.DETECT),
+    (records.CROPS, table.CROPS),
+    (records.APPEARANCE, table.APPEARANCE),
+    (records.TRACKLETS, table.TRACKS),
+    (records.EMBEDDINGS, table.EMBEDDINGS),
+]
+
+
+@pytest.mark.parametrize(("path", "stage"), LAYOUT)
+def test_each_table_is_in_the_folder_of_its_stage(path, stage):
+    folder, name = PurePosixPath(path).parts
+    assert folder == stage.folder
+    assert name == (TABLE if stage is table.TRACKS else f"{folder}.parquet")
+
+
+def test_the_columns_that_are_read_are_written():
+    assert {"frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score"} <= set(detect.SCHEMA.names)
+    assert {"frame", "rank", "crop", "sharpness"} <= set(crops.SCHEMA.names)
+    assert {"frame", "rank", "look"} <= set(appearance.SCHEMA.names)
+    assert "frame" in frames.SCHEMA.names
