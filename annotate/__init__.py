@@ -1,1 +1,1 @@
-"""Crops and tracklets in, a labelled data set out: who is who, by a person's hand."""
+"""Labelling: which tracklets are which identity, decided by people in the browser and kept in a log."""

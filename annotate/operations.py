@@ -1,4 +1,4 @@
-"""What a labeller can do: each operation as a record that checks itself, and as JSON.
+"""The operations of a labeller: records that check themselves, and their JSON.
 
 A tracklet is named `FLIGHT/NUMBER`, as in "flight01/7"; an identity is a number from 1 up. A frame is the index in
 the video, from 0.
@@ -19,12 +19,12 @@ MAX_TRACKLETS = 10**9  # of a flight
 
 
 class Mark(StrEnum):
-    """What a tracklet is as long as it is nobody."""
+    """The label of a tracklet that has no identity."""
 
-    OPEN = "open"  # waits for a decision
-    SKIPPED = "skipped"  # somebody passed over it: it waits behind the open ones
-    JUNK = "junk"  # shows nobody in particular, or too little of them
-    DISTRACTOR = "distractor"  # somebody who is nobody's match
+    OPEN = "open"  # not decided yet
+    SKIPPED = "skipped"  # passed over: it comes after the open ones
+    JUNK = "junk"  # shows no person, several, or too little of one
+    DISTRACTOR = "distractor"  # a person without a match
 
 
 class Seen(NamedTuple):
@@ -71,7 +71,7 @@ OperationId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 TrackletId = Annotated[str, Field(pattern=r"^[^/]+/[0-9]{1,9}$", max_length=MAX_NAME + 10)]
 Index = Annotated[int, Field(ge=0, le=LAST)]
 Identity = Annotated[int, Field(ge=1, le=LAST)]
-# An identity, one that is not there yet, or what the tracklet is instead.
+# An identity, a new one, or a mark.
 Answer = Identity | Literal["new", "junk", "distractor", "skipped"]
 Tracklets = Annotated[tuple[TrackletId, ...], Field(min_length=1, max_length=100_000)]
 
@@ -81,7 +81,7 @@ class _Operation(BaseModel):
 
 
 class AddFlight(_Operation):
-    """The tracklets of a flight, before anybody has looked at them: number -> detections in order of frames."""
+    """The tracklets of a flight, before they are labelled: number -> detections in order of frames."""
 
     op: Literal["add_flight"] = "add_flight"
     flight: FlightName
@@ -100,7 +100,7 @@ class AddFlight(_Operation):
 
 
 class NewIdentity(_Operation):
-    """A new identity, and the tracklets that are it."""
+    """Create an identity, and assign the tracklets to it."""
 
     op: Literal["new_identity"] = "new_identity"
     tracklets: Annotated[tuple[TrackletId, ...], Field(max_length=100_000)] = ()
@@ -108,7 +108,7 @@ class NewIdentity(_Operation):
 
 
 class Assign(_Operation):
-    """These tracklets are this identity."""
+    """Assign the tracklets to an identity."""
 
     op: Literal["assign"] = "assign"
     tracklets: Tracklets
@@ -116,7 +116,7 @@ class Assign(_Operation):
 
 
 class SetMark(_Operation):
-    """These tracklets are nobody: junk, distractor, skipped; or open again."""
+    """Mark the tracklets as junk, distractor or skipped; or open them again."""
 
     op: Literal["mark"] = "mark"
     tracklets: Tracklets
@@ -124,7 +124,7 @@ class SetMark(_Operation):
 
 
 class Merge(_Operation):
-    """Two identities are one: all tracklets of `source` go to `into`, `source` ceases to exist."""
+    """Merge two identities: all tracklets of `source` go to `into`, `source` ceases to exist."""
 
     op: Literal["merge"] = "merge"
     source: Identity
@@ -132,7 +132,7 @@ class Merge(_Operation):
 
 
 class Rename(_Operation):
-    """The name of an identity; "" takes it away."""
+    """Name an identity; "" removes the name."""
 
     op: Literal["rename"] = "rename"
     identity: Identity
@@ -140,7 +140,7 @@ class Rename(_Operation):
 
 
 class Split(_Operation):
-    """The detections from `frame` on are a new tracklet, which is open."""
+    """Split a tracklet: the detections from `frame` on become a new tracklet, which is open."""
 
     op: Literal["split"] = "split"
     tracklet: TrackletId
@@ -148,7 +148,7 @@ class Split(_Operation):
 
 
 class SwapTails(_Operation):
-    """The detections of two tracklets of one flight change places from `frame` on."""
+    """Exchange the detections of two tracklets of one flight from `frame` on."""
 
     op: Literal["swap_tails"] = "swap_tails"
     first: TrackletId
@@ -157,7 +157,7 @@ class SwapTails(_Operation):
 
 
 class SecondLook(_Operation):
-    """What somebody called a labelled tracklet without seeing its label: labels nothing, measures agreement."""
+    """Record a second answer for a labelled tracklet, given without its label: measures agreement only."""
 
     op: Literal["second_look"] = "second_look"
     tracklet: TrackletId
@@ -165,7 +165,7 @@ class SecondLook(_Operation):
 
 
 class Accept(_Operation):
-    """What was found to look like an error, as `annotate.checks` names it, is right as it is."""
+    """Accept a finding, by its key in `annotate.suggestions.checks`: the labels are right as they are."""
 
     op: Literal["accept"] = "accept"
     finding: Annotated[str, Field(min_length=1, max_length=3 * MAX_NAME), AfterValidator(_printable)]
@@ -179,7 +179,7 @@ class Undo(_Operation):
 
 
 class Redo(_Operation):
-    """Do again what was taken back: the operation of sequence number `target`."""
+    """Apply again the operation of sequence number `target`, which was undone."""
 
     op: Literal["redo"] = "redo"
     target: Identity
@@ -224,7 +224,7 @@ def write_operation(operation: Operation) -> str:
 
 
 def describe(error: ValidationError) -> str:
-    """The first thing that is wrong, with its field, on one line."""
+    """The first problem in `error`, with its field, on one line."""
     first: Any = error.errors(include_url=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     found = repr(first["input"])

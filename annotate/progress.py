@@ -1,4 +1,4 @@
-"""How far the labelling has come, how fast it goes, and how well two looks at one tracklet agree."""
+"""Progress of the labelling: share, speed, and the agreement of second looks."""
 
 import itertools
 from collections import Counter, defaultdict, deque
@@ -17,10 +17,10 @@ _WAITING = (Mark.OPEN, Mark.SKIPPED)
 
 
 class Tally:
-    """What each labeller has done, counted along the log.
+    """Counts of each labeller's decisions, along the log.
 
     Attributes:
-        labelled: decisions about who a tracklet is, by user.
+        labelled: decisions about a tracklet's label, by user.
         second_looks: by user.
 
     """
@@ -56,7 +56,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where the labelling stands.
+    """The state of the labelling.
 
     Attributes:
         tracklets, labelled: those with a crop, and those of them that have a label; skipped ones have none.
@@ -64,7 +64,7 @@ class Progress:
         identities: how many there are.
         per_minute: decisions of this labeller, pauses apart; None before the third.
         minutes_left: for what waits, at this speed.
-        second_looks, agreed: tracklets looked at twice, and how many were called the same.
+        second_looks, agreed: tracklets that were labelled twice, and how many of them alike.
 
     """
 
@@ -80,7 +80,7 @@ class Progress:
 
 
 def progress(state: State, tally: Tally, user: str, visible: Callable[[str], bool]) -> Progress:
-    """Where the labelling of the tracklets that are `visible` stands, as it concerns `user`."""
+    """The progress over the tracklets that are `visible`; the speed is that of `user`."""
     names = [name for name in state.labels if visible(name)]
     done = [name for name in names if state.labels[name] not in _WAITING]
     seconds = tally.seconds_per_decision(user)

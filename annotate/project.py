@@ -1,4 +1,4 @@
-"""A workspace opened for labelling: the labels, what there is to see of each tracklet, and who it might be."""
+"""A workspace opened for labelling: its labels, the crops of its tracklets, suggestions and checks."""
 
 import os
 import threading
@@ -23,11 +23,11 @@ from annotate.suggestions.ground import Ground, Motion, Place, Scale
 from annotate.suggestions.representatives import representatives
 from annotate.suggestions.suggest import Candidate, Suggester
 
-SHOWN = 12  # crops that stand for a tracklet
+SHOWN = 12  # crops that represent a tracklet
 
 
 class Project:
-    """What the labelling app works on. All methods may be called from several threads.
+    """The workspace that the labelling app works on. All methods may be called from several threads.
 
     Attributes:
         workspace: the folder.
@@ -36,7 +36,7 @@ class Project:
         source: what the suggestions are made from, for people to read.
 
     Raises:
-        AnnotateError: there are no flights, a table is damaged, crops are gone, or the labels cannot be opened.
+        AnnotateError: there are no flights, a table is damaged, crops are missing, or the labels cannot be opened.
 
     """
 
@@ -79,7 +79,7 @@ class Project:
         self.store.close()
 
     def read_features(self) -> None:
-        """Take what the tracklets look like from disk, as after a new model was run.
+        """Read the descriptors of the tracklets from disk, as after a new model was run.
 
         Raises:
             AnnotateError: a table is damaged; the old suggestions stay.
@@ -94,25 +94,25 @@ class Project:
 
     @contextmanager
     def reading(self) -> Iterator[State]:
-        """The labels as they are, unchanged until the end of the `with`; all below is to be asked within it."""
+        """The labels as they are, unchanged until the end of the `with`; call the methods below within it."""
         with self._lock, self.store.reading() as state:
             self._tally.follow(self.store)
             yield state
 
     def next_turn(self, state: State, user: str) -> Turn | None:
-        """What `user` is to look at now; None where nothing is left."""
+        """The tracklet that `user` is to label now; None where nothing is left."""
         return next_turn(self.store, state, self._tally, user, lambda name: self._visible(state, name))
 
     def candidates(self, state: State, tracklet: str) -> list[Candidate]:
-        """Who `tracklet` might be, the likeliest first."""
+        """The identities that `tracklet` might be, the likeliest first."""
         return self._suggester.candidates(state, tracklet)
 
     def progress(self, state: State, user: str) -> Progress:
-        """How far the labelling is, seen by `user`."""
+        """The progress of the labelling; the speed is that of `user`."""
         return progress(state, self._tally, user, lambda name: self._visible(state, name))
 
     def findings(self, state: State) -> list[Finding]:
-        """What looks wrong; found again only when something was decided."""
+        """The findings of the checks; computed again only after a decision."""
         sequence = len(self.store.entries)
         if self._found[0] != sequence:
             self._found = (sequence, findings(state, self._suggester, self._together, self._place))
@@ -134,7 +134,7 @@ class Project:
         return found
 
     def shown(self, state: State, tracklet: str) -> tuple[Detection, ...]:
-        """At most 12 crops that stand for `tracklet`, in order of time."""
+        """At most 12 crops that represent `tracklet`, in order of time."""
         content = state.tracklets[tracklet]
         known = self._shown.get(tracklet)
         if known is None or known[0] is not content:
@@ -146,13 +146,13 @@ class Project:
     def portraits(
         self, state: State, identity: int, count: int, like: str | None = None
     ) -> list[tuple[str, Detection]]:
-        """Crops that stand for `identity`, each with its tracklet: of as many tracklets and flights as may be.
+        """Crops that represent `identity`, each with its tracklet: of as many tracklets and flights as possible.
 
         Args:
             state: the labels.
             identity: its number.
             count: how many, at most.
-            like: a tracklet; what looks most like it comes first, itself is not shown.
+            like: a tracklet; the most similar ones come first, and it is left out itself.
 
         """
         names = sorted(
@@ -171,7 +171,7 @@ class Project:
         """The JPEG of a detection.
 
         Raises:
-            AnnotateError: there is no such crop, it is gone, or it lies outside the workspace.
+            AnnotateError: there is no such crop, it is missing, or it is outside the workspace.
 
         """
         detection = self._detections.get(flight, {}).get(seen)
@@ -179,7 +179,7 @@ class Project:
             raise AnnotateError(f"{flight}: no crop of detection {seen.rank} in frame {seen.frame}")
         path = self.workspace / PurePosixPath(detection.crop)
         if not path.is_file():
-            raise AnnotateError(f"{path}: the crop is gone; make it again with `uavpipe crops`")
+            raise AnnotateError(f"{path}: the crop is missing; run `uavpipe crops` again")
         if not path.resolve().is_relative_to(self.workspace.resolve()):
             raise AnnotateError(f"{path}: a link out of the workspace; only crops inside are shown")
         return path
@@ -196,15 +196,15 @@ class Project:
 
 
 def _check_crops(workspace: Path, flight: str, tracklets: Sequence[Tracklet]) -> None:
-    """That the crops are there: by listing folders, as asking for each of 50,000 files takes seconds."""
+    """Check that the crops exist: by listing folders, as asking for each of 50,000 files takes seconds."""
     wanted = {each.crop for tracklet in tracklets for each in tracklet.detections if each.crop is not None}
     folders = {str(PurePosixPath(crop).parent) for crop in wanted}
     there = {f"{folder}/{name}" for folder in folders for name in _names(workspace / folder)}
     missing = sorted(wanted - there)
     if missing:
         raise AnnotateError(
-            f"{workspace / missing[0]}: gone, and {len(missing) - 1:,} more of {len(wanted):,} crops of {flight}; "
-            "make them again with `uavpipe crops`"
+            f"{workspace / missing[0]}: missing, and {len(missing) - 1:,} more of {len(wanted):,} crops of "
+            f"{flight}; run `uavpipe crops` again"
         )
     if not wanted and tracklets:
         raise AnnotateError(f"{workspace / flight}: none of its tracklets has a crop to show; run `uavpipe crops`")

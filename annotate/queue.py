@@ -1,4 +1,4 @@
-"""What to label next: the tracklet whose label saves the most work, and now and then one for a second look."""
+"""The queue of tracklets to label: the longest first, and now and then one for a second look."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -9,8 +9,8 @@ from annotate.log.store import LabelStore
 from annotate.operations import Mark
 from annotate.progress import Tally
 
-LEASE_S = 300.0  # a tracklet stays reserved for who looks at it
-SECOND_LOOKS = 0.05  # of a labeller's decisions, as many again are second looks
+LEASE_S = 300.0  # for which a tracklet stays reserved for the labeller who was given it
+SECOND_LOOKS = 0.05  # second looks per decision of a labeller
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Turn:
 
     Attributes:
         tracklet: its name.
-        second_look: it is labelled already; what the labeller says is compared with that.
+        second_look: it is labelled already; the answer is compared with that label.
 
     """
 
@@ -30,11 +30,11 @@ class Turn:
 def next_turn(
     store: LabelStore, state: State, tally: Tally, user: str, visible: Callable[[str], bool]
 ) -> Turn | None:
-    """What `user` is to look at now, leased to them; None where nothing is left.
+    """The tracklet that `user` is to label now, leased to them; None where nothing is left.
 
-    Only tracklets that are `visible`: of the others there is no crop, they can neither be judged nor used.
+    Only tracklets that are `visible`: the others have no crop, so they can be neither judged nor used.
 
-    Longest first: each decision then labels the most crops, and the first pictures of an identity are many.
+    Longest first: each decision then labels the most crops, and an identity begins with many pictures.
     Skipped tracklets come when no open one is left.
     """
     if tally.second_looks[user] < int(SECOND_LOOKS * tally.labelled[user]):
@@ -55,9 +55,9 @@ def waiting(state: State) -> list[str]:
 
 
 def _for_second_look(store: LabelStore, state: State, user: str) -> Iterator[str]:
-    """Labelled tracklets that nobody looked at again, somebody else's first, otherwise in no order.
+    """Labelled tracklets without a second look, other labellers' first, otherwise in a random order.
 
-    Who is the only tracklet of an identity cannot be told by the others: "new" would be as right.
+    An identity's only tracklet is left out: without others to compare with, "new" would be as right.
     """
     names = [
         name

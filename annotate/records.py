@@ -42,7 +42,7 @@ class Detection:
         sharpness: of the crop, variance of the Laplacian; 0 without a crop.
 
     Raises:
-        ValueError: a value is not as above, or the crop lies outside the workspace.
+        ValueError: a value is not as above, or the crop is outside the workspace.
 
     """
 
@@ -68,7 +68,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class Tracklet:
-    """Detections of one person in one flight, as the tracker believes.
+    """Detections that the tracker linked as one person in one flight.
 
     Attributes:
         flight: its name.
@@ -142,7 +142,7 @@ def read_tracklets(workspace: Path, flight: str) -> tuple[Tracklet, ...]:
     """The tracklets of `flight`, by number.
 
     Raises:
-        AnnotateError: a table is missing or damaged, or says what cannot be; names it.
+        AnnotateError: a table is missing, damaged or inconsistent; names it.
 
     """
     try:
@@ -168,7 +168,7 @@ def read_tracklets(workspace: Path, flight: str) -> tuple[Tracklet, ...]:
 
 
 def count_frames(workspace: Path, flight: str) -> int | None:
-    """How many frames the video of `flight` has; None where no table says."""
+    """The number of frames of the video of `flight`; None where there is no table of frames."""
     table = workspace / flight / FRAMES
     return len(_read(table, ["frame"], "uavpipe frames")) if table.exists() else None
 

@@ -1,4 +1,4 @@
-"""Who may talk to the server: this machine's own pages, and with the token those who were given it."""
+"""Access to the server: pages of this machine, and with the token other machines."""
 
 import secrets
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Access:
-    """What is let in.
+    """The rules of access.
 
     Attributes:
-        hosts: names and addresses by which the server may be called. Another one is a page of somebody else's
-            that had its name point here (DNS rebinding).
-        token: without it nobody is let in; None: loopback only, where everybody who can reach it may use it.
+        hosts: names and addresses by which the server may be called. Any other is refused: a foreign page could
+            have its name point here (DNS rebinding).
+        token: required from everybody; None: not required, for a server on loopback only.
 
     """
 
@@ -44,7 +44,7 @@ class Access:
 
 
 class Guard:
-    """Refuses what `access` does not let in, and bodies that are too large, before anything reads them."""
+    """Refuses what `access` does not allow, and bodies that are too large, before anything reads them."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app, self._access = app, access
@@ -87,7 +87,7 @@ class Guard:
             response = RedirectResponse("/", 303)  # out of the address bar and the history
             response.set_cookie(_COOKIE, token, httponly=True, samesite="strict", max_age=30 * 86400)
             return response
-        return _refuse(403, "open the address with the token that `uavpipe label` printed")
+        return _refuse(403, "open the address with the token that `uavpipe annotate serve` printed")
 
 
 def _limited(receive: Receive) -> Receive:

@@ -1,4 +1,4 @@
-"""Making the suggestions anew while people label: by a command, so that the server stays small and awake."""
+"""Refreshing the suggestions in the background, by a process of its own: the server stays small and responsive."""
 
 import subprocess
 import threading
@@ -13,36 +13,36 @@ class Refresh:
     """Runs `command` in the background, then calls `done`; one at a time."""
 
     def __init__(self, command: Sequence[str], done: Callable[[], None]) -> None:
-        """`command` learns from the labels and writes embeddings; empty: there is nothing to run."""
+        """`command` trains on the labels and writes embeddings; empty: suggestions cannot be refreshed."""
         self._command, self._done = list(command), done
         self._thread: threading.Thread | None = None
         self._process: subprocess.Popen[str] | None = None
         self._lines: deque[str] = deque(maxlen=5)
-        self._result = ""  # "done", or what went wrong
+        self._result = ""  # "done", or the error
 
     def start(self, command: Sequence[str] = ()) -> None:
-        """Begin; with `command`, if one is given, instead of the usual one.
+        """Start; with `command`, if given, instead of the usual one.
 
         Raises:
-            Refused: it is at work already, or there is nothing to run.
+            Refused: it is running already, or there is no command.
 
         """
         if not self._command:
-            raise Refused("this server was started without a way to make new suggestions")
+            raise Refused("the suggestions cannot be updated: the server was started with --no-suggest")
         if self._thread is not None and self._thread.is_alive():
-            raise Refused("new suggestions are being made already")
+            raise Refused("the suggestions are being updated already")
         self._lines.clear()
         self._result = ""
         self._thread = threading.Thread(target=self._run, args=(list(command) or self._command,), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the command, if it is at work."""
+        """End the command, if it is running."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
 
     def state(self) -> dict[str, Any]:
-        """Whether it can run, is at work, its last line, and how it ended."""
+        """Its state: possible, working, last line of output, and result."""
         working = self._thread is not None and self._thread.is_alive()
         return {
             "possible": bool(self._command),

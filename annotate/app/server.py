@@ -1,7 +1,7 @@
-"""The server of the labelling app: what is asked over HTTP, answered from a project.
+"""The HTTP server of the labelling app, over a project.
 
 Every decision is on the disk before it is answered, and a request that is sent again with the same id changes
-nothing: a page that lost the connection may always ask again.
+nothing: a page that lost the connection can repeat it.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ from annotate.operations import (
 from annotate.project import Project
 
 CANDIDATES = 9  # shown at first: one for each digit key
-MORE = 45  # shown at a time after these, for the eye and the arrow keys
+MORE = 45  # shown at a time after these, for the arrow keys
 _PAGE = 60  # identities and findings at a time
 _FOREVER = "private, max-age=31536000, immutable"  # a crop never changes under its address
 
@@ -69,18 +69,18 @@ def create_app(project: Project, access: Access, picture: Picture, refresh: Refr
     """The application, to be run by an ASGI server.
 
     Args:
-        project: what is labelled.
-        access: who may use it.
-        picture: a frame of a flight; raises AnnotateError where it cannot be had.
-        refresh: makes the suggestions anew.
+        project: the workspace to label.
+        access: the rules of access.
+        picture: gives a frame of a flight; raises AnnotateError where it cannot.
+        refresh: updates the suggestions.
         user: the name that the page proposes.
 
     """
-    app = FastAPI(title="uavpipe label", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(title="uavpipe", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, access=access)
     _answer_errors(app)
     _labelling(app, project)
-    _looking(app, project)
+    _reading(app, project)
     _pictures(app, project, picture)
 
     @app.get("/api/session")
@@ -126,7 +126,7 @@ def _labelling(app: FastAPI, project: Project) -> None:
         return _answer(project, body, project.store.redo(user=body.user, id=body.id))
 
 
-def _looking(app: FastAPI, project: Project) -> None:
+def _reading(app: FastAPI, project: Project) -> None:
     @app.get("/api/tracklets/{flight}/{number}")
     def tracklet(flight: str, number: Annotated[int, Path(ge=0, lt=MAX_TRACKLETS)]) -> dict[str, Any]:
         with project.reading() as state:
@@ -199,14 +199,14 @@ def _pictures(app: FastAPI, project: Project, picture: Picture) -> None:
 
 
 def _item(project: Project, state: State, user: str) -> dict[str, Any] | None:
-    """What `user` is to label next."""
+    """The tracklet that `user` is to label next."""
     turn = project.next_turn(state, user)
     if turn is None:
         return None
     found = project.candidates(state, turn.tracklet)
     item = views.tracklet(project, state, turn.tracklet)
     if turn.second_look:
-        del item["label"]  # a look that knows the answer is none
+        del item["label"]  # the second answer must not know the first
     return {
         **item,
         "second_look": turn.second_look,
@@ -241,7 +241,7 @@ def _check_flight(project: Project, flight: str) -> None:
 
 
 class _MissingError(AnnotateError):
-    """Asked for what is not there."""
+    """The request names what does not exist."""
 
 
 def _answer_errors(app: FastAPI) -> None:

@@ -1,4 +1,4 @@
-"""What the pages are told, as plain JSON values."""
+"""The JSON that the pages get."""
 
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +14,7 @@ PORTRAITS = 6  # crops on the card of an identity
 
 
 def crop(flight: str, detection: Detection) -> dict[str, Any]:
-    """A crop: where to get it, and where it is from; time in seconds, height in pixels of the frame."""
+    """A crop with its address; time in seconds, height in pixels of the frame."""
     _, y1, _, y2 = detection.box
     return {
         "frame": detection.frame,
@@ -26,12 +26,12 @@ def crop(flight: str, detection: Detection) -> dict[str, Any]:
 
 
 def label(value: Label) -> int | str:
-    """An identity's number, or what a tracklet is instead."""
+    """An identity's number, or the name of a mark."""
     return int(value) if isinstance(value, int) else value.value
 
 
 def tracklet(project: Project, state: State, name: str, *, every: bool = False) -> dict[str, Any]:
-    """A tracklet with the crops that stand for it, or with all of them."""
+    """A tracklet with the crops that represent it, or with all of them."""
     detections = project.detections(state, name)
     shown = [each for each in detections if each.crop] if every else project.shown(state, name)
     return {
@@ -67,12 +67,12 @@ def identity(project: Project, state: State, number: int, like: str | None = Non
 
 
 def candidate(project: Project, state: State, like: str, found: Candidate) -> dict[str, Any]:
-    """An identity that the tracklet `like` might be: what looks most like it is shown first."""
+    """An identity that the tracklet `like` might be; its most similar crops come first."""
     return {**identity(project, state, found.identity, like), "similarity": round(found.similarity, 4)}
 
 
 def finding(project: Project, state: State, found: Finding) -> dict[str, Any]:
-    """Something that looks wrong, with the pictures to judge it by."""
+    """A finding with the pictures to judge it by."""
     return {
         "key": found.key,
         "kind": found.kind,

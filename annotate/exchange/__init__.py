@@ -1,1 +1,1 @@
-"""Tracks in the files of other tools: one module a format, all of them in terms of `records`."""
+"""Exchange of tracks with other tools: one module a format, all in terms of `exchange.records`."""

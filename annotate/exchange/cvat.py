@@ -1,7 +1,7 @@
 """CVAT's "for video 1.1": XML with a `<track>` a person and a `<box>` a frame (docs.cvat.ai, format-cvat).
 
-A box holds until the next one of its track, moving evenly; `outside="1"` says that nobody is there from this frame
-on. Several tracks are one identity where their attribute `identity` says so; else each is its own.
+A box is valid until the next one of its track, interpolated linearly; `outside="1"` means that the person is not
+visible from this frame on. Tracks with the same attribute `identity` are one identity; else each is its own.
 """
 
 import io
@@ -158,7 +158,7 @@ def _flag(text: str) -> bool:
 
 
 def _extent(boxes: Sequence[tuple[TrackBox, bool]]) -> int:
-    """How many boxes `_visible` gives, at most."""
+    """An upper bound of the number of boxes that `_visible` gives."""
     return 1 + sum(after.frame - box.frame for (box, outside), (after, _) in pairwise(boxes) if not outside)
 
 
@@ -183,7 +183,7 @@ def write_cvat(path: Path, clip: Clip) -> None:
     """Write `clip` to `path`; a track in two boxes of one frame becomes two `<track>`s of one identity.
 
     Raises:
-        AnnotateError: a text holds a character that XML cannot.
+        AnnotateError: a text has a character that XML cannot hold.
 
     """
     out = io.StringIO()
@@ -262,7 +262,7 @@ def _write_box(xml: "_Writer", box: TrackBox, frame: int, *, outside: bool) -> N
 
 
 def _own(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """What of `extra` CVAT knows as attributes of a box."""
+    """The fields of `extra` that CVAT knows as attributes of a box."""
     return {name: extra[name] for name in (*_FLAGS, "z_order", "rotation") if name in extra}
 
 
@@ -294,4 +294,4 @@ class _Writer(XMLGenerator):
 
     def _check(self, text: str) -> None:
         if _NO_XML.search(text):
-            raise AnnotateError(f"{text[:40]!r} holds a character that XML cannot; take it out first")
+            raise AnnotateError(f"{text[:40]!r} has a character that XML cannot hold; remove it first")

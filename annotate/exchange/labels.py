@@ -16,7 +16,7 @@ _Decide = Callable[[Decision], int | str | None]
 
 
 def labelled_clip(state: State, flight: str, tracklets: Sequence[Tracklet], length: int | None = None) -> Clip:
-    """The detections of `flight` that are somebody's, by frame; the track is the identity's number.
+    """The detections of `flight` that have an identity, by frame; the track is the identity's number.
 
     `extra["attributes"]` has the name of the tracklet and, where there is one, of the identity.
 
@@ -50,16 +50,16 @@ def label_from(
     id: str,
     same_identities: bool = False,
 ) -> int:
-    """Label as `clips` say: a detection is whose box it overlaps most; tracklets of several are split.
+    """Label by `clips`: a detection takes the track that it overlaps most; tracklets with several are split.
 
-    Detections on nobody go with those before them, at the beginning with those after; a tracklet that is mostly on
-    nobody stays as it is. All or nothing is decided.
+    Detections without a track go with those before them, at the beginning with those after; a tracklet without for
+    the most part stays as it is. All decisions are applied, or none.
 
     Args:
         store: the labels.
         clips: by flight; a track's number means the same person in all of them.
         tracklets: by flight, as they were before anybody labelled.
-        user: whose decisions these are.
+        user: the labeller in the log.
         id: as `LabelStore.together` takes it.
         same_identities: the tracks' numbers are those of the identities in `store`, as in files that were
             exported from it, and tracklets that have a label get a new one. Else every track is a new identity,
@@ -93,7 +93,7 @@ def _by_place(tracklets: Sequence[Tracklet]) -> dict[Seen, Detection]:
 
 
 def _match(clip: Clip, detections: Mapping[Seen, Detection]) -> dict[Seen, TrackBox]:
-    """For each detection the box it lies on, one each, most overlap first."""
+    """The box of each detection: one to one, by descending IoU, from `MIN_IOU` up."""
     by_frame: dict[int, list[TrackBox]] = defaultdict(list)
     for box in clip.boxes:
         if box.track >= 0:
@@ -114,7 +114,7 @@ def _match(clip: Clip, detections: Mapping[Seen, Detection]) -> dict[Seen, Track
 
 
 def _runs(content: Sequence[Seen], owners: Mapping[Seen, TrackBox]) -> list[tuple[int, TrackBox]]:
-    """From which frame on the tracklet is on whom; empty where most of it is on nobody."""
+    """The frames from which on the tracklet follows a box's track; empty where most of it has none."""
     known = [(seen.frame, owners[seen]) for seen in content if seen in owners]
     if 2 * len(known) < len(content):
         return []

@@ -1,4 +1,4 @@
-"""Folders in the manner of Market-1501: who is on a picture, and where it was taken, stands in its name.
+"""Market-1501 folders: a picture's name holds its identity, camera, sequence and frame.
 
 `0002_c1s1_000451_03.jpg` is identity 2, camera 1, sequence 1, frame 451, third box of the frame; identity -1 is
 junk, 0 a distractor (Zheng et al., "Scalable Person Re-identification: A Benchmark", ICCV 2015). Cameras and
@@ -39,12 +39,12 @@ class NamedCrop:
 
     @property
     def flight(self) -> str:
-        """Camera and sequence, as in "c1s1": what is a flight elsewhere."""
+        """Camera and sequence, as in "c1s1": a flight elsewhere."""
         return f"c{self.camera}s{self.sequence}"
 
 
 def read_market(root: Path) -> list[NamedCrop]:
-    """The pictures in those of `FOLDERS` that `root` has, by name; one that lies in several of them counts once.
+    """The pictures in those of `FOLDERS` that `root` has, by name; one that is in several of them counts once.
 
     Raises:
         AnnotateError: none of the folders is there or holds a picture, a picture's name is no such name, or two

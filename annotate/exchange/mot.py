@@ -1,8 +1,7 @@
 """MOTChallenge's text: one box a line, `frame,id,left,top,width,height,score,…`, frames from 1 (motchallenge.net).
 
 What follows the score differs: x,y,z in results and in the ground truth of 2015, class and visibility in that of
-later years. It stays with the box as `extra["columns"]`, numbers as they are. Pixel coordinates are taken as they
-stand.
+later years. It stays with the box as `extra["columns"]`, unchanged. Pixel coordinates are taken unchanged.
 """
 
 from pathlib import Path

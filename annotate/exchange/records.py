@@ -1,4 +1,4 @@
-"""What all formats of tracks have in common."""
+"""The records that all formats of tracks are read into and written from."""
 
 import math
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ DECIMALS = 9  # of a pixel: corner + width − corner gives the same width again
 
 @dataclass(frozen=True)
 class TrackBox:
-    """Somebody in a frame.
+    """A person in a frame.
 
     Attributes:
         frame: index in the video, from 0.
-        track: who it is; -1 where a file does not say.
+        track: number of the track; -1 where a file has none.
         box: x1, y1, x2, y2 in pixels of the frame, origin at the top left, x1 <= x2 and y1 <= y2.
-        score: how sure its maker was; 1 for what a person drew.
-        label: what it is.
-        extra: what the file says beyond this, by the format's own names; a format writes what it knows of.
+        score: confidence, 1 for a box that a person drew.
+        label: name of the class.
+        extra: the file's other fields, by the format's own names; a format writes those that it knows.
 
     Raises:
         ValueError: a value is not as above.
@@ -56,7 +56,7 @@ class TrackBox:
 
 @dataclass(frozen=True)
 class Clip:
-    """A video and who is where in it.
+    """A video and the boxes in it.
 
     Attributes:
         name: of the flight or sequence.

@@ -1,4 +1,4 @@
-"""The SQLite file that holds the log: opening it, checking it, reading and writing rows."""
+"""The SQLite file of the log: opening, checking, reading and writing rows."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -43,8 +43,8 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
         create: make one where there is none.
 
     Raises:
-        AnnotateError: it is not there, was emptied, is not ours, newer than this program, or the file system cannot
-            hold it.
+        AnnotateError: it is not there, was emptied, is not ours, newer than this program, or the file system has
+            no shared memory.
 
     """
     if not create and not path.is_file():
@@ -54,7 +54,7 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
             _make(path.resolve())
         elif not path.stat().st_size:
             raise AnnotateError(
-                f"{path}: empty, its labels are gone: put back a copy, or make it from an exported log with "
+                f"{path}: empty, its labels are lost: restore a copy, or rebuild it from an exported log with "
                 "`uavpipe annotate replay LOG --out NEW`; if nothing was ever labelled here, delete it"
             )
         connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
@@ -70,7 +70,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA trusted_schema = OFF")
     _check_ours(connection, path)  # before anything is written: it might be another program's
     if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-        raise AnnotateError(f"{path}: this file system cannot hold it (no shared memory); choose a local disk")
+        raise AnnotateError(f"{path}: this file system has no shared memory for SQLite; choose a local disk")
     connection.execute("PRAGMA synchronous = FULL")
     with transaction(connection):
         pass  # SQLite makes its log beside the file only now, and `files_of` looks for both
@@ -88,7 +88,7 @@ def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _make(path: Path) -> None:
-    """Put a database without a row to `path`: whole at once, so that an empty file is always an emptied one."""
+    """Create an empty database at `path` atomically, so that a file of no bytes is always an emptied one."""
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.executescript(_SCHEMA)
         content = connection.serialize()
@@ -111,7 +111,7 @@ def _name(file: Path, path: Path) -> None:
 
 
 def files_of(path: Path) -> list[int | None]:
-    """Which files the database in `path` is, to tell whether they were put aside meanwhile: their inodes."""
+    """The inodes of the database in `path` and of its write-ahead log: others mean that the file was replaced."""
     target = path.resolve()  # SQLite puts the log of a linked file beside the file itself
     files = (target, target.with_name(f"{target.name}-wal"))
     return [file.stat().st_ino if file.exists() else None for file in files]
@@ -119,7 +119,7 @@ def files_of(path: Path) -> list[int | None]:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction that no other process writes beside; kept at the end, or as if it had never been."""
+    """One transaction, alone among processes; committed at the end, rolled back on an error."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -132,7 +132,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def database_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the disk have to complain of into one line."""
+    """Turn the errors of SQLite and of the disk into one line."""
     try:
         yield
     except sqlite3.OperationalError as error:

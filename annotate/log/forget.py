@@ -1,4 +1,4 @@
-"""The labels as they would be if somebody had never been there."""
+"""The log of labels without one identity, for erasing a person."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from annotate.operations import (
     tracklet_id,
 )
 
-_NOBODY = "uavpipe"  # stands by what no labeller decided
+_NOBODY = "uavpipe"  # the user of operations that no labeller decided
 
 
 def contents_without(
@@ -50,11 +50,11 @@ def log_without(
     """A log from which the labels follow as they are now, without `identity`.
 
     The identities keep their numbers, and no number is given again. Each label keeps who gave it, and when. What
-    was decided on the way there and is no more, undo included, is left out: it could tell of who is forgotten.
+    was decided before and is no longer in effect, undo included, is left out: it could reveal the erased person.
 
     Args:
         store: the labels.
-        identity: who is left out.
+        identity: the one to leave out.
         contents: the tracklets of every flight, as `contents_without` gives them.
 
     """

@@ -1,9 +1,9 @@
 """The log of operations and the state that follows from it, with undo and redo for several labellers.
 
-Undo takes back a labeller's own last operation that still holds. It is refused where an operation of somebody
-else, made since and still holding, wrote what that operation wrote or relied on it: the other one comes first. Who
-labels a tracklet relies on its detections and on the identity; who renames an identity relies on its being there.
-Redo does again what the labeller undid last, until they decide something new.
+Undo takes back a labeller's own last operation that is in effect. It is refused where a later operation of another
+labeller, also in effect, wrote what that operation wrote or relied on it: the later one must be undone first. A
+label relies on the tracklet's detections and on the identity; a new name relies on the identity. Redo applies again
+what the labeller undid last, until they decide something new.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ class Entry:
     Attributes:
         sequence: its place, from 1.
         id: what the client named it by.
-        user: whose decision it is.
+        user: the labeller.
         time: UTC, ISO 8601.
         operation: what was done.
 
@@ -45,13 +45,13 @@ class Entry:
 
 @dataclass
 class History:
-    """What was decided, in order, and what holds of it.
+    """The operations in order, and what is in effect of them.
 
     Attributes:
         entries: the log.
         state: what follows from it.
         by_id: the entries by the client's id.
-        created: sequence -> the identity or tracklet that the operation brought into being.
+        created: sequence -> the identity or tracklet that the operation created.
 
     """
 
@@ -59,11 +59,11 @@ class History:
     state: State = field(default_factory=State)
     by_id: dict[str, Entry] = field(default_factory=dict)
     created: dict[int, int | str | None] = field(default_factory=dict)
-    _effects: dict[int, Effect] = field(default_factory=dict)  # of the operations that hold
-    _since: dict[int, int] = field(default_factory=dict)  # sequence of an operation that holds -> since which entry
-    _holding: Mapping[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # by user
+    _effects: dict[int, Effect] = field(default_factory=dict)  # of the operations in effect
+    _since: dict[int, int] = field(default_factory=dict)  # sequence of an operation in effect -> since which entry
+    _in_effect: Mapping[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # by user
     _undone: Mapping[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # by user
-    # Which entries that hold have to do with a cell, in order (the values say nothing), and which wrote it last.
+    # The entries in effect that concern a cell, in order (the values are not used), and the last that wrote it.
     _touched: Mapping[Cell, dict[int, None]] = field(default_factory=lambda: defaultdict(dict))
     _written: dict[Cell, int] = field(default_factory=dict)
 
@@ -74,12 +74,12 @@ class History:
             Refused: there is none.
 
         """
-        if not self._holding[user]:
+        if not self._in_effect[user]:
             raise Refused(f"{user} has nothing to undo")
-        return self._holding[user][-1]
+        return self._in_effect[user][-1]
 
     def last_undone(self, user: str) -> int:
-        """The sequence number of the operation that `user` would do again.
+        """The sequence number of the operation that `user` would redo.
 
         Raises:
             Refused: there is none.
@@ -90,15 +90,15 @@ class History:
         return self._undone[user][-1]
 
     def written(self, cell: Cell) -> Entry | None:
-        """What wrote `cell` last; None where nothing did."""
+        """The entry that wrote `cell` last; None where none did."""
         written = self._written.get(cell)
         return self.entries[written - 1] if written else None
 
     def plan(self, operation: Operation, user: str) -> Effect:
-        """What `operation` by `user` would do now.
+        """The effect that `operation` by `user` would have now.
 
         Raises:
-            Refused: it does not fit the labels as they are; says why.
+            Refused: it does not fit the labels as they are; gives the reason.
 
         """
         if isinstance(operation, Undo):
@@ -111,16 +111,16 @@ class History:
         return self.state.plan(operation)
 
     def check_unseen(self, effect: Effect, user: str, seen: int) -> None:
-        """That nobody else wrote what `effect` has to do with after entry `seen`, the last that `user` knew of.
+        """Check that nobody else wrote what `effect` concerns after entry `seen`, the last that `user` knew of.
 
         Raises:
-            Refused: somebody did; says who.
+            Refused: somebody did; names them.
 
         """
         for cell in effect.cells():
             written = self._written.get(cell, 0)
             if written > seen and self.entries[written - 1].user != user:
-                raise Refused(f"{_name(cell)} was changed meanwhile by {self._describe(written)}; look at it again")
+                raise Refused(f"{_name(cell)} was changed meanwhile by {self._describe(written)}; check it again")
 
     def perform(self, entry: Entry, effect: Effect) -> None:
         """Put `entry` at the end of the log and make its changes, which were planned on the log as it is."""
@@ -132,20 +132,20 @@ class History:
         operation, user = entry.operation, entry.user
         if isinstance(operation, Undo):
             self._retire(operation.target)
-            self._undone[user].append(self._holding[user].pop())
+            self._undone[user].append(self._in_effect[user].pop())
         elif isinstance(operation, Redo):
             self._hold(operation.target, entry.sequence, effect)
-            self._holding[user].append(self._undone[user].pop())
+            self._in_effect[user].append(self._undone[user].pop())
         else:
             self.created[entry.sequence] = effect.created
             self._hold(entry.sequence, entry.sequence, effect)
             if not isinstance(operation, AddFlight):
-                self._holding[user].append(entry.sequence)
+                self._in_effect[user].append(entry.sequence)
                 self._undone[user].clear()
 
     def _plan_undo(self, target: int, user: str) -> Effect:
         if target != self.last_decision(user):
-            raise Refused(f"operation {target} is not the last of {user} that holds")
+            raise Refused(f"operation {target} is not the last one of {user} in effect")
         effect, since = self._effects[target], self._since[target]
         for change in effect.changes:
             latest = next(reversed(self._touched[change.cell]))

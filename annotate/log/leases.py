@@ -1,6 +1,6 @@
-"""Who is looking at which tracklet, so that two labellers are not given the same one.
+"""Leases on tracklets, so that two labellers are not given the same one.
 
-A lease is a courtesy, not a lock: it runs out by itself, is no part of the log, and no decision is refused for it.
+A lease is no lock: it expires by itself, is not part of the log, and no decision is refused because of it.
 """
 
 import sqlite3
@@ -15,10 +15,10 @@ from annotate.log.database import database_errors, transaction
 
 @dataclass(frozen=True)
 class Lease:
-    """A tracklet in somebody's hands.
+    """A tracklet that is reserved for a labeller.
 
     Attributes:
-        user: whose.
+        user: the labeller.
         expires: seconds since 1970 (UTC).
 
     """
@@ -28,7 +28,7 @@ class Lease:
 
 
 class Leases:
-    """The leases in the labels' file; made by `annotate.store.LabelStore`."""
+    """The leases in the labels' file; made by `annotate.log.store.LabelStore`."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class Leases:
         self._connection, self._lock, self._path, self._now = connection, lock, path, now
 
     def take(self, tracklet: str, user: str, seconds: float) -> bool:
-        """Lease `tracklet` to `user` for `seconds` from now, also where they had it.
+        """Lease `tracklet` to `user` for `seconds` from now, also where they have it already.
 
         Returns:
-            Whether they have it; False where it is in somebody else's hands.
+            Whether they have it; False where another labeller has it.
 
         """
         with self._lock, database_errors(self._path), transaction(self._connection):
@@ -57,12 +57,12 @@ class Leases:
             return changed.rowcount == 1
 
     def release(self, tracklet: str, user: str) -> None:
-        """Give `tracklet` back, if it is `user`'s."""
+        """End the lease of `tracklet`, if it is `user`'s."""
         with self._lock, database_errors(self._path):
             self._connection.execute("DELETE FROM leases WHERE tracklet = ? AND user = ?", (tracklet, user))
 
     def held(self) -> dict[str, Lease]:
-        """The leases that have not run out, by tracklet."""
+        """The leases that have not expired, by tracklet."""
         with self._lock, database_errors(self._path):
             rows = self._connection.execute(
                 "SELECT tracklet, user, expires FROM leases WHERE expires > ?", (self._now().timestamp(),)

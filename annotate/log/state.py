@@ -26,7 +26,7 @@ from annotate.operations import (
     tracklet_id,
 )
 
-Label = int | Mark  # the number of an identity, or what the tracklet is instead
+Label = int | Mark  # the number of an identity, or a mark
 
 
 class Cell(NamedTuple):
@@ -46,12 +46,12 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Effect:
-    """What an operation does to a state.
+    """The effect of an operation on a state.
 
     Attributes:
         changes: every cell it writes, once.
         reads: cells it relies on without writing them.
-        created: the identity or the tracklet that it brings into being.
+        created: the identity or the tracklet that it creates.
 
     """
 
@@ -60,20 +60,20 @@ class Effect:
     created: int | str | None = None
 
     def cells(self) -> set[Cell]:
-        """All cells it has to do with."""
+        """All cells that it concerns."""
         return {change.cell for change in self.changes} | self.reads
 
 
 @dataclass
 class State:
-    """Who is who. Read it as you like; only `perform` changes it.
+    """The labels. Anybody may read it; only `perform` changes it.
 
     Attributes:
         tracklets: name -> its detections in order of frames, at least one, each frame once.
         labels: name of a tracklet -> its label.
         identities: number -> name, "" where none was given.
         members: number -> its tracklets. Kept in step with `labels`.
-        second_looks: name of a labelled tracklet -> its label at that time, and what somebody called it unseen.
+        second_looks: name of a labelled tracklet -> its label at that time, and the second answer.
         accepted: name of a finding that is no error -> True.
         exists: number -> True: what relies on an identity relies on this cell, not on its name.
         flights: name of a flight -> the highest number that one of its tracklets ever had.
@@ -126,14 +126,14 @@ class State:
 
     @singledispatchmethod
     def plan(self, operation: Decision | AddFlight, created: int | str | None = None) -> Effect:
-        """What `operation` would do.
+        """The effect that `operation` would have.
 
         Args:
-            operation: any but undo and redo, which `annotate.history` resolves.
-            created: the identity or tracklet that it brought into being before it was undone.
+            operation: any but undo and redo, which `annotate.log.history` resolves.
+            created: the identity or tracklet that it created before it was undone.
 
         Raises:
-            Refused: it refers to what is not there, or would change nothing for a reason that the user should know.
+            Refused: it refers to what does not exist, or would change nothing.
 
         """
         raise TypeError(f"no plan for {operation!r}")
@@ -229,7 +229,7 @@ class State:
     @plan.register
     def _(self, operation: AddFlight, created: int | str | None = None) -> Effect:
         if operation.flight in self.flights:
-            raise Refused(f"flight {operation.flight} is there already")
+            raise Refused(f"flight {operation.flight} exists already")
         last = max(operation.tracklets, default=-1)
         changes = [Change(Cell("flights", operation.flight), None, last)]
         for number, seen in sorted(operation.tracklets.items()):
@@ -249,7 +249,7 @@ class State:
         return Cell("exists", number)
 
     def _label(self, names: Iterable[str], label: Label) -> tuple[tuple[Change, ...], frozenset[Cell]]:
-        """The changes that give tracklets `names` that label; who labels a tracklet relies on what is in it."""
+        """The changes that give tracklets `names` that label; a label relies on the tracklet's detections."""
         changes, reads = [], set()
         for name in dict.fromkeys(names):
             self._tracklet(name)

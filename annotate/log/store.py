@@ -7,7 +7,7 @@
         store.undo(user="ann", id="b1c4")
 
 Several processes may have one file open: each takes in what the others wrote before it decides. Within a process
-one store serves all threads; who reads the state beside a thread that decides does so in `reading`.
+one store serves all threads; a thread that reads the state beside one that decides does so in `reading`.
 """
 
 import threading
@@ -47,11 +47,11 @@ _ID: TypeAdapter[str] = TypeAdapter(OperationId)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a request.
+    """The result of a request.
 
     Attributes:
-        entry: the operation as it stands in the log.
-        created: the identity's number or the tracklet's name that it brought into being.
+        entry: the operation as it is in the log.
+        created: the number of the identity or the name of the tracklet that it created.
         repeated: the request had been answered before; nothing was done now.
 
     """
@@ -66,7 +66,7 @@ class LabelStore:
 
     Attributes:
         path: the file.
-        leases: who is looking at which tracklet.
+        leases: which labeller has which tracklet.
 
     Raises:
         AnnotateError: the file cannot be opened, or its log is damaged; names the operation.
@@ -95,7 +95,7 @@ class LabelStore:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._connection.close()
 
@@ -110,16 +110,16 @@ class LabelStore:
         return self._history.entries
 
     def labeller(self, tracklet: str) -> str | None:
-        """Who gave `tracklet` the label that it has; None where nobody did."""
+        """The labeller who gave `tracklet` its label; None where nobody did."""
         entry = self.decision(tracklet)
         return entry.user if entry else None
 
     def decision(self, tracklet: str) -> Entry | None:
-        """What gave `tracklet` the label that it has; None where there is no such tracklet."""
+        """The entry that gave `tracklet` its label; None where there is no such tracklet."""
         return self._history.written(Cell("labels", tracklet))
 
     def creator(self, identity: int) -> Entry | None:
-        """What brought `identity` into being; None where there is no such identity."""
+        """The entry that created `identity`; None where there is no such identity."""
         return self._history.written(Cell("exists", identity))
 
     def second_look(self, tracklet: str) -> Entry | None:
@@ -161,10 +161,10 @@ class LabelStore:
                 self._chain = chain
 
     def add_flight(self, flight: str, tracklets: Iterable[Tracklet], user: str = "uavpipe") -> None:
-        """Make the tracklets of `flight` known; nothing happens where they are.
+        """Add the tracklets of `flight`; nothing happens where they are known.
 
         Raises:
-            AnnotateError: others are known by these names: the tracklets were made again meanwhile.
+            AnnotateError: other tracklets are known by these names: they were made again meanwhile.
 
         """
         contents = {
@@ -188,26 +188,26 @@ class LabelStore:
 
         Args:
             operation: what is decided.
-            user: by whom.
+            user: the labeller.
             id: the client's name for this request; the same request again changes nothing and answers the same.
-            seen: the last entry of the log that the client knew of; if somebody else changed since then what
-                this operation has to do with, it is refused. None: do not ask.
+            seen: the last entry of the log that the client knew of; if another user changed since then what
+                this operation concerns, it is refused. None: do not check.
 
         Raises:
             Refused: it does not fit the labels as they are now; nothing was changed.
-            AnnotateError: `user` or `id` will not do, or the disk is full or gone.
+            AnnotateError: `user` or `id` is invalid, or the file cannot be written.
 
         """
         return self._decide(operation, user, id, seen)
 
     @contextmanager
     def together(self, *, user: str, id: str) -> Iterator[Callable[[Decision], int | str | None]]:
-        """Several decisions of which all or none become true.
+        """Several decisions, applied all or none.
 
             with store.together(user="ann", id="import-7") as decide:
                 decide(Assign(tracklets=(decide(Split(tracklet="flight01/7", frame=120)),), identity=3))
 
-        They are named ID.1, ID.2 and so on; `decide` gives what the decision brings into being.
+        They are named ID.1, ID.2 and so on; `decide` gives what the decision creates.
 
         Raises:
             Refused: one does not fit, or `id` was used; none of them was applied.
@@ -228,21 +228,21 @@ class LabelStore:
             yield decide
 
     def undo(self, *, user: str, id: str) -> Outcome:
-        """Take back the last operation of `user` that still holds; as `apply`."""
+        """Take back the last operation of `user` in effect; as `apply`."""
         return self._decide(Undo, user, id)
 
     def redo(self, *, user: str, id: str) -> Outcome:
-        """Do again what `user` undid last; as `apply`."""
+        """Apply again what `user` undid last; as `apply`."""
         return self._decide(Redo, user, id)
 
     def take_log(self, entries: Sequence[Entry]) -> int:
-        """Add what `entries`, a log of which this one is the beginning, has more than this one: all or nothing.
+        """Append what `entries`, a log that begins as this one does, has beyond it: all or nothing.
 
         Returns:
             How many entries were added.
 
         Raises:
-            Refused: the logs part before this one ends, or an entry cannot follow; names it.
+            Refused: the logs diverge before this one ends, or an entry cannot follow; names it.
 
         """
         with self._deciding():
@@ -250,7 +250,7 @@ class LabelStore:
                 if mine != theirs:
                     raise Refused(
                         f"{self.path}: operation {mine.sequence} is another one there ({mine.operation.op} by "
-                        f"{mine.user}, {mine.time}): these labels have parted; import into a new file"
+                        f"{mine.user}, {mine.time}): these labels have diverged; import into a new file"
                     )
             more = entries[len(self.entries) :]
             for entry in more:
@@ -299,7 +299,7 @@ class LabelStore:
 
     @contextmanager
     def _deciding(self) -> Iterator[None]:
-        """A transaction on the log as it is on the disk; where it fails, memory is what the disk says."""
+        """A transaction on the log as it is on the disk; where it fails, memory is restored from the disk."""
         with self._lock, database.database_errors(self.path):
             known = -1
             try:

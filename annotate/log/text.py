@@ -1,4 +1,4 @@
-"""The log of operations as text, to keep, to send and to compare: JSON lines.
+"""The log of operations as JSON lines, to keep, to send and to compare.
 
 The first line says what it is and how many operations follow, each later line is one of them, with a hash over
 itself and all before it: nothing can be changed, left out or cut off unnoticed.
@@ -97,17 +97,17 @@ def _read_row(where: str, line: bytes, before: str) -> tuple[Entry, str]:
 
 
 def replay(log: Path, out: Path) -> int:
-    """Make the labels in `out` that follow from the text `log`; `out` appears when all is done.
+    """Rebuild the labels in `out` from the text `log`; `out` appears when all is done.
 
     Returns:
         The number of operations.
 
     Raises:
-        AnnotateError: as `read_log`, an operation cannot follow, or `out` is there already.
+        AnnotateError: as `read_log`, an operation cannot follow, or `out` exists.
 
     """
     if out.exists():
-        raise AnnotateError(f"{out}: is there already; choose another name, or remove it")
+        raise AnnotateError(f"{out}: already exists; choose another name or remove it")
     entries = read_log(log)
     with temporary_beside(out) as temporary:
         try:

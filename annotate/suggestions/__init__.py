@@ -1,1 +1,1 @@
-"""Who a tracklet could be, and which labels look wrong."""
+"""Suggestions of identities for a tracklet, and checks of the labels."""

@@ -1,7 +1,7 @@
 """Checks of the labels: each finding with the decision that would correct it, the gravest kind first.
 
-Every finding has a key that stays the same as long as what it is about does: who says that it is right as it is
-(`annotate.operations.Accept`) is not asked again.
+A finding's key stays the same as long as its tracklets and identities do: one that was accepted
+(`annotate.operations.Accept`) is not shown again.
 """
 
 from collections import defaultdict
@@ -25,15 +25,15 @@ _MARGIN = 0.02  # of similarity: less is noise
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that looks wrong.
+    """A possible error in the labels.
 
     Attributes:
         key: its name.
         kind: "twice", "speed", "unlike", "duplicate" or "disagreement".
         message: what is wrong, for people to read.
-        tracklets: what to look at, side by side.
-        identities: whom it is about.
-        frame: where to look, in the flight of the first tracklet; None: anywhere.
+        tracklets: those to compare.
+        identities: those concerned.
+        frame: the frame to show, in the flight of the first tracklet; None: any.
         correction: the decision that corrects it, if it is wrong.
         correction_label: that decision in words.
 
@@ -50,19 +50,19 @@ class Finding:
 
 
 def findings(state: State, suggester: Suggester, together: CoOccurrence, place: FindPlace) -> list[Finding]:
-    """All that looks wrong in `state` and was not accepted.
+    """All possible errors in `state` that were not accepted.
 
     Args:
         state: the labels.
-        suggester: what tracklets look like.
-        together: who is seen together.
-        place: where a detection of a flight stands; None where the camera's motion is not known.
+        suggester: gives the similarity of tracklets.
+        together: gives the frame in which two tracklets co-occur.
+        place: gives the place of a detection on the ground; None where the camera's motion is not known.
 
     """
     suggester.follow(state)
     found = [*_twice(state, together), *_too_fast(state, place), *_disagreements(state)]
     if len(state.members) > 1:
-        alike = _Alikeness(state, suggester, together)
+        alike = _Similarities(state, suggester, together)
         found += [*alike.unlike(), *alike.duplicates()]
     return [each for each in found if each.key not in state.accepted]
 
@@ -134,8 +134,8 @@ def _disagreements(state: State) -> Iterator[Finding]:
             )
 
 
-class _Alikeness:
-    """How alike each labelled tracklet is to each identity: to the most alike of its other tracklets."""
+class _Similarities:
+    """The similarity of each labelled tracklet to each identity: to the most similar of its other tracklets."""
 
     def __init__(self, state: State, suggester: Suggester, together: CoOccurrence) -> None:
         self._state, self._together = state, together

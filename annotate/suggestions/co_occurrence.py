@@ -1,4 +1,4 @@
-"""Who is seen together in a frame, and so cannot be one person."""
+"""Co-occurrence: tracklets that are in one frame, and so cannot be one person."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
@@ -7,11 +7,11 @@ from annotate.log.state import State
 from annotate.operations import Seen, flight_of
 from annotate.records import Box, overlap
 
-_ONE_PERSON = 0.3  # of the smaller box; where two lie on each other so far, they may be a person detected twice
+_ONE_PERSON = 0.3  # of the smaller box; two boxes with this overlap may be one person, detected twice
 
 
 class CoOccurrence:
-    """Tells whether tracklets are seen together; `box` gives where a detection of a flight is."""
+    """Co-occurrence of tracklets; `box` gives the box of a detection of a flight."""
 
     def __init__(self, box: Callable[[str, Seen], Box]) -> None:
         self._box = box
@@ -19,8 +19,8 @@ class CoOccurrence:
     def frame(self, state: State, first: str, second: str) -> int | None:
         """The first frame that shows the two tracklets apart from each other; None where there is none.
 
-        A detector may find a person twice, say with and without the legs: two tracklets that lie on each other in
-        all frames that they share may well be one person.
+        A detector may find a person twice, say with and without the legs: two tracklets that overlap in all
+        frames that they share may be one person.
         """
         flight = flight_of(first)
         if flight != flight_of(second):

@@ -56,7 +56,7 @@ class Features:
     Attributes:
         flights: by name.
         length: d.
-        source: what made them, for people to read.
+        source: the model, for people to read.
 
     """
 
@@ -91,7 +91,7 @@ def read_features(workspace: Path, flights: Sequence[str]) -> Features:
 
 
 def _model(path: Path) -> str | None:
-    """Which model made the embeddings in `path`; None where there are none, or those of several."""
+    """The model of the embeddings in `path`; None where there are none, or those of several."""
     import pandas as pd
 
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Where persons stand, whatever the camera does: boxes carried into the picture of the flight's first frame."""
+"""Places on the ground, independent of the camera's motion: boxes mapped into the flight's first frame."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ Scale = Callable[[int, float], float | None]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a person is, in pixels of the flight's first frame, and how many of them a metre has; time in seconds.
+    """A person's place in pixels of the flight's first frame, with pixels a metre; time in seconds.
 
     The camera's motion is estimated from frame to frame, so that places drift apart over minutes: compare those
     that are near in time.
@@ -39,7 +39,7 @@ class Place:
         return math.hypot(other.x - self.x, other.y - self.y) / max(metre, 1e-6)
 
     def leads_to(self, later: "Place") -> float:
-        """Whether who stood here walked on to `later`: 1 if at once and on the spot, a third after 1 s or 2 m."""
+        """How well this place leads to `later`: 1 if at once and on the spot, a third after 1 s or 2 m."""
         seconds = max(later.time - self.time, 0.0)
         return math.exp(-seconds - self.metres_to(later) / 2)
 
@@ -56,7 +56,7 @@ class Ground:
     """
 
     def __init__(self, motion: Motion, scale: Scale | None = None) -> None:
-        """Follow the camera.
+        """Chain the camera's motion.
 
         Args:
             motion: float32 (2, 3) by frame, from the coordinates of the frame before.
@@ -74,7 +74,7 @@ class Ground:
         self._back = np.array(chain) if chain else np.eye(3)[None]
 
     def place(self, detection: Detection) -> Place:
-        """Where the person of `detection` stands: the middle of the box's lower edge."""
+        """The place of `detection` on the ground: the middle of the box's lower edge."""
         at = int(np.searchsorted(self.frames, detection.frame, side="right")) - 1
         back = self._back[max(at, 0)]
         x1, y1, x2, y2 = detection.box

@@ -1,8 +1,8 @@
-"""A metric learnt from the labels: what differs between the tracklets of one person counts for less.
+"""A metric estimated from the labels: what differs between the tracklets of one person counts for less.
 
 Within-class covariance normalisation (Hatch, Kajarekar and Stolcke, "Within-class covariance normalization for
-SVM-based speaker recognition", 2006) on the principal components: light, a pose or a camera's colours change a
-person's looks in much the same directions, whoever it is.
+SVM-based speaker recognition", 2006) on the principal components: light, a pose or a camera's colours change
+the descriptors of all persons in similar directions.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _COMPONENTS = 128
-_PRIOR = 30.0  # labels weigh as much as the assumption that all directions are alike when there are so many of them
+_PRIOR = 30.0  # number of labels that weigh as much as the assumption that all directions are alike
 
 
 class PrincipalComponents:
@@ -36,7 +36,7 @@ def whitening(
 
     Args:
         vectors: one a row.
-        persons: the rows of each person; of one row nothing is learnt.
+        persons: the rows of each person; a single row is not used.
         variance: what is assumed of each direction before there are labels.
 
     """

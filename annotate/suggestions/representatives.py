@@ -1,4 +1,4 @@
-"""Which crops stand for a tracklet on the screen: sharp ones that differ from each other."""
+"""The crops that represent a tracklet on the screen: sharp ones that differ from each other."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from annotate.records import Detection
 
-_POOL = 96  # crops among which is chosen: the sharpest of as many stretches of the tracklet
-_TIME_WEIGHT = 0.5  # of how far apart two crops are in time, beside how different they look
+_POOL = 96  # candidates: the sharpest crop of each of at most 96 stretches of the tracklet
+_TIME_WEIGHT = 0.5  # of the distance in time, relative to the distance of descriptors
 
 
 def representatives(
@@ -17,11 +17,11 @@ def representatives(
 ) -> tuple[Detection, ...]:
     """At most `count` of `detections`, in order of time.
 
-    The first is the clearest; each further one is the one farthest, in looks and time, from those chosen, where
-    a blurred crop counts for less (farthest point sampling, Gonzalez 1985).
+    The first is the clearest; each further one is the farthest, by descriptor and time, from those chosen, where a
+    blurred crop counts for less (farthest point sampling, Gonzalez 1985).
 
     Args:
-        detections: of one tracklet, in order of time; those without a crop are passed over.
+        detections: of one tracklet, in order of time; those without a crop are left out.
         vectors: float32 (len(detections), d), of length 1 each.
         count: how many, at most.
 
@@ -34,12 +34,12 @@ def representatives(
     weight = clear[pool] / clear[pool].max()
     times = np.array([detections[place].time for place in pool])
     times = (times - times[0]) / max(times[-1] - times[0], 1e-9)
-    looks = vectors[pool]
+    descriptors = vectors[pool]
     chosen = [int(weight.argmax())]
     nearest = np.full(len(pool), np.inf)
     while len(chosen) < min(count, len(pool)):
         last = chosen[-1]
-        apart = (1 - looks @ looks[last]) + _TIME_WEIGHT * np.abs(times - times[last])
+        apart = (1 - descriptors @ descriptors[last]) + _TIME_WEIGHT * np.abs(times - times[last])
         nearest = np.minimum(nearest, apart)
         gain = nearest * weight
         gain[chosen] = -1

@@ -1,4 +1,4 @@
-"""Who a tracklet might be: the identities, the most alike first, without those it was seen together with."""
+"""Candidates for a tracklet: the identities, the most similar first, without those it co-occurs with."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -13,32 +13,32 @@ from annotate.suggestions.features import Features
 from annotate.suggestions.ground import FindPlace, Place
 from annotate.suggestions.metric import PrincipalComponents, whitening
 
-_LEAST_LABELS = 10  # tracklets of persons who have another one already: before that there is nothing to learn from
-_WALKS_ON = 0.5  # of similarity: what it is worth that a tracklet could go on where another one ends
-_NEWS = 0.1  # so much more of them, or less, is a reason to learn anew
+_LEAST_LABELS = 10  # tracklets whose identity has another one; with fewer the metric is not estimated
+_WALKS_ON = 0.5  # added to the similarity where a tracklet could continue another one
+_GROWTH = 0.1  # relative change of the number of labels after which the metric is estimated again
 
 
 class Candidate(NamedTuple):
-    """An identity that a tracklet might be, and how alike they are: -1 to 1, more where it could walk on there."""
+    """An identity that a tracklet might be, and its similarity: -1 to 1, more where it could be continued there."""
 
     identity: int
     similarity: float
 
 
 class Suggester:
-    """Keeps a vector for each tracklet, and follows when tracklets are split or change tails."""
+    """Ranks identities by a vector for each tracklet; follows when tracklets are split or change tails."""
 
     def __init__(self, features: Features, together: CoOccurrence, place: FindPlace) -> None:
-        """`place` tells where the person of a detection stood, if that is known."""
+        """`place` gives the person's place on the ground for a detection, if that is known."""
         self._features, self._together, self._place = features, together, place
         self._ends: dict[int, tuple[Place | None, Place | None]] = {}
         self._contents: list[tuple[Seen, ...]] = []
         self._rows: dict[str, int] = {}
         self._vectors = np.zeros((64, features.length), np.float32)
-        self._learnt = _LearntSpace()
+        self._whitened = _WhitenedSpace()
 
     def follow(self, state: State) -> None:
-        """Take in the tracklets as they are in `state`."""
+        """Update the vectors to the tracklets in `state`."""
         for name, content in state.tracklets.items():
             row = self._rows.get(name)
             if row is not None and self._contents[row] is content:
@@ -50,28 +50,28 @@ class Suggester:
                     self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
             self._contents[row] = content
             self._vectors[row] = mean_direction(self._features.flights[flight_of(name)].of(content))
-            self._learnt.forget(row)
+            self._whitened.forget(row)
             self._ends.pop(row, None)
 
     def vector(self, tracklet: str) -> NDArray[np.float32]:
-        """float32 (d,): what `tracklet` looks like, of length 1; zeros where nothing is known."""
+        """The descriptor of `tracklet`: float32 (d,), of length 1; zeros where nothing is known."""
         return self._vectors[self._rows[tracklet]]
 
     def similarities(self, tracklet: str, others: Iterable[str]) -> NDArray[np.float32]:
-        """How alike `tracklet` and each of `others` are: the cosines of their vectors."""
+        """The similarity of `tracklet` and each of `others`: float32 (n,), the cosines of their vectors."""
         rows = [self._rows[name] for name in others]
         return np.asarray(self._vectors[rows] @ self.vector(tracklet), np.float32)
 
     def candidates(self, state: State, tracklet: str) -> list[Candidate]:
-        """All identities that `tracklet` might be, the most alike first.
+        """All identities that `tracklet` might be, the most similar first.
 
-        An identity is as alike as its most alike tracklet: who turns round or walks into the shade looks like
-        one of their pictures, not like the mean of them. One that is seen together with `tracklet` is left
-        out: it is somebody else.
+        An identity is as similar as its most similar tracklet: a person who turns round or walks into the shade
+        resembles one of their pictures, not the mean of them. One that co-occurs with `tracklet` is left out: it
+        is another person.
         """
         self.follow(state)
         persons = [[self._rows[name] for name in members] for members in state.members.values()]
-        vectors = self._learnt.space(self._vectors[: len(self._contents)], persons)
+        vectors = self._whitened.space(self._vectors[: len(self._contents)], persons)
         alike = vectors @ vectors[self._rows[tracklet]]
         found = []
         for identity, members in state.members.items():
@@ -84,7 +84,7 @@ class Suggester:
         return sorted(found, key=lambda each: (-each.similarity, each.identity))
 
     def _walks_on(self, one: str, other: str) -> float:
-        """From 0 to 1: whether one of two tracklets could go on where the other ends."""
+        """From 0 to 1: how well one of two tracklets continues the other."""
         if flight_of(one) != flight_of(other):
             return 0.0
         (begin, end), (other_begin, other_end) = self._ends_of(one), self._ends_of(other)
@@ -102,8 +102,8 @@ class Suggester:
         return self._ends[row]
 
 
-class _LearntSpace:
-    """The tracklets' vectors as the labels so far have them, learnt anew when there is more to learn from."""
+class _WhitenedSpace:
+    """The tracklets' vectors under the metric of the labels, which is estimated again as labels are added."""
 
     def __init__(self) -> None:
         self._components: PrincipalComponents | None = None
@@ -114,11 +114,11 @@ class _LearntSpace:
         self._labels = 0
 
     def forget(self, row: int) -> None:
-        """The vector in `row` is another one than before."""
+        """Note that the vector in `row` has changed."""
         self._changed.add(row)
 
     def space(self, vectors: NDArray[np.float32], persons: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Vectors of length 1, a row for each of `vectors` (n, d); those themselves while there are few labels.
+        """Vectors of length 1, a row for each of `vectors` (n, d); these themselves while there are few labels.
 
         Args:
             vectors: of all tracklets.
@@ -132,7 +132,7 @@ class _LearntSpace:
             self._components, self._changed = PrincipalComponents(vectors), set(range(len(vectors)))
         changed = sorted(self._changed)
         self._reduced = _longer(self._reduced, len(vectors), self._components.of(vectors[changed]), changed)
-        if abs(labels - self._labels) > _NEWS * self._labels:
+        if abs(labels - self._labels) > _GROWTH * self._labels:
             self._labels = labels
             self._matrix = whitening(self._reduced, persons, self._components.variance)
             changed = list(range(len(vectors)))
@@ -142,14 +142,14 @@ class _LearntSpace:
 
 
 def _longer(
-    rows: NDArray[np.float32], count: int, news: NDArray[np.float32], places: list[int]
+    rows: NDArray[np.float32], count: int, update: NDArray[np.float32], places: list[int]
 ) -> NDArray[np.float32]:
-    """`rows` (m, k) made `count` long, with `news` at `places`."""
+    """`rows` (m, k) extended to `count`, with `update` at `places`."""
     if len(rows) < count:
         rows = np.concatenate(
-            [rows.reshape(-1, news.shape[1]), np.zeros((count - len(rows), news.shape[1]), np.float32)]
+            [rows.reshape(-1, update.shape[1]), np.zeros((count - len(rows), update.shape[1]), np.float32)]
         )
-    rows[places] = news
+    rows[places] = update
     return rows
 
 

@@ -7,6 +7,9 @@ from typing import Any
 import click
 
 PATH = click.Path(path_type=Path)
+LABELLED_WORKSPACE = click.option(
+    "--workspace", type=PATH, default=Path("runs"), show_default=True, help="Folder of the flights and labels."
+)
 
 
 def flight_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,1 +1,1 @@
-"""What the labelling app needs of a workspace: pictures, suggestions, labels from elsewhere."""
+"""The labelling app over a workspace: the server, the embeddings for its suggestions, and import of labels."""

@@ -1,4 +1,4 @@
-"""A Market-1501-style folder becomes flights of a workspace, as if they had been flown, and their labels."""
+"""Import of a Market-1501 folder: it becomes flights of a workspace, with their labels."""
 
 import shutil
 from collections import Counter, defaultdict
@@ -20,26 +20,26 @@ from pipeline.workspace.atomic import atomic_folder
 from pipeline.workspace.tables import SegmentTable
 
 _MARKS = {-1: Mark.JUNK, 0: Mark.DISTRACTOR}
-_FINGERPRINT = "imported"  # of no stage: nothing of it is ever taken for the stage's own work
+_FINGERPRINT = "imported"  # of no stage, so that no stage takes the tables for its own
 
 
 def import_market(root: Path, workspace: Path, fps: float, user: str) -> Counter[str]:
-    """Make a flight of every camera and sequence in `root`, and label them all as the names say.
+    """Make a flight of every camera and sequence in `root`, and label them by the pictures' names.
 
-    A tracklet is what one identity shows of itself in a sequence; of junk and distractors each picture is one.
-    Where a box lay in its frame is not known: those of one frame stand side by side, from the origin.
+    A tracklet is the pictures of one identity in a sequence; of junk and distractors each picture is one. The
+    position of a box in its frame is not known: those of one frame are put side by side, from the origin.
 
     Args:
         root: as `annotate.exchange.market.read_market` takes it.
         workspace: where the flights and labels go.
-        fps: frames a second, which Market-1501's names count.
-        user: whose decisions the labels are.
+        fps: frame rate; the pictures' names count frames.
+        user: the labeller in the log.
 
     Returns:
-        How many flights, tracklets, identities and crops.
+        The numbers of flights, tracklets, identities and crops.
 
     Raises:
-        PipelineError: a flight of such a name is there already, or a picture cannot be read; names it.
+        PipelineError: a flight of that name exists, or a picture cannot be read; names it.
         AnnotateError: as `read_market`.
 
     """
@@ -48,7 +48,7 @@ def import_market(root: Path, workspace: Path, fps: float, user: str) -> Counter
         flights[crop.flight].append(crop)
     there = [name for name in flights if (workspace / name).exists()]
     if there:
-        raise PipelineError(f"{workspace / there[0]}: is there already; choose another --workspace")
+        raise PipelineError(f"{workspace / there[0]}: already exists; choose another --workspace")
     owners: dict[int, list[str]] = defaultdict(list)
     with LabelStore(workspace / LABELS) as store:
         for name, found in flights.items():
@@ -106,7 +106,7 @@ def _write_flight(folder: Path, tracklets: Sequence[Sequence[NamedCrop]], fps: f
 def _measure(path: Path, left: int) -> dict[str, Any]:
     image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise PipelineError(f"{path}: not a picture that can be read; remove it or get it again")
+        raise PipelineError(f"{path}: not a readable picture; remove it or get it again")
     height, width = image.shape[:2]
     rgb = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
     window = {"left": left, "top": 0, "right": left + width, "bottom": height}

@@ -1,4 +1,4 @@
-"""`label`: the labelling app over the flights of a workspace."""
+"""Serving the labelling app over the flights of a workspace."""
 
 import sys
 import threading
@@ -45,16 +45,16 @@ def serve(
 
     Args:
         workspace: with flights that have tracklets and crops.
-        host: address to listen at; other than loopback only with the token in the address that is printed.
-        port: to listen at; 0 takes a free one.
-        names: under which the server is called in the network, beside `host`.
+        host: address to listen on; other than loopback only with the token in the address that is printed.
+        port: to listen on; 0 takes a free one.
+        names: host names of the server in the network, beside `host`.
         user: the name that the page proposes.
-        suggest: let a re-id model look at the tracklets, where none has, and learn when the page asks for it.
+        suggest: embed the tracklets where that was not done, and retrain when the page asks for it.
         browser: open a browser window.
         say: prints a line.
 
     Raises:
-        AnnotateError: the workspace cannot be labelled; says why.
+        AnnotateError: the workspace cannot be labelled; gives the reason.
         PipelineError: the port is taken.
 
     """
@@ -64,20 +64,20 @@ def serve(
         lambda flight: camera_motion(workspace / flight),
         lambda flight: ground_scale(workspace / flight),
     )
-    look, learn = (
+    embed, retrain = (
         [sys.executable, "-m", "pipeline", "annotate", what, "--workspace", str(workspace)]
         for what in ("embed", "retrain")
     )
-    remaking = Refresh(learn if suggest else [], project.read_features)
+    refresh = Refresh(retrain if suggest else [], project.read_features)
     if suggest and project.source == COLOUR_SOURCE:
-        remaking.start(look)  # beside the server, which suggests by colours until then
+        refresh.start(embed)  # beside the server, which suggests by colours until then
     access = Access() if _loopback(host) else Access.to_network((host, *names))
     pictures = Pictures(workspace)
-    app = create_app(project, access, pictures.jpeg, remaking, user)
+    app = create_app(project, access, pictures.jpeg, refresh, user)
     try:
         _run(app, host, port, access.token, browser, say)
     finally:
-        remaking.stop()
+        refresh.stop()
         project.close()
 
 
@@ -88,8 +88,8 @@ def _run(app: object, host: str, port: int, token: str | None, browser: bool, sa
     try:
         listening = config.bind_socket()
     except SystemExit:
-        raise PipelineError(f"port {port} of {host} cannot be had; choose another --port") from None
-    listening.listen()  # before the address is said: who hears it may ask at once
+        raise PipelineError(f"port {port} of {host} cannot be used; choose another --port") from None
+    listening.listen()  # before the address is printed: a reader may connect at once
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
     say(f"labelling at {address}  (Ctrl-C ends it; every decision is saved at once)")
@@ -99,14 +99,14 @@ def _run(app: object, host: str, port: int, token: str | None, browser: bool, sa
 
 
 def camera_motion(flight: Path) -> Mapping[int, NDArray[np.float32]]:
-    """The motion of the camera into each frame of a flight; nothing where it was not estimated."""
+    """The camera's motion into each frame of a flight, float32 (2, 3); empty where it was not estimated."""
     from pipeline.stages.motion import read_motion
 
     return read_motion(flight / "motion") if (flight / "motion" / MANIFEST).exists() else {}
 
 
 class Pictures:
-    """Whole frames of the flights of `workspace`, decoded when asked for; from several threads."""
+    """Whole frames of the flights of `workspace`, decoded on request; may be called from several threads."""
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
@@ -118,7 +118,7 @@ class Pictures:
         """Frame number `frame` of `flight` as JPEG, at most 1920 px wide, and its own width and height.
 
         Raises:
-            AnnotateError: the video is not known or gone, or that frame cannot be decoded.
+            AnnotateError: the video is not known or missing, or that frame cannot be decoded.
 
         """
         with self._lock:
@@ -135,7 +135,7 @@ class Pictures:
     def _open(self, flight: str) -> Video:
         card = read_card(self._workspace / flight)
         if card is None:
-            raise PipelineError(f"{flight}: no video of it is known; it was imported as crops")
+            raise PipelineError(f"{flight}: no video; it was imported as crops")
         return open_redacted(Path(card["video"]), self._workspace / flight)
 
 
@@ -145,7 +145,7 @@ def _frame(video: Video, index: int) -> NDArray[np.uint8]:
             for frame in video.read(segment):
                 if frame.index == index:
                     return frame.image
-    raise PipelineError(f"{video.path}: frame {index} cannot be shown; the video has {video.frame_count}")
+    raise PipelineError(f"{video.path}: frame {index} cannot be shown; the video has {video.frame_count} frames")
 
 
 def _loopback(host: str) -> bool:

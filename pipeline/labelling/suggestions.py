@@ -1,4 +1,4 @@
-"""What tracklets look like to a re-id model, for the labelling app's suggestions; learnt anew from its labels."""
+"""Embeddings of tracklets for the labelling app's suggestions, and training their network on the labels."""
 
 import hashlib
 import shutil
@@ -31,19 +31,19 @@ from reid.training.recipes import read_recipe
 from reid.training.train import train
 
 FILE = Path(PLACE).name
-PER_TRACKLET = 16  # crops of a tracklet that are looked at: more tell little that is new, and cost as much
-_FEWEST = 4  # identities that a network can learn from
+PER_TRACKLET = 16  # crops of a tracklet that are embedded: more add little, and each costs the same
+_FEWEST = 4  # identities that a network can be trained on
 _T = TypeVar("_T")
-RUN = "suggestions"  # in the workspace: the network that learns from its labels
+RUN = "suggestions"  # in the workspace: the network that is trained on its labels
 
 
 def embed_flights(workspace: Path, weights: Path, progress: Progress, device: str = "auto") -> int:
-    """Write `embeddings/embeddings.parquet` for each flight of `workspace`, where these weights have not yet.
+    """Write `embeddings/embeddings.parquet` for each flight of `workspace`, unless it is current for these weights.
 
-    Its columns are frame, rank, model (the begin of the weights' sha256) and feature (of length 1).
+    Its columns are frame, rank, model (the first 16 digits of the weights' sha256) and feature (of length 1).
 
     Returns:
-        How many crops were looked at.
+        The number of crops that were embedded.
 
     Raises:
         AnnotateError: a table is missing or damaged.
@@ -74,16 +74,16 @@ def retrain(
     device: str = "auto",
     advance: Callable[[int, str], None] = lambda done, text: None,
 ) -> int:
-    """Let the network `start` learn from the labels of `workspace`, then look at all tracklets with it.
+    """Train the network `start` on the labels of `workspace`, then embed all tracklets with it.
 
-    What it learnt is `suggestions/last.safetensors` in the workspace; each call begins from `start` again, so that
-    a label that was taken back is forgotten.
+    The result is `suggestions/last.safetensors` in the workspace; each call begins from `start` again, so that a
+    label that was taken back has no effect.
 
     Returns:
-        From how many identities it learnt.
+        The number of identities that it was trained on.
 
     Raises:
-        PipelineError: there are too few labels to learn from.
+        PipelineError: there are too few labels to train on.
         AnnotateError, ReidError: as `embed_flights`.
 
     """
@@ -150,7 +150,7 @@ def _embed(
 
 
 def _crops(workspace: Path, flight: str) -> list[tuple[int, int, str]]:
-    """Frame, rank and file (relative to the workspace) of the crops that stand for the tracklets of `flight`."""
+    """Frame, rank and file (relative to the workspace) of the crops that represent the tracklets of `flight`."""
     found = []
     for tracklet in read_tracklets(workspace, flight):
         shown = [each for each in tracklet.detections if each.crop]

@@ -1,4 +1,4 @@
-"""`uavpipe annotate log | replay | export | import`: the labels as a file among other files."""
+"""`uavpipe annotate`: the labelling app, the log of labels, and exchange with other tools."""
 
 import getpass
 import uuid
@@ -9,36 +9,34 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.annotate.serve import serve
 from pipeline.cli.annotate.suggestions import embed, retrain
-from pipeline.cli.options import PATH
+from pipeline.cli.options import LABELLED_WORKSPACE, PATH
 
 if TYPE_CHECKING:
     from annotate.exchange.records import Clip
     from annotate.log.store import LabelStore
     from annotate.operations import Operation
 
-_WORKSPACE = click.option(
-    "--workspace", type=PATH, default=Path("runs"), show_default=True, help="Folder of the flights and labels."
-)
 _BY_SUFFIX = {".jsonl": "log", ".txt": "mot", ".json": "coco", ".xml": "cvat"}
 _FORMATS = "log for .jsonl, mot for .txt, coco for .json, cvat for .xml"
-_FLIGHT = click.option("--flight", metavar="NAME", help="The flight that the file is of.  [default: the only one]")
+_FLIGHT = click.option("--flight", metavar="NAME", help="Name the flight of the file.  [default: the only one]")
 
 
 @click.group()
 def annotate() -> None:
-    """Labels: look at them, keep them, exchange them with other tools."""
+    """Label identities in the browser, and exchange labels with other tools."""
 
 
-annotate.add_command(embed)
-annotate.add_command(retrain)
+for command in (serve, embed, retrain):
+    annotate.add_command(command)
 
 
 @annotate.command("log")
-@_WORKSPACE
-@click.option("--last", type=click.IntRange(1), metavar="N", help="Only the last N.")
+@LABELLED_WORKSPACE
+@click.option("--last", type=click.IntRange(1), metavar="N", help="List only the last N.")
 def show_log(workspace: Path, last: int | None) -> None:
-    """List who decided what, and when."""
+    """List every operation of the log: number, time, user and content."""
     from annotate.log.store import LABELS, LabelStore
 
     with LabelStore(workspace / LABELS, create=False) as store:
@@ -49,9 +47,9 @@ def show_log(workspace: Path, last: int | None) -> None:
 
 @annotate.command()
 @click.argument("log", type=PATH)
-@click.option("--out", type=PATH, required=True, help="The labels to make, as labels.sqlite.")
+@click.option("--out", type=PATH, required=True, help="Write the labels to this file, as labels.sqlite.")
 def replay(log: Path, out: Path) -> None:
-    """Make the labels that follow from LOG, an exported log."""
+    """Rebuild a file of labels from LOG, an exported log."""
     from annotate.log.text import replay
 
     click.echo(f"{out}: {replay(log, out):,} operations")
@@ -59,11 +57,13 @@ def replay(log: Path, out: Path) -> None:
 
 @annotate.command()
 @click.argument("out", type=PATH)
-@_WORKSPACE
+@LABELLED_WORKSPACE
 @_FLIGHT
-@click.option("--format", "form", type=click.Choice([*_BY_SUFFIX.values()]), help=f"[default: {_FORMATS}]")
+@click.option(
+    "--format", "form", type=click.Choice([*_BY_SUFFIX.values()]), help=f"Write this format.  [default: {_FORMATS}]"
+)
 def export(out: Path, workspace: Path, flight: str | None, form: str | None) -> None:
-    """Write the labels to OUT: their log, or each identity as a track."""
+    """Write the labels to OUT: as a log, or each identity as a track."""
     from annotate.exchange.coco import write_coco_tracks
     from annotate.exchange.cvat import write_cvat
     from annotate.exchange.mot import write_mot
@@ -87,17 +87,27 @@ def export(out: Path, workspace: Path, flight: str | None, form: str | None) -> 
 
 @annotate.command("import")
 @click.argument("source", type=PATH)
-@_WORKSPACE
+@LABELLED_WORKSPACE
 @_FLIGHT
 @click.option(
     "--format",
     "form",
     type=click.Choice([*_BY_SUFFIX.values(), "market"]),
-    help=f"[default: {_FORMATS}, market for a folder]",
+    help=f"Read this format.  [default: {_FORMATS}, market for a folder]",
 )
-@click.option("--user", help="Whose decisions these are.  [default: you]")
-@click.option("--same-identities", is_flag=True, help="The tracks of SOURCE were exported from these labels.")
-@click.option("--fps", type=click.FloatRange(0, min_open=True), default=25.0, show_default=True, help="For market.")
+@click.option("--user", help="Log the decisions under this name.  [default: your login]")
+@click.option(
+    "--same-identities",
+    is_flag=True,
+    help="Take the numbers of tracks as identities: SOURCE was exported from these labels.",
+)
+@click.option(
+    "--fps",
+    type=click.FloatRange(0, min_open=True),
+    default=25.0,
+    show_default=True,
+    help="Assume this frame rate of a Market-1501 folder.",
+)
 def import_(
     source: Path,
     workspace: Path,
@@ -107,7 +117,10 @@ def import_(
     same_identities: bool,
     fps: float,
 ) -> None:
-    """Label as SOURCE says: a log, tracks, or a Market-1501-style folder, which becomes flights."""
+    """Import labels from SOURCE.
+
+    SOURCE is an exported log, tracks, or a Market-1501 folder, which becomes flights.
+    """
     from annotate.log.store import LABELS, LabelStore
     from annotate.records import flights_with_tracklets, read_tracklets
 
@@ -137,7 +150,7 @@ def import_(
 
 def _format(path: Path) -> str:
     if path.suffix not in _BY_SUFFIX:
-        raise click.UsageError(f"{path}: say which --format: {_FORMATS}")
+        raise click.UsageError(f"{path}: unknown format; give --format ({_FORMATS})")
     return _BY_SUFFIX[path.suffix]
 
 
@@ -157,7 +170,7 @@ def _clip(store: "LabelStore", workspace: Path, flight: str) -> "Clip":
     from annotate.records import count_frames, read_tracklets
 
     tracklets = read_tracklets(workspace, flight)
-    store.add_flight(flight, tracklets)  # says so where they are not those that were labelled
+    store.add_flight(flight, tracklets)  # refused if they are not the labelled ones
     return labelled_clip(store.state, flight, tracklets, count_frames(workspace, flight))
 
 

@@ -25,7 +25,7 @@ def workspace(make_workspace, walk):
 
 @contextmanager
 def serving(workspace):
-    """`uavpipe label` as a process of its own, and the port that it says."""
+    """`uavpipe annotate serve` as a process of its own, and the port that it says."""
     command = [sys.executable, "-m", "pipeline", "label", "--workspace", str(workspace), "--port", "0"]
     with subprocess.Popen([*command, "--no-browser", "--no-suggest"], stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -41,8 +41,8 @@ def the_stage(workspace):
 @pytest.mark.parametrize(
     ("remove", "complaint"),
     [
-        (one_crop, "0000_0.jpg: gone, and 0 more of 126 crops of f1; make them again with `uavpipe crops`"),
-        (all_crops, "0000_0.jpg: gone, and 125 more of 126 crops of f1; make them again with `uavpipe crops`"),
+        (one_crop, "0000_0.jpg: missing, and 0 more of 126 crops of f1; run `uavpipe crops` again"),
+        (all_crops, "0000_0.jpg: missing, and 125 more of 126 crops of f1; run `uavpipe crops` again"),
         (the_stage, "crops.parquet: no such table; make it with `uavpipe crops`"),
     ],
 )
@@ -59,7 +59,7 @@ def test_crops_deleted_under_the_server_are_told_and_decisions_go_on(client, wor
     all_crops(workspace)
     answer = client.get("/api/crops/f1/0/0.jpg")
     assert answer.status_code == 404
-    assert "0000_0.jpg: the crop is gone; make it again with `uavpipe crops`" in answer.json()["error"]
+    assert "0000_0.jpg: the crop is missing; run `uavpipe crops` again" in answer.json()["error"]
     assert client.post("/api/decide", json={**decision("a"), "next": True}).json()["item"]["tracklet"] == "f1/0"
 
 

@@ -83,7 +83,7 @@ def test_tails_change_places(labels):
         (SwapTails(first="f/1", second="f/4", frame=3), "nothing of one would be left"),
         (Redo(target=2), "nothing to redo"),
         (Undo(target=1), "not the last"),
-        (FLIGHT, "there already"),
+        (FLIGHT, "exists already"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_changes_nothing(labels, operation, reason):

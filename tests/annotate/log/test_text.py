@@ -33,7 +33,7 @@ def test_replayed_labels_are_the_same(store, log, tmp_path):
     write_log(tmp_path / "again.jsonl", read_log(log))
     assert (tmp_path / "again.jsonl").read_bytes() == log.read_bytes()
     assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()
-    with pytest.raises(AnnotateError, match="is there already"):
+    with pytest.raises(AnnotateError, match="already exists"):
         replay(log, tmp_path / "again.sqlite")
 
 

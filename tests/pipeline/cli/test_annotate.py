@@ -1,3 +1,4 @@
+import click
 import cv2
 import numpy as np
 import pytest
@@ -21,6 +22,12 @@ NAMES = [
 
 def run(*arguments):
     return CliRunner().invoke(main, ["annotate", *map(str, arguments)])
+
+
+def test_label_is_another_name_of_annotate_serve():
+    context = click.Context(main)
+    annotate = main.get_command(context, "annotate")
+    assert main.get_command(context, "label") is annotate.get_command(context, "serve")
 
 
 @pytest.fixture
@@ -59,7 +66,7 @@ def test_a_market_folder_becomes_labelled_flights(workspace):
 def test_a_second_import_is_refused(workspace, market):
     shown = run("import", market, "--workspace", workspace)
     assert shown.exit_code == 1
-    assert "c1s1: is there already" in shown.output
+    assert "c1s1: already exists" in shown.output
 
 
 @pytest.mark.parametrize("name", ["out.txt", "out.xml", "out.json"])
@@ -89,7 +96,7 @@ def test_the_log_goes_out_and_makes_the_same_labels(workspace, tmp_path):
     [
         (["export", "out.txt"], "expected one of c1s1, c2s1"),
         (["export", "out.txt", "--flight", ".."], "expected one of c1s1, c2s1"),
-        (["export", "out.doc"], "say which --format"),
+        (["export", "out.doc"], "unknown format"),
         (["import", "missing.xml", "--flight", "c1s1"], "cannot be read"),
         (["log", "--workspace", "nowhere"], "no such file"),
     ],

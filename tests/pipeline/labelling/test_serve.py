@@ -61,7 +61,7 @@ def test_what_cannot_be_shown_says_why(tmp_path, flight):
 
 @pytest.fixture
 def start(make_workspace, walk):
-    """Called with options: `uavpipe label` as a process of its own, and the address that it prints."""
+    """Called with options: `uavpipe annotate serve` as a process of its own, and the address that it prints."""
     workspace = make_workspace({"f1": [walk(1, 0, 8), walk(2, 0, 8)]})
     processes = []
 
@@ -113,7 +113,7 @@ def test_a_port_that_is_taken_is_told_on_one_line(start, make_workspace, walk, t
     other = make_workspace({"f1": [walk(1, 0, 8)]}, tmp_path / "other")
     shown = CliRunner().invoke(main, ["label", "--workspace", str(other), "--port", port, "--no-browser"])
     assert shown.exit_code == 1
-    assert f"uavpipe: port {port} of 127.0.0.1 cannot be had; choose another --port" in shown.output
+    assert f"uavpipe: port {port} of 127.0.0.1 cannot be used; choose another --port" in shown.output
 
 
 def test_a_workspace_without_tracklets_is_told(tmp_path):

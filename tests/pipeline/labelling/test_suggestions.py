@@ -122,4 +122,4 @@ def test_by_command(workspace, weights):
     shown = CliRunner().invoke(
         main, ["annotate", "embed", "--workspace", str(workspace), "--weights", str(weights), "--device", "cpu"]
     )
-    assert shown.output == f"{workspace}: 130 crops looked at\n"
+    assert shown.output == f"{workspace}: 130 crops embedded\n"

@@ -1,0 +1,41 @@
+"""`uavpipe annotate serve`, also `uavpipe label`: the labelling app."""
+
+import getpass
+from pathlib import Path
+
+import click
+
+from pipeline.cli.options import LABELLED_WORKSPACE
+
+
+@click.command()
+@LABELLED_WORKSPACE
+@click.option("--port", default=8750, show_default=True, help="Listen on this port; 0 takes a free one.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Listen on this address; another one opens the app to the network.",
+)
+@click.option(
+    "--name", "names", multiple=True, help="Answer to this host name, too, e.g. lab.local; may be repeated."
+)
+@click.option("--user", default=getpass.getuser, help="Log your decisions under this name.  [default: your login]")
+@click.option(
+    "--suggest/--no-suggest",
+    default=True,
+    show_default=True,
+    help="Embed the tracklets with a re-ID network, for better suggestions.",
+)
+@click.option("--browser/--no-browser", default=True, show_default=True, help="Open a browser window.")
+def serve(
+    workspace: Path, port: int, host: str, names: tuple[str, ...], user: str, suggest: bool, browser: bool
+) -> None:
+    """Label the identities in the browser.
+
+    Serves the labelling app over all flights of the workspace that have tracklets and crops. Only this machine can
+    reach the app, unless --host is given; then its address contains a token.
+    """
+    from pipeline.labelling.serve import serve
+
+    serve(workspace, host=host, port=port, names=names, user=user, suggest=suggest, browser=browser, say=click.echo)
