@@ -325,7 +325,7 @@ def test_an_emptied_file_is_refused_and_stays(store, path):
     store.close()
     path.write_bytes(b"")
     for create in (True, False):
-        with pytest.raises(AnnotateError, match=r"labels\.sqlite: empty, its labels are gone: put back a copy"):
+        with pytest.raises(AnnotateError, match=r"labels\.sqlite: empty, its labels are lost: restore a copy"):
             LabelStore(path, create=create)
     assert path.read_bytes() == b""
 
