@@ -279,7 +279,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from annotate.operations import NewIdentity
-from annotate.store import LabelStore
+from annotate.log.store import LabelStore
 path, name, first = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 with LabelStore(path) as store:
     for number in range(first, first + int(sys.argv[4])):

@@ -239,7 +239,7 @@ from pathlib import Path
 import numpy as np
 from reid.config import TrainConfig
 from reid.records import ReidData, Samples
-from reid.train import train
+from reid.training.train import train
 changes = eval(sys.argv[2])
 config = TrainConfig.model_validate_json(Path("config.txt").read_text()).model_dump() | changes
 paths = tuple(sorted(Path(sys.argv[3]).iterdir()))
