@@ -1,6 +1,5 @@
 """The command that makes a stage again, from what its manifest says of inputs and settings."""
 
-import hashlib
 import json
 import shlex
 from collections.abc import Mapping
@@ -9,6 +8,7 @@ from typing import Any
 
 from detector.models.weights import EMBEDDED
 from pipeline.config.models import FlightConfig
+from pipeline.workspace.atomic import file_sha256
 from pipeline.workspace.folders import read_card
 from pipeline.workspace.manifest import StageFolder
 
@@ -114,8 +114,5 @@ def weights_file(sha256: str) -> str | None:
 
 
 def sha256_of(path: Path) -> str | None:
-    """The hash of a file; None where there is none."""
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The sha256 (hex) of a file; None where there is none."""
+    return file_sha256(path) if path.is_file() else None

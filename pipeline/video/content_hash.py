@@ -1,10 +1,11 @@
-"""The identity of a video: a hash of its bytes."""
+"""The identity of a video: a hash of its content."""
 
 import hashlib
 import re
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.workspace.atomic import file_sha256
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -17,9 +18,9 @@ def content_hash(path: Path) -> str:
     """
     try:
         if path.is_dir():
-            listing = "".join(f"{_file_hash(image)} {image.name}\n" for image in list_images(path))
+            listing = "".join(f"{file_sha256(image)} {image.name}\n" for image in list_images(path))
             return hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()
-        return _file_hash(path)
+        return file_sha256(path)
     except OSError as error:
         raise PipelineError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -38,8 +39,3 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     """A sort key under which runs of digits count as numbers: frame2 before frame10."""
     parts = re.split(r"([0-9]+)", name.lower())
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -1,9 +1,10 @@
-"""Files and folders that are whole or absent.
+"""Files and folders that are whole or absent, and their hashes.
 
 Nothing half-written is ever visible: files and folders are made under a hidden temporary name on the same
 file system and renamed when whole.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -71,3 +72,14 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 (hex) of the bytes of the file `path`.
+
+    Raises:
+        OSError: it cannot be read.
+
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
