@@ -29,6 +29,8 @@ class ChainStage:
         command: of `uavpipe`, which makes it.
         title: for a person.
         summary: what the command does, a sentence.
+        file: in its folder: the table, clip or page that others read; "" where there is none.
+        takes_video: whether the command is for one video; else it is for the whole workspace.
         is_step: whether `uavpipe run` can begin and end with it.
 
     """
@@ -41,7 +43,14 @@ class ChainStage:
     command: str
     title: str
     summary: str
+    file: str = ""
+    takes_video: bool = False
     is_step: bool = False
+
+    @property
+    def output(self) -> str:
+        """Its file, relative to the flight's folder or the workspace."""
+        return f"{self.folder}/{self.file}"
 
 
 FRAMES = ChainStage(
@@ -53,6 +62,8 @@ FRAMES = ChainStage(
     command="frames",
     title="Frames",
     summary="List the frames of a video and its damage.",
+    file="frames.parquet",
+    takes_video=True,
     is_step=True,
 )
 DETECT = ChainStage(
@@ -64,6 +75,8 @@ DETECT = ChainStage(
     command="detect",
     title="Detections",
     summary="Detect the persons in every frame.",
+    file="detections.parquet",
+    takes_video=True,
     is_step=True,
 )
 CROPS = ChainStage(
@@ -75,6 +88,8 @@ CROPS = ChainStage(
     command="crops",
     title="Crops",
     summary="Cut the detected persons out of the frames.",
+    file="crops.parquet",
+    takes_video=True,
     is_step=True,
 )
 MOTION = ChainStage(
@@ -86,6 +101,8 @@ MOTION = ChainStage(
     command="tracks",
     title="Camera motion",
     summary="Estimate the camera's motion from frame to frame.",
+    file="motion.parquet",
+    takes_video=True,
 )
 APPEARANCE = ChainStage(
     name="appearance",
@@ -96,6 +113,8 @@ APPEARANCE = ChainStage(
     command="tracks",
     title="Descriptors",
     summary="Describe the colours of every detected person.",
+    file="appearance.parquet",
+    takes_video=True,
 )
 TRACKS = ChainStage(
     name="tracks",
@@ -106,6 +125,8 @@ TRACKS = ChainStage(
     command="tracks",
     title="Tracklets",
     summary="Link detections of one person into tracklets.",
+    file="tracklets.parquet",
+    takes_video=True,
     is_step=True,
 )
 OVERLAY = ChainStage(
@@ -117,6 +138,8 @@ OVERLAY = ChainStage(
     command="overlay",
     title="Overlay",
     summary="Draw the detections on the video.",
+    file="overlay.mp4",
+    takes_video=True,
 )
 EMBEDDINGS = ChainStage(
     name="embeddings",
@@ -127,6 +150,7 @@ EMBEDDINGS = ChainStage(
     command="annotate embed",
     title="Embeddings",
     summary="Embed the crops of every tracklet with a re-ID network.",
+    file="embeddings.parquet",
 )
 LABEL = ChainStage(
     name="label",
@@ -147,6 +171,7 @@ DATASET = ChainStage(
     command="dataset",
     title="Data set",
     summary="Make a re-ID data set of the labelled crops.",
+    file="dataset.parquet",
     is_step=True,
 )
 TRAIN = ChainStage(
@@ -180,6 +205,7 @@ CLIP = ChainStage(
     command="report",
     title="Clip with boxes",
     summary="Render the part of the flight with most persons.",
+    file="clip.mp4",
 )
 REPORT = ChainStage(
     name="report",
@@ -190,6 +216,7 @@ REPORT = ChainStage(
     command="report",
     title="Report",
     summary="Write what was found as a page.",
+    file="index.html",
     is_step=True,
 )
 
@@ -229,13 +256,14 @@ def is_before(first: ChainStage, second: ChainStage) -> bool:
 
 
 def made_together(stage: ChainStage) -> tuple[ChainStage, ...]:
-    """The stages that the command of `stage` brings up to date, in order, `stage` last among those of its flight.
+    """The stages that the command of `stage` runs, in order.
 
-    The segment stages are filled in one pass over the video, so that a command also makes those before the last one
-    that it needs.
+    The segment stages are filled in one pass over the video, so that the command for a video also runs those before
+    the last one that it needs.
     """
     served = [each for each in CHAIN if each.command == stage.command]
+    if not stage.takes_video:
+        return tuple(served)
     needed = {name for each in served for name in (each.name, *each.needs)}
-    last = max((place for place, each in enumerate(SEGMENT_STAGES) if each.name in needed), default=-1)
-    others = [each for each in served if each.scope is not Scope.SEGMENT]
-    return (*SEGMENT_STAGES[: last + 1], *others)
+    last = max(place for place, each in enumerate(SEGMENT_STAGES) if each.name in needed)
+    return (*SEGMENT_STAGES[: last + 1], *(each for each in served if each.scope is not Scope.SEGMENT))

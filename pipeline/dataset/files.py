@@ -1,4 +1,4 @@
-"""The crops under Market-1501's names, in Market-1501's folders."""
+"""The files of the data set: crops under Market-1501's names, in Market-1501's folders."""
 
 import os
 import shutil
@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.chain.table import CROPS
 from pipeline.dataset.labelled import JUNK, UNKNOWN
 from pipeline.errors import PipelineError
 from pipeline.lineage.commands import stage_of
 from pipeline.stages.crops import changed_files
 
-_GONE = "the crop is gone; make it again with `uavpipe crops`"
+_GONE = "the crop is missing; make it again with `uavpipe crops`"
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 
 
@@ -38,14 +39,16 @@ def place_files(crops: pd.DataFrame, workspace: Path, folder: Path, *, copies: b
         copies: instead of hard links. Where the disk has no such links, copies are made anyway.
 
     Raises:
-        PipelineError: a crop is gone, is no file, or lies outside the workspace; names it.
+        PipelineError: a crop is missing, is no file, or is outside the workspace; names it.
 
     """
     for split in crops["split"].unique():
         (folder / FOLDERS[split]).mkdir()
     for parent in {os.path.dirname(crop) for crop in crops["crop"]}:  # noqa: PTH120 - a Path for each takes seconds
         if not (workspace / parent).resolve().is_relative_to(workspace.resolve()):
-            raise PipelineError(f"{workspace / parent}: a link out of the workspace; only crops inside are taken")
+            raise PipelineError(
+                f"{workspace / parent}: a link out of the workspace; only crops inside are accepted"
+            )
     for split, name, crop in crops[["split", "name", "crop"]].itertuples(index=False):
         source, target = f"{workspace}/{crop}", f"{folder}/{FOLDERS[split]}/{name}"
         _check(source)
@@ -63,7 +66,7 @@ def _check(source: str) -> None:
 
 
 def check_unchanged(crops: pd.DataFrame, workspace: Path) -> None:
-    """Stop where a crop, with the columns flight, crop and crc32, has other bytes than when it was cut.
+    """Refuse crops (columns flight, crop and crc32) whose bytes changed since they were cut.
 
     Raises:
         PipelineError: names the first one, and the command that makes it again.
@@ -75,7 +78,7 @@ def check_unchanged(crops: pd.DataFrame, workspace: Path) -> None:
     except OSError as error:
         raise PipelineError(f"{error.filename}: {_GONE}") from None
     if changed:
-        made = stage_of(workspace / changed[0].partition("/")[0], "crops") or {}
+        made = stage_of(workspace / changed[0].partition("/")[0], CROPS) or {}
         raise PipelineError(
             f"{workspace / changed[0]}: changed since it was cut, and {len(changed) - 1:,} more of {len(known):,}; "
             f"make it again with `{made.get('command', 'uavpipe crops')} --set crops.verify=true`"

@@ -1,4 +1,4 @@
-"""The labelled crops of a workspace: who is on each, where it comes from, and by whose decision."""
+"""The labelled crops of a workspace: identity, provenance and labeller of each."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from annotate.log.state import Label, State
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Mark, Seen, flight_of
 from annotate.records import Detection, read_tracklets
+from pipeline.chain.table import CROPS, DETECT, TRACKS, ChainStage
 from pipeline.stages.crops import checksums
 from pipeline.workspace.atomic import TEMPORARY
 from pipeline.workspace.folders import read_card
@@ -21,7 +22,6 @@ from pipeline.workspace.tables import read_rows
 UNKNOWN = -1  # no checksum: of a crop that was imported, or cut before there were any
 JUNK, DISTRACTOR = -1, 0  # as Market-1501 numbers them
 _NOBODY = {Mark.JUNK: JUNK, Mark.DISTRACTOR: DISTRACTOR}
-_CROPS = "crops/crops.parquet"
 
 COLUMNS = {
     "identity": "int64",
@@ -51,11 +51,11 @@ COLUMNS = {
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """What labelling gave.
+    """The labelled crops.
 
     Attributes:
-        crops: a row for each crop that is somebody's, junk or a distractor, with `COLUMNS`.
-        left_out: how many crops are not among them, by reason.
+        crops: a row for each crop of an identity, of junk or of a distractor, with `COLUMNS`.
+        left_out: number of crops that are not among them, by reason.
 
     """
 
@@ -70,7 +70,7 @@ def read_labelled(workspace: Path) -> Labelled:
     is ever renumbered. An identity's number is the one it has there.
 
     Raises:
-        AnnotateError: there are no labels, a table is missing or damaged, or the tracklets are not those labelled.
+        AnnotateError: there are no labels, a table is missing or damaged, or the tracklets are not the labelled ones.
         PipelineError: the table of crops is damaged.
 
     """
@@ -92,26 +92,26 @@ def read_labelled(workspace: Path) -> Labelled:
 
 
 def state_of_inputs(workspace: Path) -> dict[str, Any]:
-    """What the labelled crops depend on: the log's hash, and the fingerprints of the stages that it builds on."""
+    """The inputs of the labelled crops: the hash of the log, and the fingerprints of the stages below it."""
     with LabelStore(workspace / LABELS, create=False) as store:
         chain = store.chain
     return {
         "labels": chain,
         "flights": {
-            flight: [_manifest(workspace / flight, stage).get("fingerprint") for stage in ("crops", "tracks")]
+            flight: [_manifest(workspace / flight, stage).get("fingerprint") for stage in (CROPS, TRACKS)]
             for flight in _flights(workspace)
         },
     }
 
 
 def _flights(workspace: Path) -> list[str]:
-    names = (path.parents[1].name for path in workspace.glob(f"*/{_CROPS}"))
+    names = (path.parents[1].name for path in workspace.glob(f"*/{CROPS.output}"))
     return sorted(name for name in names if not name.startswith(TEMPORARY))
 
 
 def _detections(store: LabelStore, workspace: Path, flight: str) -> dict[Seen, Detection]:
     tracklets = read_tracklets(workspace, flight)
-    store.add_flight(flight, tracklets)  # says so where they are not those that were labelled
+    store.add_flight(flight, tracklets)  # raises where they are not the labelled ones
     return {Seen(each.frame, each.rank): each for tracklet in tracklets for each in tracklet.detections}
 
 
@@ -141,7 +141,7 @@ def _rows(
                 *(camera, flight, name, each.frame, each.rank, each.time),
                 *each.box,
                 *(each.box[3] - each.box[1], each.score, each.sharpness),
-                *(each.crop, known.get(str(each.crop).removeprefix(f"{flight}/crops/"), UNKNOWN)),
+                *(each.crop, known.get(str(each.crop).removeprefix(f"{flight}/{CROPS.folder}/"), UNKNOWN)),
                 *hashes,
                 *decided,
             )
@@ -154,13 +154,13 @@ def _person(state: State, label: Label) -> tuple[int, str]:
 def _origin(workspace: Path, flight: str) -> tuple[str, str, str]:
     """The flight, and the hashes of its video and of the detector's weights; "" where it was imported as crops."""
     video = (read_card(workspace / flight) or {}).get("sha256", "")
-    return flight, video, _manifest(workspace / flight, "detections").get("inputs", {}).get("weights", "")
+    return flight, video, _manifest(workspace / flight, DETECT).get("inputs", {}).get("weights", "")
 
 
-def _manifest(flight: Path, stage: str) -> dict[str, Any]:
-    return StageFolder(flight / stage).manifest() or {}
+def _manifest(flight: Path, stage: ChainStage) -> dict[str, Any]:
+    return StageFolder(flight / stage.folder).manifest() or {}
 
 
 def _crops_of(workspace: Path, flight: str) -> pd.DataFrame:
-    rows = read_rows(workspace / flight / _CROPS, ["crop"])
+    rows = read_rows(workspace / flight / CROPS.output, ["crop"])
     return pd.DataFrame({"crop": []}) if rows is None else rows

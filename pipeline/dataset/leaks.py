@@ -1,4 +1,4 @@
-"""Whether a finished division would flatter: what each protocol counts as a right answer though it is none."""
+"""Leakage checks on a finished split: matches that a protocol would wrongly count as correct."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,12 +19,12 @@ REPORTED: tuple[ProtocolName, ...] = ("flight", "tracklet", "strict")
 def check_leaks(
     crops: pd.DataFrame, workspace: Path, protocol: ProtocolName, gap_s: float
 ) -> Mapping[str, dict[str, Any]]:
-    """Stop where `protocol` would count what gives itself away; say of the others what they would count.
+    """Refuse a split with trivial right answers under `protocol`; count those of the other protocols.
 
     Args:
         crops: with the columns split, identity, camera, flight, tracklet, pts_s and crop.
         workspace: what `crop` is relative to.
-        protocol: which one the data set is made for.
+        protocol: of the data set.
         gap_s: seconds within which two crops of one flight are neighbours.
 
     Returns:
@@ -40,16 +40,16 @@ def check_leaks(
     halves = {split: _samples(rows, crops, workspace) for split, rows in crops.groupby("split")}
     train, query, gallery = (halves.get(split, _NONE) for split in ("train", "query", "gallery"))
     check_identities(train, query, gallery)
-    asked, found = (crops[crops["split"] == split] for split in ("query", "gallery"))
+    queries, answers = (crops[crops["split"] == split] for split in ("query", "gallery"))
     report: dict[str, dict[str, Any]] = {}
     for name in REPORTED:
         candidates = Candidates(query, gallery, PROTOCOLS[name])
-        report[name] = _exposure(candidates, asked, found, gap_s, stops=name == protocol)
+        report[name] = _exposure(candidates, queries, answers, gap_s, stops=name == protocol)
     try:
         check_images(Candidates(query, gallery, PROTOCOLS[protocol]))
     except ReidError as error:
-        remedy = "mark its tracklet as junk, or raise dataset.gap_s if somebody stands still"
-        raise PipelineError(f"{error}; here: {remedy}") from None
+        remedy = "mark its tracklet as junk, or raise dataset.gap_s if a person does not move"
+        raise PipelineError(f"{error}; {remedy}") from None
     return report
 
 
@@ -71,16 +71,16 @@ def _exposure(
 ) -> dict[str, Any]:
     counts = {"queries": 0, "right_answers": 0, "own_tracklet": 0, "neighbours": 0}
     for pairs in candidates.right_answers():
-        asked, found = query.iloc[pairs.rows], gallery.iloc[pairs.columns]
-        own = asked["tracklet"].to_numpy() == found["tracklet"].to_numpy()
-        near = np.abs(asked["pts_s"].to_numpy() - found["pts_s"].to_numpy()) < gap_s
-        near &= asked["camera"].to_numpy() == found["camera"].to_numpy()
+        first, second = query.iloc[pairs.rows], gallery.iloc[pairs.columns]
+        own = first["tracklet"].to_numpy() == second["tracklet"].to_numpy()
+        near = np.abs(first["pts_s"].to_numpy() - second["pts_s"].to_numpy()) < gap_s
+        near &= first["camera"].to_numpy() == second["camera"].to_numpy()
         if stops and (own | near).any():
-            first = int(np.argmax(own | near))
+            pair = int(np.argmax(own | near))
             raise PipelineError(
-                f"leak: query {asked['crop'].iloc[first]} and its right answer {found['crop'].iloc[first]} are of "
-                f"one {'tracklet' if own[first] else f'flight and less than {gap_s:g} s apart'}, which protocol "
-                f"'{candidates.protocol.name}' counts; take dataset.protocol=flight"
+                f"leak: query {first['crop'].iloc[pair]} and its right answer {second['crop'].iloc[pair]} are of "
+                f"one {'tracklet' if own[pair] else f'flight and less than {gap_s:g} s apart'}, which protocol "
+                f"'{candidates.protocol.name}' counts; set dataset.protocol=flight"
             )
         counts["queries"] += len(np.unique(pairs.rows))
         counts["right_answers"] += len(pairs)

@@ -1,4 +1,4 @@
-"""The statistics of a data set as one page that needs nothing beside it."""
+"""The statistics of a data set as one self-contained page."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -16,7 +16,7 @@ from pipeline.pages.plot import BLUE, ORANGE, SKY, plot
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = {"train": BLUE, "query": ORANGE, "gallery": SKY}
+SPLIT_COLOURS = {"train": BLUE, "query": ORANGE, "gallery": SKY}
 _BINS = 30
 
 
@@ -28,18 +28,18 @@ def page(crops: pd.DataFrame, figures: Mapping[str, Any]) -> str:
         figures: as `statistics` gives them.
 
     """
-    return render("pipeline.dataset", "dataset.html", figures=figures, plots=plots(crops), colours=COLOURS)
+    return render("pipeline.dataset", "dataset.html", figures=figures, plots=plots(crops), colours=SPLIT_COLOURS)
 
 
 def plots(crops: pd.DataFrame) -> dict[str, Markup]:
-    """What is in the data set, by title; the arguments are those of `page`."""
+    """Plots of the data set by title; the arguments are those of `page`."""
     return {title: plot(title, partial(draw, crops=crops)) for title, draw in _PLOTS.items()}
 
 
 def _crops_per_identity(axes: "Axes", crops: pd.DataFrame) -> None:
     for half, persons in _halves(crops).items():
         sizes = np.sort(persons.groupby("identity").size().to_numpy())[::-1]
-        axes.step(np.arange(1, len(sizes) + 1), sizes, where="mid", color=COLOURS[half])
+        axes.step(np.arange(1, len(sizes) + 1), sizes, where="mid", color=SPLIT_COLOURS[half])
     axes.set(xlabel="identities of each half, most crops first", ylabel="crops", ylim=(0, None))
     axes.locator_params(axis="x", integer=True)
 
@@ -62,12 +62,12 @@ def _flights_per_identity(axes: "Axes", crops: pd.DataFrame) -> None:
 def _heights(axes: "Axes", crops: pd.DataFrame) -> None:
     names = [split for split in SPLITS if (crops["split"] == split).any()]
     heights = [crops.loc[crops["split"] == split, "height"] for split in names]
-    axes.hist(heights, bins=_BINS, stacked=True, color=[COLOURS[split] for split in names])
+    axes.hist(heights, bins=_BINS, stacked=True, color=[SPLIT_COLOURS[split] for split in names])
     axes.set(xlabel="height of the box, pixels", ylabel="crops")
 
 
 def _halves(crops: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The persons' crops to learn from, and those of the test, which has the gallery's colour."""
+    """The persons' crops for training, and those of the test, which has the gallery's colour."""
     persons = crops[crops["identity"] > DISTRACTOR]
     train = persons["split"] == "train"
     return {"train": persons[train], "gallery": persons[~train]}
@@ -78,7 +78,7 @@ def _stack(axes: "Axes", places: "np.typing.NDArray[np.int64]", sizes: pd.DataFr
     for split in SPLITS:
         if split in sizes:
             values = sizes[split].to_numpy(np.float64)
-            axes.bar(places, values, bottom=bottom, width=0.9, color=COLOURS[split])
+            axes.bar(places, values, bottom=bottom, width=0.9, color=SPLIT_COLOURS[split])
             bottom += values
 
 

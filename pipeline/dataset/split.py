@@ -1,7 +1,4 @@
-"""Who is learnt from, who is tested, and by which queries.
-
-The paper leaves all of this open; what is done here is our choice.
-"""
+"""The train / query / gallery split. The paper does not define it; these rules are our choice."""
 
 import hashlib
 from collections import Counter
@@ -20,12 +17,12 @@ _DRAWS = 1000
 
 @dataclass(frozen=True, eq=False)
 class Division:
-    """Where each crop goes.
+    """The split of each crop.
 
     Attributes:
         splits: object (n,), one of `SPLITS`; "" where it is left out.
         left_out: crops left out, by reason.
-        identities: how many identities each thing befell: train, test, few_crops, seen_once.
+        identities: number of identities by outcome: train, test, few_crops, seen_once.
 
     """
 
@@ -38,26 +35,25 @@ def divide(crops: pd.DataFrame, names: Sequence[str], config: DatasetConfig, pro
     """Divide `crops` into a training half and a test half without common identities, and choose the queries.
 
     Junk and distractors are in the gallery. A test identity gives up to `config.queries` queries a flight, so that
-    each has a right answer in the gallery under `protocol`. Who cannot be tested like that is `seen_once`.
+    each has a right answer in the gallery under `protocol`. Identities for which this is impossible are `seen_once`.
 
     Args:
         crops: with the columns identity, flight, tracklet and pts_s.
-        names: of the crops, all different: what chance goes by, so that it falls on a crop the same whatever others
-            there are.
+        names: of the crops, all different. The random draw of a crop depends on its name only, not on other crops.
         config: the rules.
-        protocol: of `reid.protocols`; all but "tracklet" leave out the query's person in the query's own flight.
+        protocol: of `reid.protocols`; all but "tracklet" ignore the query's person in the query's own flight.
 
     """
     identities = crops["identity"].to_numpy()
     chance = _chance(names, config.seed)
     person = identities > 0
     few = person & (crops.groupby("identity")["identity"].transform("size").to_numpy() < config.min_crops)
-    asked = person & ~few & _can_be_asked_for(crops, chance, protocol, config.gap_s)
-    testable = np.unique(identities[asked])
-    learnt = _training_half(crops, testable, config)
+    possible = person & ~few & _possible_queries(crops, chance, protocol, config.gap_s)
+    testable = np.unique(identities[possible])
+    training = _training_half(crops, testable, config)
     once = person & ~few & ~np.isin(identities, testable)
-    train = np.isin(identities, learnt) | (once if config.seen_once == "train" else False)
-    query = _first(crops, chance, asked & ~train, ["identity", "flight"], config.queries)
+    train = np.isin(identities, training) | (once if config.seen_once == "train" else False)
+    query = _first(crops, chance, possible & ~train, ["identity", "flight"], config.queries)
     gallery = ~(train | query | few | once)
     left_out = {"few_crops": few, "seen_once": once & ~train}
     fates = {"train": train, "test": gallery & person, "few_crops": few, "seen_once": once}
@@ -69,7 +65,7 @@ def divide(crops: pd.DataFrame, names: Sequence[str], config: DatasetConfig, pro
 
 
 def _chance(names: Sequence[str], seed: int) -> NDArray[np.uint64]:
-    """A number for each name that looks drawn, and depends on nothing but the name and the seed."""
+    """A pseudo-random number for each name, which depends on the name and the seed only."""
     digests = (hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest() for name in names)
     return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
 
@@ -77,7 +73,7 @@ def _chance(names: Sequence[str], seed: int) -> NDArray[np.uint64]:
 def _first(
     crops: pd.DataFrame, chance: NDArray[np.uint64], rows: NDArray[np.bool_], group: list[str], count: int
 ) -> NDArray[np.bool_]:
-    """Of `rows`, the `count` in each group on which chance falls first."""
+    """Of `rows`, the `count` with the lowest numbers of `chance` in each group."""
     order = np.argsort(chance, kind="stable")
     order = order[rows[order]]
     place = crops.iloc[order].groupby(group).cumcount().to_numpy()
@@ -86,17 +82,17 @@ def _first(
     return found
 
 
-def _can_be_asked_for(
+def _possible_queries(
     crops: pd.DataFrame, chance: NDArray[np.uint64], protocol: str, gap_s: float
 ) -> NDArray[np.bool_]:
     """Which crops can be queries: a right answer stays in the gallery, and none of them is a neighbouring frame."""
     unit = "tracklet" if protocol == "tracklet" else "flight"  # within which nothing is a right answer
     stays = _first(crops, chance, np.ones(len(crops), np.bool_), ["identity", unit], 1)
     several = crops.groupby("identity")[unit].transform("nunique").to_numpy() > 1
-    asked = several & ~stays
+    possible = several & ~stays
     if unit == "tracklet":
-        asked &= _seconds_to_other_tracklets(crops) >= gap_s
-    return np.asarray(asked)
+        possible &= _seconds_to_other_tracklets(crops) >= gap_s
+    return np.asarray(possible)
 
 
 def _seconds_to_other_tracklets(crops: pd.DataFrame) -> NDArray[np.float64]:
@@ -113,9 +109,9 @@ def _seconds_to_other_tracklets(crops: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _training_half(crops: pd.DataFrame, identities: NDArray[np.int64], config: DatasetConfig) -> NDArray[np.int64]:
-    """Those of `identities` to learn from: of many draws the one in which both halves are most alike.
+    """The training half of `identities`: of many draws the one whose halves match best.
 
-    What is compared is the mean number of crops and of flights. Source: Morgan and Rubin, "Rerandomization to
+    They are compared by the mean number of crops and of flights per identity. Source: Morgan and Rubin, "Rerandomization to
     improve covariate balance in experiments", Annals of Statistics 2012.
     """
     count = round(len(identities) * config.train_share)

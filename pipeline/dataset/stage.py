@@ -1,4 +1,4 @@
-"""The stage: from the labels of a workspace to `dataset/`, written whole or not at all."""
+"""Stage `dataset`: makes the data set from the labels of a workspace, whole or not at all."""
 
 import os
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.stage import Stage, StageResult
 from reid.evaluation.protocols import ProtocolName
 
-_TABLE, _FIGURES, _PAGE = "dataset.parquet", "statistics.json", "statistics.html"
+_TABLE, _FIGURES, _PAGE = DATASET.file, "statistics.json", "statistics.html"
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def finished_dataset(workspace: Path) -> StageResult:
 
 
 def _check_place(folder: StageFolder) -> None:
-    """That nothing but a data set of ours would have to make room: a video may be called `dataset` as well."""
+    """Refuse to replace a folder that is no data set: a video may be called `dataset` as well."""
     if folder.path.exists() and (folder.manifest() or {}).get("stage") != DATASET.name:
         raise PipelineError(
             f"{folder.path}: already exists but was not created by uavpipe; move it or rename the flight"
@@ -122,7 +122,7 @@ def _dataset(workspace: Path, config: DatasetConfig) -> tuple[pd.DataFrame, dict
     division = divide(crops, crops["name"].tolist(), config, protocol)
     if not division.identities["train"] and not division.identities["test"]:
         raise PipelineError(
-            f"{workspace / LABELS}: nobody is left for a data set: of the identities labelled, "
+            f"{workspace / LABELS}: no identity is left for a data set: of the labelled ones, "
             f"{division.identities['few_crops']} have fewer than {config.min_crops} crops and "
             f"{division.identities['seen_once']} are seen once only; label more, or change the section 'dataset'"
         )

@@ -16,7 +16,7 @@ def statistics(
     leaks: Mapping[str, dict[str, Any]],
     protocol: str,
 ) -> dict[str, Any]:
-    """What `statistics.json` holds: plain numbers and texts.
+    """The content of `statistics.json`: plain numbers and texts.
 
     Args:
         crops: of the data set, with the columns split, identity, camera, flight, tracklet and height.

@@ -1,4 +1,4 @@
-"""Neighbouring frames show the same picture: which crops of a tracklet to keep."""
+"""Thinning: neighbouring frames show the same picture, so that not every crop of a tracklet is kept."""
 
 from pathlib import Path
 

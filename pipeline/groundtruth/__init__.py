@@ -1,1 +1,1 @@
-"""Ground truth of a flight, and how well detections and tracklets fit it."""
+"""Ground truth of a flight, and metrics of detections and tracklets against it."""

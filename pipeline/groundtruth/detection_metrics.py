@@ -1,4 +1,4 @@
-"""How well stored detections fit a ground truth: recall and wrong boxes a frame, by threshold."""
+"""Metrics of stored detections against a ground truth: recall and wrong boxes per frame, by threshold."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ class Score:
 
     Attributes:
         threshold: lowest score counted.
-        recall: found persons / asked persons; NaN without persons.
+        recall: detected persons / evaluated persons; NaN without persons.
         precision: right boxes / boxes; NaN without boxes.
-        wrong_per_frame: boxes that match nobody, per frame with truth.
-        persons: number of persons asked for.
+        wrong_per_frame: boxes that match nobody, per frame with ground truth.
+        persons: number of evaluated persons.
 
     """
 
@@ -38,8 +38,8 @@ class Score:
 def match(truth: Truth, detections: Detections, min_iou: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which boxes of one frame are right, and which are counted at all: bool (n,) each.
 
-    Each box, best score first, takes the free person it overlaps most, asked-for persons first. A box on a
-    person not asked for is neither right nor wrong, nor is one on nobody in a region without annotations.
+    Each box, best score first, takes the free person it overlaps most, evaluated persons first. A box on a
+    person that is not evaluated is neither right nor wrong, nor is one on nobody in a region without annotations.
     """
     overlap = iou(detections.boxes, truth.boxes)
     persons = np.where(overlap >= min_iou, overlap + truth.evaluated, _NO_FIT)
@@ -53,7 +53,7 @@ def match(truth: Truth, detections: Detections, min_iou: float) -> tuple[NDArray
 def judge(
     truth: Mapping[int, Truth], found: Mapping[int, Detections], min_iou: float = 0.5, frames: int | None = None
 ) -> Judged:
-    """What is right and wrong of the detections `found`, by frame; the arguments are those of `score`."""
+    """Which of the detections `found` are right and wrong; the arguments are those of `score`."""
     indices = range(frames) if frames is not None else sorted(truth)
     nothing = Detections.empty()
     parts = [_judge(truth.get(index, NOBODY), found.get(index, nothing), min_iou) for index in indices]
@@ -73,14 +73,14 @@ def score(
     min_iou: float = 0.5,
     frames: int | None = None,
 ) -> list[Score]:
-    """Score `detections` (by frame) against `truth` (by frame) at each threshold.
+    """Score `detections` (by frame) against the ground truth (by frame) at each threshold.
 
     Args:
-        truth: as `pipeline.truth.read_truth` gives it.
-        detections: as `pipeline.detect.read_detections` gives it.
+        truth: as `read_truth` returns it.
+        detections: as `read_detections` returns it.
         thresholds: lowest scores counted.
         min_iou: overlap from which a box is right.
-        frames: number of frames with truth, empty ones included; None: those in `truth`.
+        frames: number of frames with ground truth, empty ones included; None: those in `truth`.
 
     """
     judged = judge(truth, detections, min_iou, frames)

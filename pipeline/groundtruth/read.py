@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipeline.boxes import intersection
 from pipeline.errors import PipelineError
 
-MIN_VISIBILITY = 0.25  # persons hidden more than this are neither asked for nor counted as wrong
+MIN_VISIBILITY = 0.25  # persons hidden more than this are not evaluated, and boxes on them not wrong
 _REGION, _PERSONS = 0, (1, 2)  # of VisDrone's categories: not annotated in there; pedestrian, people
 _VISDRONE_LAST = (11, 1, 2)  # the largest category, truncation and occlusion
 _IN_REGION = 0.5  # share of a box from which it counts as inside, as in VisDrone's toolkit
@@ -28,9 +28,9 @@ class Truth:
 
     Attributes:
         boxes: float64 (n, 4) xyxy, pixels.
-        evaluated: bool (n,); False for persons who are not asked for: too hidden, or in a region.
-        identities: int64 (n,), who it is.
-        regions: float64 (m, 4) xyxy, pixels, where persons are not annotated; boxes in there are not judged.
+        evaluated: bool (n,); False for persons who do not count: too hidden, or in a region.
+        identities: int64 (n,).
+        regions: float64 (m, 4) xyxy, pixels, where persons are not annotated; boxes in there do not count.
 
     """
 
@@ -44,10 +44,10 @@ NOBODY = Truth(_EMPTY, np.empty(0, bool), np.empty(0, np.int64))
 
 
 def read_truth(path: Path) -> dict[int, Truth]:
-    """Ground truth by frame index (from 0); the file itself tells its form.
+    """Ground truth by frame index (from 0); the form is detected from the file.
 
     A file is VisDrone's if each row has ten numbers, of which the last three can be a category, a truncation and an
-    occlusion. There, persons with score 0 are not asked for, and what is neither person nor region is left out.
+    occlusion. There, persons with score 0 are not evaluated, and what is neither person nor region is left out.
 
     Raises:
         PipelineError: the file is missing, or a row is of none of the forms; names file and line.
@@ -67,7 +67,7 @@ def read_truth(path: Path) -> dict[int, Truth]:
 
 
 def find_truth(setting: str | Path, video: Path) -> Path | None:
-    """Where the truth of `video` lies; None where there is none.
+    """The file with the ground truth of `video`; None where there is none.
 
     Args:
         setting: "off"; "auto": `flight01.gt.txt` beside `flight01.mp4`; or the file, or a folder with files named
@@ -75,7 +75,7 @@ def find_truth(setting: str | Path, video: Path) -> Path | None:
         video: file or folder of images.
 
     Raises:
-        PipelineError: the file or folder that was asked for is not there.
+        PipelineError: the file or folder that `setting` names does not exist.
 
     """
     if setting == "off":
@@ -95,7 +95,7 @@ def find_truth(setting: str | Path, video: Path) -> Path | None:
 
 
 def inside(boxes: NDArray[np.floating], regions: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which boxes, xyxy (n, 4), lie in one of `regions`, (m, 4), by half or more: bool (n,)."""
+    """Which boxes, xyxy (n, 4), are in one of `regions`, (m, 4), by half or more: bool (n,)."""
     area = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64).prod(axis=1)
     share = intersection(boxes, regions) / np.maximum(area, 1e-9)[:, None]
     return np.asarray((share >= _IN_REGION).any(axis=1))
@@ -123,8 +123,8 @@ def _may_be_visdrone(row: list[float]) -> bool:
 def _mot_or_one_target(rows: list[list[float]]) -> Truth:
     table = np.array([[*row, 1, 1, 1] if len(row) == 4 else [*row[2:7], row[8], row[1]] for row in rows])
     table = table[np.isfinite(table[:, :4]).all(axis=1)]  # UAV123 writes NaN where the target is out of view
-    asked = (table[:, 4] > 0) & (table[:, 5] >= MIN_VISIBILITY)
-    return Truth(_corners(table[:, :4]), asked, table[:, 6].astype(np.int64))
+    evaluated = (table[:, 4] > 0) & (table[:, 5] >= MIN_VISIBILITY)
+    return Truth(_corners(table[:, :4]), evaluated, table[:, 6].astype(np.int64))
 
 
 def _visdrone(rows: list[list[float]]) -> Truth:
@@ -132,8 +132,8 @@ def _visdrone(rows: list[list[float]]) -> Truth:
     regions = _corners(table[table[:, 7] == _REGION, 2:6])
     persons = table[np.isin(table[:, 7], _PERSONS)]
     boxes = _corners(persons[:, 2:6])
-    asked = (persons[:, 6] > 0) & ~inside(boxes, regions)
-    return Truth(boxes, asked, persons[:, 1].astype(np.int64), regions)
+    evaluated = (persons[:, 6] > 0) & ~inside(boxes, regions)
+    return Truth(boxes, evaluated, persons[:, 1].astype(np.int64), regions)
 
 
 def _corners(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

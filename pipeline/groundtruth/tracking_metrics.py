@@ -1,4 +1,4 @@
-"""How well tracklets fit a ground truth: HOTA, IDF1, MOTA, switches, and how pure they are."""
+"""Metrics of tracklets against a ground truth: HOTA, IDF1, MOTA, identity switches, purity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ class TrackScore:
         hota: Luiten et al., "HOTA: A Higher Order Metric for Evaluating Multi-Object Tracking", IJCV 2021.
         idf1: Ristani et al., "Performance Measures and a Data Set for Multi-Target, Multi-Camera Tracking", 2016.
         mota: Bernardin and Stiefelhagen, "Evaluating Multiple Object Tracking Performance", 2008.
-        switches: times a person goes over to another tracklet.
-        purity: of the boxes that lie on a person, the share that lies on its tracklet's most frequent one.
+        switches: number of times that a person changes to another tracklet.
+        purity: of the boxes on a person, the share on the most frequent person of their tracklet.
         tracklets: with a box on a person.
-        persons: in the truth.
+        persons: in the ground truth.
 
     """
 
@@ -35,9 +35,9 @@ class TrackScore:
 
 
 def score_tracks(truth: Mapping[int, Truth], tracked: Mapping[int, Tracked], min_iou: float = 0.5) -> TrackScore:
-    """Score `tracked` against `truth`, both by frame index, over the frames that either names.
+    """Score `tracked` against the ground truth, both by frame index, over the frames of either.
 
-    A box on a person who is not asked for, or on nobody in a region without annotations, is left out before
+    A box on a person who is not evaluated, or on nobody in a region without annotations, is left out before
     anything is counted, as MOTChallenge does with its distractors. The measures themselves are those of `trackers`.
     """
     from trackers.eval import compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
@@ -68,11 +68,11 @@ def score_tracks(truth: Mapping[int, Truth], tracked: Mapping[int, Tracked], min
 
 
 def _not_judged(
-    overlap: NDArray[np.float64], asked: NDArray[np.bool_], min_iou: float, in_region: NDArray[np.bool_]
+    overlap: NDArray[np.float64], evaluated: NDArray[np.bool_], min_iou: float, in_region: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Which boxes (columns of `overlap`) lie on nobody who is asked for, but on somebody else or in a region."""
+    """Which boxes (columns of `overlap`) are on no evaluated person, but on another one or in a region."""
     on: NDArray[np.bool_] = overlap >= min_iou
-    return np.asarray((on[~asked].any(axis=0) | in_region) & ~on[asked].any(axis=0))
+    return np.asarray((on[~evaluated].any(axis=0) | in_region) & ~on[evaluated].any(axis=0))
 
 
 def _dense(rows: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:

@@ -1,7 +1,7 @@
-"""Where something comes from, and what came of it: read from manifests, tables and labels, nothing is kept for it.
+"""Lineage of figures, identities, crops and frames, read from manifests, tables and labels; it stores nothing itself.
 
-`subjects.py` finds out what was asked for, `back.py` goes from a crop, an identity or a figure back to the video,
-`forward.py` from a frame on; `commands.py` says how each stage is made again; `text.py` is for people to read.
+`subjects.py` recognises the subject, `back.py` goes from a crop, an identity or a figure back to the video,
+`forward.py` from a frame to its results; `commands.py` gives the command of each stage; `text.py` formats a trace.
 """
 
 from pipeline.lineage.subjects import trace

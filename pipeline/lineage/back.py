@@ -1,4 +1,4 @@
-"""From a crop, an identity or a figure back to the video."""
+"""Lineage from a crop, an identity or a figure back to the video."""
 
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -7,33 +7,33 @@ import pandas as pd
 
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import flight_of
+from pipeline.chain.table import CROPS, DATASET, DETECT, FRAMES, STEPS, Scope
 from pipeline.errors import PipelineError
-from pipeline.lineage.commands import dataset_command, sha256_of, stage_of, weights_file
+from pipeline.lineage.commands import command_of, sha256_of, stage_of, weights_file
 from pipeline.workspace.atomic import read_json
 from pipeline.workspace.folders import read_card
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.tables import read_rows
 
 _TELEMETRY = ("altitude_m", "latitude", "longitude")
-_STAGES = ("frames", "detections", "crops", "tracks")
-DATASET = "dataset/dataset.parquet"
+_STAGES = [stage for stage in STEPS if stage.scope is not Scope.WORKSPACE]
 DETECTION = ("frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score")
 _ORIGIN = ("name", "split", "identity", "flight", "frame", "rank")
 
 
 def back_from_detection(workspace: Path, flight: str, frame: int, rank: int) -> dict[str, Any]:
-    """Where detection `rank` of `frame` comes from, and who it is.
+    """The provenance of detection `rank` of `frame`, and its identity.
 
     Raises:
         PipelineError: there is no such detection.
 
     """
     folder = workspace / flight
-    detections = read_rows(folder / "detections" / "detections.parquet", DETECTION)
+    detections = read_rows(folder / DETECT.output, DETECTION)
     found = None if detections is None else _row(detections, frame, rank)
     if found is None:
         raise PipelineError(f"{folder}: no detection {rank} in frame {frame}")
-    crops = read_rows(folder / "crops" / "crops.parquet", ["frame", "rank", "crop"])
+    crops = read_rows(folder / CROPS.output, ["frame", "rank", "crop"])
     crop = None if crops is None else _row(crops, frame, rank)
     result = {
         "detection": {
@@ -41,11 +41,11 @@ def back_from_detection(workspace: Path, flight: str, frame: int, rank: int) -> 
             "frame": frame,
             "rank": rank,
             "time_s": found["pts_s"],
-            "clock": clock(found["pts_s"]),
+            "clock": timecode(found["pts_s"]),
             "box": [round(found[side], 1) for side in ("x1", "y1", "x2", "y2")],
             "score": round(found["score"], 4),
-            "crop": None if crop is None else f"{flight}/crops/{crop['crop']}",
-            "crop_is_there": crop is not None and (folder / "crops" / crop["crop"]).is_file(),
+            "crop": None if crop is None else f"{flight}/{CROPS.folder}/{crop['crop']}",
+            "crop_is_there": crop is not None and (folder / CROPS.folder / crop["crop"]).is_file(),
         },
         "where": _where(folder, frame),
         "who": _who(workspace, flight, frame, rank),
@@ -61,7 +61,7 @@ def _row(rows: pd.DataFrame, frame: int, rank: int) -> dict[str, Any] | None:
 
 
 def _where(folder: Path, frame: int) -> dict[str, Any] | None:
-    rows = read_rows(folder / "frames" / "frames.parquet")
+    rows = read_rows(folder / FRAMES.output)
     if rows is None or not {"frame", *_TELEMETRY} <= set(rows):
         return None
     found = rows.loc[rows["frame"] == frame, list(_TELEMETRY)].dropna(axis=1).to_dict("records")
@@ -79,7 +79,7 @@ def _who(workspace: Path, flight: str, frame: int, rank: int) -> dict[str, Any] 
 
 
 def label_of(store: LabelStore, tracklet: str) -> dict[str, Any]:
-    """What `tracklet` is, and by whose decision."""
+    """The label of `tracklet`, with its labeller and time."""
     label, entry = store.state.labels[tracklet], store.decision(tracklet)
     content = store.state.tracklets[tracklet]
     return {
@@ -96,7 +96,7 @@ def label_of(store: LabelStore, tracklet: str) -> dict[str, Any]:
 
 def in_dataset(workspace: Path, flight: str, frame: int, rank: int | None = None) -> list[dict[str, Any]]:
     """The rows of the workspace's data set that show a detection; of all of the frame without `rank`."""
-    rows = read_rows(workspace / DATASET, _ORIGIN)
+    rows = read_rows(workspace / DATASET.output, _ORIGIN)
     if rows is None:
         return []
     here = (rows["flight"] == flight) & (rows["frame"] == frame)
@@ -107,11 +107,11 @@ def in_dataset(workspace: Path, flight: str, frame: int, rank: int | None = None
 
 
 def flight_lineage(folder: Path) -> dict[str, Any]:
-    """The video of a flight, the weights, and how each stage was made."""
+    """The video of a flight, the weights, and the provenance of each stage."""
     card = read_card(folder) or {}
-    stages = {name: found for name in _STAGES if (found := stage_of(folder, name)) is not None}
+    stages = {stage.folder: found for stage in _STAGES if (found := stage_of(folder, stage)) is not None}
     video = card.get("video")
-    weights = stages.get("detections", {}).get("inputs", {}).get("weights")
+    weights = stages.get(DETECT.folder, {}).get("inputs", {}).get("weights")
     return {
         "video": video,
         "video_sha256": card.get("sha256"),
@@ -141,12 +141,12 @@ def back_from_identity(workspace: Path, identity: int) -> dict[str, Any]:
         person = store.state.identities[identity]
     for each in tracklets:
         flight = flight_of(each["tracklet"])
-        rows = read_rows(workspace / flight / "detections" / "detections.parquet", DETECTION)
+        rows = read_rows(workspace / flight / DETECT.output, DETECTION)
         if rows is not None:
             content = contents[each["tracklet"]]
             ends = [_row(rows, *content[place]) for place in (0, -1)]
-            each["time"] = " to ".join(clock(end["pts_s"]) for end in ends if end)
-    rows = read_rows(workspace / DATASET, _ORIGIN)
+            each["time"] = " to ".join(timecode(end["pts_s"]) for end in ends if end)
+    rows = read_rows(workspace / DATASET.output, _ORIGIN)
     splits = {} if rows is None else rows.loc[rows["identity"] == identity, "split"].value_counts().to_dict()
     flights = sorted({flight_of(name) for name in names})
     return {
@@ -159,8 +159,8 @@ def back_from_identity(workspace: Path, identity: int) -> dict[str, Any]:
 
 
 def back_from_name(dataset: Path, name: str) -> dict[str, Any] | None:
-    """Where crop `name` of the data set in folder `dataset` comes from; None where it has no such crop."""
-    rows = read_rows(dataset / "dataset.parquet", (*_ORIGIN, "pts_s", "crop", "video", "weights"))
+    """The provenance of crop `name` of the data set in folder `dataset`; None where it has no such crop."""
+    rows = read_rows(dataset / DATASET.file, (*_ORIGIN, "pts_s", "crop", "video", "weights"))
     if rows is None:
         return None
     found = rows[rows["name"] == name].to_dict("records")
@@ -171,16 +171,16 @@ def back_from_name(dataset: Path, name: str) -> dict[str, Any] | None:
     lineage = {key: row[key] for key in kept if key in row}
     try:
         rest = back_from_detection(dataset.parent, str(row["flight"]), int(row["frame"]), int(row["rank"]))
-    except PipelineError as error:  # the stages were made again since, or the flight is gone
+    except PipelineError as error:  # the stages were run again since, or the flight is gone
         rest = {"note": str(error), "recorded": {key: row[key] for key in ("crop", "pts_s", "video", "weights")}}
     changed = rest.get("detection", {}).get("time_s") not in (None, row["pts_s"])
     if changed:
-        rest["note"] = "the flight's tables were made again since: this is another detection than the one labelled"
+        rest["note"] = "the flight's stages were run again since: this is another detection than the labelled one"
     return {"data_set_crop": lineage, **rest}
 
 
 def back_from_metrics(metrics: Path, query: int | None) -> dict[str, Any]:
-    """What the figures of an evaluation were measured with and on; with `query` that query, to its time stamp.
+    """The network and data of an evaluation's figures; with `query` also the provenance of that query.
 
     Raises:
         PipelineError: it is no file of figures, or there is no such query.
@@ -204,13 +204,13 @@ def back_from_metrics(metrics: Path, query: int | None) -> dict[str, Any]:
 
 
 def _measured_with(recorded: dict[str, Any]) -> dict[str, Any]:
-    """A file by path and hash: whether it is still that one, and what it says of its training."""
+    """A file by path and hash: whether it is unchanged, and its training."""
     path = Path(str(recorded.get("path")))
     result = dict(recorded)
     if not path.is_file():
-        return result | {"state": "is gone, or lies elsewhere"}
+        return result | {"state": "missing or moved"}
     same = sha256_of(path) == recorded.get("sha256")
-    result["state"] = "unchanged" if same else "is another file by now"
+    result["state"] = "unchanged" if same else "changed since"
     training = _training(path) if same and path.suffix == ".safetensors" else None
     return result | ({"training": training} if training else {})
 
@@ -231,20 +231,20 @@ def _training(path: Path) -> dict[str, Any] | None:
 def _dataset_folder(inputs: dict[str, Any]) -> Path | None:
     place = str(inputs.get("data") or "")
     path = Path(place.partition(":")[2] or place)
-    return path if place and (path / "dataset.parquet").is_file() else None
+    return path if place and (path / DATASET.file).is_file() else None
 
 
 def dataset_lineage(folder: Path) -> dict[str, Any]:
-    """How the data set in `folder` was made, and from which flights."""
+    """The provenance of the data set in `folder`, and its flights."""
     manifest = StageFolder(folder).manifest() or {}
-    rows = read_rows(folder / "dataset.parquet", _ORIGIN)
+    rows = read_rows(folder / DATASET.file, _ORIGIN)
     flights = [] if rows is None else sorted(rows["flight"].unique())
     return {
         "folder": str(folder),
         "counts": manifest.get("counts"),
         "section": manifest.get("section"),
         "labels_hash": (manifest.get("inputs") or {}).get("labels"),
-        "command": dataset_command(folder, manifest),
+        "command": command_of(DATASET, folder, manifest),
         "flights": {flight: flight_lineage(folder.parent / flight) for flight in flights},
     }
 
@@ -252,17 +252,17 @@ def dataset_lineage(folder: Path) -> dict[str, Any]:
 def _back_from_query(table: Path, query: int) -> dict[str, Any]:
     rows = read_rows(table, ["query"])
     if rows is None:
-        raise PipelineError(f"{table}: no such table; measure again")
+        raise PipelineError(f"{table}: no such table; evaluate again")
     found = rows[rows["query"] == query].to_dict("records")
     if not found:
         raise PipelineError(f"{table}: no query {query}; it has 0 to {int(rows['query'].max())}")
     row = {str(name): value for name, value in found[0].items()}
     path = PurePosixPath(str(row.get("path", "")))
     lineage = back_from_name(Path(path.parent.parent), path.name) if row.get("path") else None
-    return row | (lineage or {"note": "its data set does not say where the crop comes from"})
+    return row | (lineage or {"note": "its data set does not record the provenance of the crop"})
 
 
-def clock(seconds: float) -> str:
+def timecode(seconds: float) -> str:
     """`0:01:02.345`"""
     milliseconds = round(1000 * seconds)
     sign, milliseconds = ("-" if milliseconds < 0 else ""), abs(milliseconds)

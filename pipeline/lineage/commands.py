@@ -1,102 +1,71 @@
-"""The command that makes a stage again, from what its manifest says of inputs and settings."""
+"""The command that makes a stage again, derived from the inputs and settings in its manifest."""
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from detector.models.weights import EMBEDDED
+from pipeline.chain.table import CROPS, DETECT, FRAMES, ChainStage, Scope, made_together
 from pipeline.config.models import FlightConfig
 from pipeline.workspace.atomic import file_sha256
 from pipeline.workspace.folders import read_card
 from pipeline.workspace.manifest import StageFolder
 
-# Folder of a stage -> the command, and the stages whose settings it must repeat, as it makes them again too.
-_COMMANDS = {
-    "frames": "frames",
-    "detections": "detect",
-    "crops": "crops",
-    "motion": "tracks",
-    "appearance": "tracks",
-    "tracks": "tracks",
-    "overlay": "overlay",
-}
-_ALL = ("detections", "crops", "tracks")
-_BUILT_ON = {
-    "detections": ("detections",),
-    "crops": ("detections", "crops"),
-    "motion": _ALL,
-    "appearance": _ALL,
-    "tracks": _ALL,
-    "overlay": ("detections", "overlay"),
-}
-_READING = ("segment_frames", "image_fps")  # settings of `frames` that are inputs of every pixel stage
 
-
-def stage_of(flight: Path, name: str) -> dict[str, Any] | None:
-    """What the finished stage in folder `name` of `flight` was made from, and how to make it again.
+def stage_of(flight: Path, stage: ChainStage) -> dict[str, Any] | None:
+    """Inputs, settings, counts, versions of `stage` of `flight`, and the command that makes it again.
 
     None where it is not there or not finished.
-
-    The command repeats the settings that are not the defaults, as far as the manifest holds them.
     """
-    manifest = StageFolder(flight / name).manifest()
+    folder = flight / stage.folder
+    manifest = StageFolder(folder).manifest()
     if manifest is None:
         return None
     found = {key: manifest.get(key) for key in ("fingerprint", "inputs", "section", "counts", "versions")}
-    if name in _COMMANDS:
-        found["command"] = _command(flight, name, manifest)
-    elif name == "clip":
-        found["command"] = shlex.join(["uavpipe", "report", "--workspace", str(flight.parent)])
-    elif name == "embeddings":
-        found["command"] = shlex.join(["uavpipe", "annotate", "embed", "--workspace", str(flight.parent)])
-    return found
+    return found | {"command": command_of(stage, folder, manifest)}
 
 
-def dataset_command(folder: Path, manifest: Mapping[str, Any]) -> str:
-    """The command that makes the data set in `folder` again."""
-    settings = _differing("dataset", manifest.get("section") or {})
-    words = ["uavpipe", "dataset", "--workspace", str(folder.parent)]
-    return shlex.join([*words, *settings])
+def command_of(stage: ChainStage, folder: Path, manifest: Mapping[str, Any]) -> str:
+    """The command that makes `stage` in `folder` again.
+
+    It repeats the settings that are not the defaults, as far as manifests hold them, also those of the stages that
+    the command runs as well.
+    """
+    words = ["uavpipe", *stage.command.split()]
+    if stage.takes_video:
+        flight, workspace = folder.parent, folder.parents[1]
+        words.append(str((read_card(flight) or {}).get("video", "VIDEO")))
+        manifests = {each: StageFolder(flight / each.folder).manifest() or {} for each in made_together(stage)}
+    else:
+        workspace = folder.parent if stage.scope is Scope.WORKSPACE else folder.parents[1]
+        manifests = {stage: dict(manifest)}
+    settings = dict.fromkeys(text for each, content in manifests.items() for text in _settings(each, content))
+    set_each = (word for text in settings for word in ("--set", text))
+    return shlex.join([*words, "--workspace", str(workspace), *set_each])
 
 
-def _command(flight: Path, name: str, manifest: Mapping[str, Any]) -> str:
-    card = read_card(flight) or {}
-    words = ["uavpipe", _COMMANDS[name], str(card.get("video", "VIDEO")), "--workspace", str(flight.parent)]
-    inputs = manifest["inputs"]
-    if ((StageFolder(flight / "frames").manifest() or {}).get("inputs") or {}).get("telemetry") == "off":
-        words += ["--set", "telemetry=off"]
-    words += _differing("frames", {key: inputs[key] for key in _READING if key in inputs})
-    if name == "frames":
-        return shlex.join([*words, *_differing("frames", manifest.get("section") or {})])
-    for stage in _BUILT_ON[name]:
-        words += _settings(stage, StageFolder(flight / stage).manifest() or {})
-    return shlex.join(words)
+def _settings(stage: ChainStage, manifest: Mapping[str, Any]) -> Iterator[str]:
+    """What was not the default where a stage was made, as `section.key=value`."""
+    inputs, section = manifest.get("inputs") or {}, manifest.get("section") or {}
+    if inputs.get("telemetry") == "off":
+        yield "telemetry=off"
+    yield from _differing(FRAMES.section, inputs)  # how the video is read is an input of every segment stage
+    if "weights" in inputs and stage is DETECT:
+        yield f"{DETECT.section}.weights={weights_file(str(inputs['weights'])) or 'FILE_WITH_THAT_HASH'}"
+    if stage is CROPS:
+        yield from _differing(DETECT.section, {key: section[key] for key in ("threshold",) if key in section})
+        yield from _differing("camera", section.get("camera", {}))
+    yield from _differing(stage.section, section)
 
 
-def _settings(stage: str, manifest: Mapping[str, Any]) -> list[str]:
-    """What `--set` a stage was made with."""
-    settings = dict(manifest.get("section") or {})
-    if stage == "detections":
-        sha256 = (manifest.get("inputs") or {}).get("weights")
-        weights = weights_file(str(sha256)) or "FILE_WITH_THAT_HASH"
-        return ["--set", f"detector.weights={weights}", *_differing("detector", settings)]
-    if stage == "crops":
-        threshold = {"threshold": settings.pop("threshold")} if "threshold" in settings else {}
-        camera = settings.pop("camera", {})
-        return [*_differing("detector", threshold), *_differing("camera", camera), *_differing("crops", settings)]
-    return _differing(stage, settings)
-
-
-def _differing(section: str, settings: Mapping[str, Any]) -> list[str]:
-    """`--set` for each of `settings` that is known and not the default."""
-    defaults = FlightConfig().model_dump(mode="json")[section]
-    words: list[str] = []
+def _differing(section: str | None, settings: Mapping[str, Any]) -> Iterator[str]:
+    """`section.key=value` for each of `settings` that is known and not the default."""
+    defaults = FlightConfig().model_dump(mode="json")[section] if section else {}
     for key, value in settings.items():
         if key in defaults and not _is_default(value, defaults[key]):
-            words += ["--set", f"{section}.{key}={json.dumps(value)}"]
-    return words
+            yield f"{section}.{key}={json.dumps(value)}"
 
 
 def _is_default(value: Any, default: Any) -> bool:
@@ -107,7 +76,7 @@ def _is_default(value: Any, default: Any) -> bool:
 
 
 def weights_file(sha256: str) -> str | None:
-    """The detector's weights of that hash: `embedded`, or a file in `weights/`; None where they are not at hand."""
+    """The detector's weights of that hash: `embedded`, or a file in `weights/`; None where neither has it."""
     if sha256_of(EMBEDDED) == sha256:
         return "embedded"
     return next((str(path) for path in sorted(Path("weights").glob("*")) if sha256_of(path) == sha256), None)

@@ -1,4 +1,4 @@
-"""From a frame to all that came of it."""
+"""Lineage from a frame forward to everything made of it."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,27 +6,28 @@ from typing import Any
 
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import flight_of
+from pipeline.chain.table import CROPS, DETECT, EMBEDDINGS, FRAMES, OVERLAY, TRACKS
 from pipeline.errors import PipelineError
-from pipeline.lineage.back import DETECTION, clock, flight_lineage, in_dataset, label_of
+from pipeline.lineage.back import DETECTION, flight_lineage, in_dataset, label_of, timecode
 from pipeline.workspace.manifest import MANIFEST
 from pipeline.workspace.tables import read_rows
 
 
 def forward_from_frame(workspace: Path, flight: str, frame: int, results: Iterable[Path] = ()) -> dict[str, Any]:
-    """Everything that came of frame `frame` of `flight`.
+    """All results of frame `frame` of `flight`.
 
     Args:
         workspace: the folder.
         flight: its name.
         frame: index from 0.
-        results: folders in which evaluations are looked for.
+        results: folders that are searched for evaluations.
 
     Raises:
         PipelineError: there is no such flight or frame.
 
     """
     folder = workspace / flight
-    frames = read_rows(folder / "frames" / "frames.parquet", ["frame", "pts_s"])
+    frames = read_rows(folder / FRAMES.output, ["frame", "pts_s"])
     if frames is None:
         raise PipelineError(f"{folder}: no table of frames here; name a flight of --workspace")
     found = frames[frames["frame"] == frame].to_dict("records")
@@ -40,23 +41,23 @@ def forward_from_frame(workspace: Path, flight: str, frame: int, results: Iterab
         if rows:
             person["data_set"] = rows
             person["queries"] = _queries(results, {row.rpartition("/")[2] for row in rows})
-    overlay = folder / "overlay" / "overlay.mp4"
+    overlay = folder / OVERLAY.output
     return {
-        "frame": known | {"clock": clock(known["pts_s"])},
+        "frame": known | {"clock": timecode(known["pts_s"])},
         "detections": [{name: value for name, value in each.items() if value not in (None, [])} for each in people],
-        "overlay": f"{overlay} at {clock(known['pts_s'])}" if (overlay.parent / MANIFEST).exists() else None,
+        "overlay": f"{overlay} at {timecode(known['pts_s'])}" if (overlay.parent / MANIFEST).exists() else None,
         "flight": flight_lineage(folder),
     }
 
 
 def _people(workspace: Path, flight: str, frame: int) -> list[dict[str, Any]]:
     folder = workspace / flight
-    detections = read_rows(folder / "detections" / "detections.parquet", DETECTION)
+    detections = read_rows(folder / DETECT.output, DETECTION)
     if detections is None:
         return []
-    crops = _by_rank(folder / "crops" / "crops.parquet", frame, "crop")
-    tracklets = _by_rank(folder / "tracks" / "tracklets.parquet", frame, "tracklet")
-    embedded = _by_rank(folder / "embeddings" / "embeddings.parquet", frame, "model")
+    crops = _by_rank(folder / CROPS.output, frame, "crop")
+    tracklets = _by_rank(folder / TRACKS.output, frame, "tracklet")
+    embedded = _by_rank(folder / EMBEDDINGS.output, frame, "model")
     labels = _labels(workspace, flight, frame)
     people = []
     for row in detections[detections["frame"] == frame].sort_values("rank").to_dict("records"):
@@ -67,7 +68,7 @@ def _people(workspace: Path, flight: str, frame: int) -> list[dict[str, Any]]:
                 "rank": rank,
                 "score": round(row["score"], 4),
                 "box": [round(row[side], 1) for side in ("x1", "y1", "x2", "y2")],
-                "crop": None if rank not in crops else f"{flight}/crops/{crops[rank]}",
+                "crop": None if rank not in crops else f"{flight}/{CROPS.folder}/{crops[rank]}",
                 "tracklet": tracklet,
                 "label": labels.get(rank),
                 "embedded_by": embedded.get(rank),

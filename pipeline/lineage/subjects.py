@@ -1,4 +1,4 @@
-"""What somebody wants to have traced, told from how it is written."""
+"""The subject of a trace, recognised by its form."""
 
 import re
 from collections.abc import Iterable
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from annotate.operations import check_flight
+from pipeline.chain.table import CROPS, DATASET
 from pipeline.errors import PipelineError
 from pipeline.lineage.back import back_from_detection, back_from_identity, back_from_metrics, back_from_name
 from pipeline.lineage.forward import forward_from_frame
@@ -25,7 +26,7 @@ def trace(
     query: int | None = None,
     results: Iterable[Path] = (),
 ) -> dict[str, Any]:
-    """Where `subject` comes from; with `frame` what came of that frame of the flight `subject`.
+    """The provenance of `subject`; with `frame` the results of that frame of the flight `subject`.
 
     Args:
         subject: a metrics.json or its folder; a crop's file or its name in the data set; an identity's number;
@@ -33,10 +34,10 @@ def trace(
         workspace: the folder.
         frame: index from 0.
         query: of a metrics.json.
-        results: folders in which evaluations are looked for, for `frame`.
+        results: folders that are searched for evaluations, for `frame`.
 
     Raises:
-        PipelineError: nothing of that name is there; says what was expected.
+        PipelineError: there is nothing of that name; names what was expected.
         AnnotateError: the labels are damaged.
 
     """
@@ -65,11 +66,11 @@ def _flight(name: str) -> str:
 def _crop(path: Path, workspace: Path) -> dict[str, Any] | None:
     """A crop by its file, or by its name in the data set."""
     parts = path.parts
-    if "crops" in parts and parts.index("crops") > 0:
-        place = parts.index("crops")
+    if CROPS.folder in parts[1:]:
+        place = parts.index(CROPS.folder, 1)
         flight, name = parts[place - 1], "/".join(parts[place + 1 :])
-        rows = read_rows(workspace / _flight(flight) / "crops" / "crops.parquet", ["crop", "frame", "rank"])
+        rows = read_rows(workspace / _flight(flight) / CROPS.output, ["crop", "frame", "rank"])
         hit = [] if rows is None else rows[rows["crop"] == name].to_dict("records")
         return back_from_detection(workspace, flight, int(hit[0]["frame"]), int(hit[0]["rank"])) if hit else None
     own = back_from_name(path.parent.parent, path.name) if len(parts) > 1 else None
-    return own or back_from_name(workspace / "dataset", path.name)
+    return own or back_from_name(workspace / DATASET.folder, path.name)

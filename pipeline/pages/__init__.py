@@ -1,4 +1,4 @@
-"""Pages to look at that need nothing beside them: no script, no network; light or dark, on paper too.
+"""Self-contained HTML pages: no script, no network; light or dark, printable.
 
 What several pages share is in this folder: `base.html`, and how a data set is shown. A page's own templates are in
 the folder `templates` of the package that writes it.
@@ -10,7 +10,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
 def render(package: str, template: str, **values: Any) -> str:
-    """The page `template` of `package`, HTML; what `values` hold is text unless it is `Markup`."""
+    """The page `template` of `package`, HTML; `values` are text unless it is `Markup`."""
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(package, "templates"), PackageLoader("pipeline.pages", "")]),
         autoescape=True,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 BLUE, ORANGE, SKY, GREEN, PINK, AMBER = "#0072b2", "#d55e00", "#56b4e9", "#009e73", "#cc79a7", "#e69f00"
 CYCLE = (BLUE, ORANGE, GREEN, PINK, AMBER, SKY)
 _SIZE = 4.4, 2.5  # inches; as wide as a phone shows without shrinking the letters
-_INK = "#010203"  # stands for the colour of the page's letters, which only the reader's browser knows
+_INK = "#010203"  # placeholder for the colour of the page's letters, which only the reader's browser knows
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # letters stay letters, so that the page is small and can be searched
     "font.size": 9,

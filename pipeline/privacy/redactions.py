@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.chain.table import FRAMES
 from pipeline.errors import PipelineError
 from pipeline.privacy.redact import Boxes, paint_over
 from pipeline.video import Damage, Frame, Segment, Video, open_video
@@ -60,7 +61,7 @@ def open_known_flight(flight: Path) -> Video:
     card = read_card(flight)
     if card is None:
         raise PipelineError(f"{flight}: no video of it is known; name a flight's folder in the workspace")
-    reading = (StageFolder(flight / "frames").manifest() or {}).get("inputs", {})
+    reading = (StageFolder(flight / FRAMES.folder).manifest() or {}).get("inputs", {})
     return open_redacted(Path(card["video"]), flight, image_fps=reading.get("image_fps", 30.0))
 
 

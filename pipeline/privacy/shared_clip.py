@@ -8,17 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.records import Detections
+from pipeline.chain.table import DETECT, FRAMES, TRACKS
 from pipeline.errors import PipelineError
 from pipeline.privacy.redact import Boxes, follow, pixelate
 from pipeline.privacy.redactions import open_known_flight
 from pipeline.stages.detect import read_detections
 from pipeline.stages.overlay import write_video
-from pipeline.stages.tracks import TABLE, read_tracked
+from pipeline.stages.tracks import read_tracked
 from pipeline.video import Frame
 from pipeline.workspace.folders import locked, read_card
 from pipeline.workspace.manifest import MANIFEST
 from pipeline.workspace.tables import read_table
 
+FOLDER = "export"  # of a flight: its shared clips
 Blur = Literal["people", "faces"]
 
 
@@ -49,7 +51,7 @@ def export(
             will not do.
 
     """
-    if not (flight / "detections" / MANIFEST).exists():
+    if not (flight / DETECT.folder / MANIFEST).exists():
         raise PipelineError(f"{flight}: no finished detections here; run 'uavpipe detect' first")
     card = read_card(flight)
     if card is not None and output.exists() and Path(card["video"]).samefile(output):
@@ -79,10 +81,10 @@ def _write(
 def people_of(flight: Path, score: float) -> Mapping[int, Boxes]:
     """All detections of `flight` from `score` up, and its tracklets between them: float32 (n, 4) by frame."""
     hidden: dict[int, list[Boxes]] = {
-        frame: [found.above(score).boxes] for frame, found in read_detections(flight / "detections").items()
+        frame: [found.above(score).boxes] for frame, found in read_detections(flight / DETECT.folder).items()
     }
-    if (flight / "tracks" / TABLE).exists():
-        rows = read_table(flight / "frames" / "frames.parquet", ["frame", "pts_s"]).dropna(subset=["pts_s"])
+    if (flight / TRACKS.output).exists():
+        rows = read_table(flight / FRAMES.output, ["frame", "pts_s"]).dropna(subset=["pts_s"])
         times = dict(zip(rows["frame"].tolist(), rows["pts_s"].tolist(), strict=True))
         for frame, boxes in follow(read_tracked(flight), times).items():
             hidden.setdefault(frame, []).append(boxes)

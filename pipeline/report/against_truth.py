@@ -1,4 +1,4 @@
-"""What a flight's detections and tracklets found of its ground truth."""
+"""A flight's detections and tracklets compared with its ground truth."""
 
 import math
 from dataclasses import dataclass
@@ -6,22 +6,23 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from pipeline.chain.table import DETECT, TRACKS
 from pipeline.groundtruth.detection_metrics import judge
 from pipeline.groundtruth.read import read_truth
 from pipeline.groundtruth.tracking_metrics import score_tracks
 from pipeline.report.plots import precision_by_recall
-from pipeline.report.provenance import made_id
+from pipeline.report.provenance import provenance_id
 from pipeline.report.records import Fact
 from pipeline.stages.detect import read_detections
-from pipeline.stages.tracks import TABLE, read_tracked
+from pipeline.stages.tracks import read_tracked
 
 
 @dataclass(frozen=True)
-class Found:
-    """A flight against its truth.
+class GroundTruthPart:
+    """A flight compared with its ground truth.
 
     Attributes:
-        truth: the file.
+        truth: the file of the ground truth.
         facts: of the detections, and of the tracklets where there are any.
         curve: precision by recall.
 
@@ -32,37 +33,37 @@ class Found:
     curve: Markup
 
 
-def compare(folder: Path, truth: Path, frames: int, threshold: float) -> Found:
-    """Compare the flight in `folder`, with finished detections, with `truth`, as `uavpipe score` does.
+def compare_with_truth(folder: Path, truth: Path, frames: int, threshold: float) -> GroundTruthPart:
+    """Compare the flight in `folder`, with finished detections, with its ground truth, as `uavpipe score` does.
 
     Args:
         folder: of the flight.
-        truth: the file.
+        truth: the file of the ground truth.
         frames: how many the flight has.
         threshold: from which the flight's detections become crops.
 
     Raises:
-        PipelineError: the truth cannot be read.
+        PipelineError: the ground truth cannot be read.
 
     """
     people = {frame: here for frame, here in read_truth(truth).items() if frame < frames}
-    judged = judge(people, read_detections(folder / "detections"), frames=frames)
-    detections, tracks = made_id(folder.name, "detections"), made_id(folder.name, "tracks")
+    judged = judge(people, read_detections(folder / DETECT.folder), frames=frames)
+    detections, tracks = (provenance_id(folder.name, stage.folder) for stage in (DETECT, TRACKS))
     point, ap = judged.at(threshold), judged.ap50()
     facts = [
         Fact(f"recall, score ≥ {threshold:g}", _figure(point.recall), detections),
         Fact(f"precision, score ≥ {threshold:g}", _figure(point.precision), detections),
         Fact("AP50", _figure(ap), detections),
     ]
-    if (folder / "tracks" / TABLE).exists():
+    if (folder / TRACKS.output).exists():
         score = score_tracks(people, read_tracked(folder))
         facts += [
             Fact("IDF1", _figure(score.idf1), tracks),
             Fact("HOTA", _figure(score.hota), tracks),
             Fact("purity of tracklets", _figure(score.purity), tracks),
-            Fact("tracklets for persons of the truth", f"{score.tracklets:,} for {score.persons:,}", tracks),
+            Fact("tracklets for persons of the ground truth", f"{score.tracklets:,} for {score.persons:,}", tracks),
         ]
-    return Found(truth, tuple(facts), precision_by_recall(folder.name, judged, threshold))
+    return GroundTruthPart(truth, tuple(facts), precision_by_recall(folder.name, judged, threshold))
 
 
 def _figure(value: float | None) -> str:

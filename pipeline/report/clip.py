@@ -1,4 +1,4 @@
-"""The stretch of a flight with most persons, boxes drawn: a stage of its own, so that it is rendered once."""
+"""Stage `clip`: the stretch of a flight with most persons, boxes drawn; a stage, so that it is rendered once."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -16,14 +16,12 @@ from pipeline.config.models import ReportConfig
 from pipeline.privacy.redactions import open_known_flight
 from pipeline.stages.detect import detections_by_frame
 from pipeline.stages.overlay import draw, write_video
-from pipeline.stages.tracks import TABLE
 from pipeline.video import Frame, Video
 from pipeline.workspace.folders import locked
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.stage import Stage
 from pipeline.workspace.tables import read_file
 
-FILE = "clip.mp4"
 _CRF = 26
 
 
@@ -48,7 +46,7 @@ def fullest(frames: pd.DataFrame, boxes: pd.DataFrame, seconds: float) -> Stretc
     Args:
         frames: the flight's table of frames.
         boxes: its detections that count.
-        seconds: as long as the stretch is at most.
+        seconds: maximum length of the stretch.
 
     """
     decoded = frames[~frames["lost"] & frames["pts_s"].notna()]
@@ -59,7 +57,7 @@ def fullest(frames: pd.DataFrame, boxes: pd.DataFrame, seconds: float) -> Stretc
     total = np.concatenate([[0], np.cumsum(counts)])
     stops = np.searchsorted(times, times + seconds, "right")
     best = int(np.argmax(total[stops] - total[:-1]))
-    # Near the end a stretch would be cut short: it may as well begin earlier.
+    # Near the end a stretch would be cut short: so it begins earlier.
     first = min(best, int(np.searchsorted(times, times[-1] - seconds, "left")))
     last = int(stops[first]) - 1
     begin = float(frames["pts_s"].min())
@@ -75,7 +73,7 @@ def run_clip(
     boxes: pd.DataFrame,
     progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]],
 ) -> Path:
-    """The clip of the flight in `folder`, brought up to date.
+    """The clip of the flight in `folder`, rendered if it is stale.
 
     Args:
         folder: of the flight, with finished detections.
@@ -85,7 +83,7 @@ def run_clip(
         progress: opens a bar.
 
     Raises:
-        PipelineError: the video is gone, or another run is at work on the flight.
+        PipelineError: the video is gone, or another run uses the flight.
 
     """
     inputs = {
@@ -98,20 +96,22 @@ def run_clip(
     def make(there: Path) -> Mapping[str, Any]:
         video = open_known_flight(folder)
         with progress(f"{folder.name}: {CLIP.name}", len(stretch.frames)) as advance:
-            return {"frames": _write(there / FILE, video, stretch, _with_labels(folder, boxes), config, advance)}
+            return {
+                "frames": _write(there / CLIP.file, video, stretch, _with_labels(folder, boxes), config, advance)
+            }
 
     with locked(folder):
         stage = Stage(CLIP.name, StageFolder(folder / CLIP.folder), inputs, settings)
-        return stage.run([FILE], make).folder / FILE
+        return stage.run([CLIP.file], make).folder / CLIP.file
 
 
 def _with_labels(folder: Path, boxes: pd.DataFrame) -> pd.DataFrame:
     """`boxes` with what to write beside each: the number of its tracklet, else its score."""
     scores = boxes["score"].map("{:.2f}".format)
-    if not (folder / TRACKS.folder / TABLE).exists():
+    if not (folder / TRACKS.output).exists():
         return boxes.assign(label=scores)
     rows = boxes.merge(
-        read_file(folder / TRACKS.folder / TABLE, ["frame", "rank", "tracklet"]), on=["frame", "rank"], how="left"
+        read_file(folder / TRACKS.output, ["frame", "rank", "tracklet"]), on=["frame", "rank"], how="left"
     )
     numbers = rows["tracklet"].map(lambda number: f"t{number:.0f}", na_action="ignore")
     return rows.assign(label=numbers.fillna(rows["score"].map("{:.2f}".format)))

@@ -1,4 +1,4 @@
-"""A flight in the report: what the video is, its damage, who was found when, and how large and how surely."""
+"""A flight in the report: the video, its damage, persons over time, their heights and scores."""
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
@@ -12,17 +12,18 @@ import pandas as pd
 from markupsafe import Markup
 
 from detector.config import DetectorConfig
+from pipeline.chain.table import CROPS, DETECT, FRAMES, TRACKS
 from pipeline.config.models import ReportConfig
 from pipeline.errors import PipelineError
 from pipeline.groundtruth.read import find_truth
 from pipeline.report import plots
-from pipeline.report.against_truth import Found, compare
+from pipeline.report.against_truth import GroundTruthPart, compare_with_truth
 from pipeline.report.clip import Stretch, fullest, run_clip
-from pipeline.report.provenance import made_id
+from pipeline.report.provenance import provenance_id
 from pipeline.report.records import Fact, clock
 from pipeline.stages.detect import SCHEMA
 from pipeline.workspace.folders import read_card
-from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.manifest import MANIFEST, StageFolder
 from pipeline.workspace.tables import read_rows
 
 _OF_FRAMES = ("frame", "pts_s", "lost", "corrupt", "damage", "width", "height", "altitude_m")
@@ -47,7 +48,7 @@ class Clip:
 
 @dataclass(frozen=True, eq=False)
 class FlightPart:
-    """What there is to say of a flight.
+    """The content of a flight's part.
 
     Attributes:
         name: of its folder.
@@ -61,8 +62,8 @@ class FlightPart:
         frames: all frames.
         plots: by title.
         clip: where most persons are; None without detections, or as `missing` says.
-        found: against the truth, where there is one.
-        missing: what is not there, and what to do.
+        against_truth: compared with the ground truth, where there is one.
+        missing: what is missing, and the command that makes it.
 
     """
 
@@ -77,15 +78,15 @@ class FlightPart:
     frames: int
     plots: dict[str, Markup]
     clip: Clip | None
-    found: Found | None
+    against_truth: GroundTruthPart | None
     missing: tuple[str, ...]
 
 
 def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart:
-    """The flight in `folder`; renders the clip where it does not hold.
+    """The flight in `folder`; renders the clip if it is stale.
 
     Raises:
-        PipelineError: a table is damaged, or the truth cannot be read.
+        PipelineError: a table is damaged, or the ground truth cannot be read.
 
     """
     card = read_card(folder) or {}
@@ -96,11 +97,11 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
     damaged = frames[frames["lost"] | frames["corrupt"] | (frames["damage"] != "")]
     damage = list(_stretches(damaged, begin))
     drawn: dict[str, Markup] = {}
-    clip = found = None
+    clip = against_truth = None
     missing: list[str] = []
-    if (folder / "detections" / "manifest.json").exists():
+    if (folder / DETECT.folder / MANIFEST).exists():
         threshold = _threshold(folder)
-        everything = _table(folder / "detections" / "detections.parquet", SCHEMA.names)
+        everything = _table(folder / DETECT.output, SCHEMA.names)
         boxes = everything[everything["score"] >= threshold]
         drawn |= {
             "Persons in a frame": plots.persons_over_time(folder.name, frames, boxes),
@@ -109,14 +110,14 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
         }
         truth = find_truth(config.truth, Path(str(card.get("video", folder.name))))
         if truth is not None:
-            found = compare(folder, truth, len(frames), threshold)
-            drawn["Precision by recall"] = found.curve
+            against_truth = compare_with_truth(folder, truth, len(frames), threshold)
+            drawn["Precision by recall"] = against_truth.curve
         stretch = fullest(frames, boxes, config.clip_s) if config.clip_s else None
         if stretch is not None:
             clip = _clip(folder, config, stretch, boxes, progress, missing)
     elif card:
         again = shlex.join(["uavpipe", "run", str(card["video"]), "--workspace", str(folder.parent)])
-        missing.append(f"Nobody was looked for yet: {again}")
+        missing.append(f"There are no detections yet: {again}")
     if frames["altitude_m"].notna().any():
         drawn["Altitude"] = plots.altitude(folder.name, frames)
     return FlightPart(
@@ -131,7 +132,7 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
         frames=len(frames),
         plots=drawn,
         clip=clip,
-        found=found,
+        against_truth=against_truth,
         missing=tuple(missing),
     )
 
@@ -150,7 +151,7 @@ def _clip(
 
 def _facts(folder: Path, frames: pd.DataFrame, begin: float) -> Iterator[Fact]:
     decoded = frames[~frames["lost"]]
-    table = made_id(folder.name, "frames")
+    table = provenance_id(folder.name, FRAMES.folder)
     seconds = float(frames["pts_s"].max()) - begin
     yield Fact("length", clock(seconds), table)
     if decoded["width"].notna().any():
@@ -161,27 +162,27 @@ def _facts(folder: Path, frames: pd.DataFrame, begin: float) -> Iterator[Fact]:
     yield Fact("lost", f"{int(frames['lost'].sum()):,}", table)
     yield Fact("corrupt", f"{int(frames['corrupt'].sum()):,}", table)
     for stage, names in (
-        ("detections", {"boxes": "boxes"}),
-        ("crops", {"crops": "crops"}),
-        ("tracks", {"tracklets": "tracklets", "median_length": "frames of a median tracklet"}),
+        (DETECT, {"boxes": "boxes"}),
+        (CROPS, {"crops": "crops"}),
+        (TRACKS, {"tracklets": "tracklets", "median_length": "frames of a median tracklet"}),
     ):
-        manifest = StageFolder(folder / stage).manifest()
+        manifest = StageFolder(folder / stage.folder).manifest()
         for key, name in names.items():
             if manifest is not None and key in manifest["counts"]:
-                yield Fact(name, f"{manifest['counts'][key]:,g}", made_id(folder.name, stage))
+                yield Fact(name, f"{manifest['counts'][key]:,g}", provenance_id(folder.name, stage.folder))
 
 
 def _threshold(folder: Path) -> float:
     """The score from which detections became crops; without crops, the default."""
-    crops: dict[str, Any] = StageFolder(folder / "crops").manifest() or {}
+    crops: dict[str, Any] = StageFolder(folder / CROPS.folder).manifest() or {}
     return float(crops.get("section", {}).get("threshold", DetectorConfig().threshold))
 
 
 def _frames(folder: Path) -> pd.DataFrame:
-    """The table of frames; for a flight that was imported, without a video, what its detections tell of them."""
-    if (folder / "frames" / "manifest.json").exists():
-        return _table(folder / "frames" / "frames.parquet", _OF_FRAMES)
-    seen = _table(folder / "detections" / "detections.parquet", ["frame", "pts_s"])[["frame", "pts_s"]]
+    """The table of frames; for an imported flight, without a video, made from its detections."""
+    if (folder / FRAMES.folder / MANIFEST).exists():
+        return _table(folder / FRAMES.output, _OF_FRAMES)
+    seen = _table(folder / DETECT.output, ["frame", "pts_s"])[["frame", "pts_s"]]
     none = float("nan")
     return (
         seen.drop_duplicates("frame")
@@ -193,12 +194,12 @@ def _frames(folder: Path) -> pd.DataFrame:
 def _table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     rows = read_rows(path, columns)
     if rows is None:
-        raise PipelineError(f"{path}: gone; run the stage again")
+        raise PipelineError(f"{path}: missing; run the stage again")
     return rows
 
 
 def _stretches(damaged: pd.DataFrame, begin: float) -> Iterator[str]:
-    """Frames side by side with the same complaint, each stretch on a line."""
+    """Consecutive frames with the same damage, each stretch on a line."""
     rows: Sequence[dict[Any, Any]] = damaged.to_dict("records")
     numbered = enumerate(rows)
     for _, group in groupby(

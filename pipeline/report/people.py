@@ -1,4 +1,4 @@
-"""Who is who in the report: how far the labelling is, the wall of identities, each flight's tracklets in time."""
+"""The people in the report: progress of the labelling, the wall of identities, each flight's tracklets in time."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from annotate.log.store import LABELS
 from annotate.operations import Mark, flight_of
 from annotate.project import Project
 from annotate.records import Detection
-from pipeline.stages.tracks import TABLE
+from pipeline.chain.table import DETECT, TRACKS
 from pipeline.workspace.tables import read_rows
 
 _PORTRAITS = 4  # of each identity
@@ -44,7 +44,7 @@ class Person:
         tracklets: how many.
         detections: how many.
         seconds: that its tracklets last together.
-        portraits: crops that stand for it, of as many flights as may be.
+        portraits: crops of it, from as many flights as possible.
 
     """
 
@@ -64,7 +64,7 @@ class Strip:
     Attributes:
         tracklet: its name.
         begin_s, end_s: as the video has them.
-        label: an identity's number, what it is instead, or None.
+        label: an identity's number, a mark such as "junk", or None.
 
     """
 
@@ -76,7 +76,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class People:
-    """What is known of who is who.
+    """The identities and tracklets of a workspace.
 
     Attributes:
         tracklets: how many there are, of which `labelled` have a label.
@@ -86,7 +86,7 @@ class People:
         more: how many.
         strips: each flight's tracklets, by its name.
         decisions: operations in the log of labels.
-        trouble: why there are no labels to show, though there is a file; else "".
+        trouble: why the labels cannot be shown, although there is a file; otherwise "".
 
     """
 
@@ -101,7 +101,7 @@ class People:
 
 
 def read_people(workspace: Path, most: int) -> People:
-    """Who is who in `workspace`; at most `most` identities with their crops."""
+    """The people of `workspace`; at most `most` identities with their crops."""
     if (workspace / LABELS).exists():
         try:
             return _labelled(workspace, most)
@@ -163,14 +163,16 @@ def _strips(project: Project, state: State) -> dict[str, tuple[Strip, ...]]:
 
 
 def _unlabelled(workspace: Path, trouble: str) -> People:
-    found = {path.parents[1].name: _unlabelled_strips(path) for path in sorted(workspace.glob(f"*/tracks/{TABLE}"))}
+    found = {
+        path.parents[1].name: _unlabelled_strips(path) for path in sorted(workspace.glob(f"*/{TRACKS.output}"))
+    }
     return People(tracklets=sum(map(len, found.values())), strips=_in_time(found), trouble=trouble)
 
 
 def _unlabelled_strips(tracklets: Path) -> list[Strip]:
-    """From the tables alone: forty flights have millions of detections, and only the ends are asked for."""
+    """From the tables alone: forty flights have millions of detections, and only first and last times are needed."""
     flight = tracklets.parents[1]
-    rows, seen = read_rows(tracklets), read_rows(flight / "detections" / "detections.parquet")
+    rows, seen = read_rows(tracklets), read_rows(flight / DETECT.output)
     if rows is None or seen is None:
         return []
     times = rows.merge(seen[["frame", "rank", "pts_s"]], on=["frame", "rank"]).groupby("tracklet")["pts_s"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from detector.evaluation.curves import Judged
 
-_BINS = 120  # in time: as many as can be told apart on a phone
+_BINS = 120  # in time: as many as a phone can show apart
 
 
 def persons_over_time(name: str, frames: pd.DataFrame, boxes: pd.DataFrame) -> Markup:
@@ -50,7 +50,7 @@ def persons_over_time(name: str, frames: pd.DataFrame, boxes: pd.DataFrame) -> M
 
 
 def heights(name: str, boxes: pd.DataFrame) -> Markup:
-    """How tall the persons are in pixels; arguments as above."""
+    """Histogram of the persons' heights in pixels; arguments as above."""
     values = (boxes["y2"] - boxes["y1"]).to_numpy(np.float64)
 
     def draw(axes: "Axes") -> None:
@@ -61,13 +61,13 @@ def heights(name: str, boxes: pd.DataFrame) -> Markup:
 
 
 def scores(name: str, found: pd.DataFrame, threshold: float) -> Markup:
-    """How sure the detector was of all it found, from its floor up, and where the threshold lies."""
+    """Histogram of the scores of all detections, from the detector's floor up, with the threshold."""
 
     def draw(axes: "Axes") -> None:
         axes.hist(found["score"].to_numpy(np.float64), bins=np.linspace(0, 1, 41).tolist(), color=BLUE)
         axes.axvline(threshold, color=ORANGE, linewidth=1.2)
         axes.set(xlabel="score; the line is the threshold", ylabel="detections", xlim=(0, 1))
-        if len(found):  # few are as sure as many are unsure
+        if len(found):  # high scores are rare beside low ones
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter("{x:,g}")
             axes.minorticks_off()
@@ -76,7 +76,7 @@ def scores(name: str, found: pd.DataFrame, threshold: float) -> Markup:
 
 
 def altitude(name: str, frames: pd.DataFrame) -> Markup:
-    """Metres above the place of take-off by time, from the telemetry."""
+    """Metres above the take-off point by time, from the telemetry."""
     rows = frames.dropna(subset=["altitude_m"])
     begin = float(frames["pts_s"].min())
 
@@ -116,7 +116,7 @@ def cmc(curves: Mapping[str, NDArray[np.float64]]) -> Markup:
 
 
 def training(name: str, rows: pd.DataFrame, parts: Sequence[str]) -> Markup:
-    """What is learnt by, by iteration: the loss and its parts."""
+    """The training loss and its parts, by iteration."""
 
     def draw(axes: "Axes") -> None:
         for part, colour in zip(parts, (ORANGE, *CYCLE[2:], BLUE), strict=False):
@@ -133,7 +133,7 @@ def training(name: str, rows: pd.DataFrame, parts: Sequence[str]) -> Markup:
 
 
 def test_figures(name: str, rows: pd.DataFrame, figures: Sequence[str]) -> Markup:
-    """What was measured during a training, by iteration."""
+    """Figures of the evaluations during a training, by iteration."""
     measured = rows.dropna(subset=list(figures))
 
     def draw(axes: "Axes") -> None:
@@ -142,4 +142,4 @@ def test_figures(name: str, rows: pd.DataFrame, figures: Sequence[str]) -> Marku
         axes.set(xlabel="iteration", ylim=(0, 1.04))
         axes.legend()
 
-    return plot(f"measured in training, {name}", draw)
+    return plot(f"evaluated in training, {name}", draw)

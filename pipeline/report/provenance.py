@@ -1,4 +1,4 @@
-"""How what the report shows was made: commands, hashes, settings and versions, from the manifests."""
+"""Provenance of what the report shows: commands, hashes, settings and versions, from the manifests."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -6,43 +6,34 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pipeline.chain.table import CHAIN, DATASET, EVALUATE, Scope
 from pipeline.lineage.back import back_from_metrics, dataset_lineage
 from pipeline.lineage.commands import stage_of
-from pipeline.report.records import Made
+from pipeline.report.records import Provenance
 from pipeline.workspace.atomic import read_json
+from reid.evaluation.evaluate import Options
 
-_STAGES = {
-    "frames": "Frames",
-    "detections": "Detections",
-    "crops": "Crops",
-    "motion": "The camera's motion",
-    "appearance": "Looks",
-    "tracks": "Tracklets",
-    "embeddings": "Looks to a network",
-    "clip": "Clip with boxes",
-}
-_EVALUATED_BY_DEFAULT = {("metric", "euclidean"), ("ap", "step"), ("repeats", 10), ("seed", 0)}
-_HASH = 12  # letters of a hash that tell it from others
+_FIELDS = {"ap": "average_precision"}  # options that `Options`, with the defaults, calls otherwise
+_HASH = 12  # letters of a hash that are shown
 
 
-def made_id(*names: str) -> str:
-    """The id of what the stage, data set or evaluation of these names made."""
-    return quote("-".join(("made", *names)), safe="")  # a browser finds an id that stands in the address as it is
+def provenance_id(*names: str) -> str:
+    """The id of the `Provenance` of the stage, data set or evaluation of these names."""
+    return quote("-".join(("provenance", *names)), safe="")  # a browser compares it with the address as written
 
 
-def made_of_flight(folder: Path) -> Iterator[Made]:
+def provenance_of_flight(folder: Path) -> Iterator[Provenance]:
     """The finished stages of a flight."""
-    for name, title in _STAGES.items():
-        found = stage_of(folder, name)
+    for stage in (each for each in CHAIN if each.scope is not Scope.WORKSPACE):
+        found = stage_of(folder, stage)
         if found is not None:
             facts = [("from", _text(found["inputs"])), ("settings", _text(found["section"]))]
             facts += [("fingerprint", _short(found["fingerprint"])), ("with", _text(found["versions"]))]
-            yield Made(
-                made_id(folder.name, name), f"{title} of {folder.name}", found.get("command", ""), _kept(facts)
-            )
+            title = f"{stage.title} of {folder.name}"
+            yield Provenance(provenance_id(folder.name, stage.folder), title, found["command"], _kept(facts))
 
 
-def made_of_dataset(folder: Path) -> Made:
+def provenance_of_dataset(folder: Path) -> Provenance:
     """The data set in `folder`."""
     found = dataset_lineage(folder)
     facts = [
@@ -50,10 +41,10 @@ def made_of_dataset(folder: Path) -> Made:
         ("flights", ", ".join(found["flights"])),
         ("settings", _text(found["section"])),
     ]
-    return Made(made_id("dataset"), "Data set", found["command"], _kept(facts))
+    return Provenance(provenance_id(DATASET.folder), DATASET.title, found["command"], _kept(facts))
 
 
-def made_of_evaluation(name: str, metrics: Path) -> Made:
+def provenance_of_evaluation(name: str, metrics: Path) -> Provenance:
     """The evaluation whose figures are in `metrics`.
 
     Raises:
@@ -69,19 +60,21 @@ def made_of_evaluation(name: str, metrics: Path) -> Made:
     training = found.get("weights", {}).get("training")
     if training:
         known = {key: training.get(key) for key in ("iteration", "initial", "data")}
-        facts.append(("learnt", _text(known)))
+        facts.append(("training", _text(known)))
     if "data_set" in found:
         facts.append(
             ("data set", f"{found['data_set']['folder']}, labels {_short(found['data_set']['labels_hash'])}")
         )
     facts.append(("settings", _text(found["settings"])))
-    return Made(made_id("evaluation", name), f"Evaluation {name}", _evaluate_command(metrics), _kept(facts))
+    return Provenance(
+        provenance_id(EVALUATE.name, name), f"{EVALUATE.title} {name}", _evaluate_command(metrics), _kept(facts)
+    )
 
 
 def _evaluate_command(metrics: Path) -> str:
     content = read_json(metrics) or {}
     inputs, settings = content["inputs"], content["settings"]
-    words = ["uavpipe", "reid", "evaluate"]
+    words = ["uavpipe", *EVALUATE.command.split()]
     if "weights" in inputs:
         words += ["--weights", inputs["weights"]["path"]]
     elif "query" in inputs:
@@ -93,7 +86,7 @@ def _evaluate_command(metrics: Path) -> str:
     for option, value in settings.items():
         if isinstance(value, bool):
             words += [f"--{option}"] * value
-        elif (option, value) not in _EVALUATED_BY_DEFAULT:
+        elif value != getattr(Options, _FIELDS.get(option, option), None):
             words += [f"--{option}", str(value)]
     return shlex.join([*words, "--out", str(metrics.parent)])
 

@@ -1,4 +1,4 @@
-"""What all parts of the report are made of: figures that lead to how they were made."""
+"""Records that the parts of the report share: figures, and the provenance that each links to."""
 
 from dataclasses import dataclass
 
@@ -10,23 +10,23 @@ class Fact:
     Attributes:
         name: what it is.
         value: as it is shown.
-        made: id of the `Made` that it leads to; "" where there is none.
+        provenance: id of the `Provenance` that it links to; "" where there is none.
 
     """
 
     name: str
     value: str
-    made: str = ""
+    provenance: str = ""
 
 
 @dataclass(frozen=True)
-class Made:
-    """How something was made.
+class Provenance:
+    """Where the result of a stage, the data set or an evaluation comes from.
 
     Attributes:
-        id: what facts lead to.
-        title: what was made.
-        command: that makes it again; "" where no command does.
+        id: that facts link to.
+        title: of the result.
+        command: that makes it again.
         facts: names and texts: hashes, settings, versions.
 
     """

@@ -1,4 +1,4 @@
-"""Re-identification in the report: trainings, evaluations, ranked lists, and the paper's table."""
+"""Re-identification in the report: trainings, evaluations, ranked lists, and the paper's Table 1."""
 
 import json
 import math
@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from pipeline.chain.table import DATASET
+from pipeline.chain.table import DATASET, EVALUATE, TRAIN
 from pipeline.report import plots
-from pipeline.report.provenance import made_id
+from pipeline.report.provenance import provenance_id
 from pipeline.report.records import Fact, clock
 from pipeline.stages.evaluation import FIGURES, StoredEvaluation, read_evaluation
 from pipeline.workspace.tables import read_rows
@@ -42,19 +42,19 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownCrop:
     """A crop in a ranked list.
 
     Attributes:
         crop: the file.
-        words: where and when, as far as known.
+        caption: where and when, as far as known.
         distance: to the query; None for the query itself.
-        right: whether it is the query's person; None for the query itself.
+        right: whether it shows the query's person; None for the query itself.
 
     """
 
     crop: Path
-    words: str
+    caption: str
     distance: float | None = None
     right: bool | None = None
 
@@ -66,19 +66,19 @@ class RankedList:
     Attributes:
         query: it.
         number: its row, for `uavpipe trace`.
-        identity: who it is.
+        identity: of the query.
         precision: its average precision, with single-shot the mean over the draws.
         first_hit: rank of the nearest right crop; None with single-shot, where each draw has its own.
         crops: the nearest ones.
 
     """
 
-    query: Shown
+    query: ShownCrop
     number: int
     identity: int
     precision: float
     first_hit: int | None
-    crops: tuple[Shown, ...]
+    crops: tuple[ShownCrop, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,17 +106,17 @@ class EvaluationPart:
 
 
 def read_trainings(workspace: Path) -> list[Training]:
-    """The trainings below `reid/` that have logged something, by name."""
+    """The trainings below `reid/` that have a log, by name."""
     found = []
-    for log in sorted((workspace / "reid").rglob("log.jsonl")):
+    for log in sorted((workspace / TRAIN.folder).rglob("log.jsonl")):
         rows = read_log(log)
         if rows.empty:
             continue
-        name = log.parent.relative_to(workspace).as_posix().removeprefix("reid/")
+        name = log.parent.relative_to(workspace / TRAIN.folder).as_posix()
         losses = [part for part in _LOSSES if part in rows]
         drawn = {"Loss": plots.training(name, rows, losses)} if losses else {}
         if set(_TEST) <= set(rows.columns):
-            drawn["StoredEvaluation on the way"] = plots.test_figures(name, rows, _TEST)
+            drawn["Evaluation during training"] = plots.test_figures(name, rows, _TEST)
         found.append(Training(name, int(rows["iteration"].max()), drawn))
     return found
 
@@ -132,7 +132,7 @@ def read_evaluations(workspace: Path, queries: int) -> list[EvaluationPart]:
         PipelineError: a table is damaged.
 
     """
-    folders = sorted(path.parent for path in (workspace / "reid").rglob(FIGURES))
+    folders = sorted(path.parent for path in (workspace / EVALUATE.folder).rglob(FIGURES))
     measured = [each for each in map(read_evaluation, folders) if each is not None]
     measured.sort(key=lambda each: -float(each.content["mAP"]))
     origin = _origins(workspace)
@@ -159,7 +159,7 @@ def read_table1(workspace: Path) -> list[list[list[str]]] | None:
 
 
 def read_log(path: Path) -> pd.DataFrame:
-    """What a training logged, a row an iteration; lines that are torn are left out."""
+    """The log of a training, a row for each iteration; incomplete lines are left out."""
     lines = path.read_text("utf-8", "replace").splitlines()
     return pd.DataFrame([row for line in lines if (row := _logged(line))])
 
@@ -176,18 +176,18 @@ def _logged(line: str) -> dict[str, float]:
 def _evaluation(
     workspace: Path, measured: StoredEvaluation, origin: Mapping[str, str], queries: int
 ) -> EvaluationPart:
-    folder = measured.folder.relative_to(workspace / "reid")
+    folder = measured.folder.relative_to(workspace / EVALUATE.folder)
     name = (folder.parent if folder.name == "test" and len(folder.parts) > 1 else folder).as_posix()
     figures = {
         key: value for key, value in measured.content.items() if key in ("mAP", "mINP") or key.startswith("rank-")
     }
-    made = made_id("evaluation", name)
+    provenance = provenance_id(EVALUATE.name, name)
     return EvaluationPart(
         name=name,
         metrics=measured.folder / FIGURES,
         protocol=str(measured.content["settings"].get("protocol")),
         counts=measured.content["counts"],
-        facts=tuple(Fact(key, f"{value:.3f}", made) for key, value in figures.items()),
+        facts=tuple(Fact(key, f"{value:.3f}", provenance) for key, value in figures.items()),
         curve=measured.cmc(_RANKS),
         lists=tuple(_lists(measured, origin, queries)),
     )
@@ -210,19 +210,19 @@ def _lists(measured: StoredEvaluation, origin: Mapping[str, str], count: int) ->
     for row in rows.iloc[places].to_dict("records"):
         crops = nearest[row["query"]].sort_values("place").head(_LENGTH).to_dict("records")
         yield RankedList(
-            query=Shown(Path(row["path"]), _words(row, origin)),
+            query=ShownCrop(Path(row["path"]), _caption(row, origin)),
             number=int(row["query"]),
             identity=int(row["identity"]),
             precision=float(row["average_precision"]),
             first_hit=int(row["first_hit"]) if single else None,
             crops=tuple(
-                Shown(Path(each["path"]), _words(each, origin), float(each["distance"]), bool(each["right"]))
+                ShownCrop(Path(each["path"]), _caption(each, origin), float(each["distance"]), bool(each["right"]))
                 for each in crops
             ),
         )
 
 
-def _words(row: Mapping[Any, Any], origin: Mapping[str, str]) -> str:
+def _caption(row: Mapping[Any, Any], origin: Mapping[str, str]) -> str:
     return origin.get(str(Path(row["path"]).resolve())) or f"camera {row['camera']}"
 
 
@@ -230,7 +230,7 @@ def _origins(workspace: Path) -> dict[str, str]:
     """Flight and time of each crop of the workspace's own data set, by its file."""
     from pipeline.dataset.files import FOLDERS
 
-    rows = read_rows(workspace / DATASET.folder / "dataset.parquet")
+    rows = read_rows(workspace / DATASET.output)
     if rows is None:
         return {}
     folder = (workspace / DATASET.folder).resolve()

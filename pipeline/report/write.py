@@ -1,4 +1,4 @@
-"""Putting the report together."""
+"""Writing the report: gathers all parts and renders the page."""
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,17 +9,22 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipeline.chain.table import DATASET
+from pipeline.chain.table import DATASET, FRAMES, REPORT, TRACKS
 from pipeline.config.models import ReportConfig
-from pipeline.dataset.page import COLOURS, plots
+from pipeline.dataset.page import SPLIT_COLOURS, plots
 from pipeline.errors import PipelineError
 from pipeline.pages import render
 from pipeline.report.flight import Bar, FlightPart, read_flight
 from pipeline.report.people import People, read_people
 from pipeline.report.pictures import Pictures
 from pipeline.report.plots import cmc
-from pipeline.report.provenance import made_id, made_of_dataset, made_of_evaluation, made_of_flight
-from pipeline.report.records import Fact, Made, clock
+from pipeline.report.provenance import (
+    provenance_id,
+    provenance_of_dataset,
+    provenance_of_evaluation,
+    provenance_of_flight,
+)
+from pipeline.report.records import Fact, Provenance, clock
 from pipeline.report.reidentification import EvaluationPart, read_evaluations, read_table1, read_trainings
 from pipeline.report.timeline import timeline
 from pipeline.workspace.atomic import atomic_folder, read_json, sweep
@@ -27,26 +32,25 @@ from pipeline.workspace.folders import locked
 from pipeline.workspace.manifest import MANIFEST
 from pipeline.workspace.tables import read_rows
 
-NAME, PAGE = "report", "index.html"
-_FLIGHT = f"frames/{MANIFEST}", "tracks/tracklets.parquet"  # either tells a flight; imported ones have no frames
+_FLIGHT = f"{FRAMES.folder}/{MANIFEST}", TRACKS.output  # a flight has one of them; imported ones have no frames
 _OF_DATASET = ("split", "identity", "camera", "height")  # what its plots need
 _FIGURES = (
     *("protocol", "crops", "identities", "splits", "left_out", "leakage", "flights"),
     *("crops_per_identity", "flights_per_identity", "height_px"),
 )
-_OURS = 'content="uavpipe"'  # in the page: tells our folder from one that is in the way
+_OURS = 'content="uavpipe"'  # in the page: tells our folder from a foreign one
 
 
 @dataclass(frozen=True, eq=False)
 class DatasetPart:
-    """The data set: what `statistics.json` holds, and plots by title."""
+    """The data set: the content of `statistics.json`, and plots by title."""
 
     figures: Mapping[str, Any]
     plots: Mapping[str, Markup]
 
 
 def write_report(workspace: Path, config: ReportConfig, progress: Bar) -> Path:
-    """Write `report/` of `workspace`, whole or not at all: what is there is shown, what is not is said.
+    """Write `report/` of `workspace`, whole or not at all; parts without data say so.
 
     Args:
         workspace: with at least one flight.
@@ -57,16 +61,16 @@ def write_report(workspace: Path, config: ReportConfig, progress: Bar) -> Path:
         The page.
 
     Raises:
-        PipelineError: there is no flight, a table is damaged, something else is in the way, another run is at work
-            on the workspace, or the truth that was asked for is not there.
+        PipelineError: there is no flight, a table is damaged, the folder is not a report, another run uses the
+            workspace, or the file of the ground truth that the configuration names does not exist.
 
     """
     folders = sorted({path.parents[1] for name in _FLIGHT for path in workspace.glob(f"*/{name}")})
     if not folders:
         raise PipelineError(f"{workspace}: no flight here to report on; first: uavpipe run VIDEO")
     with locked(workspace):
-        _check_place(workspace / NAME)
-        sweep(workspace / NAME)
+        _check_place(workspace / REPORT.folder)
+        sweep(workspace / REPORT.folder)
         return _write(workspace, folders, config, progress)
 
 
@@ -76,7 +80,7 @@ def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progr
     dataset = _dataset(workspace)
     trainings = read_trainings(workspace)
     evaluations = read_evaluations(workspace, config.queries)
-    with atomic_folder(workspace / NAME) as folder:
+    with atomic_folder(workspace / REPORT.folder) as folder:
         pictures = Pictures(folder)
         for flight in flights:
             if flight.clip is not None:
@@ -96,31 +100,33 @@ def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progr
                 if people.strips.get(flight.name)
             },
             dataset=dataset,
-            colours=COLOURS,
+            colours=SPLIT_COLOURS,
             trainings=trainings,
             evaluations=evaluations,
             cmc=cmc({each.name: each.curve for each in evaluations}) if evaluations else None,
             table1=read_table1(workspace),
-            made=list(_made(workspace, folders, dataset, evaluations)),
+            provenance=list(_provenance(workspace, folders, dataset, evaluations)),
             picture=pictures.add,
             clock=clock,
         )
-        (folder / PAGE).write_text(page, "utf-8")
-    return workspace / NAME / PAGE
+        (folder / REPORT.file).write_text(page, "utf-8")
+    return workspace / REPORT.output
 
 
 def _check_place(folder: Path) -> None:
-    """That nothing but a report of ours would have to make room: a video may be called `report` as well."""
+    """Refuse to replace a folder that is no report: a video may be called `report` as well."""
     if not folder.exists():
         return
-    page = folder / PAGE
+    page = folder / REPORT.file
     if not page.is_file() or _OURS not in page.read_text("utf-8", errors="replace")[:2000]:
-        raise PipelineError(f"{folder}: in the way, and no report made here; move it, or rename the flight")
+        raise PipelineError(
+            f"{folder}: already exists but is not a report by uavpipe; move it, or rename the flight"
+        )
 
 
 def _dataset(workspace: Path) -> DatasetPart | None:
     file = workspace / DATASET.folder / "statistics.json"
-    figures, crops = read_json(file), read_rows(workspace / DATASET.folder / "dataset.parquet", _OF_DATASET)
+    figures, crops = read_json(file), read_rows(workspace / DATASET.output, _OF_DATASET)
     if figures is None or crops is None:
         return None
     missing = [name for name in _FIGURES if name not in figures]
@@ -135,7 +141,7 @@ def _summary(
     dataset: DatasetPart | None,
     evaluations: Sequence[EvaluationPart],
 ) -> Iterator[Fact]:
-    """What stands at the top."""
+    """The figures at the top."""
     frames, damaged = sum(each.frames for each in flights), sum(each.damaged for each in flights)
     yield Fact("flights", f"{len(flights):,}", "flights")
     yield Fact("of video", clock(sum(each.seconds for each in flights)), "flights")
@@ -145,20 +151,20 @@ def _summary(
     if people.persons:
         yield Fact("identities", f"{len(people.persons) + people.more:,}", "people")
     if dataset is not None:
-        yield Fact("crops in the data set", f"{dataset.figures['crops']:,}", made_id("dataset"))
+        yield Fact("crops in the data set", f"{dataset.figures['crops']:,}", provenance_id(DATASET.folder))
     if evaluations:
         best = evaluations[0]
         for fact in best.facts:
             if fact.name in ("rank-1", "mAP"):
-                yield Fact(f"{fact.name} of {best.name}", fact.value, fact.made)
+                yield Fact(f"{fact.name} of {best.name}", fact.value, fact.provenance)
 
 
-def _made(
+def _provenance(
     workspace: Path, folders: Sequence[Path], dataset: DatasetPart | None, evaluations: Sequence[EvaluationPart]
-) -> Iterator[Made]:
+) -> Iterator[Provenance]:
     for folder in folders:
-        yield from made_of_flight(folder)
+        yield from provenance_of_flight(folder)
     if dataset is not None:
-        yield made_of_dataset(workspace / DATASET.folder)
+        yield provenance_of_dataset(workspace / DATASET.folder)
     for each in evaluations:
-        yield made_of_evaluation(each.name, each.metrics)
+        yield provenance_of_evaluation(each.name, each.metrics)

@@ -152,7 +152,7 @@ def _scaled_noise(width: int, height: int, deviation: float) -> tuple[Image, Ima
 
 
 def _grain(image: Image, deviation: float, rng: np.random.Generator) -> None:
-    """Add noise from a tile that is laid anew at each call: drawing it afresh would take most of the time."""
+    """Add noise from a tile with a new offset at each call: drawing new noise would take most of the time."""
     height, width = image.shape[:2]
     x, y = (int(value) for value in rng.integers(0, _NOISE_SIDE, 2))
     more, less = (half[y : y + height, x : x + width] for half in _scaled_noise(width, height, deviation))

@@ -59,14 +59,14 @@ def simulate_flight(
     altitude: float = 25.0,
     progress: Callable[[int], None] = lambda count: None,
 ) -> FlightFiles:
-    """Write a flight to `output` and its truth beside it; equal arguments give equal files.
+    """Write a flight to `output` and its ground truth beside it; equal arguments give equal files.
 
     Args:
         output: `….mp4`.
         people: how many take part; identities are 1 to `people`.
         seconds: length.
         seed: of ground, paths, light and camera.
-        cast_seed: of the persons' looks; flights of one cast show the same people. None: `seed`.
+        cast_seed: of the persons' appearance; flights of one cast show the same people. None: `seed`.
         size: width and height in pixels, even.
         fps: frames per second.
         altitude: metres above the ground.

@@ -34,7 +34,7 @@ class Ground:
     grain_side: float = 8.0
 
     def seen_by(self, camera: Camera) -> NDArray[np.uint8]:
-        """What `camera` sees of it: uint8 (H, W, 3) RGB; what lies above the horizon is not painted over."""
+        """What `camera` sees of it: uint8 (H, W, 3) RGB; what is above the horizon is not painted over."""
         homography, shape = camera.ground_homography(), (camera.width, camera.height)
         seen = cv2.warpPerspective(
             self.texture,
@@ -84,7 +84,7 @@ def make_ground(rng: np.random.Generator, *, size: int, side: float, fine: float
     _stains(rng, texture, scale)
     if rng.random() < 0.3:
         _hidden_shadows(rng, texture, scale)
-    # Laid side by side beforehand: OpenCV takes thrice the time for what lies beyond a picture's border.
+    # Laid side by side beforehand: OpenCV takes thrice the time for what is beyond a picture's border.
     grain = np.tile(grain_tile(rng, float(rng.uniform(0.01, 0.1))), (size // TILE, size // TILE))
     return Ground(texture, side, axis, streets, grain, float(grain.shape[0] * fine * rng.uniform(1.0, 2.2)))
 

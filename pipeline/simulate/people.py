@@ -1,4 +1,4 @@
-"""Simulated people: what they look like, how they are built, how they walk, sit and ride."""
+"""Simulated people: their clothes, their build, and how they walk, sit and ride."""
 
 from dataclasses import dataclass, field, replace
 

@@ -1,4 +1,4 @@
-"""Pictures with their truth as a COCO data set, made by several processes."""
+"""Pictures with their ground truth as a COCO data set, made by several processes."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor

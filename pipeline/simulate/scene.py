@@ -1,4 +1,4 @@
-"""A scene at one moment, drawn with its truth."""
+"""A scene at one moment, rendered with its ground truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Person:
 
 @dataclass(frozen=True)
 class TrueBox:
-    """The truth about one person in one picture.
+    """The ground truth about one person in one picture.
 
     Attributes:
         number: identity.
@@ -66,7 +66,7 @@ class Scene:
     def render(
         self, camera: Camera, people: Sequence[Person], rng: np.random.Generator
     ) -> tuple[NDArray[np.uint8], list[TrueBox]]:
-        """The picture, uint8 (H, W, 3) RGB, and the truth about everyone of whom a pixel shows."""
+        """The picture, uint8 (H, W, 3) RGB, and the ground truth about everyone with a visible pixel."""
         image = self.ground.seen_by(camera)
         bodies = {person.number: body(person.look, person.pose) for person in people}
         things = self._in_sight(camera) + _vehicles(people)
@@ -144,7 +144,7 @@ def _vehicles(people: Sequence[Person]) -> list[Sequence[Part]]:
 
 
 def paint_sky(image: NDArray[np.uint8], camera: Camera, colour: tuple[float, float, float]) -> None:
-    """Paint what lies above the horizon, and let the ground fade into it."""
+    """Paint what is above the horizon, and let the ground fade into it."""
     horizon = (camera.height - 1) / 2 - np.tan(camera.pitch) * camera.focal
     reach = 0.06 * camera.height
     slope = np.tan(camera.roll) * camera.width / 2

@@ -1,4 +1,4 @@
-"""What stands around: things that hide people or look like them, and where they stand."""
+"""Things around the people, which hide them or resemble them, and their places."""
 
 from collections.abc import Callable
 

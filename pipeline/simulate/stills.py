@@ -27,8 +27,8 @@ def render_stills(
 ) -> None:
     """Write `folder/images/*.jpg` and `folder/annotations.json` (COCO, category 1 "person").
 
-    Persons of whom less than a quarter shows, or lower than 8 px, have `iscrowd` 1: they are there, but not
-    to be asked for. Picture n depends on (seed, n) alone.
+    Persons of whom less than a quarter shows, or less than 8 px high, have `iscrowd` 1: they are there, but not
+    evaluated. Picture n depends on (seed, n) alone.
 
     Args:
         folder: where to write.
@@ -58,7 +58,7 @@ def _write_still(folder: Path, seed: int, size: tuple[int, int], number: int) ->
 
 
 def render_still(rng: np.random.Generator, size: tuple[int, int]) -> tuple[NDArray[np.uint8], list[TrueBox]]:
-    """One picture, uint8 (H, W, 3) RGB, and the truth about the people in it."""
+    """One picture, uint8 (H, W, 3) RGB, and the ground truth about the people in it."""
     person_pixels = float(np.exp(rng.uniform(np.log(11), np.log(0.26 * size[1]))))
     camera = _draw_camera(rng, size, person_pixels)
     distance = float(np.linalg.norm(camera.position))
@@ -135,7 +135,7 @@ def _draw_camera(rng: np.random.Generator, size: tuple[int, int], person_pixels:
 
 
 def _side(camera: Camera) -> float:
-    """Metres a side of a square around the origin that holds what `camera` sees, but for what is very far."""
+    """Metres a side of a square around the origin that contains what `camera` sees, but for what is very far."""
     top = max(0.0, _horizon(camera) + 0.12 * camera.height)
     corners = [[0, top], [camera.width, top], [0, camera.height], [camera.width, camera.height]]
     seen = np.abs(camera.on_ground(np.array(corners, float))).max()

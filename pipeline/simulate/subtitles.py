@@ -1,4 +1,4 @@
-"""The camera's truth as the subtitles that a DJI drone records beside its video."""
+"""The true pose of the camera as the subtitles that a DJI drone records beside its video."""
 
 import numpy as np
 

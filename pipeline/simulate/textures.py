@@ -25,7 +25,7 @@ def _tile(rng: np.random.Generator, falloff: float) -> Texture:
     total, cells, weight = np.zeros((TILE, TILE), np.float32), _COARSEST, 1.0
     while cells <= TILE:
         step = TILE // cells
-        # Two cells more on each side, so that the interpolation goes on across the seam.
+        # Two cells more on each side, so that the interpolation continues across the seam.
         octave = np.pad(rng.standard_normal((cells, cells), np.float32), 2, "wrap")
         large = cv2.resize(octave, None, fx=step, fy=step, interpolation=cv2.INTER_CUBIC)
         total += weight * large[2 * step : 2 * step + TILE, 2 * step : 2 * step + TILE]
@@ -52,7 +52,7 @@ def field(rng: np.random.Generator, size: int, cells: float, *, rough: bool = Fa
 
 
 def _repeated(rng: np.random.Generator, tile: Texture, size: int, cells: float) -> Texture:
-    """Many small blotches: the tile at its own sharpness, side by side; the eye finds no repeat in so many."""
+    """Many small blotches: the tile at its own sharpness, side by side; the number hides the repetition."""
     side = int(np.clip(size * _COARSEST / cells, 96, TILE))
     turned = np.rot90(tile, int(rng.integers(4)))
     shrunk = cv2.resize(turned, (side, side), interpolation=cv2.INTER_AREA)
@@ -81,7 +81,7 @@ def ramp(values: Texture, colours: Sequence[Colour]) -> Texture:
 
 
 def step(values: Texture, threshold: float, softness: float) -> Texture:
-    """Mask, uint8: 0 where `values` lie well below `threshold`, 255 well above, a ramp of `softness` between."""
+    """Mask, uint8: 0 where `values` are well below `threshold`, 255 well above, a ramp of `softness` between."""
     levels = (np.arange(256) - threshold) / max(softness, 1e-3) + 0.5
     return np.asarray(cv2.LUT(values, (levels.clip(0, 1) * 255).astype(np.uint8)))
 

@@ -4,7 +4,7 @@
     telemetry = source.read()
     telemetry.at(12.5)  # {"altitude_m": 30.1, "latitude": 47.1, …}; None for what is not known
 
-`source.py` says where it lies, `srt.py` and `table.py` read the two formats, `records.py` interpolates.
+`source.py` finds its file, `srt.py` and `table.py` read the two formats, `records.py` interpolates.
 """
 
 from pipeline.telemetry.records import COLUMNS, Telemetry, no_telemetry

@@ -1,6 +1,6 @@
-"""What a camera of known height and angle sees of flat ground: pixels become metres.
+"""Ground plane of a camera of known height and angle: pixels become metres on flat ground.
 
-A pinhole without roll at `altitude_m` above flat ground. With v = (y - centre) / focal, a pixel's row lies
+A pinhole without roll at `altitude_m` above flat ground. With v = (y - centre) / focal, a pixel's row is
 atan(v) below the line of sight, so that its ray falls at the angle a = pitch + atan(v) below the horizon. A ray
 that meets the ground does so at the distance altitude / tan(a). A person stands upright where the row of the feet
 meets the ground, and the row of the head passes that distance at the height
@@ -9,7 +9,7 @@ meets the ground, and the row of the head passes that distance at the height
 
 (Hartley and Zisserman, *Multiple View Geometry*, 2004, chapter 8: single view metrology.) Take-off lower or higher
 than the ground in the picture, hills, a tilted horizon, and the depth of a body seen steeply from above (which
-makes it look taller) all count against it: it tells persons from bushes and houses, not tall persons from short.
+makes it look taller) add errors: it separates persons from bushes and houses, not tall persons from short.
 """
 
 import logging
@@ -19,13 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.chain.table import FRAMES
 from pipeline.config.models import CameraConfig
 from pipeline.errors import PipelineError
 from pipeline.workspace.atomic import read_json, write_json
 from pipeline.workspace.tables import read_table
 
 CAMERA = "camera.json"  # in a flight's folder: what its configuration says of the camera
-_FLATTEST, _STEEPEST = np.radians(5.0), np.radians(60.0)  # angles at which a height can be told from rows
+_FLATTEST, _STEEPEST = np.radians(5.0), np.radians(60.0)  # angles at which rows give a height
 log = logging.getLogger("uavpipe")
 _EDGE = 2.0  # px: a box that touches the picture's edge shows part of a person
 
@@ -57,7 +58,7 @@ class View:
     def person_height(self, box: Sequence[float]) -> float | None:
         """Height in metres of who fills `box` (xyxy, px).
 
-        None where it cannot be told: seen from steeply above, near the horizon, or cut off by the picture's edge.
+        None where rows do not give it: seen from steeply above, near the horizon, or cut off by the picture's edge.
         """
         _, top, _, bottom = (float(value) for value in box)
         if top < _EDGE or bottom > self.height - _EDGE:
@@ -93,17 +94,17 @@ def make_view(
 
 
 def remember_camera(flight: Path, camera: CameraConfig) -> None:
-    """Keep what the configuration says of the camera in the flight's folder, for the labelling app."""
+    """Write the configuration of the camera into the flight's folder, for the labelling app."""
     content = camera.model_dump()
     if read_json(flight / CAMERA) not in (content, None if camera.fov_deg is None else content):
         write_json(flight / CAMERA, content)
 
 
 def ground_scale(flight: Path) -> Callable[[int, float], float | None] | None:
-    """Pixels a metre on the ground by frame and row, for the flight in folder `flight`; None where nothing tells.
+    """Pixels a metre on the ground by frame and row, for the flight in folder `flight`; None where it is not known.
 
-    Read from its table of frames and what the configuration said of the camera. Damage there is worth a warning:
-    persons are the yardstick then.
+    Read from its table of frames and `camera.json`. Damage there is worth a warning: the scale then comes from the
+    height of persons.
     """
     try:
         views = _views(flight)
@@ -120,7 +121,7 @@ def ground_scale(flight: Path) -> Callable[[int, float], float | None] | None:
 
 def _views(flight: Path) -> dict[int, View | None]:
     content = read_json(flight / CAMERA)
-    table = flight / "frames" / "frames.parquet"
+    table = flight / FRAMES.output
     if content is None or not table.exists():
         return {}
     camera = CameraConfig.model_validate(content)

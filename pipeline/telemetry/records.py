@@ -20,7 +20,7 @@ _ROUND = {"longitude": 360.0, "heading_deg": 360.0}  # these go round: from 179 
 
 
 class Telemetry:
-    """Samples of what the drone reported, and what lies between them."""
+    """Samples of the drone's telemetry, with interpolation between them."""
 
     def __init__(self, times: Sequence[float], samples: Sequence[Mapping[str, float]]) -> None:
         """Take `samples`, each with some of `COLUMNS`, at `times` (seconds of the video), in any order."""

@@ -1,4 +1,4 @@
-"""Where the telemetry of a video lies, and reading it."""
+"""The source of a video's telemetry: finding and reading it."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -31,13 +31,13 @@ class TelemetrySource:
     Attributes:
         video: a file or a folder of images.
         file: an SRT or CSV; None: subtitles within the video file.
-        asked: the user named it, so that it must be telemetry; else what is not is passed over.
+        named: the user named it, so that it must be telemetry; otherwise a file that is none is ignored.
 
     """
 
     video: Path
     file: Path | None
-    asked: bool
+    named: bool
 
     def fingerprint(self) -> str:
         """What `read` depends on beside the video: the hash of the file.
@@ -54,7 +54,7 @@ class TelemetrySource:
         Subtitles that cannot be understood are passed over with a warning.
 
         Raises:
-            PipelineError: a CSV is wrong, or the file that the user named holds no telemetry; names the line.
+            PipelineError: a CSV is wrong, or the file that the user named contains no telemetry; names the line.
 
         """
         if self.file is not None:
@@ -64,7 +64,7 @@ class TelemetrySource:
         return self._from_container()
 
     def _from_csv(self, path: Path) -> Telemetry | None:
-        if not self.asked and not _with_lines(path, lambda lines: is_telemetry(next(lines, ""))):
+        if not self.named and not _with_lines(path, lambda lines: is_telemetry(next(lines, ""))):
             log.warning("%s: is no telemetry and is passed over; %s", path, _EXPECTED)
             return None
         try:
@@ -78,7 +78,7 @@ class TelemetrySource:
         cues = _with_lines(path, read_cues)
         if not cues.samples:
             line, what = cues.first_problem or (1, "no subtitle")
-            if self.asked:
+            if self.named:
                 raise PipelineError(f"{path}: line {line}: {what}; {_EXPECTED}")
             log.warning("%s: line %d: %s; not used as telemetry", path, line, what)
             return None
@@ -94,7 +94,7 @@ class TelemetrySource:
 
 
 def find_telemetry(setting: str | Path, video: Path) -> TelemetrySource | None:
-    """Where the telemetry of `video` lies.
+    """The source of the telemetry of `video`.
 
     Args:
         setting: "off"; "auto": `flight01.SRT` or `.csv` beside `flight01.mp4`, else within it; or the file, or a
@@ -102,19 +102,19 @@ def find_telemetry(setting: str | Path, video: Path) -> TelemetrySource | None:
         video: file or folder of images.
 
     Raises:
-        PipelineError: the file or folder that was asked for is not there.
+        PipelineError: the file or folder that the setting names does not exist.
 
     """
     if setting == "off":
         return None
     if setting == "auto":
-        return TelemetrySource(video, _beside(video.absolute().parent, video), asked=False)
+        return TelemetrySource(video, _beside(video.absolute().parent, video), named=False)
     path = Path(setting)
     if path.is_dir():
-        return TelemetrySource(video, _beside(path, video), asked=True)
+        return TelemetrySource(video, _beside(path, video), named=True)
     if not path.is_file():
         raise PipelineError(f"{path}: no such telemetry file; {_EXPECTED}, or telemetry: auto, or off")
-    return TelemetrySource(video, path, asked=True)
+    return TelemetrySource(video, path, named=True)
 
 
 def _beside(folder: Path, video: Path) -> Path | None:

@@ -47,7 +47,7 @@ class Cues:
     first_problem: tuple[int, str] | None = None
 
     def add(self, time: float, text: str, line: int) -> None:
-        """Take the cue `text` that stands from `line` on."""
+        """Take the cue `text` that begins at `line`."""
         self.cues += 1
         sample = parse_cue(text)
         wrong = "no altitude, position or gimbal angle that can be read"
@@ -68,7 +68,7 @@ class Cues:
 def parse_cue(text: str) -> dict[str, float] | None:
     """What one subtitle says, by column; None where it says nothing that is known here.
 
-    Empty while the receiver has no position and nothing else is told.
+    Empty while the receiver has no position and there is nothing else.
     """
     found: dict[str, float] = {}
     for name, patterns in _PATTERNS.items():

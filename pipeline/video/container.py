@@ -67,7 +67,7 @@ def _check_regular(path: Path) -> None:
     except FileNotFoundError as error:
         raise PipelineError(f"{path}: no such file; a video file or a folder of images was expected") from error
     except PermissionError as error:
-        raise PipelineError(f"{path}: may not be read; give yourself permission to read it") from error
+        raise PipelineError(f"{path}: permission denied; check the file's permissions") from error
     except OSError as error:
         raise PipelineError(f"{path}: cannot be read: {error.strerror}") from error
     if not stat.S_ISREG(found.st_mode):
@@ -106,7 +106,7 @@ def _video_stream(container: Any, path: Path) -> Any:
 
 
 def demux(container: Any, stream: Any | None, trouble: Callable[[str], None]) -> Iterator[Any]:
-    """The packets of `stream` (None: of all) that hold data; errors are told to `trouble` and passed over.
+    """The packets of `stream` (None: of all) with data; errors are passed to `trouble` and skipped.
 
     Empty packets are left out: to FFmpeg's decoders an empty packet means the end of the stream.
     """

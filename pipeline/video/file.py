@@ -90,7 +90,7 @@ class VideoFile(Video):
     def read(self, segment: Segment, damage: list[Damage] | None = None) -> Iterator[Frame]:
         """The frames of `segment`; see `Video.read`.
 
-        Reading segments in order goes on with the decoder where they share a run.
+        Reading segments in order continues with the same decoder where they share a run.
         """
         if _stamp(self.path) != self.stamp:
             raise PipelineError(f"{self.path}: has changed while it was read; start again")
@@ -192,7 +192,7 @@ class VideoFile(Video):
 
 
 class _RunFrames:
-    """A run that can stop between two segments and go on later."""
+    """A run that can stop between two segments and continue later."""
 
     def __init__(self, video: VideoFile, segment: Segment) -> None:
         self.segment_run = segment.run

@@ -13,7 +13,7 @@ from pipeline.video.container import demux
 from pipeline.video.gaps import find_gaps, trailing_gap
 from pipeline.video.nal import is_clean_key
 
-NO_TIME = -(2**63)  # stands for a time stamp that is missing
+NO_TIME = -(2**63)  # marks a missing time stamp
 _MOST_UNTIMED = 0.1  # of all packets
 
 

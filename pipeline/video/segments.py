@@ -11,7 +11,7 @@ def plan_segments(
 ) -> tuple[Segment, ...]:
     """Cut `frame_count` frames into segments.
 
-    A boundary lies at the first clean key frame that is `segment_frames` or more after the last boundary;
+    A boundary is at the first clean key frame that is `segment_frames` or more after the last boundary;
     where twice that many frames bring none, a boundary is forced after `segment_frames`, and the decoder
     starts from the last clean key frame before it. Forced segments of the same key frame share one run.
 

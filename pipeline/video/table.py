@@ -20,13 +20,13 @@ class FrameTable:
     """The announced frames in presentation order; n of them.
 
     Attributes:
-        pts: int64 (n,), ascending, in units of the stream; None where frames are told apart by rank alone.
+        pts: int64 (n,), ascending, in units of the stream; None where only the rank identifies a frame.
         times: float64 (n,), seconds.
         key: bool (n,).
         packet: int64 (n,): rank of the frame's packet, −1 for a frame behind the end of the file; None like
             `pts`.
         times_from: see `Video`.
-        sound: whether decoding it all once brought no error; only known where that had to be done.
+        sound: whether decoding it all once gave no error; only known where that had to be done.
     """
 
     pts: NDArray[np.int64] | None
@@ -102,11 +102,11 @@ def probe_decoder(path: Path, packets: Packets) -> Probe:
 
 
 def table_of_packets(packets: Packets, probe: Probe, time_base: Fraction) -> FrameTable | None:
-    """The frames as the packets announce them: one each, told apart by time stamp.
+    """The frames as the packets announce them: one each, identified by time stamp.
 
     Returns:
         None where packets lack time stamps or share them, or where the decoder makes other frames of sound
-        packets than they announce, as it does of packets that hold half a picture.
+        packets than they announce, as it does of packets with half a picture.
     """
     shown = np.flatnonzero(packets.shown)
     pts = np.concatenate([packets.pts[shown], packets.cut_off])

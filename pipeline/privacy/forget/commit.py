@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from annotate.log.store import LABELS, LabelStore
-from pipeline.chain.table import APPEARANCE, CROPS, DETECT
+from pipeline.chain.table import APPEARANCE, CROPS, DETECT, EMBEDDINGS, TRACKS
 from pipeline.errors import PipelineError
 from pipeline.privacy.forget.rewrite import rewrite
 from pipeline.privacy.forget.selection import Selection
@@ -42,7 +42,7 @@ def workspace_to_oneself(workspace: Path) -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(locked(workspace, resuming=True))
-        for path in sorted(workspace.glob("*/tracks")):
+        for path in sorted(workspace.glob(f"*/{TRACKS.folder}")):
             stack.enter_context(locked(path.parent, resuming=True))
         yield
 
@@ -133,10 +133,10 @@ def _counts(folder: StageFolder, manifest: dict[str, Any]) -> dict[str, Any]:
     count = _COUNTS.get(manifest["stage"])
     if count is not None:
         return count(folder.path) if any(folder.path.glob("*.parquet")) else manifest["counts"]
-    if manifest["stage"] == "tracks":
-        lengths = pd.read_parquet(folder.path / "tracklets.parquet").groupby("tracklet").size()
+    if manifest["stage"] == TRACKS.name:
+        lengths = pd.read_parquet(folder.path / TRACKS.file).groupby("tracklet").size()
         median = float(lengths.median()) if len(lengths) else 0.0
         return {"tracklets": len(lengths), "detections": int(lengths.sum()), "median_length": median}
-    if manifest["stage"] == "embeddings":
-        return manifest["counts"] | {"crops": len(pd.read_parquet(folder.path / "embeddings.parquet"))}
+    if manifest["stage"] == EMBEDDINGS.name:
+        return manifest["counts"] | {"crops": len(pd.read_parquet(folder.path / EMBEDDINGS.file))}
     return dict(manifest["counts"])

@@ -17,17 +17,18 @@ from numpy.typing import NDArray
 from annotate.log.forget import contents_without, log_without
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Seen
+from pipeline.chain.table import CLIP, DATASET, EVALUATE, FRAMES, MOTION, OVERLAY, REPORT, TRACKS
 from pipeline.privacy.forget.selection import Part, Selection
 from pipeline.privacy.redact import Boxes, paint_over
 from pipeline.privacy.redactions import FILE, read_redactions
+from pipeline.privacy.shared_clip import FOLDER
 from pipeline.stages.evaluation import EVALUATION
 from pipeline.workspace.atomic import TEMPORARY, read_json, write_json
 from pipeline.workspace.jpeg import encode_jpeg
 
 # Made of the crops and labels of several people at once: made again without the person by their own commands.
-_DATASET = "dataset"
-_WHOLE_WORKSPACE = (_DATASET, "report", "suggestions")
-_WHOLE_FLIGHT = ("overlay", "clip", "export", "report")
+_WHOLE_WORKSPACE = (DATASET.folder, REPORT.folder, "suggestions")
+_WHOLE_FLIGHT = (OVERLAY.folder, CLIP.folder, FOLDER, REPORT.folder)
 _QUALITY = 95
 
 
@@ -70,9 +71,11 @@ def rewrite(workspace: Path, store: LabelStore, whom: Selection, folder: Path) -
         without.take_log(log_without(store, whom.identity, contents))
     _delete_whole(workspace, "", _WHOLE_WORKSPACE, result)
     result.delete += [_name(workspace, path) for path in _unfinished(workspace, whom.flights)]
-    for measured in sorted({path.parent for name in EVALUATION for path in (workspace / "reid").rglob(name)}):
+    for measured in sorted(
+        {path.parent for name in EVALUATION for path in (workspace / EVALUATE.folder).rglob(name)}
+    ):
         _delete_whole(workspace, f"{_name(workspace, measured)}/", EVALUATION, result)
-    for run in sorted((workspace / "reid").rglob("run.json")):
+    for run in sorted((workspace / EVALUATE.folder).rglob("run.json")):
         if _learnt_here(run):
             result.delete += [_name(workspace, path) for path in sorted(run.parent.iterdir()) if path.is_file()]
     return result
@@ -81,14 +84,14 @@ def rewrite(workspace: Path, store: LabelStore, whom: Selection, folder: Path) -
 def _unfinished(workspace: Path, flights: Iterable[str]) -> Iterator[Path]:
     """What killed runs left half-written: whoever is in it, nothing reads it, and few commands would remove it."""
     yield from sorted(workspace.glob(f"{TEMPORARY}*"))
-    for folder in ("reid", *flights):
+    for folder in (EVALUATE.folder, *flights):
         yield from sorted((workspace / folder).rglob(f"{TEMPORARY}*"))
 
 
 def _learnt_here(run: Path) -> bool:
     """Whether a network learnt from the workspace's data set: its classes are what the people in it look like."""
     data = (read_json(run) or {}).get("data")
-    return isinstance(data, dict) and data.get("name") == _DATASET
+    return isinstance(data, dict) and data.get("name") == DATASET.folder
 
 
 def _rewrite_flight(workspace: Path, flight: str, part: Part, result: Rewritten) -> None:
@@ -96,11 +99,11 @@ def _rewrite_flight(workspace: Path, flight: str, part: Part, result: Rewritten)
         hidden = any(each.startswith(TEMPORARY) for each in path.relative_to(workspace).parts)
         if path.is_file() and not hidden and {"frame", "rank"} <= set(pq.read_schema(path).names):
             _rewrite_table(workspace, path, part, result)
-    for path in sorted((workspace / flight / "frames" / "images").glob("*/*.jpg")):
+    for path in sorted((workspace / flight / FRAMES.folder / "images").glob("*/*.jpg")):
         if path.stem.isdecimal() and int(path.stem) in part.boxes:
             image = _read(path)
             _write(result.place(_name(workspace, path)), paint_over(image, part.boxes[int(path.stem)]))
-    for path in sorted((workspace / flight / "motion" / "edges.parquet").glob("part-*.parquet")):
+    for path in sorted((workspace / flight / MOTION.folder / "edges.parquet").glob("part-*.parquet")):
         _rewrite_edges(workspace, path, part, result)
     _delete_whole(workspace, f"{flight}/", _WHOLE_FLIGHT, result)
     known = read_redactions(workspace / flight)
@@ -194,7 +197,7 @@ def _uncover(image: NDArray[np.uint8], row: Mapping[str, float], boxes: Boxes) -
 def _rewrite_edges(workspace: Path, path: Path, part: Part, result: Rewritten) -> None:
     """The small pictures of a segment's first and last frame."""
     table = pq.read_table(path)
-    steps = path.parent.parent / "motion.parquet" / path.name
+    steps = path.parent.parent / MOTION.file / path.name
     if not len(table) or not steps.exists():
         return
     row = table.to_pylist()[0]
@@ -216,7 +219,7 @@ def _write_tracklets(
     workspace: Path, flight: str, tracklets: Mapping[int, tuple[Seen, ...]], result: Rewritten
 ) -> None:
     """The tracklets as the labellers left them: the rewritten log begins with these."""
-    name = f"{flight}/tracks/tracklets.parquet"
+    name = f"{flight}/{TRACKS.output}"
     if not (workspace / name).exists():
         return
     before = pd.read_parquet(workspace / name)

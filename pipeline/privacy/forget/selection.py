@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from annotate.log.store import LabelStore
 from annotate.operations import Seen, flight_of
 from pipeline.boxes import Tracked
+from pipeline.chain.table import DETECT, FRAMES
 from pipeline.errors import PipelineError
 from pipeline.privacy.redact import Boxes, follow
 from pipeline.workspace.tables import read_rows
@@ -82,7 +83,7 @@ def select_identity(workspace: Path, store: LabelStore, identity: int) -> Select
 
 
 def _part(flight: Path, tracklets: dict[str, tuple[Seen, ...]], tracked: set[Seen]) -> Part:
-    table = flight / "detections" / "detections.parquet"
+    table = flight / DETECT.output
     rows = read_rows(table, ["frame", "rank", "pts_s", *_BOX])
     if rows is None:
         raise PipelineError(f"{table}: no such table; make it again with `uavpipe detect`")
@@ -103,7 +104,7 @@ def _part(flight: Path, tracklets: dict[str, tuple[Seen, ...]], tracked: set[See
 
 
 def _times(flight: Path, detections: pd.DataFrame) -> dict[int, float]:
-    found = read_rows(flight / "frames" / "frames.parquet", ["frame", "pts_s"])
+    found = read_rows(flight / FRAMES.output, ["frame", "pts_s"])
     rows = detections if found is None else found[["frame", "pts_s"]].dropna()
     return dict(zip(rows["frame"].tolist(), rows["pts_s"].tolist(), strict=True))
 

@@ -80,7 +80,8 @@ def test_a_signal_to_all_processes_of_the_run_saves_it(data, tmp_path):
     settings = config(data, iterations=100_000, workers=1, checkpoint_every=100_000)
     (tmp_path / "config.txt").write_text(settings.model_dump_json())
     code = (
-        "from pathlib import Path\nfrom detector.config import TrainConfig\nfrom detector.training.train import train\n"
+        "from pathlib import Path\nfrom detector.config import TrainConfig\n"
+        "from detector.training.train import train\n"
         "text = Path('config.txt').read_text()\ntrain(TrainConfig.model_validate_json(text), Path('run'))\n"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.report.provenance import made_of_evaluation
+from pipeline.report.provenance import provenance_of_evaluation
 from pipeline.report.reidentification import read_evaluations, read_log, read_table1
 from tests.fuzz.readers.reader import Reader, reads, written
 
@@ -31,7 +31,7 @@ def _evaluation(folder: Path) -> None:
 
 def _read(folder: Path) -> None:
     for each in read_evaluations(folder, 2):
-        made_of_evaluation(each.name, each.metrics)
+        provenance_of_evaluation(each.name, each.metrics)
 
 
 def _damaged(file: str, *, json: bool = False) -> Reader:

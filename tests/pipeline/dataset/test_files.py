@@ -71,7 +71,7 @@ def test_copies_where_asked_for_or_without_links(crops, tmp_path, monkeypatch, l
 
 def test_a_crop_that_is_gone_is_named(crops, tmp_path):
     (tmp_path / "f1" / "1.jpg").unlink()
-    with pytest.raises(PipelineError, match=r"f1/1\.jpg: the crop is gone; make it again"):
+    with pytest.raises(PipelineError, match=r"f1/1\.jpg: the crop is missing; make it again"):
         placed(crops, tmp_path)
 
 

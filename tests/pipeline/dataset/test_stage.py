@@ -116,7 +116,7 @@ def test_what_a_killed_run_left_is_swept(workspace):
 
 def test_a_flight_called_dataset_is_not_overwritten(workspace, fly):
     fly(workspace, "dataset", [(0, 3)])
-    with pytest.raises(PipelineError, match="dataset: in the way, and no data set made here"):
+    with pytest.raises(PipelineError, match="dataset: already exists but was not created by uavpipe"):
         run_dataset(workspace, DatasetConfig())
     assert (workspace / "dataset" / "crops" / "crops.parquet").exists()
 

@@ -74,7 +74,7 @@ def test_a_query_leads_back_to_the_time_stamp(flown):
     assert lineage["detector_weights_sha256"] == sha256_of(EMBEDDED)
     assert lineage["detector_weights_file"] == "embedded"
     (out.parent / "net.onnx").write_bytes(b"another")
-    assert trace(str(out), workspace)["weights"]["state"] == "is another file by now"
+    assert trace(str(out), workspace)["weights"]["state"] == "changed since"
 
 
 @pytest.mark.parametrize("folder", ["frames", "detections", "crops"])
@@ -96,7 +96,7 @@ def test_the_command_leaves_telemetry_off_where_it_was(flown, tmp_path):
     files, *_ = flown
     config = load_config(None, ["telemetry=off"], videos=[files.video], workspace=tmp_path / "runs")
     run_stages(config, files.video, FRAMES, progress_bar)
-    words = shlex.split(stage_of(tmp_path / "runs" / "flight01", "frames")["command"])
+    words = shlex.split(stage_of(tmp_path / "runs" / "flight01", FRAMES)["command"])
     assert words[-2:] == ["--set", "telemetry=off"]
 
 

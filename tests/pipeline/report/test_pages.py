@@ -8,7 +8,7 @@ pytest.importorskip("playwright.sync_api")
 from tests.pipeline.report.conftest import HOSTILE, ODD
 
 SIZES = {"desktop": (1280, 720), "phone": (390, 844)}
-PARTS = ["Flights", "People", "Data set", "Re-identification", "How it was made"]
+PARTS = ["Flights", "People", "Data set", "Re-identification", "Provenance"]
 
 
 @pytest.fixture(params=SIZES)
@@ -50,17 +50,17 @@ def test_pictures_and_clips_are_there(page):
         assert video.evaluate("each => each.videoWidth") == 640
 
 
-def test_each_figure_leads_to_how_it_was_made(page):
+def test_each_figure_links_to_its_provenance(page):
     assert page.locator(".facts dd").count() == page.locator(".facts dd a").count() > 10
     broken = "[...document.querySelectorAll('a[href]')].map(each => each.getAttribute('href'))"
     for address in set(page.evaluate(broken)):
         assert address.startswith("#")
         assert page.locator(f"[id='{address[1:]}']").count() == 1, address
     page.locator("#flights + .scroll td a", has_text="640 × 360").first.click()
-    made = page.locator(":target")
-    assert made.locator("h3").inner_text() == f"Frames of {ODD.removesuffix('.mp4')}"
-    assert "uavpipe frames" in made.inner_text()
-    assert "uavpipe reid evaluate --features" in page.locator("#made-evaluation-embedded code").inner_text()
+    provenance = page.locator(":target")
+    assert provenance.locator("h3").inner_text() == f"Frames of {ODD.removesuffix('.mp4')}"
+    assert "uavpipe frames" in provenance.inner_text()
+    assert "uavpipe reid evaluate --features" in page.locator("#provenance-evaluate-embedded code").inner_text()
 
 
 def test_it_fits_the_screen_and_is_read_as_text(page):

@@ -142,7 +142,7 @@ def test_ranked_lists_go_from_the_worst_to_the_best(tmp_path):
     assert [each.number for each in lists] == [3, 5, 0]
     assert [crop.distance for crop in lists[0].crops] == [1, 2]
     assert [crop.right for crop in lists[0].crops] == [False, True]
-    assert lists[0].query.words == "camera 2"
+    assert lists[0].query.caption == "camera 2"
     assert list(_lists(measured, {}, 0)) == []
 
 

@@ -13,7 +13,7 @@ from annotate.operations import NewIdentity
 from annotate.project import Project
 from pipeline.cli import main
 from pipeline.groundtruth.read import find_truth
-from pipeline.report.provenance import made_of_evaluation
+from pipeline.report.provenance import provenance_of_evaluation
 from pipeline.workspace.folders import locked
 
 
@@ -112,7 +112,7 @@ def test_what_is_not_a_report_is_not_replaced(make_workspace, walk):
     workspace = make_workspace({"f1": [walk(1, 0, 8)]})
     (workspace / "report").mkdir()
     (workspace / "report" / "index.html").write_text("my own")
-    assert "in the way" in refused(report(workspace))
+    assert "not a report by uavpipe" in refused(report(workspace))
     assert (workspace / "report" / "index.html").read_text() == "my own"
 
 
@@ -158,7 +158,7 @@ def test_a_truth_that_was_named_must_be_there(make_workspace, walk, tmp_path):
 
 def test_the_command_of_an_evaluation_measures_the_same_again(reported, tmp_path):
     metrics = reported[0] / "reid" / "embedded" / "test" / "metrics.json"
-    words = shlex.split(made_of_evaluation("embedded", metrics).command)
+    words = shlex.split(provenance_of_evaluation("embedded", metrics).command)
     words[words.index("--out") + 1] = str(tmp_path / "again")
     result = CliRunner().invoke(main, words[1:])
     assert result.exit_code == 0, result.output

@@ -94,7 +94,7 @@ def test_permission_denied(tmp_path: Path, whole: Path) -> None:
     path = tmp_path / "flight.mp4"
     path.write_bytes(whole.read_bytes())
     path.chmod(0)
-    with pytest.raises(PipelineError, match="may not be read"):
+    with pytest.raises(PipelineError, match="permission denied"):
         open_video(path)
 
 
