@@ -33,15 +33,18 @@ STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation
 DETECTORS := $(wildcard weights/*.safetensors)
 SETTINGS := $(CONFIG) $(if $(SET),always)
 
-.PHONY: help setup video-given run frames detect crops tracks label dataset overlay train evaluate report table1 train-detector detectron2 openvino demo test fuzz faults lint bench doctor clean always
+.PHONY: help setup video-given run frames detect crops tracks label dataset overlay train evaluate report table1 train-detector detectron2 openvino demo test fuzz faults lint doctor clean always
 .DEFAULT_GOAL := help
 
-help: ## This text
+help: ## Show this text
 	@printf 'uavpipe: from drone video to person crops and identities\n\n'
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
-	@printf '\n  VIDEO=flight01.mp4  CONFIG=flight.yaml  WORKSPACE=runs  SET="detector.threshold=0.6"\n'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
+	@printf '\n  VIDEO=flight01.mp4  CONFIG=flight.yaml  WORKSPACE=$(WORKSPACE)  SET="detector.threshold=0.6"\n'
+	@printf '  train, evaluate: DATA=$(DATA)  REID=$(REID)  PROTOCOL=$(PROTOCOL)  WEIGHTS=…\n'
+	@printf '  table1: GRID=$(GRID)  train-detector: RECIPE=$(RECIPE)\n'
+	@printf '  detectron2: DETECTRON2_SRC=a local copy  fuzz: MINUTES=$(MINUTES)  faults: ROUNDS=$(ROUNDS) SEED=$(SEED)\n'
 
-setup: $(READY) ## Install everything into .venv (the other targets do it themselves)
+setup: $(READY) ## Install everything into .venv (the other targets do it when needed)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
@@ -52,18 +55,18 @@ $(READY): pyproject.toml constraints.txt
 video-given:
 	@test -n "$(VIDEO)$(CONFIG)" || { echo 'name a video: make $(MAKECMDGOALS) VIDEO=flight01.mp4' >&2; exit 2; }
 
-run: $(READY) video-given ## The whole chain over the flights of CONFIG or VIDEO, up to where you label, and on
+run: $(READY) video-given ## Run the chain on the flights of CONFIG or VIDEO; stop when labels are needed, then resume
 	$(UAVPIPE) run $(ARGUMENTS)
 
-frames: $(FLIGHT)/frames/manifest.json ## List the frames of VIDEO and its damage
-detect: $(FLIGHT)/detections/manifest.json ## Find the persons in VIDEO
-crops: $(FLIGHT)/crops/manifest.json ## Cut the persons out of VIDEO
-tracks: $(FLIGHT)/tracks/manifest.json ## Link the persons in VIDEO from frame to frame
-label: $(READY) ## Say who is who, in the browser, on all flights of WORKSPACE
+frames: $(FLIGHT)/frames/manifest.json ## List the frames of a video and its damage
+detect: $(FLIGHT)/detections/manifest.json ## Detect the persons in every frame
+crops: $(FLIGHT)/crops/manifest.json ## Cut the detected persons out of the frames
+tracks: $(FLIGHT)/tracks/manifest.json ## Link detections of one person into tracklets
+label: $(READY) ## Label the identities in the browser
 	$(UAVPIPE) label --workspace $(WORKSPACE)
-dataset: $(READY) ## Make a data set of what is labelled in WORKSPACE
+dataset: $(READY) ## Make a re-ID data set of the labelled crops
 	$(UAVPIPE) dataset $(if $(CONFIG),--config $(CONFIG),--workspace $(WORKSPACE)) $(addprefix --set ,$(SET))
-overlay: $(FLIGHT)/overlay/manifest.json ## Render the boxes on VIDEO
+overlay: $(FLIGHT)/overlay/manifest.json ## Draw the detections on the video
 
 $(FLIGHT)/frames/manifest.json: $(wildcard $(VIDEO)) $(SETTINGS) | $(READY) video-given
 	$(UAVPIPE) frames $(ARGUMENTS)
@@ -78,7 +81,7 @@ $(FLIGHT)/crops/manifest.json: $(FLIGHT)/detections/manifest.json $(SETTINGS)
 	$(UAVPIPE) crops $(ARGUMENTS)
 	@touch -c $@
 
-# The camera's motion and the persons' looks come from the same pass over the video as the crops.
+# The camera's motion and the persons' descriptors come from the same pass over the video as the crops.
 $(FLIGHT)/tracks/manifest.json: $(wildcard $(VIDEO)) $(DETECTORS) $(SETTINGS) | $(READY) video-given
 	$(UAVPIPE) tracks $(ARGUMENTS)
 	@touch -c $@
@@ -87,19 +90,19 @@ $(FLIGHT)/overlay/manifest.json: $(FLIGHT)/detections/manifest.json $(SETTINGS)
 	$(UAVPIPE) overlay $(ARGUMENTS)
 	@touch -c $@
 
-train: $(READY) ## Train a re-id network: DATA=data/market1501 REID=configs/reid/source.yaml
+train: $(READY) ## Train a re-ID network on the data set
 	$(UAVPIPE) reid train --config $(REID) --data $(DATA) --output $(REID_RUN) --protocol $(PROTOCOL) $(addprefix --set ,$(SET))
 
-evaluate: $(READY) ## Measure it on DATA; or WEIGHTS=…, and PROTOCOL=tracklet where there is one flight
+evaluate: $(READY) ## Measure CMC and mAP of the re-ID network
 	$(UAVPIPE) reid evaluate --weights $(or $(WEIGHTS),$(REID_RUN)/last.safetensors) --data $(DATA) --protocol $(PROTOCOL) --out $(REID_RUN)/test
 
-report: $(READY) ## What was found and how, as a page: WORKSPACE/report/index.html
+report: $(READY) ## Write what was found as a page
 	$(UAVPIPE) report $(if $(CONFIG),--config $(CONFIG),--workspace $(WORKSPACE)) $(addprefix --set ,$(SET))
 
-table1: $(READY) ## The paper's Table 1 on your data: GRID=configs/reid/table1.yaml; goes on where it was
+table1: $(READY) ## Fill the paper's Table 1 on your data; resume an interrupted grid
 	$(UAVPIPE) reid table1 --config $(GRID) --output $(WORKSPACE)/table1 $(addprefix --set ,$(SET))
 
-train-detector: $(READY) $(if $(findstring small,$(RECIPE)),$(STILLS)) ## Train RECIPE=configs/detector/small.yaml; `auto` finds the result
+train-detector: $(READY) $(if $(findstring small,$(RECIPE)),$(STILLS)) ## Train a person detector; `auto` finds the result
 	$(UAVPIPE) detector train --config $(RECIPE) --output $(WORKSPACE)/detector/$(NAME) --weights weights/$(NAME).safetensors $(addprefix --set ,$(SET))
 
 data/stills/annotations.json: | $(READY)
@@ -111,15 +114,15 @@ data/flight-stills/annotations.json: | $(READY)
 data/validation/annotations.json: | $(READY)
 	$(UAVPIPE) simulate-stills data/validation --flights --count 100 --seed 102
 
-detectron2: $(READY) ## Build detectron2, for detector.backend: detectron2; DETECTRON2_SRC= takes a local copy
+detectron2: $(READY) ## Build detectron2, for detector.backend: detectron2
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools<82' wheel
 	$(VENV)/bin/python -m pip install --disable-pip-version-check --no-build-isolation -c constraints.txt \
 		'$(or $(abspath $(wildcard $(DETECTRON2_SRC))),$(DETECTRON2_SRC))'
 
-openvino: $(READY) ## Install OpenVINO, for detector.backend: openvino, which is faster on CPUs
+openvino: $(READY) ## Install OpenVINO, for detector.backend: openvino (faster on a CPU)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[openvino]'
 
-demo: $(READY) ## Simulate two flights over the same people, run the chain up to the report
+demo: $(READY) ## Simulate two flights over the same people and run the whole chain on them
 	$(UAVPIPE) demo
 
 test: $(READY) $(VENV)/.browser ## Run the tests
@@ -129,19 +132,19 @@ test: $(READY) $(VENV)/.browser ## Run the tests
 $(VENV)/.browser: $(READY)
 	@if which chromium chromium-browser google-chrome | grep -q . || $(VENV)/bin/python -m playwright install --only-shell chromium >/dev/null 2>&1; then touch $@; fi
 
-fuzz: $(READY) ## Damage the files of every reader for MINUTES=60: none may end in a traceback
+fuzz: $(READY) ## Damage the files of every reader for MINUTES minutes; none may end in a traceback
 	UAVPIPE_FUZZ_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest tests/fuzz -k damage
 
-faults: $(READY) ## Kill, fill the disk, damage, delete at random, ROUNDS=100 times: running again must make it good
+faults: $(READY) ## Kill, fill the disk, damage and delete at random, ROUNDS times; a rerun must recover
 	$(VENV)/bin/python -m tests.faults.harness --rounds $(ROUNDS) --seed $(SEED)
 
-lint: $(READY) ## Check style, types and which package imports which
+lint: $(READY) ## Check style, types and imports
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-doctor: $(READY) ## Say what this machine can do
+doctor: $(READY) ## Check the environment and suggest fixes
 	$(UAVPIPE) doctor
 
 clean: ## Remove the environment and the demo, never a workspace

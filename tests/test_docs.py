@@ -10,6 +10,7 @@ import grimp
 import pytest
 
 from docs import configuration, modules
+from pipeline.chain.table import CHAIN
 from pipeline.cli import main
 from pipeline.dataset.labelled import COLUMNS
 from pipeline.stages import appearance, crops, detect, frames, motion
@@ -30,12 +31,39 @@ def test_the_configuration_reference_is_the_models():
     assert configuration.PAGE.read_text("utf-8") == configuration.reference(), "python -m docs.configuration"
 
 
-def test_every_module_is_reached_from_the_readme_in_two_steps():
+def test_every_module_is_in_its_packages_row():
     page = modules.PAGE.read_text("utf-8")
     assert page == modules.modules_page(), "python -m docs.modules"
-    assert "docs/modules.md" in (ROOT / "README.md").read_text("utf-8")
-    lines = {path: f"(../{path.relative_to(ROOT).as_posix()}) | " for path in MODULES}
-    assert [path for path, line in lines.items() if not re.search(re.escape(line) + r"[^ |]", page)] == []
+    rows = dict(re.findall(r"^\| \[([\w/]+)\]\(\.\./\1\) \| [^|].* \| ([\w, ]*) \|$", page, re.MULTILINE))
+    listed = {f"{package}/{name}.py" for package, names in rows.items() for name in names.split(", ") if name}
+    assert listed == {path.relative_to(ROOT).as_posix() for path in MODULES}
+
+
+def test_the_architectures_table_is_the_chain():
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.*) \| `uavpipe (.*)` \|$", page, re.MULTILINE)
+    assert rows == [
+        (
+            stage.name,
+            " | ".join(
+                (
+                    stage.scope.value,
+                    ", ".join(stage.needs),
+                    f"`{stage.section}`" if stage.section else "",
+                    f"`{stage.folder}/`" if stage.folder else "",
+                )
+            ),
+            stage.command,
+        )
+        for stage in CHAIN
+    ]
+
+
+def test_makes_help_is_the_chains_summaries():
+    texts = dict(re.findall(r"^([\w-]+):.*## (.*)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    inner = {"motion", "appearance", "embeddings", "clip"}  # made by the targets of other stages, or by none
+    summaries = {stage.name: stage.summary.removesuffix(".") for stage in CHAIN if stage.name not in inner}
+    assert {name: texts.get(name) for name in summaries} == summaries
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)

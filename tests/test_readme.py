@@ -1,4 +1,4 @@
-"""The README's commands, run in the order in which they stand there."""
+"""The README's commands and its Python, run in the order in which they appear."""
 
 import os
 import re
@@ -51,6 +51,21 @@ def folder(tmp_path_factory):
 
 def test_there_are_commands():
     assert {"make demo", "make crops VIDEO=flight01.mp4", "make run CONFIG=flight.yaml"} <= set(commands())
+
+
+def test_the_python_runs(folder):
+    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=os.environ | {"UAVPIPE_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    persons = [int(count) for count in re.findall(r"^\d\.\d\d s: (\d+) persons$", result.stdout, re.MULTILINE)]
+    assert len(persons) == 8 == len(result.stdout.splitlines())
+    assert max(persons) > 0
 
 
 def test_the_commands_run(folder, monkeypatch):
