@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from annotate.log.state import State
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import flight_of
-from annotate.records import EMBEDDINGS as PLACE
 from annotate.records import flights_with_tracklets, read_tracklets
 from pipeline.chain.table import EMBEDDINGS
 from pipeline.engine.progress import Progress
@@ -30,7 +29,6 @@ from reid.records import ReidData, Samples
 from reid.training.recipes import read_recipe
 from reid.training.train import train
 
-FILE = Path(PLACE).name
 PER_TRACKLET = 16  # crops of a tracklet that are embedded: more add little, and each costs the same
 _FEWEST = 4  # identities that a network can be trained on
 _T = TypeVar("_T")
@@ -60,7 +58,7 @@ def embed_flights(workspace: Path, weights: Path, progress: Progress, device: st
         stage = Stage(EMBEDDINGS.name, StageFolder(workspace / flight / EMBEDDINGS.folder), inputs, settings)
         if not stage.is_current():
             embedder = embedder or Embedder.load(weights, device)
-            stage.run([FILE], partial(_embed, workspace, flight, crops, embedder, model, progress))
+            stage.run([EMBEDDINGS.file], partial(_embed, workspace, flight, crops, embedder, model, progress))
             count += len(crops)
     return count
 
@@ -145,7 +143,7 @@ def _embed(
     """Embed `crops` into the table of `folder`; the counts."""
     with progress(f"{flight}: embedding crops", len(crops)) as advance:
         features = embedder.embed_files([workspace / path for _, _, path in crops], advance=advance)
-    _write(folder / FILE, crops, features, model[:16])
+    _write(folder / EMBEDDINGS.file, crops, features, model[:16])
     return {"crops": len(crops), "length": embedder.dimension}
 
 

@@ -26,9 +26,8 @@ from pipeline.stages.crops import CropsStage
 from pipeline.stages.detect import DetectStage, read_detections
 from pipeline.stages.frames import FramesStage
 from pipeline.stages.motion import MotionStage
-from pipeline.stages.overlay import FILE as OVERLAY_FILE
 from pipeline.stages.overlay import write_overlay
-from pipeline.stages.tracks import TABLE, tracks_stage, write_tracklets
+from pipeline.stages.tracks import tracks_stage, write_tracklets
 from pipeline.telemetry import find_telemetry
 from pipeline.telemetry.ground_plane import remember_camera
 from pipeline.video import Video
@@ -155,7 +154,7 @@ def run_linking(config: FlightConfig, video: Path, first: ChainStage = FRAMES) -
     """
     with open_flight(config.workspace, video) as flight:
         tracks = describe(config, flight, TRACKS, first)[-1]
-        return tracks.run([TABLE], lambda folder: write_tracklets(flight, config.tracks))
+        return tracks.run([TRACKS.file], lambda folder: write_tracklets(flight, config.tracks))
 
 
 def run_overlay(config: FlightConfig, video: Path, progress: Progress) -> StageResult:
@@ -176,12 +175,12 @@ def run_overlay(config: FlightConfig, video: Path, progress: Progress) -> StageR
             opened = _open(config, video)
             with progress(f"{flight.folder.name}: {OVERLAY.name}", opened.frame_count) as advance:
                 found = read_detections(detect.folder.path)
-                written = write_overlay(folder / OVERLAY_FILE, opened, found, advance=advance, **settings)
+                written = write_overlay(folder / OVERLAY.file, opened, found, advance=advance, **settings)
             return {"frames": written}
 
         inputs = {DETECT.folder: detect.fingerprint}
         stage = Stage(OVERLAY.name, flight.stage(OVERLAY.folder), inputs, settings)
-        return stage.run([OVERLAY_FILE], make)
+        return stage.run([OVERLAY.file], make)
 
 
 def _work(

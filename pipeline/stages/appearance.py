@@ -22,7 +22,6 @@ from pipeline.video import Damage, Frame, Segment
 from pipeline.workspace.folders import Flight
 from pipeline.workspace.tables import SegmentTable, read_table
 
-FILE = "appearance.parquet"
 _STRIPES = 4  # head, chest, hips, legs
 _HUES, _LIGHTS = 8, 6
 LENGTH = _STRIPES * (_HUES + _LIGHTS)
@@ -53,7 +52,7 @@ class AppearanceStage(SegmentStage):
     @property
     def tables(self) -> tuple[SegmentTable]:
         """The table of descriptors."""
-        return (SegmentTable(self.folder.path / FILE, SCHEMA, self.fingerprint),)
+        return (SegmentTable(self.folder.path / APPEARANCE.file, SCHEMA, self.fingerprint),)
 
     def write(self, segment: Segment) -> "_AppearanceWriter":
         """A writer for `segment`."""
@@ -62,7 +61,7 @@ class AppearanceStage(SegmentStage):
     @staticmethod
     def counts(folder: Path) -> dict[str, Any]:
         """Persons described."""
-        return {"persons": len(read_table(folder / FILE))}
+        return {"persons": len(read_table(folder / APPEARANCE.file))}
 
 
 class _AppearanceWriter(SegmentWriter):
@@ -138,6 +137,6 @@ def _histograms(values: NDArray[Any], weights: NDArray[Any], bins: int, *, wraps
 
 def read_descriptors(stage_folder: Path) -> pd.DataFrame:
     """The rows of a finished `appearance` stage: frame, rank, look (float32 (56,))."""
-    rows = read_table(stage_folder / FILE)
+    rows = read_table(stage_folder / APPEARANCE.file)
     looks = pd.Series([np.asarray(look, np.float32) for look in rows["look"]], index=rows.index, dtype=object)
     return rows.assign(look=looks)

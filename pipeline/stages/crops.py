@@ -26,7 +26,6 @@ from pipeline.workspace.folders import Flight
 from pipeline.workspace.jpeg import encode_jpeg
 from pipeline.workspace.tables import SegmentTable, read_table
 
-FILE = "crops.parquet"
 SCHEMA = pa.schema(
     [
         ("crop", pa.string()),  # path of the JPEG, relative to the stage's folder
@@ -130,7 +129,7 @@ class CropsStage(SegmentStage):
     @property
     def tables(self) -> tuple[SegmentTable]:
         """The table of crops."""
-        return (SegmentTable(self.folder.path / FILE, SCHEMA, self.fingerprint),)
+        return (SegmentTable(self.folder.path / CROPS.file, SCHEMA, self.fingerprint),)
 
     @cached_property
     def located(self) -> Telemetry:
@@ -164,7 +163,7 @@ class CropsStage(SegmentStage):
 
     def is_current(self) -> bool:
         """Whether the stage was finished from these inputs and no crop is missing, cut off or changed."""
-        return super().is_current() and self._are_intact(read_table(self.folder.path / FILE), "*")
+        return super().is_current() and self._are_intact(read_table(self.folder.path / CROPS.file), "*")
 
     def _are_intact(self, rows: pd.DataFrame, segments: str) -> bool:
         """Whether the images of `segments`, a pattern, are just those of `rows`."""
@@ -177,7 +176,7 @@ class CropsStage(SegmentStage):
     @staticmethod
     def counts(folder: Path) -> dict[str, Any]:
         """Crops, and the frames they come from."""
-        rows = read_table(folder / FILE)
+        rows = read_table(folder / CROPS.file)
         return {"crops": len(rows), "frames_with_crops": int(rows["frame"].nunique())}
 
 

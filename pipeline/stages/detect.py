@@ -17,7 +17,6 @@ from pipeline.video import Damage, Frame, Segment
 from pipeline.workspace.folders import Flight
 from pipeline.workspace.tables import SegmentTable, read_table
 
-FILE = "detections.parquet"
 # Settings that say where and when to work, not what comes out: changing them leaves results valid.
 _NOT_IN_RESULT = dict.fromkeys(("threshold", "weights", "preset", "device", "batch_size"), True) | {
     "detectron2": {"config_file"}  # its content counts, with the weights
@@ -57,7 +56,7 @@ class DetectStage(SegmentStage):
     @property
     def tables(self) -> tuple[SegmentTable]:
         """The table of detections."""
-        return (SegmentTable(self.folder.path / FILE, SCHEMA, self.fingerprint),)
+        return (SegmentTable(self.folder.path / DETECT.file, SCHEMA, self.fingerprint),)
 
     def write(self, segment: Segment) -> "_DetectionsWriter":
         """A writer for `segment`."""
@@ -71,7 +70,7 @@ class DetectStage(SegmentStage):
     @staticmethod
     def counts(folder: Path) -> dict[str, Any]:
         """Boxes in all and by score."""
-        rows = read_table(folder / FILE)
+        rows = read_table(folder / DETECT.file)
         return {
             "boxes": len(rows),
             "boxes_from_0.5": int((rows["score"] >= 0.5).sum()),
@@ -121,4 +120,4 @@ def detections_by_frame(rows: pd.DataFrame) -> dict[int, Detections]:
 
 def read_detections(stage_folder: Path) -> dict[int, Detections]:
     """The detections of a finished `detect` stage by frame index."""
-    return detections_by_frame(read_table(stage_folder / FILE, SCHEMA.names))
+    return detections_by_frame(read_table(stage_folder / DETECT.file, SCHEMA.names))

@@ -20,7 +20,6 @@ from pipeline.workspace.folders import Flight
 from pipeline.workspace.jpeg import write_jpeg
 from pipeline.workspace.tables import SegmentTable, read_table
 
-FILE = "frames.parquet"
 SCHEMA = pa.schema(
     [
         ("frame", pa.int32()),
@@ -61,7 +60,7 @@ class FramesStage(SegmentStage):
     @property
     def tables(self) -> tuple[SegmentTable]:
         """The table of frames."""
-        return (SegmentTable(self.folder.path / FILE, SCHEMA, self.fingerprint),)
+        return (SegmentTable(self.folder.path / FRAMES.file, SCHEMA, self.fingerprint),)
 
     @cached_property
     def located(self) -> Telemetry:
@@ -75,7 +74,7 @@ class FramesStage(SegmentStage):
     @staticmethod
     def counts(folder: Path) -> dict[str, Any]:
         """Frames, and how many of them are lost or corrupt."""
-        rows = read_table(folder / FILE)
+        rows = read_table(folder / FRAMES.file)
         located = int(rows[list(COLUMNS)].notna().any(axis=1).sum())
         return {
             "frames": len(rows),

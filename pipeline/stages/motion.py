@@ -23,7 +23,7 @@ from pipeline.video import Damage, Frame, Segment
 from pipeline.workspace.folders import Flight
 from pipeline.workspace.tables import SegmentTable, read_table
 
-FILE, EDGES_FILE = "motion.parquet", "edges.parquet"
+EDGES_FILE = "edges.parquet"
 SCHEMA = pa.schema(
     [
         ("frame", pa.int32()),
@@ -57,7 +57,7 @@ class MotionStage(SegmentStage):
     def tables(self) -> tuple[SegmentTable, SegmentTable]:
         """The tables of outer pictures and of motions."""
         edges = SegmentTable(self.folder.path / EDGES_FILE, EDGES, self.fingerprint)
-        return edges, SegmentTable(self.folder.path / FILE, SCHEMA, self.fingerprint)
+        return edges, SegmentTable(self.folder.path / MOTION.file, SCHEMA, self.fingerprint)
 
     def write(self, segment: Segment) -> "_MotionWriter":
         """A writer for `segment`."""
@@ -66,7 +66,7 @@ class MotionStage(SegmentStage):
     @staticmethod
     def counts(folder: Path) -> dict[str, Any]:
         """Frames, and how far the camera's picture moved between two of them in the median."""
-        rows = read_table(folder / FILE)
+        rows = read_table(folder / MOTION.file)
         shift = np.hypot(rows["x"].to_numpy(), rows["y"].to_numpy())
         return {"frames": len(rows), "median_shift_px": round(float(np.median(shift)), 2) if len(rows) else 0.0}
 
@@ -136,7 +136,7 @@ def shrink(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
 
 def read_motion(stage_folder: Path) -> dict[int, NDArray[np.float32]]:
     """The motion into each frame of a finished `motion` stage: float32 (2, 3), from the frame decoded before it."""
-    rows = read_table(stage_folder / FILE)
+    rows = read_table(stage_folder / MOTION.file)
     matrices = rows[SCHEMA.names[1:]].to_numpy(np.float32).reshape(-1, 2, 3)
     motion = dict(zip(rows["frame"].tolist(), matrices, strict=True))
     edges = read_table(stage_folder / EDGES_FILE)

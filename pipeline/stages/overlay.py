@@ -15,7 +15,6 @@ from pipeline.engine.threads import prefetch
 from pipeline.video import Frame, Video
 from pipeline.workspace.atomic import atomic_file
 
-FILE = "overlay.mp4"
 _TIME_BASE = Fraction(1, 90_000)
 _COLOUR = (255, 196, 0)  # amber: neither grass, asphalt nor most clothes
 

@@ -10,17 +10,13 @@ from pipeline.boxes import Tracked
 from pipeline.chain.table import APPEARANCE, DETECT, FRAMES, MOTION, TRACKS
 from pipeline.config.models import TracksConfig
 from pipeline.stages.appearance import read_descriptors
-from pipeline.stages.detect import FILE as DETECTIONS
 from pipeline.stages.detect import SCHEMA, read_detections
-from pipeline.stages.frames import FILE as FRAMES_FILE
 from pipeline.stages.motion import read_motion
 from pipeline.stages.tracking import link, split_at_jumps
 from pipeline.workspace.atomic import atomic_file
 from pipeline.workspace.folders import Flight
 from pipeline.workspace.stage import Stage
 from pipeline.workspace.tables import read_file, read_table
-
-TABLE = "tracklets.parquet"
 
 
 def tracks_stage(flight: Flight, config: TracksConfig, made_from: Iterable[Stage]) -> Stage:
@@ -36,7 +32,7 @@ def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
         What was found, for the manifest.
 
     """
-    frames = read_table(flight.stage(FRAMES.folder).path / FRAMES_FILE)
+    frames = read_table(flight.folder / FRAMES.output)
     decoded = frames[~frames["lost"]]
     times = dict(zip(decoded["frame"].tolist(), decoded["pts_s"].tolist(), strict=True))
     linked = link(
@@ -46,7 +42,7 @@ def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
         config,
     )
     tracklets = split_at_jumps(linked, read_descriptors(flight.stage(APPEARANCE.folder).path), config)
-    path = flight.stage(TRACKS.folder).path / TABLE
+    path = flight.folder / TRACKS.output
     with atomic_file(path) as temporary:
         tracklets.to_parquet(temporary, index=False)
     lengths = tracklets.groupby("tracklet").size()
@@ -59,8 +55,8 @@ def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
 
 def read_tracked(flight_folder: Path) -> dict[int, Tracked]:
     """The boxes of the finished `tracks` stage by frame index."""
-    rows = read_file(flight_folder / TRACKS.folder / TABLE, ["tracklet", "frame", "rank"]).merge(
-        read_table(flight_folder / DETECT.folder / DETECTIONS, SCHEMA.names), on=["frame", "rank"]
+    rows = read_file(flight_folder / TRACKS.output, ["tracklet", "frame", "rank"]).merge(
+        read_table(flight_folder / DETECT.output, SCHEMA.names), on=["frame", "rank"]
     )
     return {
         frame: Tracked(those[["x1", "y1", "x2", "y2"]].to_numpy(np.float32), those["tracklet"].to_numpy(np.int64))
