@@ -5,30 +5,37 @@ from typing import Any
 
 import click
 
+from pipeline.chain.table import CROPS, DATASET, DETECT, FRAMES, LABEL, OVERLAY, REPORT, TRACKS
+
 # command -> (module in this package, function, line in the help)
 _COMMANDS = {
-    "run": ("run", "run", "The whole chain over all flights: skips what holds, stops where you must label."),
-    "frames": ("stages", "frames", "List the frames of a video, its damage, and write JPEGs on request."),
-    "detect": ("stages", "detect", "Find persons in every frame."),
-    "crops": ("stages", "crops", "Cut the persons out."),
-    "tracks": ("stages", "tracks", "Link the persons from frame to frame."),
-    "label": ("annotate.serve", "serve", "Label the identities in the browser (as annotate serve)."),
-    "dataset": ("dataset", "dataset", "Make a data set of the labelled crops."),
-    "report": ("report", "report", "Write what was found and how as a page."),
-    "overlay": ("stages", "overlay", "Render the boxes on the video."),
-    "export": ("privacy", "export", "Write a clip to share, its people unrecognisable."),
-    "forget": ("privacy", "forget", "Delete an identity everywhere in the workspace."),
-    "trace": ("trace", "trace", "Say where a figure, crop or identity comes from, and what came of a frame."),
-    "score": ("stages", "score", "Compare detections with a ground truth."),
-    "simulate": ("simulate", "simulate", "Make a simulated flight with exact ground truth."),
-    "simulate-stills": ("simulate", "stills", "Make annotated pictures of many simulated scenes."),
-    "demo": ("demo", "demo", "Take two simulated flights through the whole chain, and compare with the truth."),
+    "run": (
+        "run",
+        "run",
+        "Run the whole chain on all flights, up to where labels are needed.",
+    ),
+    FRAMES.command: ("stages", "frames", FRAMES.summary),
+    DETECT.command: ("stages", "detect", DETECT.summary),
+    CROPS.command: ("stages", "crops", CROPS.summary),
+    TRACKS.command: ("stages", "tracks", TRACKS.summary),
+    "label": ("annotate.serve", "serve", LABEL.summary),
+    DATASET.command: ("dataset", "dataset", DATASET.summary),
+    REPORT.command: ("report", "report", REPORT.summary),
+    OVERLAY.command: ("stages", "overlay", OVERLAY.summary),
+    "anonymize": ("privacy", "anonymize", "Write a clip to share, with its people made unrecognisable."),
+    "forget": ("privacy", "forget", "Erase a person everywhere in the workspace."),
+    "trace": ("trace", "trace", "Trace a figure, crop or identity back to the video, or a frame forward."),
+    "score": ("stages", "score", "Compare detections and tracklets with a ground truth."),
+    "simulate": ("simulate", "simulate", "Simulate a flight with exact ground truth."),
+    "simulate-stills": ("simulate", "stills", "Simulate annotated pictures of many scenes."),
+    "demo": ("demo", "demo", "Run the whole chain on two simulated flights, and compare with the ground truth."),
     "annotate": ("annotate", "annotate", "Label identities in the browser, and exchange labels with other tools."),
-    "reid": ("reid", "reid", "Train and use networks that tell persons apart."),
-    "detector": ("detector", "detector", "Train and evaluate person detectors."),
+    "reid": ("reid", "reid", "Train, evaluate and use re-identification networks."),
+    "detector": ("detector", "detector", "Train, evaluate and convert person detectors."),
     "config": ("settings", "config", "Show the configuration, or its JSON schema."),
-    "doctor": ("doctor", "doctor", "Say what this machine can do, and what to do about the rest."),
+    "doctor": ("doctor", "doctor", "Check the environment and suggest fixes."),
 }
+_FORMER = {"export": "anonymize"}  # names that commands had; still understood
 
 
 class _LazyGroup(click.Group):
@@ -36,6 +43,7 @@ class _LazyGroup(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        name = _FORMER.get(name, name)
         if name not in _COMMANDS:
             return None
         module, function, _ = _COMMANDS[name]

@@ -17,8 +17,7 @@ class Section(BaseModel):
     """What all sections share: unknown keys are errors, and nothing changes after loading.
 
     Attributes:
-        former_names: of fields that were renamed. They are still read, and manifests keep them, so that a workspace
-            of an earlier version stays up to date.
+        former_names: of fields that were renamed; configurations that have them are still read.
 
     """
 
@@ -32,11 +31,6 @@ class Section(BaseModel):
             return content
         current = {former: name for name, former in cls.former_names.items() if name not in content}
         return {current.get(key, key): value for key, value in content.items()}
-
-    def for_manifest(self, **options: Any) -> dict[str, Any]:
-        """The fields by the names that manifests keep; `options` as of `model_dump`."""
-        fields = self.model_dump(**options)
-        return {self.former_names.get(name, name): value for name, value in fields.items()}
 
 
 def _off_as_word(value: Any) -> Any:

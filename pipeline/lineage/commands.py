@@ -62,8 +62,13 @@ def _settings(stage: ChainStage, manifest: Mapping[str, Any]) -> Iterator[str]:
 
 def _differing(section: str | None, settings: Mapping[str, Any]) -> Iterator[str]:
     """`section.key=value` for each of `settings` that is known and not the default."""
-    defaults = FlightConfig().model_dump(mode="json")[section] if section else {}
-    for key, value in settings.items():
+    if section is None:
+        return
+    model = getattr(FlightConfig(), section)
+    current = {former: name for name, former in getattr(model, "former_names", {}).items()}
+    defaults = model.model_dump(mode="json")
+    for name, value in settings.items():
+        key = current.get(name, name)
         if key in defaults and not _is_default(value, defaults[key]):
             yield f"{section}.{key}={json.dumps(value)}"
 

@@ -27,7 +27,7 @@ from pipeline.stages.detect import DetectStage, read_detections
 from pipeline.stages.frames import FramesStage
 from pipeline.stages.motion import MotionStage
 from pipeline.stages.overlay import write_overlay
-from pipeline.stages.tracks import tracks_stage, write_tracklets
+from pipeline.stages.tracks import TracksStage, write_tracklets
 from pipeline.telemetry import find_telemetry
 from pipeline.telemetry.ground_plane import remember_camera
 from pipeline.video import Video
@@ -91,7 +91,7 @@ def describe(
         settled(MotionStage.of(flight, read)),
         settled(AppearanceStage.of(flight, found, config.tracks.min_score)),
     )
-    stages = (*stages, tracks_stage(flight, config.tracks, stages))
+    stages = (*stages, TracksStage.of(flight, config.tracks, stages))
     return tuple(stage for stage in stages if not is_before(last, stage_named(stage.name)))
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from detector.records import Detections
 from pipeline.chain.table import APPEARANCE
+from pipeline.config.models import TracksConfig
 from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
 from pipeline.video import Damage, Frame, Segment
 from pipeline.workspace.folders import Flight
@@ -41,13 +42,14 @@ class AppearanceStage(SegmentStage):
     """
 
     reads_detections = True
+    former_names = TracksConfig.former_names
     min_score: float
 
     @classmethod
     def of(cls, flight: Flight, inputs: Mapping[str, Any], min_score: float) -> Self:
         """The stage of `flight`; `inputs` say how the video is read and which detections are described."""
         folder = flight.stage(APPEARANCE.folder)
-        return cls(APPEARANCE.name, folder, inputs, {"low": min_score}, min_score)
+        return cls(APPEARANCE.name, folder, inputs, {"min_score": min_score}, min_score)
 
     @property
     def tables(self) -> tuple[SegmentTable]:

@@ -102,6 +102,7 @@ class CropsStage(SegmentStage):
     """
 
     reads_detections = True
+    former_names = CropsConfig.former_names
     config: CropsConfig
     threshold: float
     camera: CameraConfig
@@ -118,7 +119,7 @@ class CropsStage(SegmentStage):
         telemetry: TelemetrySource | None,
     ) -> Self:
         """The stage of `flight`; `inputs` say how the video is read and which detections are cut."""
-        settings = config.for_manifest(exclude_none=True, exclude={"verify"})
+        settings = config.model_dump(exclude_none=True, exclude={"verify"})
         settings["threshold"] = threshold
         if config.person_m is not None:
             settings["camera"] = camera.model_dump()

@@ -1,8 +1,9 @@
 """Stage `tracks`: which detection belongs to which tracklet."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,10 +20,23 @@ from pipeline.workspace.stage import Stage
 from pipeline.workspace.tables import read_file, read_table
 
 
-def tracks_stage(flight: Flight, config: TracksConfig, made_from: Iterable[Stage]) -> Stage:
-    """The stage of `flight`; of `made_from`, the stages before it, those count that the chain's table names."""
-    inputs = {stage.name: stage.fingerprint for stage in made_from if stage.name in TRACKS.needs}
-    return Stage(TRACKS.name, flight.stage(TRACKS.folder), inputs, config.for_manifest())
+@dataclass(frozen=True)
+class TracksStage(Stage):
+    """Writes `tracks/tracklets.parquet`, one row a detection of a tracklet.
+
+    Attributes:
+        config: of the tracker.
+
+    """
+
+    former_names = TracksConfig.former_names
+    config: TracksConfig
+
+    @classmethod
+    def of(cls, flight: Flight, config: TracksConfig, made_from: Iterable[Stage]) -> Self:
+        """The stage of `flight`; of `made_from`, the stages before it, those count that the chain's table names."""
+        inputs = {stage.name: stage.fingerprint for stage in made_from if stage.name in TRACKS.needs}
+        return cls(TRACKS.name, flight.stage(TRACKS.folder), inputs, config.model_dump(), config)
 
 
 def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:

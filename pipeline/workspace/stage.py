@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pipeline.errors import PipelineError
 from pipeline.workspace.atomic import atomic_folder
@@ -42,9 +42,12 @@ class Stage:
         folder: its folder in the workspace.
         inputs: fingerprints of what it reads.
         settings: those that its result depends on; the manifest calls them `section`.
+        former_names: of settings that were renamed, said by the class. The manifest keeps them, so that a workspace
+            of an earlier version stays up to date.
 
     """
 
+    former_names: ClassVar[Mapping[str, str]] = {}
     name: str
     folder: StageFolder
     inputs: Mapping[str, Any]
@@ -53,8 +56,11 @@ class Stage:
     @property
     def fingerprint(self) -> str:
         """What the result depends on, as one hash; stored in the manifest and in each of the stage's tables."""
-        content = {"stage": self.name, "inputs": dict(self.inputs), "section": dict(self.settings)}
-        return fingerprint(content)
+        return fingerprint({"stage": self.name, "inputs": dict(self.inputs), "section": self._section})
+
+    @property
+    def _section(self) -> dict[str, Any]:
+        return {self.former_names.get(name, name): value for name, value in self.settings.items()}
 
     def is_current(self) -> bool:
         """Whether the stage was finished from just these inputs and settings, and its files are undamaged."""
@@ -71,11 +77,9 @@ class Stage:
         changes = [
             f"other {name.replace('_', ' ')}" for name in self.inputs if before.get(name) != self.inputs[name]
         ]
-        changes += [
-            f"{name} {settings.get(name)} is now {value}"
-            for name, value in self.settings.items()
-            if settings.get(name) != value
-        ]
+        for name, value in self.settings.items():
+            former = settings.get(self.former_names.get(name, name))
+            changes += [f"{name} {former} is now {value}"] * (former != value)
         return ", ".join(changes) or "a file is damaged or gone"
 
     def as_finished(self) -> Self:
@@ -88,7 +92,9 @@ class Stage:
         manifest = self.folder.manifest()
         if manifest is None:
             raise PipelineError(f"{self.folder.path}: this stage is incomplete, so --from cannot skip it")
-        stage = replace(self, inputs=manifest["inputs"], settings=manifest["section"])
+        current = {former: name for name, former in self.former_names.items()}
+        settings = {current.get(name, name): value for name, value in manifest["section"].items()}
+        stage = replace(self, inputs=manifest["inputs"], settings=settings)
         if not stage.is_current():
             raise PipelineError(f"{self.folder.path}: a file is damaged or missing; run again without --from")
         return stage
@@ -137,7 +143,7 @@ class Stage:
                 "stage": self.name,
                 "fingerprint": self.fingerprint,
                 "inputs": dict(self.inputs),
-                "section": dict(self.settings),
+                "section": self._section,
                 "counts": dict(counts),
                 "seconds": round(seconds, 3),
                 "versions": {"python": platform.python_version()} | {name: version(name) for name in VERSIONS},
