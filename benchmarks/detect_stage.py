@@ -27,12 +27,12 @@ import torch
 
 from detector.backends.torchvision import Predictor
 from detector.config import DetectorConfig
+from pipeline.boxes import pixel_window
 from pipeline.chain.table import CROPS
 from pipeline.config.models import FlightConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.run.flight import run_stages
 from pipeline.simulate import simulate_flight
-from pipeline.stages.crops import crop_window
 from pipeline.video import open_video
 
 CORES = len(os.sched_getaffinity(0))
@@ -76,7 +76,7 @@ def usual_loop(images, predictor: Predictor, threshold: float) -> int:
         for number, bgr in enumerate(images):
             (found,) = predictor.predict([predictor.preprocess(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))])
             for rank, box in enumerate(found.above(threshold).boxes):
-                left, top, right, bottom = crop_window(box, 0.05, bgr.shape[1], bgr.shape[0])
+                left, top, right, bottom = pixel_window(box, 0.05, bgr.shape[1], bgr.shape[0])
                 cv2.imwrite(f"{folder}/{number}_{rank}.jpg", bgr[top:bottom, left:right])
             count += 1
     predictor.workers = alone

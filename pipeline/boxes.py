@@ -1,4 +1,4 @@
-"""Boxes of persons: how they overlap, and which tracklet they belong to. xyxy, pixels of the frame."""
+"""Boxes of persons (xyxy, pixels of the frame): overlap, the pixels they cover, and their tracklets."""
 
 from dataclasses import dataclass
 
@@ -34,3 +34,19 @@ def intersection(first: NDArray[np.floating], second: NDArray[np.floating]) -> N
     low = np.maximum(first[:, None, :2], second[None, :, :2]).astype(np.float64)
     high = np.minimum(first[:, None, 2:], second[None, :, 2:])
     return np.asarray(np.clip(high - low, 0, None).prod(axis=2))
+
+
+def pixel_window(box: NDArray[np.floating], padding: float, width: int, height: int) -> tuple[int, int, int, int]:
+    """The whole pixels of `box` (4,), padded by `padding` of its sides, inside an image of `width` x `height`.
+
+    Returns:
+        left, top, right, bottom; right and bottom exclusive, at least one pixel each way.
+
+    """
+    x1, y1, x2, y2 = (float(value) for value in box)
+    margin_x, margin_y = (x2 - x1) * padding, (y2 - y1) * padding
+    left = min(max(int(np.floor(x1 - margin_x)), 0), width - 1)
+    top = min(max(int(np.floor(y1 - margin_y)), 0), height - 1)
+    right = max(min(int(np.ceil(x2 + margin_x)), width), left + 1)
+    bottom = max(min(int(np.ceil(y2 + margin_y)), height), top + 1)
+    return left, top, right, bottom

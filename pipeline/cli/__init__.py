@@ -9,11 +9,7 @@ from pipeline.chain.table import CROPS, DATASET, DETECT, FRAMES, LABEL, OVERLAY,
 
 # command -> (module in this package, function, line in the help)
 _COMMANDS = {
-    "run": (
-        "run",
-        "run",
-        "Run the whole chain on all flights, up to where labels are needed.",
-    ),
+    "run": ("run", "run", "Run the whole chain on all flights, up to where labels are needed."),
     FRAMES.command: ("stages", "frames", FRAMES.summary),
     DETECT.command: ("stages", "detect", DETECT.summary),
     CROPS.command: ("stages", "crops", CROPS.summary),
@@ -35,7 +31,7 @@ _COMMANDS = {
     "config": ("settings", "config", "Show the configuration, or its JSON schema."),
     "doctor": ("doctor", "doctor", "Check the environment and suggest fixes."),
 }
-_FORMER = {"export": "anonymize"}  # names that commands had; still understood
+_ALIASES = {"export": "anonymize"}  # former names
 
 
 class _LazyGroup(click.Group):
@@ -43,7 +39,7 @@ class _LazyGroup(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        name = _FORMER.get(name, name)
+        name = _ALIASES.get(name, name)
         if name not in _COMMANDS:
             return None
         module, function, _ = _COMMANDS[name]

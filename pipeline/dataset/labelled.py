@@ -70,7 +70,7 @@ def read_labelled(workspace: Path) -> Labelled:
     is ever renumbered. An identity's number is the one it has there.
 
     Raises:
-        AnnotateError: there are no labels, a table is missing or damaged, or the tracklets are not the labelled ones.
+        AnnotateError: there are no labels, a table is missing or damaged, or tracklets are not the labelled ones.
         PipelineError: the table of crops is damaged.
 
     """

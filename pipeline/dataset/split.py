@@ -35,7 +35,7 @@ def divide(crops: pd.DataFrame, names: Sequence[str], config: DatasetConfig, pro
     """Divide `crops` into a training half and a test half without common identities, and choose the queries.
 
     Junk and distractors are in the gallery. A test identity gives up to `config.queries` queries a flight, so that
-    each has a right answer in the gallery under `protocol`. Identities for which this is impossible are `seen_once`.
+    each has a right answer in the gallery under `protocol`. Identities that cannot be tested so are `seen_once`.
 
     Args:
         crops: with the columns identity, flight, tracklet and pts_s.
@@ -111,8 +111,8 @@ def _seconds_to_other_tracklets(crops: pd.DataFrame) -> NDArray[np.float64]:
 def _training_half(crops: pd.DataFrame, identities: NDArray[np.int64], config: DatasetConfig) -> NDArray[np.int64]:
     """The training half of `identities`: of many draws the one whose halves match best.
 
-    They are compared by the mean number of crops and of flights per identity. Source: Morgan and Rubin, "Rerandomization to
-    improve covariate balance in experiments", Annals of Statistics 2012.
+    They are compared by the mean number of crops and of flights per identity. Source: Morgan and Rubin,
+    "Rerandomization to improve covariate balance in experiments", Annals of Statistics 2012.
     """
     count = round(len(identities) * config.train_share)
     if 0 < config.train_share < 1 and len(identities) > 1:

@@ -1,4 +1,4 @@
-"""Making people in a picture unrecognisable, and where they are also in frames in which nobody was detected."""
+"""Redaction: making people in a picture unrecognisable, also in frames where only a tracklet places them."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boxes import Tracked
+from pipeline.boxes import Tracked, pixel_window
 
 Boxes = NDArray[np.float32]
 _MARGIN = 0.15  # of a box's sides: hair and hands stick out of boxes
 _HEAD = 0.3  # of a box's height, from the top: a head is a seventh of a person, and boxes sit loosely
-_CELLS = (3, 6)  # what is left of a person, in width and height: colours of clothes, no face and no gait
-_HELD_S = 0.5  # a tracklet's box is held this long before its first and after its last detection
+_CELLS = (3, 6)  # in width and height of a person: colours of clothes remain, no face and no gait
+_HELD_S = 0.5  # a tracklet's box is kept this long before its first and after its last detection
 
 
 def pixelate(image: NDArray[np.uint8], boxes: Boxes, *, heads: bool = False) -> NDArray[np.uint8]:
@@ -23,19 +23,16 @@ def pixelate(image: NDArray[np.uint8], boxes: Boxes, *, heads: bool = False) -> 
     Args:
         image: the picture.
         boxes: persons.
-        heads: only the upper part of each box, where the head of somebody upright is; no face is looked for.
+        heads: only the upper part of each box, the head of an upright person; faces are not detected.
 
     """
-    canvas = image.copy()
+    canvas, (height, width) = image.copy(), image.shape[:2]
     for box in boxes:
-        left, top, right, bottom = window(_head(box) if heads else box, image.shape[1], image.shape[0])
-        if right > left and bottom > top:
-            part = np.ascontiguousarray(image[top:bottom, left:right])
-            size = (1, 1) if heads else _CELLS
-            cells = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-            canvas[top:bottom, left:right] = cv2.resize(
-                cells, (right - left, bottom - top), interpolation=cv2.INTER_NEAREST
-            )
+        left, top, right, bottom = pixel_window(_head(box) if heads else box, _MARGIN, width, height)
+        part = np.ascontiguousarray(image[top:bottom, left:right])
+        cells = cv2.resize(part, (1, 1) if heads else _CELLS, interpolation=cv2.INTER_AREA)
+        size = right - left, bottom - top
+        canvas[top:bottom, left:right] = cv2.resize(cells, size, interpolation=cv2.INTER_NEAREST)
     return canvas
 
 
@@ -43,18 +40,9 @@ def paint_over(image: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.uint8]:
     """A copy of `image` (uint8 (H, W) or (H, W, 3)) in which each of `boxes` is grey: nothing is left of it."""
     canvas = image.copy()
     for box in boxes:
-        left, top, right, bottom = window(box, image.shape[1], image.shape[0])
+        left, top, right, bottom = pixel_window(box, _MARGIN, image.shape[1], image.shape[0])
         canvas[top:bottom, left:right] = 128
     return canvas
-
-
-def window(box: NDArray[np.floating], width: int, height: int) -> tuple[int, int, int, int]:
-    """The whole pixels of `box` (xyxy) with a margin, inside the picture: left, top, right, bottom."""
-    x1, y1, x2, y2 = (float(value) for value in box)
-    margin_x, margin_y = _MARGIN * (x2 - x1), _MARGIN * (y2 - y1)
-    left, right = np.clip([np.floor(x1 - margin_x), np.ceil(x2 + margin_x)], 0, width).astype(int).tolist()
-    top, bottom = np.clip([np.floor(y1 - margin_y), np.ceil(y2 + margin_y)], 0, height).astype(int).tolist()
-    return left, top, right, bottom
 
 
 def _head(box: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -65,7 +53,7 @@ def follow(tracked: Mapping[int, Tracked], times: Mapping[int, float]) -> dict[i
     """Where the persons of tracklets are in every frame, float32 (n, 4) by frame.
 
     Between two detections of a tracklet linearly in time; half a second before its first and after its last,
-    where these are.
+    where these exist.
 
     Args:
         tracked: boxes and tracklets by frame.

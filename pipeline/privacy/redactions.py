@@ -1,8 +1,7 @@
-"""What is left of somebody who was forgotten: where in which frames nothing may be seen any more.
+"""Redactions: the boxes of erased persons, which are painted over whenever the video is read.
 
-`forgotten.json` in a flight's folder holds boxes by frame, no name and no picture. Every reading of the video for
-the workspace goes through `open_redacted`, which paints them over, so that no stage that is run again brings the
-person back.
+`forgotten.json` in a flight's folder contains boxes by frame, no name and no picture. The workspace reads every
+video through `open_redacted`, so that no stage that runs again restores the person.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,10 +22,10 @@ FILE = "forgotten.json"
 
 
 def read_redactions(flight: Path) -> dict[int, Boxes]:
-    """The boxes (float32 (n, 4) xyxy, px) by frame that nobody may see of the flight in folder `flight`.
+    """The redacted boxes (float32 (n, 4) xyxy, px) by frame of the flight in folder `flight`.
 
     Raises:
-        PipelineError: the file is damaged; without it the person would come back.
+        PipelineError: the file is damaged; without it the person would be visible again.
 
     """
     path = flight / FILE
@@ -41,18 +40,18 @@ def read_redactions(flight: Path) -> dict[int, Boxes]:
             return found
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         pass
-    raise PipelineError(f"{path}: damaged; it says who must not be seen again: restore it from a copy")
+    raise PipelineError(f"{path}: damaged; it lists the boxes to redact: restore it from a copy")
 
 
 def open_redacted(video: Path, flight: Path, *, segment_frames: int = 256, image_fps: float = 30.0) -> Video:
-    """The video of the flight in folder `flight` as the workspace may see it: see `open_video`."""
+    """The video of the flight in folder `flight`, redacted; arguments as `open_video`."""
     opened = open_video(video, segment_frames=segment_frames, image_fps=image_fps)
     forgotten = read_redactions(flight)
     return _Redacted(opened, forgotten) if forgotten else opened
 
 
 def open_known_flight(flight: Path) -> Video:
-    """The video that the finished stages in folder `flight` were made from.
+    """The video of the finished stages in folder `flight`, redacted.
 
     Raises:
         PipelineError: no video of it is known, or it is gone.

@@ -1,4 +1,4 @@
-"""A clip to share: the video of a flight with the people in it unrecognisable, and no boxes, sound or metadata."""
+"""The shared clip: a flight's video with its people unrecognisable, without boxes, sound or metadata."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ FOLDER = "export"  # of a flight: its shared clips
 Blur = Literal["people", "faces"]
 
 
-def export(
+def anonymize(
     flight: Path,
     output: Path,
     blur: Blur,
@@ -33,7 +33,7 @@ def export(
     max_width: int,
     progress: Callable[[int], None] = lambda count: None,
 ) -> int:
-    """Write the video of `flight`, a folder in a workspace, to `output` (H.264 in mp4).
+    """Write the redacted video of `flight`, a folder in a workspace, to `output` (H.264 in mp4).
 
     Args:
         flight: with finished detections; with tracklets people are hidden also where the detector missed them.
@@ -47,8 +47,8 @@ def export(
         The number of frames.
 
     Raises:
-        PipelineError: there are no detections, another run is at work on the flight, the video is gone, or `output`
-            will not do.
+        PipelineError: there are no detections, another run uses the flight, the video is gone, or `output` is not a
+            new .mp4.
 
     """
     if not (flight / DETECT.folder / MANIFEST).exists():

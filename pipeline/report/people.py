@@ -170,7 +170,7 @@ def _unlabelled(workspace: Path, trouble: str) -> People:
 
 
 def _unlabelled_strips(tracklets: Path) -> list[Strip]:
-    """From the tables alone: forty flights have millions of detections, and only first and last times are needed."""
+    """From the tables alone: forty flights have millions of detections, of which only the ends are needed."""
     flight = tracklets.parents[1]
     rows, seen = read_rows(tracklets), read_rows(flight / DETECT.output)
     if rows is None or seen is None:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detector.records import Detections
+from pipeline.boxes import pixel_window
 from pipeline.chain.table import CROPS
 from pipeline.config.models import CameraConfig, CropsConfig
 from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
@@ -47,22 +48,6 @@ SCHEMA = pa.schema(
     ]
 )
 _SHARPNESS_SIZE = (64, 128)  # width, height at which crops are compared
-
-
-def crop_window(box: NDArray[np.float32], padding: float, width: int, height: int) -> tuple[int, int, int, int]:
-    """The whole pixels to cut for `box` (xyxy): padded by `padding` of its sides, inside the image.
-
-    Returns:
-        left, top, right, bottom; right and bottom exclusive, at least one pixel each way.
-
-    """
-    x1, y1, x2, y2 = (float(value) for value in box)
-    margin_x, margin_y = (x2 - x1) * padding, (y2 - y1) * padding
-    left = min(max(int(np.floor(x1 - margin_x)), 0), width - 1)
-    top = min(max(int(np.floor(y1 - margin_y)), 0), height - 1)
-    right = max(min(int(np.ceil(x2 + margin_x)), width), left + 1)
-    bottom = max(min(int(np.ceil(y2 + margin_y)), height), top + 1)
-    return left, top, right, bottom
 
 
 def sharpness(image: NDArray[np.uint8]) -> float:
@@ -208,7 +193,7 @@ class _CropsWriter(SegmentWriter):
 
     def _cut(self, frame: Frame, rank: int, box: NDArray[np.float32], score: float) -> None:
         config, (height, width) = self._stage.config, frame.image.shape[:2]
-        left, top, right, bottom = crop_window(box, config.padding, width, height)
+        left, top, right, bottom = pixel_window(box, config.padding, width, height)
         crop = np.ascontiguousarray(frame.image[top:bottom, left:right])
         file = f"{frame.index:08d}_{rank:03d}.jpg"
         jpeg = encode_jpeg(crop, config.quality)

@@ -60,7 +60,7 @@ def run(video: Path, workspace: Path) -> None:
     _uavpipe(*arguments, "--until", "tracks")
     _label(workspace, video.stem)
     _uavpipe(*arguments)
-    _uavpipe("export", str(workspace / video.stem), "--blur-people")
+    _uavpipe("anonymize", str(workspace / video.stem), "--blur-people")
 
 
 def forget(video: Path, workspace: Path) -> None:

@@ -1,7 +1,7 @@
-"""Taking an identity out of a workspace: every crop, row, vector, label and picture.
+"""Erasing an identity from a workspace: every crop, row, vector, label and picture.
 
-`whom.py` says what belongs to it, `rewrite.py` makes all files anew that hold some of it, beside the old ones, and
-`commit.py` puts them in place so that a kill at any moment loses nothing.
+`selection.py` finds what belongs to it, `rewrite.py` writes the affected files without it, beside the old ones,
+and `commit.py` moves them into place so that a kill at any moment loses nothing.
 """
 
 from pipeline.privacy.forget.commit import forget, resume

@@ -1,7 +1,7 @@
-"""Putting the rewritten files in place: steps of which each may be done twice, and a journal that says which.
+"""Moving the rewritten files into place: idempotent steps, and a journal that lists them.
 
-Until the journal is there nothing was changed, and what was prepared is thrown away. From then on the workspace is
-between two states: `pipeline.workspace.locked` lets nobody in before `resume` has ended it.
+Until the journal exists nothing is changed, and prepared files are deleted. From then on the workspace is between
+two states: `pipeline.workspace.folders.locked` keeps everybody out until `resume` has finished.
 """
 
 import os
@@ -37,7 +37,7 @@ def workspace_to_oneself(workspace: Path) -> Iterator[None]:
     """Keep every other run out of `workspace` and its flights.
 
     Raises:
-        PipelineError: one is at work there.
+        PipelineError: another run uses it.
 
     """
     with ExitStack() as stack:
@@ -47,8 +47,8 @@ def workspace_to_oneself(workspace: Path) -> Iterator[None]:
         yield
 
 
-def forget(workspace: Path, store: LabelStore, whom: Selection) -> None:
-    """Take `whom` out of `workspace`; the caller has it to itself.
+def forget(workspace: Path, store: LabelStore, selection: Selection) -> None:
+    """Erase `selection` from `workspace`; the caller has it to itself.
 
     Closes `store`, whose file is replaced.
 
@@ -59,15 +59,15 @@ def forget(workspace: Path, store: LabelStore, whom: Selection) -> None:
     area = workspace / FORGETTING
     shutil.rmtree(area, ignore_errors=True)
     try:
-        new = rewrite(workspace, store, whom, area / "files")
+        new = rewrite(workspace, store, selection, area / "files")
     except (OSError, ValueError, KeyError) as error:  # a full disk, a torn table, a picture that is gone
         shutil.rmtree(area, ignore_errors=True)
         reason = " ".join(str(error).split())[:160]
         raise PipelineError(f"{workspace}: nothing was deleted, as not all could be prepared: {reason}") from None
     store.close()
-    if (workspace / f"{LABELS}-wal").exists():  # the last one to leave takes it away
+    if (workspace / f"{LABELS}-wal").exists():  # the last process that closes the store removes it
         shutil.rmtree(area)
-        raise PipelineError(f"{workspace / LABELS}: in use; end the labelling app first")
+        raise PipelineError(f"{workspace / LABELS}: in use; stop the labelling app first")
     flights = sorted({name.split("/")[0] for name in new.move if "/" in name})
     os.sync()
     write_json(
@@ -77,10 +77,10 @@ def forget(workspace: Path, store: LabelStore, whom: Selection) -> None:
 
 
 def resume(workspace: Path) -> bool:
-    """End what a killed `forget` began; the caller has the workspace to itself.
+    """Finish what a killed `forget` began; the caller has the workspace to itself.
 
     Returns:
-        Whether there was something to end.
+        Whether there was something to finish.
 
     Raises:
         PipelineError: the journal is damaged, or names files outside of the workspace.
@@ -115,7 +115,7 @@ def _read_journal(path: Path) -> dict[str, Any]:
     if journal.get("step") not in ("delete", "move") or not all(
         isinstance(journal.get(part), list) for part in ("delete", "move", "flights")
     ):
-        raise PipelineError(f"{path}: damaged; put the workspace back from a copy, and forget again there")
+        raise PipelineError(f"{path}: damaged; restore the workspace from a copy and run `uavpipe forget` there")
     for name in (*journal["delete"], *journal["move"], *journal["flights"]):
         if not isinstance(name, str) or not name.isprintable() or not {"..", ".", ""}.isdisjoint(name.split("/")):
             raise PipelineError(f"{path}: {str(name)[:80]!r} is no file of this workspace")
@@ -123,7 +123,7 @@ def _read_journal(path: Path) -> dict[str, Any]:
 
 
 def _update_manifest(folder: StageFolder) -> None:
-    """The files and counts as they are now; inputs and settings stay, and so the stage holds."""
+    """Write the current files and counts; inputs and settings stay, and so the stage stays up to date."""
     manifest = folder.manifest()
     if manifest is not None:
         folder.accept(manifest | {"counts": _counts(folder, manifest)})

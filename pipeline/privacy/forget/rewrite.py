@@ -1,4 +1,4 @@
-"""Every file that holds some of a person, made anew without it in a folder of its own; nothing is changed yet."""
+"""Rewriting every file with data of a person, without the person, in a separate folder; nothing is changed yet."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ from pipeline.stages.evaluation import EVALUATION
 from pipeline.workspace.atomic import TEMPORARY, read_json, write_json
 from pipeline.workspace.jpeg import encode_jpeg
 
-# Made of the crops and labels of several people at once: made again without the person by their own commands.
+# Made from several people at once: deleted as a whole, and made again by their own commands.
 _WHOLE_WORKSPACE = (DATASET.folder, REPORT.folder, "suggestions")
 _WHOLE_FLIGHT = (OVERLAY.folder, CLIP.folder, FOLDER, REPORT.folder)
 _QUALITY = 95
@@ -34,12 +34,12 @@ _QUALITY = 95
 
 @dataclass
 class Rewritten:
-    """What is to happen, in paths relative to the workspace.
+    """The changes to make, in paths relative to the workspace.
 
     Attributes:
-        folder: where the new files lie.
+        folder: of the new files.
         delete: files and folders to remove first.
-        move: files to take from `folder` then.
+        move: files to move from `folder` after that.
 
     """
 
@@ -55,41 +55,37 @@ class Rewritten:
         return path
 
 
-def rewrite(workspace: Path, store: LabelStore, whom: Selection, folder: Path) -> Rewritten:
-    """Write into `folder` what `workspace` looks like without `whom`."""
+def rewrite(workspace: Path, store: LabelStore, selection: Selection, folder: Path) -> Rewritten:
+    """Write into `folder` the files of `workspace` that change when `selection` is erased."""
     result = Rewritten(folder)
-    for flight, part in whom.flights.items():
+    for flight, part in selection.flights.items():
         _rewrite_flight(workspace, flight, part, result)
-    contents = contents_without(
-        store,
-        {flight: part.gone for flight, part in whom.flights.items()},
-        {flight: part.ranks for flight, part in whom.flights.items()},
-    )
+    gone = {flight: part.gone for flight, part in selection.flights.items()}
+    contents = contents_without(store, gone, {flight: part.ranks for flight, part in selection.flights.items()})
     for flight, tracklets in contents.items():
         _write_tracklets(workspace, flight, tracklets, result)
     with LabelStore(result.place(LABELS)) as without:
-        without.take_log(log_without(store, whom.identity, contents))
+        without.take_log(log_without(store, selection.identity, contents))
     _delete_whole(workspace, "", _WHOLE_WORKSPACE, result)
-    result.delete += [_name(workspace, path) for path in _unfinished(workspace, whom.flights)]
-    for measured in sorted(
-        {path.parent for name in EVALUATION for path in (workspace / EVALUATE.folder).rglob(name)}
-    ):
-        _delete_whole(workspace, f"{_name(workspace, measured)}/", EVALUATION, result)
-    for run in sorted((workspace / EVALUATE.folder).rglob("run.json")):
-        if _learnt_here(run):
+    result.delete += [_name(workspace, path) for path in _unfinished(workspace, selection.flights)]
+    networks = workspace / EVALUATE.folder
+    for evaluated in sorted({path.parent for name in EVALUATION for path in networks.rglob(name)}):
+        _delete_whole(workspace, f"{_name(workspace, evaluated)}/", EVALUATION, result)
+    for run in sorted(networks.rglob("run.json")):
+        if _trained_here(run):
             result.delete += [_name(workspace, path) for path in sorted(run.parent.iterdir()) if path.is_file()]
     return result
 
 
 def _unfinished(workspace: Path, flights: Iterable[str]) -> Iterator[Path]:
-    """What killed runs left half-written: whoever is in it, nothing reads it, and few commands would remove it."""
+    """Half-written files of killed runs: they may show the person, and few commands would remove them."""
     yield from sorted(workspace.glob(f"{TEMPORARY}*"))
     for folder in (EVALUATE.folder, *flights):
         yield from sorted((workspace / folder).rglob(f"{TEMPORARY}*"))
 
 
-def _learnt_here(run: Path) -> bool:
-    """Whether a network learnt from the workspace's data set: its classes are what the people in it look like."""
+def _trained_here(run: Path) -> bool:
+    """Whether a network was trained on the workspace's data set: its weights describe the people in it."""
     data = (read_json(run) or {}).get("data")
     return isinstance(data, dict) and data.get("name") == DATASET.folder
 
@@ -124,7 +120,7 @@ def _delete_whole(workspace: Path, prefix: str, names: tuple[str, ...], result: 
 
 
 def _rewrite_table(workspace: Path, path: Path, part: Part, result: Rewritten) -> None:
-    """A table with a row a detection: rows of the person go, the ranks of others close up."""
+    """A table with a row for each detection: rows of the person go, the others get new ranks."""
     table = pq.read_table(path)
     keys = [Seen(*key) for key in zip(table["frame"].to_pylist(), table["rank"].to_pylist(), strict=True)]
     if not any(key.frame in part.boxes for key in keys):
@@ -140,7 +136,7 @@ def _rewrite_table(workspace: Path, path: Path, part: Part, result: Rewritten) -
 def _rewrite_crops(
     workspace: Path, path: Path, table: pa.Table, keys: list[Seen], part: Part, result: Rewritten
 ) -> pa.Table:
-    """The pictures of the table's rows; gives the table with their new names."""
+    """Rewrite the pictures of the table's rows; returns the table with their new names."""
     stage = path.parent if path.parent.suffix != ".parquet" else path.parent.parent
     names = []
     changed = {name: table[name].to_pylist() for name in ("bytes", "crc32") if name in table.column_names}
@@ -218,7 +214,7 @@ def _rewrite_edges(workspace: Path, path: Path, part: Part, result: Rewritten) -
 def _write_tracklets(
     workspace: Path, flight: str, tracklets: Mapping[int, tuple[Seen, ...]], result: Rewritten
 ) -> None:
-    """The tracklets as the labellers left them: the rewritten log begins with these."""
+    """The tracklets with all edits of the labellers: the rewritten log begins with them."""
     name = f"{flight}/{TRACKS.output}"
     if not (workspace / name).exists():
         return
@@ -226,7 +222,7 @@ def _write_tracklets(
     rows = [(number, seen.frame, seen.rank) for number, content in sorted(tracklets.items()) for seen in content]
     columns = ["tracklet", "frame", "rank"]
     after = pd.DataFrame(rows, columns=columns).astype(before[columns].dtypes.to_dict())
-    if (workspace / name).is_dir():  # was a folder of parts, becomes one file
+    if (workspace / name).is_dir():  # a folder of parts becomes one file
         result.delete.append(name)
         result.move = [each for each in result.move if not each.startswith(f"{name}/")]
         shutil.rmtree(result.folder / name, ignore_errors=True)
@@ -237,7 +233,7 @@ def _write_tracklets(
 def _read(path: Path) -> NDArray[np.uint8]:
     image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
     if image is None:
-        raise ValueError(f"{path} is no picture")
+        raise ValueError(f"{path} is not an image")
     return np.asarray(image, np.uint8)
 
 

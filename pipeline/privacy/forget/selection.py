@@ -1,33 +1,32 @@
-"""What of a workspace belongs to an identity."""
+"""The selection to erase: everything in a workspace that belongs to an identity."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from annotate.log.store import LabelStore
 from annotate.operations import Seen, flight_of
-from pipeline.boxes import Tracked
+from pipeline.boxes import Tracked, iou
 from pipeline.chain.table import DETECT, FRAMES
 from pipeline.errors import PipelineError
 from pipeline.privacy.redact import Boxes, follow
 from pipeline.workspace.tables import read_rows
 
-SAME = 0.5  # overlap (IoU) from which a loose box is the same person's
+SAME = 0.5  # IoU from which a box without a tracklet is the same person's
 _BOX = ["x1", "y1", "x2", "y2"]
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a flight has of somebody.
+    """The part of a flight that belongs to a person.
 
     Attributes:
         tracklets: their names.
-        gone: the detections, also loose ones of no tracklet that cover the same person.
-        ranks: new ranks of the other detections of these frames, where they change: ranks have no holes.
-        boxes: where the person is, also between detections: float32 (n, 4) xyxy by frame.
+        gone: the detections, including those without a tracklet that cover the same person.
+        ranks: new ranks of the other detections of these frames, where they change: ranks have no gaps.
+        boxes: of the person, also between detections: float32 (n, 4) xyxy by frame.
 
     """
 
@@ -39,12 +38,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Selection:
-    """An identity and what there is of it.
+    """An identity and its data.
 
     Attributes:
         identity: its number.
         name: "" where none was given.
-        flights: by name, those in which it is.
+        flights: by name, those that show it.
 
     """
 
@@ -54,7 +53,7 @@ class Selection:
 
 
 def select_identity(workspace: Path, store: LabelStore, identity: int) -> Selection:
-    """What `workspace` has of `identity`.
+    """Everything in `workspace` that belongs to `identity`.
 
     Raises:
         PipelineError: there is no such identity.
@@ -98,7 +97,7 @@ def _part(flight: Path, tracklets: dict[str, tuple[Seen, ...]], tracked: set[See
     boxes = follow(seen_at, _times(flight, rows))
     gone = set(own)
     for key, box in zip(keys, rows[_BOX].to_numpy(np.float32), strict=True):
-        if key not in tracked and key.frame in boxes and overlap(box, boxes[key.frame]).max() >= SAME:
+        if key not in tracked and key.frame in boxes and iou(box[None], boxes[key.frame]).max() >= SAME:
             gone.add(key)
     return Part(tuple(tracklets), frozenset(gone), _ranks(keys, gone), boxes)
 
@@ -117,11 +116,3 @@ def _ranks(keys: list[Seen], gone: set[Seen]) -> dict[Seen, int]:
             by_frame.setdefault(key.frame, []).append(key)
     numbered = ((key, rank) for those in by_frame.values() for rank, key in enumerate(those))
     return {key: rank for key, rank in numbered if key.rank != rank}
-
-
-def overlap(box: NDArray[np.floating], others: NDArray[np.floating]) -> NDArray[np.floating]:
-    """IoU of `box` (4,) with each of `others` (n, 4)."""
-    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
-    inner = np.prod(np.clip(high - low, 0, None), axis=1)
-    areas = np.prod(others[:, 2:] - others[:, :2], axis=1) + np.prod(box[2:] - box[:2])
-    return np.asarray(inner / np.maximum(areas - inner, 1e-9))

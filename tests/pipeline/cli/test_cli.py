@@ -33,6 +33,12 @@ def test_every_command_has_a_help_text():
         assert "Usage:" in shown.output
 
 
+def test_a_former_name_is_an_alias():
+    context = click.Context(main)
+    assert main.get_command(context, "export") is main.get_command(context, "anonymize")
+    assert "\n  export " not in run("--help").output
+
+
 def test_the_schema_describes_every_section():
     schema = json.loads(run("config", "--schema").output)
     sections = {"frames", "detector", "crops", "tracks", "overlay", "dataset", "reid", "report"}

@@ -13,13 +13,14 @@ from annotate.log.text import replay, write_log
 from annotate.operations import Assign, Merge, NewIdentity, Rename, SecondLook, SetMark, Split
 from annotate.project import Project
 from detector.config import DetectorConfig, Resize
+from pipeline.boxes import iou
 from pipeline.chain.table import CROPS, FRAMES, TRACKS
 from pipeline.cli import main
 from pipeline.config.models import CropsConfig, FlightConfig, FramesConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
 from pipeline.privacy.forget.commit import forget, resume, workspace_to_oneself
-from pipeline.privacy.forget.selection import overlap, select_identity
+from pipeline.privacy.forget.selection import select_identity
 from pipeline.run.flight import run_overlay, run_stages
 from pipeline.simulate import simulate_flight
 from pipeline.workspace.tables import read_table
@@ -193,7 +194,7 @@ def shown(workspace, boxes):
     count = 0
     for row in read_table(folder / "crops.parquet").itertuples():
         here = boxes.get(row.frame)
-        if here is not None and overlap(np.array([row.x1, row.y1, row.x2, row.y2]), here).max() >= 0.5:
+        if here is not None and iou(np.array([[row.x1, row.y1, row.x2, row.y2]]), here).max() >= 0.5:
             count += cv2.imread(str(folder / row.crop)).std() > 20
     return count
 

@@ -8,7 +8,7 @@ from pipeline.config.models import FlightConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
 from pipeline.privacy.redact import follow, paint_over, pixelate
-from pipeline.privacy.shared_clip import export
+from pipeline.privacy.shared_clip import anonymize
 from pipeline.run.flight import run_stages
 from pipeline.simulate import simulate_flight
 from pipeline.video import open_video
@@ -74,10 +74,10 @@ def flight(tmp_path_factory):
 def test_a_clip_keeps_nothing_of_people_but_their_colours(flight, tmp_path):
     files, folder = flight
     output = tmp_path / "clip.mp4"
-    assert export(folder, output, "people", score=0.3, max_width=1280) == 16
+    assert anonymize(folder, output, "people", score=0.3, max_width=1280) == 16
     assert detail_kept(files.video, output, folder) < 0.3
     other = tmp_path / "heads.mp4"
-    export(folder, other, "faces", score=0.3, max_width=1280)
+    anonymize(folder, other, "faces", score=0.3, max_width=1280)
     assert 0.3 < detail_kept(files.video, other, folder) < 0.95
 
 
@@ -99,6 +99,6 @@ def detail_kept(video, clip, folder):
 def test_what_cannot_be_exported_says_so(flight, tmp_path):
     files, folder = flight
     with pytest.raises(PipelineError, match="is the flight's own video"):
-        export(folder, files.video, "faces", score=0.3, max_width=1280)
+        anonymize(folder, files.video, "faces", score=0.3, max_width=1280)
     with pytest.raises(PipelineError, match="no finished detections"):
-        export(tmp_path, tmp_path / "a.mp4", "faces", score=0.3, max_width=1280)
+        anonymize(tmp_path, tmp_path / "a.mp4", "faces", score=0.3, max_width=1280)
