@@ -24,8 +24,8 @@ def demo(folder: Path, seconds: float, people: int, iterations: int) -> None:
     """
     from pipeline.cli.stages import report_stage
     from pipeline.config.models import ReidConfig
-    from pipeline.demo import demo_config, simulate_flights
     from pipeline.engine.progress import progress_bar, training_bar
+    from pipeline.run.demo import demo_config, simulate_flights
     from pipeline.run.flight import run_overlay
     from pipeline.run.flights import run_flights
     from pipeline.run.from_labels import run_from_labels
@@ -49,10 +49,10 @@ def demo(folder: Path, seconds: float, people: int, iterations: int) -> None:
 
 def _score(config: "FlightConfig", video: Path) -> None:
     """Print what the chain found of the ground truth of a flight."""
-    from pipeline.demo import truth_of
     from pipeline.groundtruth.detection_metrics import score
     from pipeline.groundtruth.read import read_truth
     from pipeline.groundtruth.tracking_metrics import score_tracks
+    from pipeline.run.demo import truth_of
     from pipeline.stages.detect import read_detections
     from pipeline.stages.tracks import read_tracked
     from pipeline.workspace.folders import flight_name
@@ -76,8 +76,8 @@ def _score(config: "FlightConfig", video: Path) -> None:
 
 def _label(config: "FlightConfig", people: int) -> None:
     """Label all tracklets from the ground truth."""
-    from pipeline.demo import truth_of
     from pipeline.labelling.from_ground_truth import label_by_ground_truth
+    from pipeline.run.demo import truth_of
     from pipeline.workspace.folders import flight_name
 
     found = label_by_ground_truth(config.workspace, {flight_name(each): truth_of(each) for each in config.flights})

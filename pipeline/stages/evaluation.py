@@ -1,6 +1,5 @@
 """Stage `evaluate`: the figures of a re-id network, each query's rank, and the crops it ranked first."""
 
-import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.chain.table import EVALUATE
-from pipeline.workspace.atomic import atomic_file, atomic_folder, read_json, write_json
+from pipeline.workspace.atomic import atomic_file, atomic_folder, file_sha256, read_json, write_json
 from pipeline.workspace.folders import locked
 from pipeline.workspace.manifest import MANIFEST, StageFolder
 from pipeline.workspace.stage import Stage
@@ -164,8 +163,7 @@ def _names_files(inputs: Mapping[str, Any]) -> bool:
 
 def identified(file: Path) -> dict[str, str]:
     """Which file it was, whatever becomes of its name."""
-    with file.open("rb") as content:
-        return {"path": str(file), "sha256": hashlib.file_digest(content, "sha256").hexdigest()}
+    return {"path": str(file), "sha256": file_sha256(file)}
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from pipeline.workspace.atomic import file_sha256
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -18,11 +17,16 @@ def content_hash(path: Path) -> str:
     """
     try:
         if path.is_dir():
-            listing = "".join(f"{file_sha256(image)} {image.name}\n" for image in list_images(path))
+            listing = "".join(f"{_sha256(image)} {image.name}\n" for image in list_images(path))
             return hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()
-        return file_sha256(path)
+        return _sha256(path)
     except OSError as error:
         raise PipelineError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def list_images(folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.workspace.atomic import TEMPORARY, read_json, write_json
+from pipeline.workspace.atomic import TEMPORARY, file_sha256, read_json, write_json
 
 MANIFEST = "manifest.json"
 _OF_MANIFEST = {"fingerprint": str, "inputs": dict, "section": dict, "counts": dict, "files": dict}
@@ -101,7 +101,6 @@ def _is_plain(name: str) -> bool:
 def _digest(path: Path) -> str:
     """sha256 (hex) of the file `path`; "" where there is none."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         return ""

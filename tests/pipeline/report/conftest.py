@@ -14,10 +14,10 @@ from pipeline.chain.table import TRACKS
 from pipeline.cli import main
 from pipeline.config.models import DatasetConfig, FlightConfig, ReportConfig
 from pipeline.dataset.stage import run_dataset
-from pipeline.demo import truth_of
 from pipeline.engine.progress import progress_bar
 from pipeline.labelling.from_ground_truth import label_by_ground_truth
 from pipeline.report import write_report
+from pipeline.run.demo import truth_of
 from pipeline.run.flight import run_stages
 from pipeline.simulate import simulate_flight
 
