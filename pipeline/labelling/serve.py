@@ -18,6 +18,7 @@ from annotate.app.server import create_app
 from annotate.errors import AnnotateError
 from annotate.project import Project
 from annotate.suggestions.features import COLOUR_SOURCE
+from pipeline.chain.table import MOTION
 from pipeline.errors import PipelineError
 from pipeline.privacy.redactions import open_redacted
 from pipeline.telemetry.ground_plane import ground_scale
@@ -102,7 +103,8 @@ def camera_motion(flight: Path) -> Mapping[int, NDArray[np.float32]]:
     """The camera's motion into each frame of a flight, float32 (2, 3); empty where it was not estimated."""
     from pipeline.stages.motion import read_motion
 
-    return read_motion(flight / "motion") if (flight / "motion" / MANIFEST).exists() else {}
+    folder = flight / MOTION.folder
+    return read_motion(folder) if (folder / MANIFEST).exists() else {}
 
 
 class Pictures:

@@ -87,6 +87,14 @@ class VideoFile(Video):
     _parked: "tuple[int, _RunFrames] | None" = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the open decoder: another process opens its own, without another scan of the file."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_parked", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what `__getstate__` gave."""
+        self.__dict__.update(state, _parked=None, _lock=threading.Lock())
+
     def read(self, segment: Segment, damage: list[Damage] | None = None) -> Iterator[Frame]:
         """The frames of `segment`; see `Video.read`.
 
