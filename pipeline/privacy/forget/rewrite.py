@@ -23,6 +23,7 @@ from pipeline.privacy.redact import Boxes, paint_over
 from pipeline.privacy.redactions import FILE, read_redactions
 from pipeline.privacy.shared_clip import FOLDER
 from pipeline.stages.evaluation import EVALUATION
+from pipeline.stages.motion import EDGES_FILE
 from pipeline.workspace.atomic import TEMPORARY, read_json, write_json
 from pipeline.workspace.jpeg import encode_jpeg
 
@@ -99,7 +100,7 @@ def _rewrite_flight(workspace: Path, flight: str, part: Part, result: Rewritten)
         if path.stem.isdecimal() and int(path.stem) in part.boxes:
             image = _read(path)
             _write(result.place(_name(workspace, path)), paint_over(image, part.boxes[int(path.stem)]))
-    for path in sorted((workspace / flight / MOTION.folder / "edges.parquet").glob("part-*.parquet")):
+    for path in sorted((workspace / flight / MOTION.folder / EDGES_FILE).glob("part-*.parquet")):
         _rewrite_edges(workspace, path, part, result)
     _delete_whole(workspace, f"{flight}/", _WHOLE_FLIGHT, result)
     known = read_redactions(workspace / flight)

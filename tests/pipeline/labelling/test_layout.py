@@ -1,13 +1,10 @@
 """The tables that labelling reads are those that the chain writes."""
 
-from pathlib import PurePosixPath
-
 import pytest
 
 from annotate import records
 from pipeline.chain import table
 from pipeline.stages import appearance, crops, detect, frames
-from pipeline.stages.tracks import TABLE
 
 LAYOUT = [
     (records.FRAMES, table.FRAMES),
@@ -21,9 +18,7 @@ LAYOUT = [
 
 @pytest.mark.parametrize(("path", "stage"), LAYOUT)
 def test_each_table_is_in_the_folder_of_its_stage(path, stage):
-    folder, name = PurePosixPath(path).parts
-    assert folder == stage.folder
-    assert name == (TABLE if stage is table.TRACKS else f"{folder}.parquet")
+    assert path == stage.output
 
 
 def test_the_columns_that_are_read_are_written():

@@ -5,6 +5,7 @@ import pytest
 from pipeline.chain.table import CHAIN, CLIP, DATASET, EMBEDDINGS, OVERLAY, TRACKS, Scope
 from pipeline.lineage.commands import command_of, stage_of
 from pipeline.workspace.manifest import StageFolder, write_record
+from pipeline.workspace.stage import Stage
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def flight(tmp_path):
             of = inputs.get(stage.folder, {})
             place = StageFolder(folder / stage.folder)
             place.begin()
-            place.finish(stage.name, of, sections.get(stage.folder, {}), {}, 0.0, [])
+            Stage(stage.name, place, of, sections.get(stage.folder, {})).finish({}, 0.0, [])
     write_record(folder / "flight.json", {"video": "f1.mp4", "sha256": "", "stamp": []})
     return folder
 
@@ -34,8 +35,8 @@ def test_a_command_repeats_the_settings_of_all_that_it_runs(flight):
     detect = "--set detector.weights=FILE_WITH_THAT_HASH --set detector.floor=0.02"
     where = f"f1.mp4 --workspace {flight.parent} {reading} {detect}"
     assert stage_of(flight, TRACKS)["command"] == (
-        f"uavpipe tracks {where} --set detector.threshold=0.2 --set camera.fov_deg=70.0 --set crops.every=3 "
-        "--set tracks.low=0.3 --set tracks.lost_s=4.0"
+        f"uavpipe tracks {where} --set detector.threshold=0.2 --set camera.fov_deg=70.0 --set crops.stride=3 "
+        "--set tracks.min_score=0.3 --set tracks.max_gap_s=4.0"
     )
     assert stage_of(flight, OVERLAY)["command"] == f"uavpipe overlay {where} --set overlay.max_width=320"
 
