@@ -1,4 +1,4 @@
-"""`uavpipe dataset`: the labelled crops as a data set for re-identification."""
+"""`uavpipe dataset`: makes a re-identification data set of the labelled crops."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +12,17 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--config", "config_path", type=PATH, help="YAML configuration; its section 'dataset' and workspace.")
-@click.option("--workspace", type=PATH, help="Folder of the flights and labels.  [default: runs]")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in dataset.train_share=0.7.")
+@click.option(
+    "--config", "config_path", type=PATH, help="Read section 'dataset' and the workspace from this YAML file."
+)
+@click.option("--workspace", type=PATH, help="Use this folder of flights and labels.  [default: runs]")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a value, as in dataset.train_share=0.7."
+)
 def dataset(config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]) -> None:
     """Make a data set of the labelled crops of all flights: WORKSPACE/dataset, in Market-1501's layout.
 
-    dataset.parquet in it says where every crop comes from, statistics.html what is in it.
+    Its dataset.parquet records the provenance of every crop; statistics.html shows the content.
     """
     from pipeline.config.models import load_config
     from pipeline.dataset.stage import run_dataset
@@ -28,7 +32,7 @@ def dataset(config_path: Path | None, workspace: Path | None, settings: tuple[st
 
 
 def report_dataset(result: "StageResult") -> None:
-    """What is in the data set, in a few lines."""
+    """Print the content of the data set, in a few lines."""
     figures = result.counts
     click.echo(
         f"dataset    {'up to date: ' if result.skipped else ''}{_crops(figures['crops'])} of "
@@ -45,7 +49,7 @@ def report_dataset(result: "StageResult") -> None:
     if "query" not in figures["splits"]:
         click.echo("  no query: no test identity has crops in two places, so nothing can be evaluated")
         click.echo("           label people in two flights, or in two tracklets at least dataset.gap_s apart")
-    click.echo(f"  look at  {result.folder / 'statistics.html'}")
+    click.echo(f"  see      {result.folder / 'statistics.html'}")
 
 
 def _crops(count: int) -> str:

@@ -1,4 +1,4 @@
-"""`uavpipe report`: what was found and how, as a page."""
+"""`uavpipe report`: writes the report on a workspace."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +12,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--config", "config_path", type=PATH, help="YAML configuration; its section 'report' and workspace.")
-@click.option("--workspace", type=PATH, help="Folder of the flights.  [default: runs]")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in report.clip_s=20.")
+@click.option(
+    "--config", "config_path", type=PATH, help="Read section 'report' and the workspace from this YAML file."
+)
+@click.option("--workspace", type=PATH, help="Report on this folder of flights.  [default: runs]")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a value, as in report.clip_s=20.")
 def report(config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]) -> None:
     """Write WORKSPACE/report/index.html: flights, damage, people, data set, trainings, figures, ranked lists.
 
-    One folder that needs no network and no server. What is not there yet is named, with the command that makes it.
+    The folder needs no network and no server. The page names missing results, with the command that makes them.
     """
     from pipeline.config.models import load_config
 
@@ -26,7 +28,7 @@ def report(config_path: Path | None, workspace: Path | None, settings: tuple[str
 
 
 def write(config: "FlightConfig") -> None:
-    """Write it and say where."""
+    """Write the report of `config` and print its path."""
     from pipeline.engine.progress import progress_bar
     from pipeline.report import write_report
 

@@ -1,4 +1,4 @@
-"""`uavpipe simulate` and `simulate-stills`: flights and pictures whose truth is known."""
+"""`uavpipe simulate` and `simulate-stills`: flights and pictures with ground truth."""
 
 import re
 from pathlib import Path
@@ -19,13 +19,18 @@ def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 
 @click.command()
 @click.argument("output", type=PATH)
-@click.option("--people", default=12, show_default=True, help="Persons who take part.")
-@click.option("--seconds", default=20.0, show_default=True)
-@click.option("--seed", default=1, show_default=True, help="Ground, paths, light and camera.")
-@click.option("--cast", "cast_seed", type=int, help="Looks of the persons; the same cast may fly twice.")
-@click.option("--size", default="1920x1080", show_default=True, callback=_size)
-@click.option("--fps", default=30.0, show_default=True)
-@click.option("--altitude", default=25.0, show_default=True, help="Metres above the ground.")
+@click.option("--people", default=12, show_default=True, help="Number of persons.")
+@click.option("--seconds", default=20.0, show_default=True, help="Length of the flight.")
+@click.option("--seed", default=1, show_default=True, help="Seed of ground, paths, light and camera.")
+@click.option(
+    "--cast",
+    "cast_seed",
+    type=int,
+    help="Seed of the persons; flights of one cast show the same people.  [default: --seed]",
+)
+@click.option("--size", default="1920x1080", show_default=True, callback=_size, help="WIDTHxHEIGHT, px.")
+@click.option("--fps", default=30.0, show_default=True, help="Frames per second.")
+@click.option("--altitude", default=25.0, show_default=True, help="Height of the camera above the ground, m.")
 def simulate(
     output: Path,
     people: int,
@@ -52,16 +57,20 @@ def simulate(
             altitude=altitude,
             progress=advance,
         )
-    click.echo(f"{output}: {people} persons, {seconds:g} s; truth in {output.with_suffix('.gt.txt')}")
+    click.echo(f"{output}: {people} persons, {seconds:g} s; ground truth in {output.with_suffix('.gt.txt')}")
 
 
 @click.command()
 @click.argument("folder", type=PATH)
-@click.option("--count", default=2000, show_default=True, help="Pictures.")
-@click.option("--seed", default=1, show_default=True)
-@click.option("--size", callback=_size, help="[default: 960x540, 1920x1080 with --flights]")
-@click.option("--flights", is_flag=True, help="Frames of short flights, four each, instead of a scene a picture.")
-@click.option("--workers", default=1, show_default=True, help="Processes.")
+@click.option("--count", default=2000, show_default=True, help="Number of pictures.")
+@click.option("--seed", default=1, show_default=True, help="Seed of everything random.")
+@click.option("--size", callback=_size, help="WIDTHxHEIGHT, px.  [default: 960x540, 1920x1080 with --flights]")
+@click.option(
+    "--flights",
+    is_flag=True,
+    help="Take four frames each of short flights instead of a new scene for each picture.",
+)
+@click.option("--workers", default=1, show_default=True, help="Number of processes.")
 def stills(folder: Path, count: int, seed: int, size: tuple[int, int] | None, flights: bool, workers: int) -> None:
     """Make training pictures for a detector: FOLDER/images and FOLDER/annotations.json (COCO)."""
     from pipeline.simulate import render_flight_stills, render_stills

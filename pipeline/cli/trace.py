@@ -1,4 +1,4 @@
-"""`uavpipe trace`: where something comes from, and what came of it."""
+"""`uavpipe trace`: provenance of a result, and results of a frame."""
 
 from pathlib import Path
 
@@ -9,18 +9,18 @@ from pipeline.cli.options import PATH
 
 @click.command()
 @click.argument("subject")
-@click.option("--workspace", type=PATH, default=Path("runs"), show_default=True)
-@click.option("--frame", type=click.IntRange(0), help="SUBJECT is a flight: what came of this frame (from 0).")
-@click.option("--query", type=click.IntRange(0), help="SUBJECT is a metrics.json: this query of it (from 0).")
-@click.option("--results", type=PATH, multiple=True, help="With --frame: folders to look for evaluations in.")
-@click.option("--json", "as_json", is_flag=True, help="All of it, as JSON.")
+@click.option("--workspace", type=PATH, default=Path("runs"), show_default=True, help="Folder of the flights.")
+@click.option("--frame", type=click.IntRange(0), help="Show the results of this frame (from 0) of flight SUBJECT.")
+@click.option("--query", type=click.IntRange(0), help="Trace this query (from 0) of SUBJECT, a metrics.json.")
+@click.option("--results", type=PATH, multiple=True, help="With --frame: search these folders for evaluations.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
 def trace(
     subject: str, workspace: Path, frame: int | None, query: int | None, results: tuple[Path, ...], as_json: bool
 ) -> None:
-    """Say where SUBJECT comes from: time stamp, video, hash of the weights, settings, commands.
+    """Show the provenance of SUBJECT: time stamp, video, hash of the weights, settings, commands.
 
     SUBJECT is a metrics.json, a crop (its file, or its name in the data set) or the number of an identity. With
-    --frame it is a flight, and the way goes forward: who was found there, and what became of them.
+    --frame it is a flight, and the trace goes forward: the detections of that frame, their labels and their crops.
     """
     import json
 
