@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from annotate.log.state import Label, State
-from annotate.log.store import LABELS, LabelStore
+from annotate.log.store import LabelStore
 from annotate.operations import Mark, Seen, flight_of
 from annotate.records import Detection, read_tracklets
 from pipeline.chain.table import CROPS, DETECT, TRACKS, ChainStage
@@ -63,40 +63,37 @@ class Labelled:
     left_out: Counter[str]
 
 
-def read_labelled(workspace: Path) -> Labelled:
-    """The labelled crops of all flights, in order of flight, frame and rank.
+def read_labelled(workspace: Path, store: LabelStore) -> Labelled:
+    """The crops of all flights that are labelled in `store`, in order of flight, frame and rank.
 
     A flight's number (`camera`) is its place in the log of the labels, from 1. The log only grows, and so no flight
     is ever renumbered. An identity's number is the one it has there.
 
     Raises:
-        AnnotateError: there are no labels, a table is missing or damaged, or tracklets are not the labelled ones.
+        AnnotateError: a table is missing or damaged, or tracklets are not the labelled ones.
         PipelineError: the table of crops is damaged.
 
     """
     rows: list[tuple[Any, ...]] = []
     left_out: Counter[str] = Counter()
-    with LabelStore(workspace / LABELS, create=False) as store:
-        for camera, flight in enumerate(list(store.state.flights), start=1):
-            detections = _detections(store, workspace, flight)
-            cut = _crops_of(workspace, flight)
-            known = checksums(cut)
-            with store.reading() as state:
-                rows += _rows(store, state, _origin(workspace, flight), camera, detections, known, left_out)
-            left_out["without_tracklet"] += len(cut) - sum(each.crop is not None for each in detections.values())
-        left_out["flight_without_labels"] = sum(
-            len(_crops_of(workspace, flight)) for flight in _flights(workspace) if flight not in store.state.flights
-        )
+    for camera, flight in enumerate(list(store.state.flights), start=1):
+        detections = _detections(store, workspace, flight)
+        cut = _crops_of(workspace, flight)
+        known = checksums(cut)
+        with store.reading() as state:
+            rows += _rows(store, state, _origin(workspace, flight), camera, detections, known, left_out)
+        left_out["without_tracklet"] += len(cut) - sum(each.crop is not None for each in detections.values())
+    left_out["flight_without_labels"] = sum(
+        len(_crops_of(workspace, flight)) for flight in _flights(workspace) if flight not in store.state.flights
+    )
     crops = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     return Labelled(crops.sort_values(["camera", "frame", "rank"], ignore_index=True), left_out)
 
 
-def state_of_inputs(workspace: Path) -> dict[str, Any]:
+def state_of_inputs(workspace: Path, store: LabelStore) -> dict[str, Any]:
     """The inputs of the labelled crops: the hash of the log, and the fingerprints of the stages below it."""
-    with LabelStore(workspace / LABELS, create=False) as store:
-        chain = store.chain
     return {
-        "labels": chain,
+        "labels": store.chain,
         "flights": {
             flight: [_manifest(workspace / flight, stage).get("fingerprint") for stage in (CROPS, TRACKS)]
             for flight in _flights(workspace)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from annotate.log.store import LABELS
+from annotate.log.store import LABELS, LabelStore
 from pipeline.chain.table import DATASET
 from pipeline.config.models import DatasetConfig
 from pipeline.dataset.files import FOLDERS, check_unchanged, file_names, place_files
@@ -54,9 +54,18 @@ def dataset_stage(workspace: Path, config: DatasetConfig) -> DatasetStage:
         PipelineError: nothing is labelled.
 
     """
+    _check_labels(workspace)
+    with LabelStore(workspace / LABELS, create=False) as store:
+        return _stage(workspace, config, store)
+
+
+def _check_labels(workspace: Path) -> None:
     if not (workspace / LABELS).is_file():
         raise PipelineError(f"{workspace / LABELS}: no labels yet; first: uavpipe label --workspace {workspace}")
-    inputs, settings = state_of_inputs(workspace), config.model_dump(exclude={"verify"})
+
+
+def _stage(workspace: Path, config: DatasetConfig, store: LabelStore) -> DatasetStage:
+    inputs, settings = state_of_inputs(workspace, store), config.model_dump(exclude={"verify"})
     return DatasetStage(
         DATASET.name, StageFolder(workspace / DATASET.folder), inputs, settings, workspace, config.verify
     )
@@ -71,18 +80,18 @@ def run_dataset(workspace: Path, config: DatasetConfig) -> StageResult:
         ReidError: the data set would leak, or a crop cannot be read.
 
     """
-    dataset_stage(workspace, config)  # before a workspace without labels gets a lock file
+    _check_labels(workspace)  # before a workspace without labels gets a lock file
 
     def make(folder: Path) -> Mapping[str, Any]:
-        crops, figures = _dataset(workspace, config)
+        crops, figures = _dataset(workspace, config, store)
         place_files(crops, workspace, folder, copies=config.copy_files)
         crops.to_parquet(folder / _TABLE, index=False)
         write_json(folder / _FIGURES, figures)
         (folder / _PAGE).write_text(page(crops, figures), "utf-8")
         return {split: each["crops"] for split, each in figures["splits"].items()}
 
-    with locked(workspace):
-        stage = dataset_stage(workspace, config)
+    with locked(workspace), LabelStore(workspace / LABELS, create=False) as store:
+        stage = _stage(workspace, config, store)
         _check_place(stage.folder)
         sweep(stage.folder.path)
         result = stage.run([_TABLE, _FIGURES, _PAGE], make, at_once=True)
@@ -111,9 +120,9 @@ def _check_place(folder: StageFolder) -> None:
         )
 
 
-def _dataset(workspace: Path, config: DatasetConfig) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _dataset(workspace: Path, config: DatasetConfig, store: LabelStore) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The table of the data set and its figures."""
-    labelled = read_labelled(workspace)
+    labelled = read_labelled(workspace, store)
     check_unchanged(labelled.crops, workspace)
     keep = kept(labelled.crops, workspace, config.thin)
     crops = labelled.crops[keep].reset_index(drop=True)

@@ -10,6 +10,7 @@ from annotate.operations import flight_of
 from pipeline.chain.table import CROPS, DATASET, DETECT, FRAMES, STEPS, Scope
 from pipeline.errors import PipelineError
 from pipeline.lineage.commands import command_of, sha256_of, stage_of, weights_file
+from pipeline.stages.evaluation import FIGURES, QUERIES
 from pipeline.workspace.atomic import read_json
 from pipeline.workspace.folders import read_card
 from pipeline.workspace.manifest import StageFolder
@@ -188,7 +189,7 @@ def back_from_metrics(metrics: Path, query: int | None) -> dict[str, Any]:
     """
     content = read_json(metrics)
     if content is None or not isinstance(content.get("inputs"), dict):
-        raise PipelineError(f"{metrics}: not the metrics.json of `uavpipe reid evaluate`")
+        raise PipelineError(f"{metrics}: not the {FIGURES} of `uavpipe reid evaluate`")
     inputs = content["inputs"]
     figures = {name: value for name, value in content.items() if name not in ("inputs", "settings", "counts")}
     result: dict[str, Any] = {"metrics": str(metrics), "figures": figures, "settings": content.get("settings")}
@@ -199,7 +200,7 @@ def back_from_metrics(metrics: Path, query: int | None) -> dict[str, Any]:
     if dataset is not None:
         result["data_set"] = dataset_lineage(dataset)
     if query is not None:
-        result["query"] = _back_from_query(metrics.with_name("queries.parquet"), query)
+        result["query"] = _back_from_query(metrics.with_name(QUERIES), query)
     return result
 
 

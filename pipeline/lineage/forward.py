@@ -9,6 +9,7 @@ from annotate.operations import flight_of
 from pipeline.chain.table import CROPS, DETECT, EMBEDDINGS, FRAMES, OVERLAY, TRACKS
 from pipeline.errors import PipelineError
 from pipeline.lineage.back import DETECTION, flight_lineage, in_dataset, label_of, timecode
+from pipeline.stages.evaluation import QUERIES
 from pipeline.workspace.manifest import MANIFEST
 from pipeline.workspace.tables import read_rows
 
@@ -102,7 +103,7 @@ def _queries(results: Iterable[Path], names: set[str]) -> list[str]:
     """The queries of evaluations in `results` that are crops called `names`."""
     found = []
     for folder in results:
-        for table in sorted(folder.rglob("queries.parquet")):
+        for table in sorted(folder.rglob(QUERIES)):
             rows = read_rows(table, ["query"])
             if rows is not None and "path" in rows:
                 hits = rows[rows["path"].str.rpartition("/")[2].isin(names)]

@@ -10,6 +10,7 @@ from pipeline.chain.table import CROPS, DATASET
 from pipeline.errors import PipelineError
 from pipeline.lineage.back import back_from_detection, back_from_identity, back_from_metrics, back_from_name
 from pipeline.lineage.forward import forward_from_frame
+from pipeline.stages.evaluation import FIGURES
 from pipeline.workspace.tables import read_rows
 
 _EXPECTED = (
@@ -44,8 +45,8 @@ def trace(
     if frame is not None:
         return forward_from_frame(workspace, _flight(subject), frame, results)
     path = Path(subject)
-    metrics = path / "metrics.json" if path.is_dir() else path
-    if metrics.name == "metrics.json" or query is not None:
+    metrics = path / FIGURES if path.is_dir() else path
+    if metrics.name == FIGURES or query is not None:
         return back_from_metrics(metrics, query)
     if re.fullmatch(r"[0-9]{1,9}", subject):
         return back_from_identity(workspace, int(subject))

@@ -100,18 +100,7 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
     clip = against_truth = None
     missing: list[str] = []
     if (folder / DETECT.folder / MANIFEST).exists():
-        threshold = _threshold(folder)
-        everything = _table(folder / DETECT.output, SCHEMA.names)
-        boxes = everything[everything["score"] >= threshold]
-        drawn |= {
-            "Persons in a frame": plots.persons_over_time(folder.name, frames, boxes),
-            "Heights": plots.heights(folder.name, boxes),
-            "Scores": plots.scores(folder.name, everything, threshold),
-        }
-        truth = find_truth(config.truth, Path(str(card.get("video", folder.name))))
-        if truth is not None:
-            against_truth = compare_with_truth(folder, truth, len(frames), threshold)
-            drawn["Precision by recall"] = against_truth.curve
+        boxes, against_truth, drawn = _detections(folder, config, frames, str(card.get("video", folder.name)))
         stretch = fullest(frames, boxes, config.clip_s) if config.clip_s else None
         if stretch is not None:
             clip = _clip(folder, config, stretch, boxes, progress, missing)
@@ -135,6 +124,25 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
         against_truth=against_truth,
         missing=tuple(missing),
     )
+
+
+def _detections(
+    folder: Path, config: ReportConfig, frames: pd.DataFrame, video: str
+) -> tuple[pd.DataFrame, GroundTruthPart | None, dict[str, Markup]]:
+    """The detections from the threshold up, the comparison with the ground truth, and plots by title."""
+    threshold = _threshold(folder)
+    everything = _table(folder / DETECT.output, SCHEMA.names)
+    boxes = everything[everything["score"] >= threshold]
+    drawn = {
+        "Persons in a frame": plots.persons_over_time(folder.name, frames, boxes),
+        "Heights": plots.heights(folder.name, boxes),
+        "Scores": plots.scores(folder.name, everything, threshold),
+    }
+    truth = find_truth(config.truth, Path(video))
+    against_truth = compare_with_truth(folder, truth, len(frames), threshold) if truth else None
+    if against_truth is not None:
+        drawn["Precision by recall"] = against_truth.curve
+    return boxes, against_truth, drawn
 
 
 def _clip(

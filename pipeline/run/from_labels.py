@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reid.training.recipes import recipe_file
-
 from pipeline.chain.table import DATASET, EVALUATE, REPORT, TRAIN, ChainStage, is_before
 from pipeline.config.models import FlightConfig
 from pipeline.config.yaml import read_yaml_mapping, validate
@@ -17,6 +15,7 @@ from pipeline.workspace.manifest import StageFolder, fingerprint
 from pipeline.workspace.stage import Stage, StageResult
 from reid.config import TrainConfig
 from reid.evaluation.evaluate import Options
+from reid.training.recipes import recipe_file
 from reid.weights import EMBEDDED
 
 _PICTURES = 60  # queries whose ranked lists are drawn, worst first

@@ -19,7 +19,7 @@ from pipeline.workspace.tables import read_rows
 if TYPE_CHECKING:
     from reid.evaluation.evaluate import Options, Result
 
-_FILES = FIGURES, _QUERIES, _RANKED, _SHEETS = "metrics.json", "queries.parquet", "ranked.parquet", "ranked"
+_FILES = FIGURES, QUERIES, _RANKED, _SHEETS = "metrics.json", "queries.parquet", "ranked.parquet", "ranked"
 EVALUATION = (*_FILES, MANIFEST)
 _OF_QUERIES = ("query", "repeat", "identity", "camera", "average_precision", "first_hit", "positives")
 _OF_RANKED = ("query", "place", "path", "camera", "distance", "right")
@@ -108,7 +108,7 @@ def write_evaluation(
     with locked(folder):
         stage.folder.begin()
         (folder / FIGURES).unlink(missing_ok=True)
-        _write(folder / _QUERIES, _queries(result))
+        _write(folder / QUERIES, _queries(result))
         if has_files:
             _write(folder / _RANKED, pd.DataFrame(_ranked(result)))
         if pictures and has_files:
@@ -133,7 +133,7 @@ def read_evaluation(folder: Path) -> StoredEvaluation | None:
     content = read_json(folder / FIGURES)
     if content is None or not _whole(content):
         return None
-    queries, ranked = read_rows(folder / _QUERIES, _OF_QUERIES), read_rows(folder / _RANKED, _OF_RANKED)
+    queries, ranked = read_rows(folder / QUERIES, _OF_QUERIES), read_rows(folder / _RANKED, _OF_RANKED)
     return None if queries is None else StoredEvaluation(folder, content, queries, ranked)
 
 

@@ -34,12 +34,8 @@ def open_file(path: Path, segment_frames: int, threads: int | None) -> "VideoFil
     container, stream = open_container(path)
     with container:
         packets = scan_packets(container, stream, path)
-        context = stream.codec_context
         time_base, rate = stream.time_base, stream.average_rate or stream.guessed_rate or _GUESSED_RATE
-        in_fields = context.name == "h264" and context.field_order not in (0, 1)
-        codec = context.codec.canonical_name
-        # Only these keep both fields of a picture in one packet.
-        in_fields &= not any(name in container.format.name for name in ("mov", "matroska"))
+        codec, in_fields = stream.codec_context.codec.canonical_name, _has_single_fields(container, stream)
     if not len(packets):
         raise PipelineError(f"{path}: has a video stream but no frame in it; record or copy it again")
 
@@ -72,6 +68,12 @@ def open_file(path: Path, segment_frames: int, threads: int | None) -> "VideoFil
         threads=threads if table.sound and codec in _OWN_UP else 1,
         stamp=_stamp(path),
     )
+
+
+def _has_single_fields(container: Any, stream: Any) -> bool:
+    """Whether a packet may hold one field of a picture; mov and matroska keep both in one."""
+    interlaced = stream.codec_context.name == "h264" and stream.codec_context.field_order not in (0, 1)
+    return interlaced and not any(name in container.format.name for name in ("mov", "matroska"))
 
 
 @dataclass(eq=False, kw_only=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from annotate.log.store import LABELS, LabelStore
 from pipeline.dataset.labelled import read_labelled, state_of_inputs
 from pipeline.lineage import as_text, trace
 from pipeline.privacy.forget import resume, select_identity
@@ -93,6 +94,12 @@ def _journal(folder: Path) -> None:
     written("runs/.forget/journal.json", json.dumps(_JOURNAL))(folder)
 
 
+def _labelled(folder: Path) -> None:
+    with LabelStore(folder / LABELS, create=False) as store:
+        state_of_inputs(folder, store)
+        read_labelled(folder, store)
+
+
 def _whom(folder: Path) -> None:
     from annotate.log.store import LABELS, LabelStore
 
@@ -121,9 +128,7 @@ WORKSPACE: dict[str, Reader] = {
         f"f/detections/detections.parquet/{PART}", lambda folder: people_of(folder / "f", 0.05)
     ),
     "tracklets, to hide": _of("f/tracks/tracklets.parquet", lambda folder: people_of(folder / "f", 0.05)),
-    "crops, for a data set": _of(
-        f"f/crops/crops.parquet/{PART}", lambda folder: (state_of_inputs(folder), read_labelled(folder))
-    ),
+    "crops, for a data set": _of(f"f/crops/crops.parquet/{PART}", _labelled),
     "trace of a detection": _of(f"f/detections/detections.parquet/{PART}", _trace("f/crops/images/a.jpg")),
     "trace by a manifest": _of("f/detections/manifest.json", _trace("f/crops/images/a.jpg"), json=True),
     "trace of a frame": _of(f"f/frames/frames.parquet/{PART}", _trace("f", frame=0)),

@@ -10,8 +10,13 @@ from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.stage import Stage
 
 
+def labelled(workspace):
+    with LabelStore(workspace / LABELS, create=False) as store:
+        return read_labelled(workspace, store)
+
+
 def test_every_crop_is_there_or_counted(workspace):
-    found = read_labelled(workspace)
+    found = labelled(workspace)
     assert found.left_out == {"open": 10, "skipped": 5, "without_tracklet": 0, "flight_without_labels": 0}
     assert len(found.crops) + found.left_out.total() == 2 * 9 * 5
     assert list(found.crops.columns) == list(COLUMNS)
@@ -26,7 +31,7 @@ def test_crops_that_labelling_never_saw_are_counted(workspace, fly):
     extra = table.iloc[[0]].assign(frame=500)
     pd.concat([table, extra]).to_parquet(crops, index=False)
     fly(workspace, "f3", [(0, 4)])
-    found = read_labelled(workspace)
+    found = labelled(workspace)
     assert found.left_out["without_tracklet"] == 1
     assert found.left_out["flight_without_labels"] == 4
     assert path.exists()
@@ -38,7 +43,7 @@ def test_a_row_says_where_its_crop_comes_from(workspace):
     with LabelStore(workspace / LABELS) as store:
         store.apply(Rename(identity=2, name="Eve"), user="bob", id="r")
         entry = store.decision("f2/1")
-    rows = read_labelled(workspace).crops
+    rows = labelled(workspace).crops
     row = rows[(rows["tracklet"] == "f2/1") & (rows["frame"] == 9)].iloc[0]
     assert row.to_dict() == {
         "identity": 2,
@@ -71,7 +76,7 @@ def test_splits_and_merges_are_followed(workspace):
     with LabelStore(workspace / LABELS) as store:
         tail = store.apply(Split(tracklet="f1/0", frame=2), user="ann", id="s").created
         store.apply(Merge(source=2, into=3), user="ann", id="m")
-    found = read_labelled(workspace)
+    found = labelled(workspace)
     sizes = found.crops["identity"].value_counts()
     assert sizes[1] == 2 + 5
     assert sizes[3] == 4 * 5
@@ -81,10 +86,10 @@ def test_splits_and_merges_are_followed(workspace):
 
 
 def test_a_new_flight_renumbers_nobody(workspace, fly, label):
-    before = read_labelled(workspace).crops
+    before = labelled(workspace).crops
     fly(workspace, "a_flight_that_sorts_first", [(0, 4)])
     label(workspace, {"a_flight_that_sorts_first/0": 3})
-    after = read_labelled(workspace).crops
+    after = labelled(workspace).crops
     assert set(after.loc[after["flight"] == "a_flight_that_sorts_first", "camera"]) == {3}
     pd.testing.assert_frame_equal(after[after["camera"] < 3].reset_index(drop=True), before)
 
@@ -93,9 +98,4 @@ def test_other_tracklets_than_those_labelled_are_refused(workspace):
     path = workspace / "f1" / "tracks" / "tracklets.parquet"
     pd.read_parquet(path).iloc[1:].to_parquet(path, index=False)
     with pytest.raises(AnnotateError, match="the tracklets of f1 are not those that were labelled"):
-        read_labelled(workspace)
-
-
-def test_without_labels_it_says_so(tmp_path):
-    with pytest.raises(AnnotateError, match=r"labels\.sqlite: no such file"):
-        read_labelled(tmp_path)
+        labelled(workspace)
