@@ -12,13 +12,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--config", "config_path", type=PATH, help="Read section 'dataset' and the workspace from this YAML file."
-)
+@click.option("--config", "config_path", type=PATH, help="Read this YAML configuration.")
 @click.option("--workspace", type=PATH, help="Use this folder of flights and labels.  [default: runs]")
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a value, as in dataset.train_share=0.7."
-)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a value: dataset.train_share=0.7.")
 def dataset(config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]) -> None:
     """Make a data set of the labelled crops of all flights: WORKSPACE/dataset, in Market-1501's layout.
 

@@ -12,11 +12,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--config", "config_path", type=PATH, help="Read section 'report' and the workspace from this YAML file."
-)
+@click.option("--config", "config_path", type=PATH, help="Read this YAML configuration.")
 @click.option("--workspace", type=PATH, help="Report on this folder of flights.  [default: runs]")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a value, as in report.clip_s=20.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Set a value: report.clip_s=20.")
 def report(config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]) -> None:
     """Write WORKSPACE/report/index.html: flights, damage, people, data set, trainings, figures, ranked lists.
 

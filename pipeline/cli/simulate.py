@@ -22,12 +22,7 @@ def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 @click.option("--people", default=12, show_default=True, help="Number of persons.")
 @click.option("--seconds", default=20.0, show_default=True, help="Length of the flight.")
 @click.option("--seed", default=1, show_default=True, help="Seed of ground, paths, light and camera.")
-@click.option(
-    "--cast",
-    "cast_seed",
-    type=int,
-    help="Seed of the persons; flights of one cast show the same people.  [default: --seed]",
-)
+@click.option("--cast", "cast_seed", type=int, help="Seed of the persons' appearance.  [default: --seed]")
 @click.option("--size", default="1920x1080", show_default=True, callback=_size, help="WIDTHxHEIGHT, px.")
 @click.option("--fps", default=30.0, show_default=True, help="Frames per second.")
 @click.option("--altitude", default=25.0, show_default=True, help="Height of the camera above the ground, m.")
@@ -65,11 +60,7 @@ def simulate(
 @click.option("--count", default=2000, show_default=True, help="Number of pictures.")
 @click.option("--seed", default=1, show_default=True, help="Seed of everything random.")
 @click.option("--size", callback=_size, help="WIDTHxHEIGHT, px.  [default: 960x540, 1920x1080 with --flights]")
-@click.option(
-    "--flights",
-    is_flag=True,
-    help="Take four frames each of short flights instead of a new scene for each picture.",
-)
+@click.option("--flights", is_flag=True, help="Take four frames each of short flights, not a scene a picture.")
 @click.option("--workers", default=1, show_default=True, help="Number of processes.")
 def stills(folder: Path, count: int, seed: int, size: tuple[int, int] | None, flights: bool, workers: int) -> None:
     """Make training pictures for a detector: FOLDER/images and FOLDER/annotations.json (COCO)."""

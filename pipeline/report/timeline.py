@@ -1,4 +1,4 @@
-"""Tracklets in time: bars in as few lanes as they fit into."""
+"""Timeline of the tracklets: bars in as few lanes as possible."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What air, lens, sensor and codec do to a picture."""
+"""Effects of air, lens, sensor and codec on a picture."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""What the ground is made of: one seamless-looking texture of each kind."""
+"""Materials of the ground: one seamless-looking texture of each kind."""
 
 import cv2
 import numpy as np

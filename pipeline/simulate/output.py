@@ -1,4 +1,4 @@
-"""Where simulated things are written."""
+"""Output folders and files of the simulator."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Noise and painted surfaces: what grounds, walls, crowns and awnings are made of. All of it synthesised."""
+"""Noise and painted surfaces for grounds, walls, crowns and awnings, all synthesised."""
 
 from collections.abc import Sequence
 from functools import cache

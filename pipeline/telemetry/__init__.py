@@ -1,4 +1,4 @@
-"""Where the drone was: altitude, position and gimbal by time, from a recorder's subtitles or a CSV.
+"""Telemetry of the drone: altitude, position and gimbal by time, from a recorder's subtitles or a CSV.
 
     source = find_telemetry("auto", Path("flight01.mp4"))
     telemetry = source.read()

@@ -56,7 +56,7 @@ class Telemetry:
 
 
 def no_telemetry() -> Telemetry:
-    """That of a video of which nothing is known."""
+    """The telemetry of a video without any."""
     return Telemetry([], [])
 
 

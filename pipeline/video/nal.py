@@ -1,4 +1,4 @@
-"""Where a fresh decoder may start in H.264 and HEVC: key frames that nothing after them reaches back over."""
+"""Clean key frames of H.264 and HEVC: a fresh decoder may start there, as no later frame refers back over them."""
 
 from collections.abc import Iterator
 

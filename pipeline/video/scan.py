@@ -1,4 +1,4 @@
-"""What the packets of a container say about its frames, without decoding any."""
+"""Scan of the packets of a container: what is known of its frames without decoding any."""
 
 from array import array
 from collections.abc import Sequence

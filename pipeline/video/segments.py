@@ -1,4 +1,4 @@
-"""Where the segments of a video begin, and from where a decoder makes each of them."""
+"""Segments of a video: their first frames, and the packets from which a decoder makes each."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ def plan_segments(
     """Cut `frame_count` frames into segments.
 
     A boundary is at the first clean key frame that is `segment_frames` or more after the last boundary;
-    where twice that many frames bring none, a boundary is forced after `segment_frames`, and the decoder
+    where twice that many frames have none, a boundary is forced after `segment_frames`, and the decoder
     starts from the last clean key frame before it. Forced segments of the same key frame share one run.
 
     Args:

@@ -1,4 +1,4 @@
-"""Which frames a video file announces, when each is shown, and which packet brings it."""
+"""The frame table of a video file: the frames that it announces, their times and their packets."""
 
 from dataclasses import dataclass
 from fractions import Fraction

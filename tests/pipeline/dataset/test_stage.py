@@ -33,7 +33,7 @@ def test_a_data_set_comes_out_that_can_be_measured(workspace):
     files = {path.name: path.parent.name for path in result.folder.glob("*/*.jpg")}
     folders = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
     assert {row["name"]: folders[row["split"]] for _, row in table.iterrows()} == files
-    assert result.figures["left_out"] == {"open": 10, "skipped": 5}
+    assert result.counts["left_out"] == {"open": 10, "skipped": 5}
     assert len(table) + 15 == 90
     data = load(str(result.folder), "flight")
     assert (len(data.train), len(data.query), len(data.gallery)) == (30, 6, 24 + 15)
@@ -64,11 +64,11 @@ def test_it_is_skipped_until_something_changes(workspace, label):
     assert not run_dataset(workspace, DatasetConfig()).skipped
     again = run_dataset(workspace, DatasetConfig())
     assert again.skipped
-    assert again.figures["crops"] == 75
+    assert again.counts["crops"] == 75
     assert not run_dataset(workspace, DatasetConfig(seed=1)).skipped
     assert run_dataset(workspace, DatasetConfig(seed=1)).skipped
     label(workspace, {"f2/7": Mark.DISTRACTOR})
-    assert run_dataset(workspace, DatasetConfig(seed=1)).figures["crops"] == 80
+    assert run_dataset(workspace, DatasetConfig(seed=1)).counts["crops"] == 80
     next((workspace / "dataset").glob("query/*")).unlink()
     assert not run_dataset(workspace, DatasetConfig(seed=1)).skipped
     cut = next((workspace / "dataset").glob("query/*"))
@@ -134,9 +134,9 @@ def test_one_flight_is_made_for_the_tracklet_protocol(tmp_path, fly, label):
     fly(tmp_path, "f1", [(20 * number, 6) for number in range(8)])
     label(tmp_path, {f"f1/{number}": number // 2 + 1 for number in range(8)})
     result = run_dataset(tmp_path, DatasetConfig(gap_s=0.5))
-    assert result.figures["protocol"] == "tracklet"
-    assert result.figures["identities"] == {"train": 2, "test": 2, "few_crops": 0, "seen_once": 0}
-    assert result.figures["leakage"]["flight"]["queries"] == 0
+    assert result.counts["protocol"] == "tracklet"
+    assert result.counts["identities"] == {"train": 2, "test": 2, "few_crops": 0, "seen_once": 0}
+    assert result.counts["leakage"]["flight"]["queries"] == 0
 
 
 def test_several_flights_in_which_nobody_is_met_again_too(tmp_path, fly, label):
@@ -146,8 +146,8 @@ def test_several_flights_in_which_nobody_is_met_again_too(tmp_path, fly, label):
     label(tmp_path, {f"f1/{number}": number // 2 + 1 for number in range(8)})
     label(tmp_path, {"f2/0": 5, "f2/1": 6, "f3/0": 6})
     result = run_dataset(tmp_path, DatasetConfig(gap_s=0.5))
-    assert result.figures["protocol"] == "tracklet"
-    assert result.figures["identities"] == {"train": 3, "test": 2, "few_crops": 1, "seen_once": 1}
+    assert result.counts["protocol"] == "tracklet"
+    assert result.counts["identities"] == {"train": 3, "test": 2, "few_crops": 1, "seen_once": 1}
 
 
 def test_too_few_crops_for_everybody_is_an_error(workspace):
