@@ -41,7 +41,7 @@ def next_turn(
         for tracklet in _for_second_look(store, state, user):
             if store.leases.take(tracklet, user, LEASE_S):
                 return Turn(tracklet, second_look=True)
-    leased = {name for name, lease in store.leases.held().items() if lease.user != user}
+    leased = {name for name, holder in store.leases.held().items() if holder != user}
     for tracklet in waiting(state):
         if tracklet not in leased and visible(tracklet) and store.leases.take(tracklet, user, LEASE_S):
             return Turn(tracklet, second_look=False)

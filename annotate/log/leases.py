@@ -6,25 +6,10 @@ A lease is no lock: it expires by itself, is not part of the log, and no decisio
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from annotate.log.database import database_errors, transaction
-
-
-@dataclass(frozen=True)
-class Lease:
-    """A tracklet that is reserved for a labeller.
-
-    Attributes:
-        user: the labeller.
-        expires: seconds since 1970 (UTC).
-
-    """
-
-    user: str
-    expires: float
 
 
 class Leases:
@@ -56,15 +41,8 @@ class Leases:
             )
             return changed.rowcount == 1
 
-    def release(self, tracklet: str, user: str) -> None:
-        """End the lease of `tracklet`, if it is `user`'s."""
+    def held(self) -> dict[str, str]:
+        """The users of the leases that have not expired, by tracklet."""
         with self._lock, database_errors(self._path):
-            self._connection.execute("DELETE FROM leases WHERE tracklet = ? AND user = ?", (tracklet, user))
-
-    def held(self) -> dict[str, Lease]:
-        """The leases that have not expired, by tracklet."""
-        with self._lock, database_errors(self._path):
-            rows = self._connection.execute(
-                "SELECT tracklet, user, expires FROM leases WHERE expires > ?", (self._now().timestamp(),)
-            )
-            return {tracklet: Lease(user, expires) for tracklet, user, expires in rows}
+            now = self._now().timestamp()
+            return dict(self._connection.execute("SELECT tracklet, user FROM leases WHERE expires > ?", (now,)))

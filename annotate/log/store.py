@@ -26,16 +26,7 @@ from annotate.log import database
 from annotate.log.history import Entry, History
 from annotate.log.leases import Leases
 from annotate.log.state import Cell, State
-from annotate.operations import (
-    AddFlight,
-    Decision,
-    Operation,
-    OperationId,
-    Redo,
-    Undo,
-    UserName,
-    describe,
-)
+from annotate.operations import AddFlight, Decision, Operation, OperationId, Redo, Undo, UserName, describe
 from annotate.records import Tracklet
 
 LABELS = "labels.sqlite"  # in the workspace

@@ -59,9 +59,7 @@ def replay(log: Path, out: Path) -> None:
 @click.argument("out", type=PATH)
 @LABELLED_WORKSPACE
 @_FLIGHT
-@click.option(
-    "--format", "form", type=click.Choice([*_BY_SUFFIX.values()]), help=f"Write this format.  [default: {_FORMATS}]"
-)
+@click.option("--format", "form", type=click.Choice([*_BY_SUFFIX.values()]), help=f"Format.  [default: {_FORMATS}]")
 def export(out: Path, workspace: Path, flight: str | None, form: str | None) -> None:
     """Write the labels to OUT: as a log, or each identity as a track."""
     from annotate.exchange.coco import write_coco_tracks
@@ -96,17 +94,13 @@ def export(out: Path, workspace: Path, flight: str | None, form: str | None) -> 
     help=f"Read this format.  [default: {_FORMATS}, market for a folder]",
 )
 @click.option("--user", help="Log the decisions under this name.  [default: your login]")
-@click.option(
-    "--same-identities",
-    is_flag=True,
-    help="Take the numbers of tracks as identities: SOURCE was exported from these labels.",
-)
+@click.option("--same-identities", is_flag=True, help="Take the tracks' numbers as those of the identities here.")
 @click.option(
     "--fps",
     type=click.FloatRange(0, min_open=True),
     default=25.0,
     show_default=True,
-    help="Assume this frame rate of a Market-1501 folder.",
+    help="Frame rate for market.",
 )
 def import_(
     source: Path,
@@ -117,10 +111,7 @@ def import_(
     same_identities: bool,
     fps: float,
 ) -> None:
-    """Import labels from SOURCE.
-
-    SOURCE is an exported log, tracks, or a Market-1501 folder, which becomes flights.
-    """
+    """Import labels from SOURCE: an exported log, tracks, or a Market-1501 folder."""
     from annotate.log.store import LABELS, LabelStore
     from annotate.records import flights_with_tracklets, read_tracklets
 

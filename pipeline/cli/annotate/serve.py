@@ -11,21 +11,11 @@ from pipeline.cli.options import LABELLED_WORKSPACE
 @click.command()
 @LABELLED_WORKSPACE
 @click.option("--port", default=8750, show_default=True, help="Listen on this port; 0 takes a free one.")
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Listen on this address; another one opens the app to the network.",
-)
-@click.option(
-    "--name", "names", multiple=True, help="Answer to this host name, too, e.g. lab.local; may be repeated."
-)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Listen on this address; see above.")
+@click.option("--name", "names", multiple=True, help="Answer to this host name, too, e.g. lab.local.")
 @click.option("--user", default=getpass.getuser, help="Log your decisions under this name.  [default: your login]")
 @click.option(
-    "--suggest/--no-suggest",
-    default=True,
-    show_default=True,
-    help="Embed the tracklets with a re-ID network, for better suggestions.",
+    "--suggest/--no-suggest", default=True, show_default=True, help="Embed the tracklets, for better suggestions."
 )
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open a browser window.")
 def serve(

@@ -8,9 +8,7 @@ import click
 from pipeline.cli.options import LABELLED_WORKSPACE, PATH
 
 _WEIGHTS = click.option(
-    "--weights",
-    type=PATH,
-    help="Use these weights: a checkpoint of 'uavpipe reid train', or ONNX.  [default: bundled]",
+    "--weights", type=PATH, help="Use this checkpoint of 'uavpipe reid train', or ONNX model.  [default: bundled]"
 )
 _DEVICE = click.option("--device", default="auto", show_default=True, help="Run the network on auto, cpu or cuda.")
 
@@ -20,10 +18,7 @@ _DEVICE = click.option("--device", default="auto", show_default=True, help="Run 
 @_WEIGHTS
 @_DEVICE
 def embed(workspace: Path, weights: Path | None, device: str) -> None:
-    """Embed the crops of all tracklets with a re-ID network.
-
-    The labelling app compares the embeddings for its suggestions.
-    """
+    """Embed the crops of all tracklets with a re-ID network, for suggestions."""
     from pipeline.engine.progress import progress_bar
     from pipeline.labelling.suggestions import embed_flights
     from reid.weights import EMBEDDED
