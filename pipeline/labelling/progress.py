@@ -1,4 +1,4 @@
-"""How far the labelling of a workspace is."""
+"""The progress of labelling a workspace."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from annotate.project import Project
 
 @dataclass(frozen=True)
 class LabellingProgress:
-    """How far the labelling of a workspace is.
+    """The progress of labelling a workspace.
 
     Attributes:
         labelled: tracklets that have a label.
@@ -33,7 +33,7 @@ class LabellingProgress:
 
 
 def labelling_progress(workspace: Path) -> LabellingProgress:
-    """How far the labelling of `workspace` is.
+    """The progress of labelling `workspace`.
 
     Raises:
         AnnotateError: its tables, crops or labels are damaged.

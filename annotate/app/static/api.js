@@ -45,7 +45,7 @@ export function newId() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-// Decide `operation`; null where it was refused, which the labeller is told.
+// Decide `operation`; null where it was refused, with a message to the labeller.
 export async function decide(operation, { seen, next = false } = {}) {
   return attempt(() => post("/api/decide", { id: newId(), operation, seen, next }));
 }
