@@ -137,7 +137,7 @@ class Pictures:
     def _open(self, flight: str) -> Video:
         card = read_card(self._workspace / flight)
         if card is None:
-            raise PipelineError(f"{flight}: no video; it was imported as crops")
+            raise PipelineError(f"{flight}: its video is not known; flights imported as crops have none")
         return open_redacted(Path(card["video"]), self._workspace / flight)
 
 

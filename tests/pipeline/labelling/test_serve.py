@@ -49,10 +49,10 @@ def test_what_cannot_be_shown_says_why(tmp_path, flight):
     pictures = Pictures(tmp_path / "runs")
     with pytest.raises(AnnotateError, match=r"f1\.mp4: frame 60 cannot be shown; the video has 60"):
         pictures.jpeg("f1", 60)
-    with pytest.raises(AnnotateError, match="f2: no video; it was imported as crops"):
+    with pytest.raises(AnnotateError, match="f2: its video is not known"):
         pictures.jpeg("f2", 0)
     write_json(tmp_path / "runs/f3/flight.json", {"video": 5, "sha256": ""})
-    with pytest.raises(AnnotateError, match="f3: no video of it is known"):
+    with pytest.raises(AnnotateError, match="f3: its video is not known"):
         pictures.jpeg("f3", 0)
     flight.unlink()
     with pytest.raises(AnnotateError, match=r"f1\.mp4"):
