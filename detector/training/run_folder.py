@@ -39,7 +39,7 @@ class RunFolder:
         if file.exists():
             if differing := differing_settings(file, config):
                 raise DetectorError(
-                    f"{path}: holds a run with other settings ({', '.join(differing)}); choose another folder"
+                    f"{path}: contains a run with other settings ({', '.join(differing)}); choose another folder"
                 )
         elif writes:
             with atomic_file(file) as temporary:

@@ -229,7 +229,7 @@ def _stop_request() -> Iterator[Callable[[], bool]]:
             number: signal.signal(number, lambda number, frame: asked.append(number))
             for number in (signal.SIGTERM, signal.SIGINT)
         }
-    except ValueError:  # not in the main thread: signals are somebody else's business
+    except ValueError:  # only the main thread can handle signals
         before = {}
     try:
         yield lambda: bool(asked)
