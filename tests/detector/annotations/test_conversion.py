@@ -68,7 +68,7 @@ def test_only_the_header_is_read(tmp_path):
 
 def test_files_that_are_no_images_are_named(tmp_path):
     (tmp_path / "a.jpg").write_text("not an image")
-    with pytest.raises(DetectorError, match=r"a\.jpg: not an image"):
+    with pytest.raises(DetectorError, match=r"a\.jpg: not a readable image"):
         image_size(tmp_path / "a.jpg")
     with pytest.raises(DetectorError, match=r"b\.jpg: cannot be read: No such file"):
         image_size(tmp_path / "b.jpg")

@@ -65,7 +65,7 @@ def test_by_the_command(tmp_path):
     arguments = ["detector", "export", "embedded", "--out", str(tmp_path / "x" / "small.onnx")]
     result = CliRunner().invoke(main, [*arguments, "--set", "resize={width: 320, height: 320}"])
     assert result.exit_code == 0, result.output
-    assert "boxes of the checkpoint" in result.output
+    assert "boxes as the checkpoint" in result.output
     assert [path.name for path in (tmp_path / "x").iterdir()] == ["small.onnx"]
 
 

@@ -81,7 +81,7 @@ def test_nothing_found_and_nobody_there():
 
 def test_a_size_that_nobody_knows(tmp_path):
     image = AnnotatedImage(tmp_path / "x.jpg", None, NONE, NONE)
-    with pytest.raises(DetectorError, match=r"x\.jpg: cannot be read: .*the annotations lack its width and height"):
+    with pytest.raises(DetectorError, match=r"x\.jpg: cannot be read: .*the annotations lack width and height"):
         measure([image], [perfect(image)])
 
 
