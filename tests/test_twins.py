@@ -10,8 +10,6 @@ PACKAGES = {"detector": "DetectorError", "reid": "ReidError"}
 TWINS = (
     "_Run._follow",
     "_Run.any_process",
-    "RunFolder._log",
-    "RunFolder._state",
     "RunFolder.append",
     "RunFolder.open_log",
     "RunFolder.resumable",

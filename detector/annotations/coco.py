@@ -20,6 +20,8 @@ _PERSON_NAMES = (("person",), ("pedestrian", "people"))
 _FARTHEST = 1e9  # px
 _REGION = 0  # VisDrone's category of regions without annotations
 
+_Box = tuple[str, list[float], Any]  # which of an image's boxes it is one of, xyxy, area
+
 
 def _no_boxes() -> NDArray[np.float32]:
     return np.zeros((0, 4), np.float32)
@@ -125,7 +127,7 @@ def _parse(content: Any, path: Path, images: Path) -> list[AnnotatedImage]:
     files = {row["id"]: (images / _inside(path, row["file_name"]), _size(row)) for row in content["images"]}
     if not files:
         raise DetectorError(f"{path}: lists no images; expected at least one")
-    found = {number: _Boxes() for number in files}
+    found: dict[Any, list[_Box]] = {number: [] for number in files}
     for row in content["annotations"]:
         if not isinstance(row, dict):
             raise DetectorError(f"{path}: an annotation is {str(row)[:60]}; expected a mapping")
@@ -135,42 +137,27 @@ def _parse(content: Any, path: Path, images: Path) -> list[AnnotatedImage]:
             raise DetectorError(
                 f"{path}: annotation {row.get('id')} belongs to image {row.get('image_id')}, which is not listed"
             )
-        found[row["image_id"]].add(row, read_bbox(row, f"{path}: annotation {row.get('id')}"))
-    return [found[number].image(file, size, number) for number, (file, size) in files.items()]
+        x, y, width, height = read_bbox(row, f"{path}: annotation {row.get('id')}")
+        if width > 0 and height > 0:
+            found[row["image_id"]].append(
+                (_kind(row), [x, y, x + width, y + height], row.get("area", width * height))
+            )
+    return [_image(file, size, number, found[number]) for number, (file, size) in files.items()]
 
 
-class _Boxes:
-    """The boxes of one image while they are read."""
+def _kind(row: dict[str, Any]) -> str:
+    if not row.get("iscrowd"):
+        return "boxes"
+    return "regions" if row.get("original_category", _REGION) == _REGION else "ignored_persons"
 
-    def __init__(self) -> None:
-        self._boxes: list[list[float]] = []
-        self._areas: list[float] = []
-        self._regions: list[list[float]] = []
-        self._ignored_persons: list[list[float]] = []
 
-    def add(self, row: dict[str, Any], bbox: list[float]) -> None:
-        x, y, width, height = bbox
-        if width <= 0 or height <= 0:
-            return
-        box = [x, y, x + width, y + height]
-        if not row.get("iscrowd"):
-            self._boxes.append(box)
-            self._areas.append(float(row.get("area", width * height)))
-        elif row.get("original_category", _REGION) == _REGION:
-            self._regions.append(box)
-        else:
-            self._ignored_persons.append(box)
-
-    def image(self, path: Path, size: tuple[int, int] | None, number: int | str) -> AnnotatedImage:
-        return AnnotatedImage(
-            path=path,
-            size=size,
-            boxes=_array(self._boxes),
-            regions=_array(self._regions),
-            ignored_persons=_array(self._ignored_persons),
-            annotated_areas=np.array(self._areas, np.float32),
-            image_id=number,
-        )
+def _image(path: Path, size: tuple[int, int] | None, number: int | str, rows: list[_Box]) -> AnnotatedImage:
+    boxes = {
+        kind: np.array([box for of, box, _ in rows if of == kind], np.float32).reshape(-1, 4)
+        for kind in ("boxes", "regions", "ignored_persons")
+    }
+    areas = np.array([float(area) for of, _, area in rows if of == "boxes"], np.float32)
+    return AnnotatedImage(path=path, size=size, annotated_areas=areas, image_id=number, **boxes)
 
 
 def _person_categories(path: Path, content: Any) -> list[int]:
@@ -218,7 +205,3 @@ def read_number(value: Any) -> float:
         return float(value) if isinstance(value, int | float) else math.nan
     except OverflowError:
         return math.nan
-
-
-def _array(rows: list[list[float]]) -> NDArray[np.float32]:
-    return np.array(rows, np.float32).reshape(-1, 4)

@@ -77,11 +77,6 @@ def to_tensor(image: NDArray[np.uint8]) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
 
 
-def prepare(image: NDArray[np.uint8], rule: Resize) -> torch.Tensor:
-    """Scale `image` (uint8 (H, W, 3) RGB) by `rule`: uint8 (3, h, w)."""
-    return to_tensor(resize(image, *rule.size(image.shape[1], image.shape[0]), rule.filter))
-
-
 def scaled(image: NDArray[np.uint8], rule: Resize) -> Prepared:
     """`image` (uint8 (H, W, 3) RGB), scaled by `rule`.
 
@@ -91,7 +86,8 @@ def scaled(image: NDArray[np.uint8], rule: Resize) -> Prepared:
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(f"an image must be uint8 (H, W, 3), not {image.dtype} {image.shape}")
-    return Prepared(prepare(image, rule), image.shape[1], image.shape[0])
+    height, width = image.shape[:2]
+    return Prepared(to_tensor(resize(image, *rule.size(width, height), rule.filter)), width, height)
 
 
 def to_original(boxes: NDArray[np.float32], scores: NDArray[np.float32], image: Prepared) -> Detections:

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from detector.errors import DetectorError
 
-SUFFIXES = (".pkl", ".pth", ".pt")
 _NUMBERS = "biuf"  # kinds of NumPy types that are numbers: bool, int, unsigned, float
 
 

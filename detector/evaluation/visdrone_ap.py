@@ -11,7 +11,7 @@ Rules from the toolkit (github.com/VisDrone/VisDrone2018-DET-toolkit, MATLAB), w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -106,9 +106,8 @@ def _outside_regions(image: VisdroneImage) -> VisdroneImage:
         covered[y - 1 : y + region_height, x - 1 : x + region_width] = 1
     total = cv2.integral(covered)
     asked, found = (_share_in_regions(total, boxes) < _DROPPED for boxes in (image.boxes, image.detections))
-    return VisdroneImage(
-        size=image.size,
-        regions=image.regions,
+    return replace(
+        image,
         boxes=image.boxes[asked],
         classes=image.classes[asked],
         ignored=image.ignored[asked],

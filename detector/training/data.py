@@ -1,18 +1,19 @@
-"""Training samples, augmented: each is a function of (seed, number) alone."""
+"""Augmented training samples, each a function of (seed, number) alone, and their batches."""
 
+import signal
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from detector.annotations.coco import AnnotatedImage, read_coco
 from detector.backends.images import read_image, resize, to_tensor
-from detector.config import Augmentation, DataSource, Resize
+from detector.config import Augmentation, DataSource, Resize, TrainConfig
 from detector.records import areas, sides
 
 _GREY = 114  # colour of what is outside the image or must not be trained on
@@ -183,6 +184,47 @@ def _colour(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     return np.asarray(cv2.LUT(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), table.astype(np.uint8)))
 
 
+def load_batches(config: TrainConfig, rule: Resize, numbers: Sequence[range], *, pin: bool) -> Iterator[Batch]:
+    """Batches of training samples, loaded by worker processes.
+
+    Args:
+        config: the recipe.
+        rule: how whole images are scaled.
+        numbers: those of the samples of each batch.
+        pin: whether batches go to a GPU, which copies faster from pinned memory.
+
+    """
+    samples = TrainingSamples(
+        config.train,
+        config.augmentation,
+        rule,
+        seed=config.seed,
+        count=config.iterations * config.batch_size,
+        cache_gb=config.cache_gb,
+    )
+    loader = DataLoader(
+        samples,
+        batch_sampler=numbers,  # type: ignore[arg-type]
+        collate_fn=collate,
+        num_workers=config.workers,
+        pin_memory=pin,
+        worker_init_fn=_quiet_worker,
+    )
+    # A forked worker would wait forever for the threads of OpenCV that were idle at the fork.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    batches = iter(loader)  # forks
+    cv2.setNumThreads(threads)
+    return batches
+
+
 def collate(samples: Sequence[Sample]) -> Batch:
     """Images and targets of a batch as the lists that torchvision's models take."""
     return [image for image, _ in samples], [target for _, target in samples]
+
+
+def _quiet_worker(worker: int) -> None:
+    # The main process answers a signal to the whole process group: it saves, then ends its workers.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)

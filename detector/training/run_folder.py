@@ -34,6 +34,7 @@ class RunFolder:
 
     def __init__(self, path: Path, config: TrainConfig, *, writes: bool) -> None:
         self._path, self._config, self.writes = path, config, writes
+        self._state, self._log = path / "resume.pt", path / "log.jsonl"
         self._events: SummaryWriter | None = None
         file = path / "config.json"
         if file.exists():
@@ -104,14 +105,6 @@ class RunFolder:
         for name, value in row.items():
             if name != "iteration":
                 self._events.add_scalar(name, value, row["iteration"])
-
-    @property
-    def _state(self) -> Path:
-        return self._path / "resume.pt"
-
-    @property
-    def _log(self) -> Path:
-        return self._path / "log.jsonl"
 
 
 def differing_settings(path: Path, config: TrainConfig) -> list[str]:

@@ -27,9 +27,8 @@ from detector.config import DetectorConfig, TrainConfig
 from detector.errors import DetectorError
 from detector.evaluation.evaluate import evaluate
 from detector.models.faster_rcnn import build
-from detector.training.batches import TrainingBatches
-from detector.training.init_weights import architecture_of, initialise
-from detector.training.optimizer import learning_rate, make_optimizer
+from detector.training.data import Batch, load_batches
+from detector.training.recipe import architecture_of, initialise, learning_rate, make_optimizer
 from detector.training.run_folder import RunFolder
 from detector.training.sampling import use_numbered_samplers
 
@@ -56,7 +55,7 @@ def train(
     """
     run = _Run(config, output)
     with _stop_request() as stop_requested:
-        for iteration, batch in run.batches.between(run.start, config.iterations):
+        for iteration, batch in run.batches():
             losses = run.step(iteration, *batch)
             done = iteration + 1
             if done % config.log_every == 0:
@@ -83,13 +82,9 @@ class _Run:
         self.accelerator = _accelerator(config)
         self.device = self.accelerator.device
         self.architecture = architecture_of(config)
-        self.batches = TrainingBatches(
-            config,
-            self.architecture.resize,
-            process=self.accelerator.process_index,
-            processes=self.accelerator.num_processes,
-            pin=self.device.type == "cuda",
-        )
+        if config.batch_size % self.accelerator.num_processes:
+            processes = self.accelerator.num_processes
+            raise DetectorError(f"batch_size {config.batch_size} does not divide among {processes} processes")
         self.folder = RunFolder(output, config, writes=self.accelerator.is_main_process)
         self.accelerator.wait_for_everyone()
         torch.manual_seed(config.seed)
@@ -126,6 +121,17 @@ class _Run:
         flag = torch.tensor(float(asked), device=self.device)
         return bool(self.accelerator.reduce(flag, "sum") > 0)
 
+    def batches(self) -> Iterator[tuple[int, Batch]]:
+        """Iteration and batch, from the start or the saved state to the end."""
+        numbers = [self._numbers(iteration) for iteration in range(self.start, self.config.iterations)]
+        pin = self.device.type == "cuda"
+        return enumerate(load_batches(self.config, self.architecture.resize, numbers, pin=pin), start=self.start)
+
+    def _numbers(self, iteration: int) -> range:
+        """The samples of `iteration` that this process loads: each process takes every n-th of the batch."""
+        first, size = iteration * self.config.batch_size, self.config.batch_size
+        return range(first + self.accelerator.process_index, first + size, self.accelerator.num_processes)
+
     def step(self, iteration: int, images: list[Tensor], targets: list[dict[str, Tensor]]) -> dict[str, float]:
         """One update; returns the parts of the loss, averaged over processes."""
         images = [image.to(self.device, non_blocking=True) for image in images]
@@ -133,7 +139,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, iteration)
         for sampler in self.samplers:
-            sampler.seeds = [self.config.seed * 1_000_003 + number for number in self.batches.numbers(iteration)]
+            sampler.seeds = [self.config.seed * 1_000_003 + number for number in self._numbers(iteration)]
         self.model.train()
         with self.accelerator.autocast():
             parts: dict[str, Tensor] = self.model(images, targets)

@@ -11,11 +11,28 @@ LABELLED_WORKSPACE = click.option(
     "--workspace", type=PATH, default=Path("runs"), show_default=True, help="Folder of the flights and labels."
 )
 
+PERSONS = click.option(
+    "--person",
+    "persons",
+    type=int,
+    multiple=True,
+    default=(0,),
+    show_default=True,
+    help="Treat this class number as person; may be repeated.",
+)
+
+
+def settings_option(example: str) -> Callable[..., Any]:
+    """`--set` of a command; `example` is for its help."""
+    return click.option(
+        "--set", "settings", multiple=True, metavar="KEY=VALUE", help=f"Change settings: {example}."
+    )
+
 
 def flight_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`VIDEO… --config --workspace --set`: which flights, with which settings."""
     for decorate in (
-        click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in detector.threshold=0.6."),
+        settings_option("detector.threshold=0.6"),
         click.option("--workspace", type=PATH, help="Folder for everything the stages make.  [default: runs]"),
         click.option("--config", "config_path", type=PATH, help="YAML configuration of the flight."),
         click.argument("videos", nargs=-1, type=PATH, metavar="[VIDEO]..."),

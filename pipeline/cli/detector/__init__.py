@@ -9,7 +9,7 @@ from pipeline.cli.detector.data import anchors, convert_visdrone, convert_yolo
 from pipeline.cli.detector.evaluate import evaluate
 from pipeline.cli.detector.export import export
 from pipeline.cli.detector.import_weights import import_detectron2
-from pipeline.cli.options import PATH
+from pipeline.cli.options import PATH, settings_option
 
 
 @click.group()
@@ -22,26 +22,10 @@ for _command in (convert_visdrone, convert_yolo, anchors, evaluate, export, impo
 
 
 @detector.command()
-@click.option(
-    "--config",
-    "config_path",
-    type=PATH,
-    required=True,
-    help="Read the recipe from this file, as configs/detector/small.yaml.",
-)
-@click.option(
-    "--output", type=PATH, required=True, help="Write the run to this folder; resume a run that is there."
-)
-@click.option(
-    "--weights", type=PATH, help="Copy the finished checkpoint to this file, as weights/mine.safetensors."
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a setting of the recipe, as iterations=100.",
-)
+@click.option("--config", "config_path", type=PATH, required=True, help="Read the recipe from this file.")
+@click.option("--output", type=PATH, required=True, help="Write the run here, or resume a run that is here.")
+@click.option("--weights", type=PATH, help="Copy the best checkpoint here, as weights/mine.safetensors.")
+@settings_option("iterations=100")
 def train(config_path: Path, output: Path, weights: Path | None, settings: tuple[str, ...]) -> None:
     """Train a detector on COCO annotations. An interrupted run resumes where it was saved."""
     from detector.config import TrainConfig

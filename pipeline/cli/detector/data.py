@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import PATH
+from pipeline.cli.options import PATH, PERSONS, settings_option
 
 if TYPE_CHECKING:
     from detector.annotations.conversion import Conversion, ConvertedImage
@@ -14,16 +14,14 @@ if TYPE_CHECKING:
 
 def _conversion_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for decorate in (
-        click.option("--seed", default=0, show_default=True, help="Draw the clips to hold out with this seed."),
+        click.option("--seed", default=0, show_default=True, help="Draw the held-out clips with this seed."),
         click.option(
             "--holdout",
             type=float,
             metavar="SHARE",
             help="Hold out about this share of the images, whole clips only; write them to OUT with .holdout.json.",
         ),
-        click.option(
-            "--out", type=PATH, required=True, help="Write COCO JSON to this file, as data/visdrone/train.json."
-        ),
+        click.option("--out", type=PATH, required=True, help="Write COCO JSON to this file, as data/train.json."),
         click.argument("root", type=PATH),
     ):
         command = decorate(command)
@@ -32,14 +30,8 @@ def _conversion_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command("convert-visdrone")
 @_conversion_options
-@click.option(
-    "--both", is_flag=True, help="Keep pedestrian and people as two categories; by default both are person."
-)
-@click.option(
-    "--skip-missing",
-    is_flag=True,
-    help="Skip and count images without annotations, and annotations without an image.",
-)
+@click.option("--both", is_flag=True, help="Keep pedestrian and people apart; by default both are person.")
+@click.option("--skip-missing", is_flag=True, help="Skip and count images or annotations without the other.")
 def convert_visdrone(
     root: Path, out: Path, holdout: float | None, seed: int, both: bool, skip_missing: bool
 ) -> None:
@@ -51,15 +43,7 @@ def convert_visdrone(
 
 @click.command("convert-yolo")
 @_conversion_options
-@click.option(
-    "--person",
-    "persons",
-    type=int,
-    multiple=True,
-    default=(0,),
-    show_default=True,
-    help="Treat this class number as person; may be repeated.",
-)
+@PERSONS
 @click.option("--subset", default="", metavar="NAME", help="Read images/NAME and labels/NAME, as train.")
 def convert_yolo(
     root: Path, out: Path, holdout: float | None, seed: int, persons: tuple[int, ...], subset: str
@@ -101,17 +85,9 @@ def _counts(images: "Sequence[ConvertedImage]") -> str:
 
 @click.command()
 @click.argument("annotations", type=PATH)
-@click.option(
-    "--preset",
-    type=click.Choice(["paper-c4", "fpn", "small"]),
-    default="fpn",
-    show_default=True,
-    help="Compare with this preset.",
-)
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change the preset, as resize.short_side=1000."
-)
-@click.option("--images", type=PATH, help="Read sizes that ANNOTATIONS lacks from this folder.  [default: its own]")
+@click.option("--preset", type=click.Choice(["paper-c4", "fpn", "small"]), default="fpn", show_default=True)
+@settings_option("resize.short_side=1000")
+@click.option("--images", type=PATH, help="Read sizes that ANNOTATIONS lacks from here.  [default: its folder]")
 @click.option("--plot", type=PATH, help="Draw persons and anchors into this picture, as anchors.png.")
 def anchors(
     annotations: Path, preset: str, settings: tuple[str, ...], images: Path | None, plot: Path | None

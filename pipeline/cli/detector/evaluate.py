@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import PATH
+from pipeline.cli.options import PATH, settings_option
 
 if TYPE_CHECKING:
     from detector.annotations.coco import AnnotatedImage
@@ -26,28 +26,11 @@ at every IoU threshold. The figures below follow COCO's rules, at IoU 0.5."""
 @click.command()
 @click.argument("annotations", type=PATH)
 @click.argument("images", type=PATH, required=False)
-@click.option(
-    "--weights", default="auto", show_default=True, help="Load these weights: auto, embedded, coco or a checkpoint."
-)
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the detector, as floor=0.01."
-)
-@click.option(
-    "--detections",
-    "stored",
-    type=_FILE,
-    help="Evaluate the detections in this file (COCO's result format); run no model.",
-)
-@click.option(
-    "--save-detections", "save", type=_FILE, help="Write the model's detections to this file, for --detections."
-)
-@click.option(
-    "--cap",
-    type=click.IntRange(min=1),
-    default=500,
-    show_default=True,
-    help="Count this many detections per image by COCO's rules.",
-)
+@click.option("--weights", default="auto", show_default=True, help="Load auto, embedded, coco or a checkpoint.")
+@settings_option("floor=0.01")
+@click.option("--detections", "stored", type=_FILE, help="Evaluate these (COCO's result format); run no model.")
+@click.option("--save-detections", "save", type=_FILE, help="Write what the model finds, for --detections.")
+@click.option("--cap", type=click.IntRange(1), default=500, show_default=True, help="Count this many per image.")
 @click.option("--out", type=_FOLDER, help="Write metrics.json, curves.csv and curves.png to this folder.")
 def evaluate(
     annotations: Path,

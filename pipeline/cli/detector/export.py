@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import PATH
+from pipeline.cli.options import PATH, settings_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,25 +22,10 @@ _SEGMENT = 30  # frames, or up to the next frame at which decoding can begin
 
 @click.command()
 @click.argument("weights")
-@click.option(
-    "--out", type=PATH, required=True, help="Write the model to this file: small.onnx, or small.xml for OpenVINO."
-)
-@click.option(
-    "--calibrate",
-    type=PATH,
-    metavar="VIDEO",
-    help="Calibrate int8 quantisation with frames of this video (.xml only).",
-)
-@click.option(
-    "--frames",
-    default=300,
-    show_default=True,
-    type=click.IntRange(1),
-    help="Use this many frames, spread over VIDEO.",
-)
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the detector, as floor=0.02."
-)
+@click.option("--out", type=PATH, required=True, help="Write small.onnx, or small.xml for OpenVINO.")
+@click.option("--calibrate", type=PATH, metavar="VIDEO", help="Quantise to int8 with its frames (.xml only).")
+@click.option("--frames", default=300, show_default=True, type=click.IntRange(1), help="Use this many of VIDEO.")
+@settings_option("floor=0.02")
 def export(weights: str, out: Path, calibrate: Path | None, frames: int, settings: tuple[str, ...]) -> None:
     """Export the detector WEIGHTS (a checkpoint, 'auto' or 'embedded') as an ONNX or OpenVINO model.
 

@@ -4,33 +4,15 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.options import PATH
+from pipeline.cli.options import PATH, PERSONS, settings_option
 
 
 @click.command("import-detectron2")
 @click.argument("model", type=PATH)
-@click.option(
-    "--out", type=PATH, required=True, help="Write the checkpoint to this file, as weights/mine.safetensors."
-)
-@click.option(
-    "--config-file", type=PATH, help="Read the model's config.yaml.  [default: detectron2's R50 defaults]"
-)
-@click.option(
-    "--person",
-    "persons",
-    type=int,
-    multiple=True,
-    default=(0,),
-    show_default=True,
-    help="Treat this class number as person; may be repeated.",
-)
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change the architecture, as resize.short_side=1200.",
-)
+@click.option("--out", type=PATH, required=True, help="Write the checkpoint here, as weights/mine.safetensors.")
+@click.option("--config-file", type=PATH, help="Read config.yaml of the model.  [default: detectron2's R50]")
+@PERSONS
+@settings_option("resize.short_side=1200")
 def import_detectron2(
     model: Path, out: Path, config_file: Path | None, persons: tuple[int, ...], settings: tuple[str, ...]
 ) -> None:

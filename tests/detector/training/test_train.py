@@ -18,7 +18,7 @@ from detector.errors import DetectorError
 from detector.models.checkpoint import load_checkpoint
 from detector.models.presets import ARCHITECTURES
 from detector.training.data import TrainingSamples
-from detector.training.optimizer import learning_rate
+from detector.training.recipe import learning_rate
 from detector.training.train import train
 
 
