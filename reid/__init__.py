@@ -1,1 +1,1 @@
-"""A labelled data set in, a re-identification model and its CMC and mAP out."""
+"""Person re-identification: training a network on a labelled data set, its embeddings, its CMC and mAP."""

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: safetensors with a description of what they are, never anything that runs code."""
+"""Checkpoints on disk: safetensors with a description; no format that can run code."""
 
 import json
 import warnings
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from reid.config import NetworkConfig
 from reid.errors import ReidError
+from reid.files import atomic_file
 from reid.network import Network
 
 FORMAT = "uavpipe.reid.1"
@@ -22,12 +23,12 @@ FORMAT = "uavpipe.reid.1"
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Weights and what they belong to.
+    """Weights, their architecture and their origin.
 
     Attributes:
         network: the architecture.
         state: names and tensors of the network, backbone and heads.
-        training: where the weights come from, for people to read.
+        training: provenance of the weights: configuration, data, iteration, metrics.
 
     """
 
@@ -37,12 +38,12 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    path: Path, state: Mapping[str, Tensor], *, network: NetworkConfig, training: Mapping[str, Any]
+    path: Path, state: Mapping[str, Tensor], *, network: NetworkConfig, training: Mapping[str, object]
 ) -> None:
     """Write the `state` of a network to `path` (`….safetensors`), atomically.
 
-    Matrices and kernels go as float16, which halves the file; the few vectors stay as they are, since the
-    variance of a batch norm may not fit into float16.
+    Matrices and kernels are stored as float16, which halves the file; vectors keep their type, since the variance
+    of a batch norm may not fit into float16.
     """
     tensors = {
         name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).detach().cpu().contiguous()
@@ -53,16 +54,15 @@ def save_checkpoint(
         "network": network.model_dump_json(),
         "training": json.dumps(dict(training), default=str),
     }
-    temporary = path.with_name(f".part-{path.name}")
-    save_file(tensors, temporary, metadata=metadata)
-    temporary.replace(path)
+    with atomic_file(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint of this project; floats come back as float32.
 
     Raises:
-        ReidError: missing, torn, or not one of uavpipe's re-id networks.
+        ReidError: missing, damaged, or not a re-id network of uavpipe.
 
     """
     if not path.is_file():
@@ -72,7 +72,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
     except (SafetensorError, OSError) as error:
-        raise ReidError(f"{path}: not a checkpoint, or a torn one ({error}); copy or download it again") from None
+        raise ReidError(
+            f"{path}: not a safetensors file, or a damaged one ({error}); copy or download it again"
+        ) from None
     if metadata.get("format") != FORMAT:
         raise ReidError(
             f"{path}: safetensors, but not a re-id network of uavpipe; expected what 'uavpipe reid train' wrote"
@@ -84,25 +86,25 @@ def load_checkpoint(path: Path) -> Checkpoint:
             raise ValueError
     except (ValueError, KeyError, RecursionError, ValidationError):
         raise ReidError(
-            f"{path}: its description is damaged or of another version; copy the file again or train anew"
+            f"{path}: its description is damaged or of another version; copy the file again, or train again"
         ) from None
     return Checkpoint(network, _float32(state), training)
 
 
 def load_foreign(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.pth` from elsewhere; a pickle that holds anything but tensors is refused, not run.
+    """The tensors of a foreign `.pth`; a pickle with anything but tensors is refused, not run.
 
     Raises:
-        ReidError: not such a file.
+        ReidError: missing, or not such a file.
 
     """
     if not path.is_file():
         raise ReidError(f"{path}: no such checkpoint")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch muses about pickle protocols; our one line says enough
+            warnings.simplefilter("ignore")  # torch's remarks about pickle protocols
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler met: every way means "not weights"
+    except Exception as error:  # torch passes on what its unpickler raises; all of it means "not weights"
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise ReidError(
             f"{path}: not a checkpoint of plain tensors ({reason}); nothing in it was run. "
@@ -120,19 +122,21 @@ def load_network(path: Path) -> Network:
     """The trained network in `path`, ready for inference on the CPU.
 
     Raises:
-        ReidError: no such checkpoint, a damaged one, or weights that are not finite.
+        ReidError: missing, damaged, or with weights that are not finite.
 
     """
     checkpoint = load_checkpoint(path)
     network = Network(checkpoint.network)
     for name, value in checkpoint.state.items():
         if value.is_floating_point() and not value.isfinite().all():
-            raise ReidError(f"{path}: {name} holds values that are not finite; the training went wrong")
+            raise ReidError(
+                f"{path}: {name} has values that are not finite; the training diverged, take an earlier checkpoint"
+            )
     try:
         network.load_state_dict(dict(checkpoint.state))
     except RuntimeError as error:
         raise ReidError(
-            f"{path}: weights and description do not fit: {' '.join(str(error).split())[:150]}"
+            f"{path}: weights and description do not match: {' '.join(str(error).split())[:150]}"
         ) from None
     return network.eval()
 

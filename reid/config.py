@@ -1,7 +1,7 @@
 """Settings of the network, its losses and its training; importable without torch.
 
 Defaults are the paper's first stage (Grigorev et al. 2019): ImageNet to a source set with the triplet loss.
-What the paper leaves open says "our choice".
+Values that the paper does not give are marked "our choice".
 """
 
 from typing import Literal
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
-    """What all sections share: unknown keys are errors, and nothing changes after loading."""
+    """Base of all sections: unknown keys are errors, and values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -20,7 +20,7 @@ class GlobalBranch(Section):
 
     width: int = Field(2048, ge=1, description="of the hidden layer")
     dropout: float = Field(0.5, ge=0, lt=1, description="after the hidden layer; the rate is our choice")
-    dimension: int = Field(128, ge=1, description="of the embedding that the triplet loss sees")
+    dimension: int = Field(128, ge=1, description="of the embedding for the triplet loss")
 
 
 class GroupBranch(Section):
@@ -32,22 +32,24 @@ class GroupBranch(Section):
 
 
 class NetworkConfig(Section):
-    """From an image to a feature, and the branches that training hangs onto it."""
+    """The network from image to feature, and the branches used in training."""
 
-    backbone: str = Field("resnet50", description="of torchvision, by name; or 'timm:NAME' where timm is installed")
+    backbone: str = Field(
+        "resnet50", description="name of a network of torchvision; or 'timm:NAME' where timm is installed"
+    )
     last_stride: Literal[1, 2] = Field(1, description="of a ResNet's last stage; other backbones keep their own")
     pooling: Literal["average", "gem"] = Field(
         "average", description="gem: generalised mean with a learned exponent (Radenovic et al. 2018)"
     )
     neck: Literal["none", "batch_norm"] = Field(
         "none",
-        description="batch_norm: the triplet loss sees the feature before it, cross-entropy and inference after "
+        description="batch_norm: the triplet loss takes the feature before it, cross-entropy and inference after "
         "it (BNNeck, Luo et al. 2019)",
     )
     height: int = Field(256, ge=32, le=4096, description="of the images, px")
     width: int = Field(128, ge=16, le=4096, description="of the images, px")
     global_branch: GlobalBranch | None = Field(
-        GlobalBranch(), description="null: the triplet loss sees the feature itself"
+        GlobalBranch(), description="null: the triplet loss takes the feature itself"
     )
     group_branch: GroupBranch | None = Field(None, description="needed by the L-GM loss; {}: the paper's")
 
@@ -71,18 +73,18 @@ class LGMConfig(Section):
     likelihood: float = Field(0.1, ge=0, description="the authors' lambda: weight of the likelihood")
     weight: float = Field(0.25, ge=0, description="the paper's k: of the groups' sum, against the triplet loss")
     covariance: Literal["identity", "diagonal"] = Field("identity", description="diagonal: learned, by class")
-    means_rate: float = Field(2.0, gt=0, description="learning rate of the means, against the others'")
+    means_rate: float = Field(2.0, gt=0, description="learning rate of the means, relative to the others'")
 
 
 class CrossEntropyConfig(Section):
-    """Identity classification by a linear layer on the feature behind the neck."""
+    """Identity classification by a linear layer on the feature after the neck."""
 
     smoothing: float = Field(0.1, ge=0, lt=1, description="of the labels (Szegedy et al. 2016)")
     weight: float = Field(1.0, ge=0)
 
 
 class LossConfig(Section):
-    """What is minimised: the weighted sum of those that are not null."""
+    """The loss that is minimised: the weighted sum of those that are not null."""
 
     triplet: TripletConfig = TripletConfig()
     lgm: LGMConfig | None = None
@@ -90,22 +92,25 @@ class LossConfig(Section):
 
 
 class SamplerConfig(Section):
-    """A batch: so many identities, so many images of each."""
+    """The composition of a batch: P identities with K images each."""
 
-    identities: int = Field(32, ge=2)
-    images: int = Field(4, ge=1, description="of an identity; repeated only where it has fewer")
+    identities: int = Field(32, ge=2, description="in a batch")
+    images: int = Field(4, ge=1, description="of each identity; repeated only where it has fewer")
 
 
 class Augmentation(Section):
-    """What happens to a training image, each part with its own random draw."""
+    """Random changes to a training image."""
 
     margin: float = Field(
-        1.125, ge=1, le=2, description="images are scaled to so many times the network's size and cropped at random"
+        1.125,
+        ge=1,
+        le=2,
+        description="factor: images are scaled to this times the network's size, then cropped at random",
     )
     flip: float = Field(0.5, ge=0, le=1, description="share that is mirrored")
     erase: float = Field(0.0, ge=0, le=1, description="share with a rectangle blanked (Zhong et al. 2020)")
-    erase_area: tuple[float, float] = Field((0.02, 0.4), description="of the image, drawn from here")
-    erase_aspect: float = Field(0.3, gt=0, le=1, description="the rectangle's, from this to its inverse")
+    erase_area: tuple[float, float] = Field((0.02, 0.4), description="share of the image, drawn from this range")
+    erase_aspect: float = Field(0.3, gt=0, le=1, description="of the rectangle, drawn from this to its inverse")
     brightness: float = Field(0.0, ge=0, lt=1, description="factor drawn from 1 - this to 1 + this")
     contrast: float = Field(0.0, ge=0, lt=1)
     saturation: float = Field(0.0, ge=0, lt=1)
@@ -119,7 +124,7 @@ class Augmentation(Section):
 
 
 class TrainConfig(Section):
-    """A training run, apart from its data."""
+    """The recipe of a training run; the data are given apart."""
 
     network: NetworkConfig = NetworkConfig()
     loss: LossConfig = LossConfig()
@@ -127,31 +132,33 @@ class TrainConfig(Section):
     augmentation: Augmentation = Augmentation()
     init: str = Field(
         "imagenet",
-        description="'imagenet': torchvision's backbone weights; 'embedded': those of the network that comes with "
+        description="initial weights. 'imagenet': torchvision's backbone; 'embedded': the network bundled with "
         "uavpipe; 'random'; or a checkpoint, torchvision's .pth too",
     )
-    init_heads: bool = Field(False, description="take neck and branches of that checkpoint too, where they fit")
+    init_heads: bool = Field(False, description="take neck and branches of that checkpoint too, where shapes match")
     iterations: int = Field(25_000, ge=1, description="the paper's t1: 25,000; 16,000 on the drone's set")
     decay_from: int = Field(15_000, ge=0, description="the paper's t0: 15,000; 8,000 on the drone's set")
-    learning_rate: float = Field(1e-4, gt=0, description="until t0; from there it falls to 0.001 of it at t1")
+    learning_rate: float = Field(1e-4, gt=0, description="until t0; then it falls to 0.001 of this at t1")
     late_beta1: float | None = Field(
         0.5, ge=0, lt=1, description="Adam's first momentum from t0 on (Hermans et al.); null: 0.9 throughout"
     )
     weight_decay: float = Field(0.0, ge=0)
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the weights' moving average; 0: none")
     precision: Literal["fp32", "fp16", "bf16"] = Field("fp32", description="of the backbone; fp16 on CUDA only")
-    cache_gb: float = Field(8.0, ge=0, description="decoded images kept in memory, per process, if all fit")
+    cache_gb: float = Field(8.0, ge=0, description="memory for decoded images, per process; used if all fit")
     seed: int = Field(0, ge=0)
     log_every: int = Field(20, ge=1)
     checkpoint_every: int = Field(500, ge=1)
-    evaluate_every: int = Field(2500, ge=1, description="where query and gallery are at hand")
+    evaluate_every: int = Field(2500, ge=1, description="where the data set has query and gallery")
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "TrainConfig":
         if (self.loss.lgm is None) != (self.network.group_branch is None):
-            raise ValueError("loss.lgm and network.group_branch need each other: give both ({} will do) or neither")
+            raise ValueError(
+                "loss.lgm and network.group_branch need each other: give both ({} for the defaults) or neither"
+            )
         if self.network.neck == "batch_norm" and self.loss.cross_entropy is None:
-            raise ValueError("network.neck: batch_norm needs loss.cross_entropy, by which it learns")
+            raise ValueError("network.neck: batch_norm needs loss.cross_entropy, which trains it")
         if self.decay_from > self.iterations:
             raise ValueError(f"decay_from ({self.decay_from}) must not exceed iterations ({self.iterations})")
         return self

@@ -1,4 +1,4 @@
-"""Reading image files of persons; importable without torch."""
+"""Reading crops as images of one size; importable without torch."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def read_crop(path: Path, height: int, width: int) -> NDArray[np.uint8]:
-    """The image in `path`, scaled to uint8 (height, width, 3) RGB without regard to its aspect, as the paper does.
+    """The image in `path`, scaled to uint8 (height, width, 3) RGB its aspect ratio ignored, as in the paper.
 
     Raises:
         ReidError: missing, or not an image that OpenCV can read.
@@ -24,7 +24,7 @@ def read_crop(path: Path, height: int, width: int) -> NDArray[np.uint8]:
         raise ReidError(f"{path}: cannot be read: {error.strerror}") from None
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if image is None:
-        raise ReidError(f"{path}: not an image that can be read; expected JPEG, PNG or the like")
+        raise ReidError(f"{path}: cannot be decoded as an image; expected JPEG, PNG or another format of OpenCV")
     return _scaled(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), height, width)
 
 

@@ -1,4 +1,4 @@
-"""Which device torch is to use."""
+"""The device that torch computes on."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""A trained network at work: crops in, features out."""
+"""Embedders: trained networks, in torch or ONNX Runtime, that turn crops into features."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -18,12 +18,16 @@ from reid.network import Network
 
 
 class Embedder(ABC):
-    """Turns images into features that lie close where they show the same person.
+    """Turns images into features whose Euclidean distance is small for images of one person.
+
+    Example:
+        >>> embedder = Embedder.load(Path("last.safetensors"))
+        >>> features = embedder.embed_files([Path("a.jpg"), Path("b.jpg")])  # float32 (2, embedder.dimension)
 
     Attributes:
-        size: height and width of the crops that it looks at, px.
+        size: height and width that crops are scaled to, px.
         dimension: length of a feature.
-        device: where it computes, `cpu` or as torch names it.
+        device: the device that computes: `cpu`, or as torch names it.
 
     """
 
@@ -46,7 +50,7 @@ class Embedder(ABC):
     def embed_files(
         self, paths: Sequence[Path], *, flip: bool = False, advance: Callable[[int], None] = lambda count: None
     ) -> NDArray[np.float32]:
-        """Features float32 (n, dimension) of image files, not normalised; their Euclidean distance counts.
+        """Features float32 (n, dimension) of image files, not normalised.
 
         Args:
             paths: of the images.
@@ -60,7 +64,7 @@ class Embedder(ABC):
         batch = 16 if self.device == "cpu" else 128
         features = np.empty((len(paths), self.dimension), np.float32)
         with ThreadPoolExecutor(thread_name_prefix="decode") as threads:
-            # The next batch is decoded while the network looks at this one.
+            # The next batch is decoded while the network computes this one.
             coming = [threads.submit(read_crop, path, *self.size) for path in paths[:batch]]
             for first in range(0, len(paths), batch):
                 crops = np.stack([crop.result() for crop in coming])
@@ -86,7 +90,7 @@ class NetworkEmbedder(Embedder):
     """A network of torch.
 
     Args:
-        network: taken into evaluation mode, and to the device.
+        network: set to evaluation mode and moved to the device.
         device: `auto`, or as torch names it.
 
     Raises:
@@ -109,17 +113,17 @@ class NetworkEmbedder(Embedder):
 
 
 class OnnxEmbedder(Embedder):
-    """An ONNX model, ours (`uavpipe reid export`) or one from elsewhere.
+    """An ONNX model: one of `uavpipe reid export`, or a foreign one.
 
-    It takes a batch (n, 3, height, width) and gives (n, dimension). Bytes are RGB, 0 to 255; floats are RGB less
-    ImageNet's mean over its deviation, as the models of torchreid and fast-reid expect.
+    It takes a batch (n, 3, height, width) and gives (n, dimension). Bytes are RGB, 0 to 255; floats are RGB minus
+    ImageNet's mean, divided by its standard deviation, as models of torchreid and fast-reid expect.
 
     Args:
         path: of the model.
-        device: `auto` or `cpu`; or `cuda`, if ONNX Runtime has it.
+        device: `auto` or `cpu`; `cuda` where ONNX Runtime supports it.
 
     Raises:
-        ReidError: no such file, no such device, ONNX Runtime is missing, or a model of another kind.
+        ReidError: the file, the device or ONNX Runtime is missing, or it is another kind of model.
 
     """
 
@@ -127,24 +131,26 @@ class OnnxEmbedder(Embedder):
         try:
             import onnxruntime
         except ImportError:
-            raise ReidError(f"{path}: needs ONNX Runtime (pip install onnxruntime)") from None
+            raise ReidError(f"{path}: needs ONNX Runtime; pip install onnxruntime") from None
         providers = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
         present = onnxruntime.get_available_providers()
         self.device = device if device != "auto" else "cuda" if providers["cuda"] in present else "cpu"
         if providers.get(self.device) not in present:
-            raise ReidError(f"device '{device}': ONNX Runtime offers none such here; take device auto or cpu")
+            raise ReidError(
+                f"device '{device}': ONNX Runtime cannot use it on this machine; take device auto or cpu"
+            )
         if not path.is_file():
             raise ReidError(f"{path}: no such model")
         try:
             self._session = onnxruntime.InferenceSession(str(path), providers=[providers[self.device]])
-        except Exception as error:  # ONNX Runtime raises a class of its own for each way to be no model
+        except Exception as error:  # ONNX Runtime has an exception class for each kind of damage
             raise ReidError(f"{path}: not an ONNX model: {' '.join(str(error).split())[:150]}") from None
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shape, given = inputs[0].shape, outputs[0].shape
         if not (len(inputs) == len(outputs) == 1 and _is_batch(shape, 4) and shape[1] == 3 and _is_batch(given, 2)):
             raise ReidError(
-                f"{path}: takes {[one.shape for one in inputs]} and gives {[one.shape for one in outputs]}; "
-                "expected n images (n, 3, height, width), and n features of one length"
+                f"{path}: has inputs {[one.shape for one in inputs]} and outputs {[one.shape for one in outputs]}; "
+                "expected one input (n, 3, height, width) and one output (n, length)"
             )
         self.size, self.dimension = (shape[2], shape[3]), given[1]
         self._input, self._normalised = inputs[0].name, inputs[0].type == "tensor(float)"
@@ -159,7 +165,7 @@ class OnnxEmbedder(Embedder):
 
 
 def _is_batch(shape: Sequence[Any], dimensions: int) -> bool:
-    """Whether all is fixed but the first, the number of images."""
+    """Whether all dimensions are fixed but the first, the number of images."""
     return (
         len(shape) == dimensions
         and not isinstance(shape[0], int)

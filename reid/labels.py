@@ -1,4 +1,4 @@
-"""Who is on which crop: labels from CSV tables or file names, and the samples that they make."""
+"""Labels of crops, from CSV tables or file names, and the samples made of them."""
 
 import csv
 import re
@@ -22,15 +22,15 @@ _NAME = re.compile(r"(?P<identity>-1|\d{1,9})_(?P<flight>c(?P<camera>\d{1,9})(s\
 
 @dataclass(frozen=True)
 class Label:
-    """Who is on a crop, and where it comes from.
+    """The identity on a crop, and the crop's origin.
 
     Attributes:
         identity: from 1 up; 0: a distractor, -1: junk.
         camera: from 0 up.
-        flight: its name; empty: not known.
-        tracklet: its name, which counts within its flight; empty: not known.
-        path: of the crop, where images are at hand.
-        split: one of `PARTS`; empty: not told.
+        flight: its name; empty: unknown.
+        tracklet: its name, unique within its flight; empty: unknown.
+        path: of the crop; None: there is no image.
+        split: one of `PARTS`; empty: unknown.
 
     """
 
@@ -45,19 +45,19 @@ class Label:
 def read_labels(
     tables: Sequence[Path], cameras: Cameras = "camera", folders: Sequence[Path | None] | None = None
 ) -> list[Samples]:
-    """The samples in each of `tables`, CSVs with a row for each crop; equal ids mean the same in all of them.
+    """The samples in each of `tables`, CSVs with a row for each crop; equal ids mean the same in all tables.
 
     Columns: `identity` (1 and up, 0 a distractor, -1 junk), `camera` (a number; without it, all are of one),
-    `flight` and `tracklet` (any text; a tracklet's name counts within its flight) and `path`. Without `identity`
-    the paths' names tell who it is, as `label_of_name` reads them.
+    `flight` and `tracklet` (any text; a tracklet's name is unique within its flight) and `path`. Without
+    `identity`, identities and cameras are parsed from the file names, as `label_of_name` does.
 
     Args:
         tables: the CSV files.
-        cameras: what `Samples.cameras` is to hold.
-        folders: of each table's images, within which its paths stay; without one, the samples have no paths.
+        cameras: what `Samples.cameras` means, cameras or flights.
+        folders: of each table's images; paths must stay within it. None: the samples have no paths.
 
     Raises:
-        ReidError: a table or a value in it is not as above; names the file and the line.
+        ReidError: a table is missing, or a value is not as above; names the file and the line.
 
     """
     roots = folders or [None] * len(tables)
@@ -70,11 +70,11 @@ def labelled_samples(groups: Sequence[Sequence[Label]], names: Sequence[str], ca
 
     Args:
         groups: of labels.
-        names: what errors call the groups.
-        cameras: what `Samples.cameras` is to hold.
+        names: of the groups, for errors.
+        cameras: what `Samples.cameras` means, cameras or flights.
 
     Raises:
-        ReidError: flights are asked for, and a crop's is not known.
+        ReidError: `cameras` is "flight", and a crop's flight is unknown.
 
     """
     for rows, name in zip(groups, names, strict=True):
@@ -116,7 +116,7 @@ def read_table(table: Path, folder: Path | None) -> list[Label]:
                 )
             return [_row(line, f"{table} line {lines.line_num}", folder) for line in lines]
     except FileNotFoundError:
-        raise ReidError(f"{table}: no such file; name the labels with --labels") from None
+        raise ReidError(f"{table}: no such file; name the tables of labels with --labels") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ReidError(f"{table}: not a table of labels: {error}") from None
 
@@ -140,16 +140,16 @@ def _number(text: str, column: str, where: str, least: int) -> int:
 
 
 def label_of_name(name: str, path: Path | None, where: str) -> Label:
-    """The label that a name in Market-1501's manner tells: its flight is camera and sequence, as in "c1s1".
+    """The label parsed from a Market-1501 file name; its flight is camera and sequence, as in "c1s1".
 
     Raises:
-        ReidError: another name; says `where`.
+        ReidError: it is not such a name; the error begins with `where`.
 
     """
     match = _NAME.match(name)
     if match is None:
         raise ReidError(
-            f"{where}: '{name[:80]}' tells no identity and camera; expected a name as 0002_c1s1_000451_03.jpg, or "
+            f"{where}: '{name[:80]}' has no identity and camera; expected a name like 0002_c1s1_000451_03.jpg, or "
             "a table with a column 'identity'"
         )
     flight = match["flight"] if "s" in match["flight"] else ""

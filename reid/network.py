@@ -1,4 +1,4 @@
-"""The network: backbone, pooling, neck, and the branches that only training uses (Grigorev et al. 2019)."""
+"""The network: backbone, pooling, neck, and the branches used in training only (Grigorev et al. 2019)."""
 
 import importlib
 from collections import OrderedDict
@@ -12,19 +12,19 @@ from reid.config import GlobalBranch, GroupBranch, NetworkConfig
 from reid.crops import IMAGENET_MEAN, IMAGENET_STD
 from reid.errors import ReidError
 
-# What torchvision's classifiers have behind their last maps.
+# Layers of torchvision's classifiers after their last feature maps.
 _BEHIND_THE_MAPS = {"avgpool", "flatten", "dropout", "fc", "classifier", "head"}
-_SMALLEST = 1e-6  # below it GeM's power has no gradient worth having
+_SMALLEST = 1e-6  # below it the gradient of GeM's power vanishes
 
 
 @dataclass(frozen=True, eq=False)
 class Embedded:
-    """What a network makes of a batch for its losses.
+    """The embeddings of a batch, for the losses.
 
     Attributes:
-        triplet: (n, d), what the triplet loss sees.
+        triplet: (n, d), for the triplet loss.
         groups: (groups, n, d) for the L-GM loss, or None.
-        neck: (n, D), the feature behind the neck, for cross-entropy.
+        neck: (n, D), the feature after the neck, for cross-entropy.
 
     """
 
@@ -87,10 +87,10 @@ class _Groups(nn.Module):
 
 
 class Heads(nn.Module):
-    """What lies behind the feature: the neck, and the branches for the losses.
+    """The layers after the feature: the neck, and the branches for the losses.
 
-    The heads are small. In distributed training each process runs them on the features of all, so that batch
-    norm, dropout and the losses know the whole batch.
+    In distributed training each process runs them on the features of all processes, so that batch norm, dropout and
+    losses see the whole batch.
     """
 
     def __init__(self, config: NetworkConfig, feature: int) -> None:
@@ -104,7 +104,7 @@ class Heads(nn.Module):
         self.group_branch = None if config.group_branch is None else _Groups(config.group_branch, feature)
 
     def forward(self, features: Tensor) -> Embedded:
-        """What the losses see of `features` (n, D)."""
+        """The embeddings of `features` (n, D)."""
         groups = None if self.group_branch is None else self.group_branch(features)
         return Embedded(self.global_branch(features), groups, self.neck(features))
 
@@ -120,7 +120,7 @@ def _global_branch(config: GlobalBranch, feature: int) -> nn.Module:
 
 
 class Network(nn.Module):
-    """Backbone and heads; called with images it gives what a search compares."""
+    """Backbone and heads; called with images it gives the features that a search compares."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -129,13 +129,13 @@ class Network(nn.Module):
         self.heads = Heads(config, self.backbone.dimension)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features float32 (n, D) of `images`, uint8 (n, 3, H, W) RGB: behind the neck, not normalised."""
+        """Features float32 (n, D) of `images`, uint8 (n, 3, H, W) RGB: after the neck, not normalised."""
         features: Tensor = self.heads.neck(self.backbone(images))
         return features
 
 
 def _trunk(config: NetworkConfig) -> nn.Module:
-    """The layers of `config.backbone` up to its last maps, with random weights and its library's names."""
+    """The layers of `config.backbone` up to its last feature maps, with random weights and the library's names."""
     library, _, name = config.backbone.rpartition(":")
     if library == "timm":
         return timm_trunk(name, pretrained=False)
@@ -157,30 +157,30 @@ def timm_trunk(name: str, *, pretrained: bool) -> nn.Module:
     """A trunk from timm, with the weights that timm has for it if `pretrained`.
 
     Raises:
-        ReidError: timm is not installed, does not know the name, or cannot get the weights.
+        ReidError: timm is not installed, does not know the name, or cannot load the weights.
 
     """
     try:
         timm = importlib.import_module("timm")
     except ImportError:
         raise ReidError(
-            f"network.backbone: 'timm:{name}' needs timm (pip install timm); or take a backbone of torchvision"
+            f"network.backbone: 'timm:{name}' needs timm; pip install timm, or take a backbone of torchvision"
         ) from None
     try:
         trunk: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
     except (RuntimeError, OSError) as error:
-        raise ReidError(f"network.backbone: timm has no '{name}' to give: {' '.join(str(error).split())}") from None
+        raise ReidError(f"network.backbone: timm cannot make '{name}': {' '.join(str(error).split())}") from None
     return trunk
 
 
 def _channels(trunk: nn.Module) -> int:
-    """Channels of the maps that `trunk` makes, found by trying."""
+    """Channels of the feature maps of `trunk`, found by running it."""
     try:
         with torch.inference_mode():
             maps = trunk.eval()(torch.zeros(1, 3, 64, 64))
-    except (RuntimeError, ValueError, TypeError, AssertionError):  # its layers do not follow upon each other
+    except (RuntimeError, ValueError, TypeError, AssertionError):  # its layers are not a sequence
         maps = None
     if not isinstance(maps, Tensor) or maps.ndim != 4:
-        raise ReidError("network.backbone: gives no maps of features to pool; expected a convolutional network")
+        raise ReidError("network.backbone: has no feature maps to pool; expected a convolutional network")
     trunk.train()
     return maps.shape[1]

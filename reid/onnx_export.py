@@ -1,6 +1,5 @@
-"""Networks as ONNX models, for use without torch."""
+"""Export of networks as ONNX models, for use without torch."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +8,23 @@ import torch
 from reid.checkpoint import load_network
 from reid.embedder import NetworkEmbedder, OnnxEmbedder
 from reid.errors import ReidError
+from reid.files import sha256_of
 
 FORMAT = "uavpipe.reid.onnx.1"
-_TOLERANCE = 1e-3  # rounding alone makes some 1e-6
+_TOLERANCE = 1e-3  # rounding alone gives about 1e-6
 
 
 def export_onnx(weights: Path, path: Path) -> float:
-    """Write the network in the checkpoint `weights` to `path` as ONNX, and compare what both make of random images.
+    """Write the network in the checkpoint `weights` to `path` as ONNX, and compare both on random images.
 
     The model takes `images`, uint8 (n, 3, height, width) RGB, and gives `features`, float32 (n, dimension); the
-    colours' scaling is in it. Its metadata tell the format and the SHA-256 of the checkpoint.
+    scaling of colours is included. Its metadata have the format and the SHA-256 of the checkpoint.
 
     Returns:
-        The largest distance between two features of one image, over their length.
+        The largest distance between both features of an image, relative to their length.
 
     Raises:
-        ReidError: no such checkpoint, a package is missing, or the features differ by more than a thousandth.
+        ReidError: checkpoint or a package is missing, or the features differ by more than a thousandth.
 
     """
     network = load_network(weights)
@@ -44,11 +44,13 @@ def export_onnx(weights: Path, path: Path) -> float:
         raise ReidError(f"{path}: {error}; pip install onnxruntime onnxscript") from None
     assert program is not None
     program.model.metadata_props["format"] = FORMAT
-    program.model.metadata_props["checkpoint_sha256"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    program.model.metadata_props["checkpoint_sha256"] = sha256_of(weights)
     program.save(path, external_data=False)
     difference = _difference(NetworkEmbedder(network, "cpu"), OnnxEmbedder(path, "cpu"))
     if not difference <= _TOLERANCE:
-        raise ReidError(f"{path}: its features are {difference:.1g} of their length away from the checkpoint's")
+        raise ReidError(
+            f"{path}: its features differ from the checkpoint's by {difference:.1g} of their length; not exported"
+        )
     return difference
 
 

@@ -1,4 +1,4 @@
-"""Records that data sets hand to training and evaluation; they check themselves where they are made."""
+"""Records that training and evaluation take: samples and data sets; they validate themselves."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-JUNK = -1  # a crop that shows nobody in particular: neither right nor wrong in a ranking
-DISTRACTOR = 0  # somebody who is no query: always wrong
+JUNK = -1  # a crop without an identifiable person: neither right nor wrong in a ranking
+DISTRACTOR = 0  # a person who is no query: always wrong
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Who is on which crop, seen where; the crops of a split, or the rows of a feature matrix.
+    """Identity, camera and tracklet of each crop of a split, or of each row of a feature matrix.
 
     Attributes:
-        identities: int64 (n,); from 1 up persons, `DISTRACTOR` and `JUNK` as Market-1501 has them.
-        cameras: int64 (n,); the camera, or the flight where one drone is all there is. From 0 up.
-        tracklets: int64 (n,), unique over the data set; -1: not known.
-        paths: the n image files; empty where only features are at hand.
+        identities: int64 (n,); persons from 1 up, `DISTRACTOR` or `JUNK`, as in Market-1501.
+        cameras: int64 (n,); the camera, or the flight where there is one drone only. From 0 up.
+        tracklets: int64 (n,), unique over the data set; -1: unknown.
+        paths: the n image files; empty where only features are known.
 
     Raises:
         ValueError: a shape or a type is not as above.
@@ -51,10 +51,10 @@ class ReidData:
     """A re-identification data set: identities of `train` do not occur in `query` and `gallery`.
 
     Attributes:
-        name: of the set, for people.
-        train: what a model learns from.
-        query: who is looked for.
-        gallery: among whom.
+        name: of the data set, shown to people.
+        train: the crops to train on.
+        query: the crops whose persons are searched.
+        gallery: the crops that are ranked for each query.
 
     """
 

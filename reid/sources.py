@@ -1,4 +1,4 @@
-"""Which image files a user means by a folder or a list."""
+"""Image files of a folder or of a list."""
 
 import csv
 from pathlib import Path
@@ -9,13 +9,13 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
 
 def image_files(source: Path) -> list[Path]:
-    """The images of `source`: a folder (with its subfolders, in the order of their names) or a list.
+    """The images of `source`: a folder (with its subfolders, in the order of their names), or a list.
 
-    A list is a CSV with a column `path`, or a text file with a path a line; the paths are relative to the
-    list's folder and stay within it.
+    A list is a CSV with a column `path`, or a text file with one path a line; paths are relative to the list's
+    folder and must stay within it.
 
     Raises:
-        ReidError: no such folder or list, no images, or a path that leads elsewhere; names the line.
+        ReidError: the folder or list is missing or has no images, or a path leads out of it; names the line.
 
     """
     if source.is_dir():
@@ -24,12 +24,12 @@ def image_files(source: Path) -> list[Path]:
     else:
         found = [inside(source.parent, name, f"{source} line {line}") for line, name in listed(source)]
     if not found:
-        raise ReidError(f"{source}: no images; expected a folder with some, or a list of them")
+        raise ReidError(f"{source}: no images; expected a folder of images, or a list of them")
     return found
 
 
 def listed(source: Path) -> list[tuple[int, str]]:
-    """Line numbers and paths in the list `source`, as `image_files` reads it; whether there are such files is open.
+    """Line numbers and paths in the list `source`, as `image_files` reads it; the files may be missing.
 
     Raises:
         ReidError: no such list.
@@ -53,7 +53,7 @@ def inside(root: Path, name: str, where: str) -> Path:
     """The file `name` of the folder `root`.
 
     Raises:
-        ReidError: there is none, or the name leads out of the folder; names `where` it stands.
+        ReidError: there is none, or the name leads out of the folder; the error begins with `where`.
 
     """
     folder = root.resolve()
@@ -63,5 +63,5 @@ def inside(root: Path, name: str, where: str) -> Path:
     except (ValueError, OSError):  # a null byte, or a name longer than names may be
         found = False
     if not found:
-        raise ReidError(f"{where}: '{name[:80]}' is no file below {root}")
+        raise ReidError(f"{where}: '{name[:80]}' is not a file in {root}")
     return root / name

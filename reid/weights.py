@@ -1,5 +1,5 @@
-"""The weights that come with uavpipe."""
+"""The path of the bundled weights."""
 
 from pathlib import Path
 
-EMBEDDED = Path(__file__).parent / "embedded" / "embedder.safetensors"  # what it is: MODEL_CARD.md beside it
+EMBEDDED = Path(__file__).parent / "embedded" / "embedder.safetensors"  # described in MODEL_CARD.md beside it

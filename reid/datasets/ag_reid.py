@@ -18,7 +18,7 @@ GROUND_TO_AERIAL = ("bounding_box_train", "query_all_c3", "bounding_box_test_all
 
 
 def read_aerial_to_ground(folder: Path) -> Parts:
-    """Who was seen from the air is looked for on the ground.
+    """Queries from the air, gallery from the ground.
 
     Raises:
         ReidError: a folder has no images, or a file has another name.
@@ -28,7 +28,7 @@ def read_aerial_to_ground(folder: Path) -> Parts:
 
 
 def read_ground_to_aerial(folder: Path) -> Parts:
-    """Who was seen on the ground is looked for from the air.
+    """Queries from the ground, gallery from the air.
 
     Raises:
         ReidError: a folder has no images, or a file has another name.
@@ -44,6 +44,6 @@ def _labels(folder: Path) -> list[Label]:
 def _label(path: Path) -> Label:
     match = _NAME.fullmatch(path.name)
     if match is None:
-        raise ReidError(f"{path}: expected a name as P0006T02140A0C0F1831.jpg")
+        raise ReidError(f"{path}: expected a name like P0006T02140A0C0F1831.jpg")
     person = int(match["person"]) + 1
     return Label(person, int(match["camera"]), match["flight"], str(person), path)

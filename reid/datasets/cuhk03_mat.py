@@ -1,4 +1,4 @@
-"""Images and classic splits out of `cuhk-03.mat`, the file in which CUHK03 is offered: MATLAB 7.3, which is HDF5.
+"""Extraction of images and classic splits from `cuhk-03.mat`, as CUHK03 is published: MATLAB 7.3, which is HDF5.
 
 `labeled` and `detected` are lists of five pairs of cameras, each a table of persons by ten images, five a camera,
 some of them empty; `testsets` are twenty lists of a hundred rows, pair and person, from 1. HDF5 reverses all axes.
@@ -17,7 +17,7 @@ from reid.errors import ReidError
 
 _KINDS = ("labeled", "detected")
 _LARGEST = 100_000_000  # bytes of an array: images have far less, a damaged file may promise more
-_VIEW = 5  # so many images come from a person's first camera
+_VIEW = 5  # images of a person from the first camera
 
 
 def extract(mat: Path, out: Path) -> int:
@@ -27,13 +27,13 @@ def extract(mat: Path, out: Path) -> int:
         The number of images.
 
     Raises:
-        ReidError: no h5py, or the file is none of CUHK03.
+        ReidError: h5py is missing, or the file is not that of CUHK03.
 
     """
     try:
         import h5py
     except ImportError:
-        raise ReidError(f"{mat}: reading it needs h5py: pip install h5py") from None
+        raise ReidError(f"{mat}: needs h5py; pip install h5py") from None
     if not mat.is_file():
         raise ReidError(f"{mat}: no such file; expected CUHK03's cuhk-03.mat")
     try:
@@ -62,10 +62,10 @@ def _extract(file: Any, kind: str, tests: list[set[tuple[int, int]]], out: Path)
 
 
 def _split(names: dict[tuple[int, int], list[str]], test: set[tuple[int, int]]) -> dict[str, list[list[str]]]:
-    """As torchreid has them; the persons follow from the names."""
-    learnt = [[name] for key, own in names.items() if key not in test for name in own]
+    """The splits as torchreid has them; persons follow from the names."""
+    trained = [[name] for key, own in names.items() if key not in test for name in own]
     tested = [[name] for key, own in names.items() if key in test for name in own]
-    return {"train": learnt, "query": tested, "gallery": tested}
+    return {"train": trained, "query": tested, "gallery": tested}
 
 
 def _cells(file: Any, name: str) -> Iterator[NDArray[Any]]:
@@ -79,11 +79,11 @@ def _cells(file: Any, name: str) -> Iterator[NDArray[Any]]:
 
 
 def _array(file: Any, dataset: Any) -> NDArray[Any]:
-    """MATLAB's array; its bytes lie in the file, not in another one that it names."""
+    """MATLAB's array; refused if its bytes are in another file."""
     if dataset.nbytes > _LARGEST:
         raise ValueError(f"'{dataset.name}' would be {dataset.nbytes:,} bytes")
     if dataset.file != file or dataset.external is not None or dataset.is_virtual:
-        raise ValueError(f"'{dataset.name}' lies in another file")
+        raise ValueError(f"'{dataset.name}' is stored in another file")
     return np.asarray(dataset[()]).T
 
 

@@ -1,8 +1,8 @@
 """CUHK-SYSU (Xiao et al. 2017, "Joint Detection and Identification Feature Learning for Person Search").
 
 Whole scenes, `Image/SSM/s1.jpg`, and persons' boxes, `Train.mat` and `TestG100.mat` in annotation/test/train_test.
-A network learns from crops: they are cut out once, into a folder in the manner of Market-1501. Where a picture was
-taken is not known; each scene counts as a camera, so that nobody is found in the query's own picture.
+The crops are cut out once, into a folder with the layout of Market-1501. Cameras are unknown; each scene counts as
+a camera, so that no person is found in the query's own picture.
 """
 
 import re
@@ -23,7 +23,7 @@ from reid.sources import inside
 
 _IMAGES = Path("Image", "SSM")
 _TABLES = Path("annotation", "test", "train_test")
-_BELOW = (".", "dataset", "cuhk_sysu", "CUHK-SYSU")  # where the archive's folders may lie
+_BELOW = (".", "dataset", "cuhk_sysu", "CUHK-SYSU")  # places of the archive's folders
 _QUALITY = 95
 
 
@@ -48,7 +48,7 @@ class _Box:
 
 
 def cut_out(folder: Path, out: Path) -> int:
-    """Write the crops of the data set in `folder` to the new folder `out`; persons are numbered anew.
+    """Write the crops of the data set in `folder` to the new folder `out`; persons are numbered from 1.
 
     Args:
         folder: with Image/ and annotation/, or the archive's folder around them.
@@ -58,13 +58,13 @@ def cut_out(folder: Path, out: Path) -> int:
         The number of crops.
 
     Raises:
-        ReidError: a file is missing or malformed, or a box lies outside of its scene.
+        ReidError: a file is missing or malformed, or a box is outside of its scene.
 
     """
     root = next((folder / name for name in _BELOW if (folder / name / _TABLES).is_dir()), None)
     if root is None:
         raise ReidError(
-            f"{folder}: no CUHK-SYSU; expected {_IMAGES}/ and {_TABLES}/ in it; to be had from "
+            f"{folder}: not CUHK-SYSU; expected {_IMAGES}/ and {_TABLES}/ in it; download it from "
             "https://github.com/ShuangLI59/person_search"
         )
     tables = root / _TABLES
@@ -89,7 +89,7 @@ def _boxes(table: Path, read: Callable[[Any], Iterator[_Box]]) -> list[_Box]:
     try:
         return list(read(read_mat(table, simplify_cells=True)[table.stem]))
     except Exception as error:  # read_mat raises nearly anything on a damaged file
-        raise ReidError(f"{table}: no list of persons: {' '.join(str(error).split())[:100]}") from None
+        raise ReidError(f"{table}: not a list of persons: {' '.join(str(error).split())[:100]}") from None
 
 
 def _train_boxes(persons: Any) -> Iterator[_Box]:
@@ -109,7 +109,7 @@ def _test_boxes(tests: Any) -> Iterator[_Box]:
 
 
 def _several(value: Any) -> list[Any]:
-    """MATLAB does not tell one from a list of one."""
+    """MATLAB stores a list of one as its element."""
     return [value] if isinstance(value, Mapping) else list(value)
 
 
@@ -129,14 +129,14 @@ def _cut(picture: NDArray[np.uint8], box: _Box) -> NDArray[np.uint8]:
     x, y, width, height = box.xywh
     crop = picture[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)]
     if not crop.size:
-        raise ReidError(f"{box.scene}: the box {box.xywh} of p{box.person} lies outside of the picture")
+        raise ReidError(f"{box.scene}: the box {box.xywh} of p{box.person} is outside of the picture")
     return crop
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
     picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
     if picture is None:
-        raise ReidError(f"{path}: not an image that can be read")
+        raise ReidError(f"{path}: cannot be decoded as an image")
     return np.asarray(picture)
 
 

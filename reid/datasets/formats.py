@@ -1,4 +1,4 @@
-"""Which data sets there are: what lies where in them, how much there must be, and where to get them."""
+"""The table of data set formats: layout, published counts and origin of each."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ _Pair = tuple[int | None, int | None]  # identities and images
 
 @dataclass(frozen=True)
 class Count:
-    """How much a part holds; None: not published.
+    """Size of a part of a data set; None: not published.
 
     Attributes:
-        identities: persons, without distractors and junk.
-        images: with them.
+        identities: number of persons, without distractors and junk.
+        images: number of images, with those of distractors and junk.
 
     """
 
@@ -27,16 +27,16 @@ class Count:
 
 @dataclass(frozen=True)
 class Format:
-    """A data set in the layout in which its authors offer it, or a layout that many have.
+    """The format of a data set as its authors publish it, or a layout that several share.
 
     Attributes:
-        name: what users call it.
-        read: gives the labels of what lies in a folder.
-        layout: what lies there, for people.
-        needs: paths below the folder without which it is none of these.
-        below: folders in which archives have them.
-        origin: where to get it.
-        published: counts of its parts; without, any number will do.
+        name: of the format, as in `--data`.
+        read: reads the labels of a folder.
+        layout: the files of a folder, shown to people.
+        needs: paths that must be in the folder.
+        below: folders that archives put around them.
+        origin: the place to download it from.
+        published: counts of its parts; empty: any counts are accepted.
         source: of the counts.
 
     """
@@ -88,7 +88,7 @@ FORMATS: dict[str, Format] = {
             "market",
             market.read_market,
             "any of bounding_box_train/, query/, bounding_box_test/ in Market-1501's names; our own data sets, "
-            "which have dataset.parquet besides",
+            "which also have dataset.parquet",
         ),
         Format(
             "csv",

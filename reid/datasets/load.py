@@ -1,4 +1,4 @@
-"""A data set by format and folder, as `msmt17:data/msmt17`."""
+"""Loading a data set by format and folder, as `msmt17:data/msmt17`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,16 +11,21 @@ from reid.records import DISTRACTOR, ReidData
 
 
 def load(spec: str, cameras: Cameras = "camera") -> ReidData:
-    """The data set that `spec` names: a format of `FORMATS`, a colon, and where it lies.
+    """The data set that `spec` names: a format of `FORMATS`, a colon, and the place.
 
-    Without a format it is a folder in the manner of Market-1501.
+    Without a format it is a folder with the layout of Market-1501.
+
+    Example:
+        >>> data = load("market1501:data/market1501")
+        >>> len(data.train), len(data.query), len(data.gallery)
+        (12936, 3368, 19732)
 
     Args:
         spec: as `market1501:data/market1501`, `csv:data/crops.csv` or `data/drone`.
-        cameras: what `Samples.cameras` is to hold.
+        cameras: what `Samples.cameras` means, cameras or flights.
 
     Raises:
-        ReidError: something is missing or malformed, or there is not as much as was published.
+        ReidError: a file is missing or malformed, or counts differ from the published ones.
 
     """
     kind, place = parse(spec)
@@ -40,9 +45,9 @@ def parse(spec: str) -> tuple[Format, Path]:
 
 
 def _located(kind: Format, place: Path) -> Path:
-    """The folder with the data: `place`, or one in it that the archive makes."""
+    """The folder with the data: `place`, or the archive's folder in it."""
     if not place.exists():
-        raise ReidError(f"{place}: not there; {_help(kind)}")
+        raise ReidError(f"{place}: does not exist; {_help(kind)}")
     candidates = [place, *(place / name for name in kind.below)]
     for folder in candidates:
         if all((folder / need).exists() for need in kind.needs):
@@ -53,12 +58,12 @@ def _located(kind: Format, place: Path) -> Path:
 
 
 def _help(kind: Format) -> str:
-    where = f"; to be had from {kind.origin}" if kind.origin else ""
-    return f"{kind.name} is: {kind.layout}{where}"
+    where = f"; download it from {kind.origin}" if kind.origin else ""
+    return f"expected {kind.name}: {kind.layout}{where}"
 
 
 def count(labels: Sequence[Label]) -> Count:
-    """Persons and images, as `Count` has them."""
+    """Number of persons and images."""
     return Count(len({label.identity for label in labels if label.identity > DISTRACTOR}), len(labels))
 
 
@@ -71,5 +76,5 @@ def _check_counts(kind: Format, place: Path, parts: Parts) -> None:
             if expected is not None and there != expected:
                 raise ReidError(
                     f"{place}: {there:,} {what} in {kind.name}'s {part} part, but {expected:,} were published "
-                    f"({kind.source}); complete it, or name a part of it with the format market or csv"
+                    f"({kind.source}); complete it, or load a part of it with the format market or csv"
                 )

@@ -1,8 +1,8 @@
-"""Data sets in a folder in the manner of Market-1501, and our own, which know flights and tracklets as well.
+"""Data sets with the layout of Market-1501, and our own, which add flights and tracklets.
 
 `0002_c1s1_000451_03.jpg` is identity 2, camera 1, sequence 1, frame 451, third box of the frame (Zheng et al. 2015,
 "Scalable Person Re-identification: A Benchmark"). DukeMTMC-reID and CUHK03-NP have the same folders, and names
-without a sequence. Our own data sets have a table `dataset.parquet` besides, a row for each crop; of its columns
+without a sequence. Our own data sets also have a table `dataset.parquet`, a row for each crop; of its columns
 `name`, `flight` and `tracklet` count here.
 """
 
@@ -21,17 +21,17 @@ _TABLE = "dataset.parquet"
 
 
 def read_market(folder: Path) -> Parts:
-    """The data set in `folder`: bounding_box_train, query and bounding_box_test, as far as they are there.
+    """The data set in `folder`: bounding_box_train, query and bounding_box_test, those that are there.
 
-    Without a table, camera and sequence stand for the flight, and a person in a sequence for the tracklet.
+    Without a table, the flight is camera and sequence, and the tracklet a person in a sequence.
 
     Raises:
-        ReidError: none of the three is there, one is empty, a file has another name, or the table is none.
+        ReidError: all three are missing, one is empty, a file has another name, or the table is damaged.
 
     """
     groups = [image_files(folder / part) if (folder / part).is_dir() else [] for part in FOLDERS]
     if not any(groups):
-        raise ReidError(f"{folder}: no data set; expected images in {', '.join(FOLDERS)} below it")
+        raise ReidError(f"{folder}: no data set; expected images in its folders {', '.join(FOLDERS)}")
     origins = _origins(folder / _TABLE) if (folder / _TABLE).exists() else None
     return Parts(*([_label(path, origins) for path in group] for group in groups))
 
@@ -42,7 +42,7 @@ def _label(path: Path, origins: Mapping[str, tuple[str, str]] | None) -> Label:
         person_in_sequence = label.flight and label.identity > DISTRACTOR
         return replace(label, tracklet=str(label.identity)) if person_in_sequence else label
     if path.name not in origins:
-        raise ReidError(f"{path}: not in {_TABLE}; remove it, or make the data set anew")
+        raise ReidError(f"{path}: not in {_TABLE}; remove it, or make the data set again")
     flight, tracklet = origins[path.name]
     return replace(label, flight=flight, tracklet=tracklet)
 
@@ -56,6 +56,6 @@ def _origins(table: Path) -> dict[str, tuple[str, str]]:
         rows = pd.read_parquet(table, columns=columns).fillna("").astype(str)
     except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors
         raise ReidError(
-            f"{table}: no table with {', '.join(columns)}: {' '.join(str(error).split())[:100]}"
+            f"{table}: expected a table with {', '.join(columns)}: {' '.join(str(error).split())[:100]}"
         ) from None
     return dict(zip(rows["name"], zip(rows["flight"], rows["tracklet"], strict=True), strict=True))

@@ -1,4 +1,4 @@
-"""Reading MATLAB's files without trusting them."""
+"""Reading of MATLAB files, which may be damaged."""
 
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def read_mat(path: Path, *, simplify_cells: bool = False) -> dict[str, Any]:
-    """What SciPy's `loadmat` reads from `path`.
+    """The content of `path`, read by SciPy's `loadmat`.
 
-    In a process of its own: a damaged file can crash SciPy's reader, and us with it.
+    It runs in a process of its own: a damaged file can crash SciPy's reader.
 
     Raises:
         Exception: nearly anything, where the file is damaged.

@@ -30,9 +30,9 @@ def read_msmt17(folder: Path) -> Parts:
     if not found:
         wanted = " or ".join(" and ".join(pair) for pair in _FOLDERS)
         raise ReidError(f"{folder}: no images; expected folders {wanted}")
-    learnt, tested = (folder / name for name in found[0])
+    trained, tested = (folder / name for name in found[0])
     train_list, validation_list, query_list, gallery_list = (folder / name for name in LISTS)
-    train = [*_labels(train_list, learnt, 1), *_labels(validation_list, learnt, 1)]
+    train = [*_labels(train_list, trained, 1), *_labels(validation_list, trained, 1)]
     first = max((label.identity for label in train), default=0) + 1
     return Parts(train, list(_labels(query_list, tested, first)), list(_labels(gallery_list, tested, first)))
 
@@ -44,7 +44,7 @@ def _labels(table: Path, images: Path, first: int) -> Iterator[Label]:
         match = _NAME.match(path.rpartition("/")[2])
         if match is None or not re.fullmatch(r"\d{1,9}", person, re.ASCII):
             raise ReidError(
-                f"{where}: '{line[:80]}': expected a path and a person, as "
+                f"{where}: '{line[:80]}': expected a path and a person, like "
                 "'0000/0000_000_01_0303morning_0008_0.jpg 0'"
             )
         identity = int(person) + first

@@ -1,4 +1,4 @@
-"""What a reader of a data set gives: the labels of its three parts."""
+"""The labels of a data set's three parts, as its reader gives them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from reid.labels import Label
 
 @dataclass(frozen=True)
 class Parts:
-    """Labels of what is learnt from, of who is looked for, and of those among whom."""
+    """Labels of the crops of training set, query and gallery."""
 
     train: Sequence[Label]
     query: Sequence[Label]

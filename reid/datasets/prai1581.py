@@ -30,5 +30,5 @@ def read_prai1581(folder: Path) -> Parts:
 def _label(path: Path) -> Label:
     match = _NAME.fullmatch(path.name)
     if match is None:
-        raise ReidError(f"{path}: expected a name as 00000003_0002_00000007.jpg")
+        raise ReidError(f"{path}: expected a name like 00000003_0002_00000007.jpg")
     return Label(int(match["person"]) + 1, int(match["camera"]), "", "", path)

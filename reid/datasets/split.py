@@ -1,4 +1,4 @@
-"""Training, query and gallery for crops that come without a split."""
+"""Splitting crops without a split into training, query and gallery."""
 
 import random
 from collections import defaultdict
@@ -10,37 +10,37 @@ from reid.records import DISTRACTOR
 
 
 def split(labels: Sequence[Label], train_share: float = 0.5, seed: int = 0) -> Parts:
-    """Persons for training, others for the test; of these a crop for each camera is a query, as in Market-1501.
+    """Some persons for training, others for the test; of these one crop per camera is a query, as in Market-1501.
 
-    A camera that has but one crop of a person gives no query of it, as long as another one does: somebody has to be
-    left to be found. Distractors and junk go to the gallery; who has one crop in all goes there as well.
+    A camera with a single crop of a person gives no query of that person if another camera does: the gallery needs
+    a right answer. Distractors, junk and persons with a single crop go to the gallery.
 
     Args:
         labels: in an order that does not depend on the file system.
         train_share: of the persons, rounded.
-        seed: of the persons' draw and of the queries'.
+        seed: of the draw of persons and queries.
 
     """
-    # A text as seed is hashed the same way everywhere, and shuffle is the same for equal seeds.
+    # A seed that is text gives the same shuffle on every machine.
     draw = random.Random(f"split {seed}")  # noqa: S311 - not for secrets
     persons = sorted({label.identity for label in labels if label.identity > DISTRACTOR})
     draw.shuffle(persons)
-    learnt = set(persons[: round(train_share * len(persons))])
+    trained = set(persons[: round(train_share * len(persons))])
     by_person: dict[int, list[Label]] = defaultdict(list)
     for label in labels:
-        if label.identity > DISTRACTOR and label.identity not in learnt:
+        if label.identity > DISTRACTOR and label.identity not in trained:
             by_person[label.identity].append(label)
     chosen = {id(label) for _, crops in sorted(by_person.items()) for label in _queries(crops, draw)}
-    rest = [label for label in labels if label.identity not in learnt]
+    rest = [label for label in labels if label.identity not in trained]
     return Parts(
-        [label for label in labels if label.identity in learnt],
+        [label for label in labels if label.identity in trained],
         [label for label in rest if id(label) in chosen],
         [label for label in rest if id(label) not in chosen],
     )
 
 
 def _queries(crops: Sequence[Label], draw: random.Random) -> Iterable[Label]:
-    """Of one person: a crop for each camera that keeps others."""
+    """The queries of one person: a crop of each camera that has more of them."""
     by_camera: dict[int, list[Label]] = defaultdict(list)
     for label in crops:
         by_camera[label.camera].append(label)

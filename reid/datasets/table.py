@@ -1,4 +1,4 @@
-"""A data set as a CSV with a row for each crop."""
+"""Data sets as a CSV with a row for each crop."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def read_csv(table: Path) -> Parts:
     """The data set in the file `table`; its paths are relative to the table's folder and stay within it.
 
     Columns are those of `reid.labels.read_labels`, and `split`: train, query or gallery. Without it,
-    half of the persons are learnt from, and a crop for each camera of the others is a query.
+    half of the persons are for training, and of the others one crop per camera is a query.
 
     Raises:
         ReidError: the table or a value in it is not as above; names the line.
@@ -21,10 +21,10 @@ def read_csv(table: Path) -> Parts:
     labels = read_table(table, table.parent)
     if not labels:
         raise ReidError(f"{table}: no rows; expected one for each crop")
-    told = {label.split for label in labels}
-    if told == {""}:
+    splits = {label.split for label in labels}
+    if splits == {""}:
         return split(labels)
-    if "" in told:
+    if "" in splits:
         path = next(label.path for label in labels if not label.split)
-        raise ReidError(f"{table}: the row of {path} has no split; give each row one, or none")
+        raise ReidError(f"{table}: the row of {path} has no split; give one to every row, or to none")
     return Parts(*([label for label in labels if label.split == part] for part in PARTS))

@@ -1,4 +1,4 @@
-"""Rows of crops on one picture, with coloured borders and words below them."""
+"""Contact sheets: rows of crops in one picture, with coloured borders and two lines of text below each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

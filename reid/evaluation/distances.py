@@ -1,7 +1,7 @@
-"""How far gallery crops are from queries, a block of queries at a time, and which rank that gives the right ones.
+"""Distances between queries and gallery crops, a block of queries at a time, and the ranks of the right answers.
 
-The matrix of all queries by all gallery crops never exists. `Distances` ranks with NumPy, whose sort uses a CPU's
-vector units (torch's takes some thirty times as long); `reid.torch_distances` does the same on a GPU.
+The matrix of all queries by all gallery crops is never made. `Distances` ranks with NumPy, whose sort uses a CPU's
+vector units (torch's takes about thirty times as long); `reid.evaluation.torch_distances` ranks on a GPU.
 """
 
 import os
@@ -17,8 +17,8 @@ from reid.errors import ReidError
 from reid.evaluation.protocols import Rivals
 
 Metric = Literal["euclidean", "cosine"]
-_BLOCK_BYTES = 2**25  # of distances, or features, that are worked on at once
-# A product with fewer rows takes up to twice the time for each; a vast gallery must make do with fewer.
+_BLOCK_BYTES = 2**25  # of distances, or features, in one block
+# A product with fewer rows takes up to twice the time for each; a very large gallery gets fewer.
 _PRODUCT_ROWS, _PRODUCT_BYTES = 256, 2**29
 
 
@@ -35,12 +35,22 @@ class Distances(ABC):
 
     @property
     def block(self) -> int:
-        """How many queries are ranked at a time."""
+        """The number of queries that are ranked at a time."""
         return max(1, _BLOCK_BYTES // (4 * max(1, self.shape[1])))
 
     def unit(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Values of `rows` as people know them; the order stays."""
+        """Values of `rows` in the unit that is shown; the order is the same."""
         return values
+
+    def least(self, values: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Places and `unit`s of the `count` least finite ones of a row's `values`, float32 (m,), least first.
+
+        Of equal values the earlier one comes first, as in the ranking.
+        """
+        near = values <= np.partition(values, count - 1)[count - 1] if count < len(values) else values < np.inf
+        places = np.flatnonzero(near & np.isfinite(values))
+        order = places[np.argsort(values[places], kind="stable")][:count]
+        return order, self.unit(values[order])
 
     @abstractmethod
     def rows(self, first: int, last: int) -> NDArray[np.float32]:
@@ -54,7 +64,7 @@ class Distances(ABC):
 
 
 def remove_absent(rows: NDArray[np.float32], rivals: Rivals) -> NDArray[np.float32]:
-    """Move in `rows` to infinity who takes no part; returns the positives' distances, float32 (n,)."""
+    """Set `rows` to infinity where a crop takes no part; returns the positives' distances, float32 (n,)."""
     positives = rivals.positives
     wanted = rows[positives.rows, positives.columns]
     rows[:, rivals.absent] = np.inf
@@ -92,13 +102,13 @@ def _ranks_in_row(
 
 
 class MatrixDistances(Distances):
-    """Distances that are at hand.
+    """Distances of a given matrix.
 
     Args:
         matrix: float32 (queries, gallery).
 
     Raises:
-        ReidError: a distance is no number.
+        ReidError: a distance is not finite.
 
     """
 
@@ -119,10 +129,10 @@ class FeatureDistances(Distances):
         query: float32 (n, d).
         gallery: float32 (m, d); may be mapped from a file.
         metric: euclidean, squared, or cosine: one minus the cosine of the angle.
-        names: what errors call the two.
+        names: of the two, for errors.
 
     Raises:
-        ReidError: a feature is not finite, or has no direction under `cosine` (names the row); widths differ.
+        ReidError: a feature is not finite, or zero with `cosine` (names the row); or lengths differ.
 
     """
 
@@ -148,7 +158,7 @@ class FeatureDistances(Distances):
 
     @property
     def block(self) -> int:
-        """How many queries are ranked at a time."""
+        """The number of queries that are ranked at a time."""
         return max(super().block, min(_PRODUCT_ROWS, _PRODUCT_BYTES // (4 * max(1, self.shape[1]))))
 
     def rows(self, first: int, last: int) -> NDArray[np.float32]:
@@ -170,9 +180,9 @@ class FeatureDistances(Distances):
 
 
 def by_block(features: NDArray[Any], number: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[Any]:
-    """`number` of blocks of rows, one after the other, so that its intermediate results stay small."""
+    """`number` of each block of rows, so that its intermediate results stay small."""
     step = max(1, _BLOCK_BYTES // (4 * max(1, features.shape[1])))
-    # One block even where there are no rows: their type is known then.
+    # One block even where there are no rows, so that the type is known.
     return np.concatenate([number(features[at : at + step]) for at in range(0, max(1, len(features)), step)])
 
 
@@ -182,14 +192,14 @@ def _require_finite(values: NDArray[np.float32], name: str) -> None:
     bad = np.flatnonzero(~by_block(rows, lambda block: np.isfinite(block).all(axis=1)))
     if len(bad):
         raise ReidError(
-            f"{name} row {bad[0]}: not a finite number ({len(bad):,} such rows); the network that made it has "
-            "diverged, or its input was damaged"
+            f"{name} row {bad[0]}: not a finite number ({len(bad):,} such rows); its network diverged, or the "
+            "file is damaged; embed the crops again"
         )
 
 
 def _squares(features: NDArray[np.float32], name: str, metric: Metric) -> NDArray[np.float32]:
     squares = by_block(features, lambda block: np.einsum("nd,nd->n", block, block))
-    _require_finite(squares, name)  # they are not where a feature is not
+    _require_finite(squares, name)  # squares of such features are not finite either
     if metric == "cosine" and len(zero := np.flatnonzero(squares == 0)):
-        raise ReidError(f"{name} row {zero[0]}: all zeros, which have no direction; take metric euclidean")
+        raise ReidError(f"{name} row {zero[0]}: all zeros, which have no cosine; take metric euclidean")
     return squares

@@ -1,9 +1,4 @@
-"""Measuring features: the checks, the ranking, the figures.
-
-evaluation = Evaluation(query, gallery, Options(protocol="tracklet"), train=train)
-result = evaluation(query_features, gallery_features)
-result.figures["mAP"]
-"""
+"""Evaluation of features: leakage checks, ranking, CMC and mAP."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,23 +16,23 @@ from reid.evaluation.reranking import RerankedDistances, Reranking
 from reid.records import DISTRACTOR, JUNK, Samples
 
 if TYPE_CHECKING:
-    from reid.embedder import Embedder  # at work it would bring torch
+    from reid.embedder import Embedder  # importing it would import torch
 
 Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Options:
-    """How features are measured; the defaults are the paper's, and those of READMEs that quote Market-1501.
+    """Settings of an evaluation; the defaults are the paper's, and those usual for Market-1501.
 
     Attributes:
         protocol: which gallery crops count.
         metric: between features.
-        average_precision: its form.
-        repeats: of single-shot's draws.
+        average_precision: form of the average precision, see `rate`.
+        repeats: number of draws of the protocol single-shot.
         seed: of these draws.
         reranking: k-reciprocal re-ranking; None: not done.
-        device: `cpu`, or where torch is to rank, as `cuda`.
+        device: that ranks: `cpu` (NumPy), or one of torch, such as `cuda`.
 
     """
 
@@ -52,13 +47,13 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What came out.
+    """The result of an evaluation.
 
     Attributes:
         figures: mAP, mINP, rank-1 … rank-20, from 0 to 1.
-        counts: of queries, gallery crops, and what was skipped.
-        ranking: each query's, with single-shot repeat after repeat.
-        candidates: right answers and what was left out.
+        counts: of queries, skipped queries, gallery crops, distractors and junk.
+        ranking: of each query; with single-shot, all queries of one repeat after the other.
+        candidates: right answers, and the crops left out for each query.
         distances: between query and gallery.
 
     """
@@ -70,41 +65,38 @@ class Result:
     distances: Distances
 
     def nearest(self, row: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The `count` gallery crops that a query ranks first, or as many as take part, and their distances."""
-        return self._first(self._rivals(row, row + 1)[0], count)
+        """The first `count` gallery crops in a query's ranking, or all that take part, and their distances."""
+        return self.distances.least(self._rivals(row, row + 1)[0], count)
 
     def all_nearest(self, count: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """The same for each query, one after the other."""
+        """`nearest` of each query, one after the other."""
         queries = len(self.candidates.query)
         for first in range(0, queries, self.distances.block):
             for values in self._rivals(first, min(first + self.distances.block, queries)):
-                yield self._first(values, count)
+                yield self.distances.least(values, count)
 
     def _rivals(self, first: int, last: int) -> NDArray[np.float32]:
-        """Distances of queries `first` to `last` - 1 to the gallery, infinite where a crop does not take part."""
+        """Distances of queries `first` to `last` - 1 to the gallery, infinite where a crop takes no part."""
         values = self.distances.rows(first, last)
         remove_absent(values, self.candidates.between(first, last))
         return values
 
-    def _first(self, values: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """The `count` least of float32 (m,) `values`; among equal ones the first, as in the ranking."""
-        least = values <= np.partition(values, count - 1)[count - 1] if count < len(values) else values < np.inf
-        places = np.flatnonzero(least & np.isfinite(values))
-        order = places[np.argsort(values[places], kind="stable")][:count]
-        return order, self.distances.unit(values[order])
-
 
 class Evaluation:
-    """An evaluation of any features of these crops, checked for leaks before there are any.
+    """An evaluation of any features of these crops; leaks are found before there are features.
+
+    Example:
+        >>> evaluation = Evaluation(query, gallery, Options(protocol="tracklet"), train)
+        >>> evaluation(query_features, gallery_features).figures["mAP"]
 
     Args:
-        query: who is looked for.
-        gallery: among whom.
-        options: how.
-        train: what the network has learnt from, where that is known.
+        query: the crops whose persons are searched.
+        gallery: the crops that are ranked for each query.
+        options: protocol, metric and the like.
+        train: the crops that the network was trained on; None: unknown.
 
     Raises:
-        ReidError: a leak, no query with a right answer, or a protocol that asks for what is not known.
+        ReidError: a leak, no query with a right answer, or the protocol needs tracklets that are unknown.
 
     """
 
@@ -122,21 +114,23 @@ class Evaluation:
         """Rank float32 (n, d) `query` against float32 (m, d) `gallery`, rows as in the samples.
 
         Raises:
-            ReidError: not as many features as samples, or one that is not finite; uses `names`.
+            ReidError: the number of features differs from that of samples, or one is not finite; uses `names`.
 
         """
         for features, samples, name in zip((query, gallery), self._samples, names, strict=True):
             if len(features) != len(samples):
-                raise ReidError(f"{name}: {len(features):,} features for {len(samples):,} crops; expected one each")
+                raise ReidError(
+                    f"{name}: {len(features):,} features for {len(samples):,} crops; expected one for each"
+                )
         return self.rank(self._distances(query, gallery, names))
 
     def of(
         self, embedder: "Embedder", *, flip: bool = False, advance: Callable[[int], None] = lambda count: None
     ) -> Result:
-        """Embed the crops and rank them; `flip` averages with the mirror image.
+        """Embed the crops and rank them.
 
         Args:
-            embedder: a network at work.
+            embedder: embeds query and gallery.
             flip: as for `Embedder.embed_files`.
             advance: called with the number of crops done since the last call.
 
@@ -145,7 +139,7 @@ class Evaluation:
         return self(query, gallery)
 
     def rank(self, distances: Distances) -> Result:
-        """Rank by distances that are at hand."""
+        """Rank by given distances."""
         queries = len(self.candidates.query)
         repeats = self.options.repeats if self.candidates.protocol.single_shot else 1
         ranking = joined(
@@ -192,15 +186,11 @@ class Evaluation:
 
 def _hopeless(query: Samples, gallery: Samples, protocol: str) -> str:
     if not len(query) or not len(gallery):
-        return (
-            f"{len(query):,} queries and {len(gallery):,} gallery crops: nothing to measure; is there a test set?"
-        )
+        return f"{len(query):,} queries and {len(gallery):,} gallery crops: nothing to evaluate; add a test set"
     shared = np.intersect1d(query.identities, gallery.identities)
     if not (shared > DISTRACTOR).any():
-        return (
-            f"none of the {len(query):,} queries' persons is in the gallery; are the labels those of these crops?"
-        )
+        return f"none of the {len(query):,} queries' persons is in the gallery; check the labels"
     return (
-        f"protocol '{protocol}' leaves no query a right answer; where all crops are of one camera or flight, take "
+        f"protocol '{protocol}' leaves no query a right answer; if all crops are of one camera or flight, take "
         "protocol 'tracklet'"
     )

@@ -1,4 +1,4 @@
-"""Matrices of features on disk."""
+"""Feature matrices on disk."""
 
 from pathlib import Path
 
@@ -9,17 +9,17 @@ from reid.errors import ReidError
 
 
 def read_features(path: Path) -> NDArray[np.float32]:
-    """The features float32 (n, d) in the .npy file `path`, mapped rather than read if they are float32 there.
+    """The features float32 (n, d) in the .npy file `path`, memory-mapped if the file has float32.
 
     Raises:
-        ReidError: no such file, or no matrix of numbers in it.
+        ReidError: missing, or not a matrix of floating-point numbers.
 
     """
     try:
         features = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise ReidError(f"{path}: no such file") from None
-    except Exception as error:  # NumPy's header is an expression: its parser raises nearly anything
+    except Exception as error:  # NumPy parses its header as an expression, which raises any class
         raise ReidError(f"{path}: not a .npy file of features: {error}") from None
     if not isinstance(features, np.ndarray) or features.ndim != 2 or features.dtype.kind != "f":
         raise ReidError(f"{path}: expected one matrix of floating-point numbers, a row for each crop")

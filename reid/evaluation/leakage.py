@@ -1,6 +1,6 @@
-"""Whether an evaluation would flatter: persons seen in training, neighbouring frames, the same picture twice.
+"""Leakage checks on an evaluation: persons of the training set, neighbouring frames, copies of one picture.
 
-Within the test set only what a protocol counts as a right answer can leak; what it leaves out is harmless.
+Within the test set only pairs that a protocol counts as right answers can leak.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,36 +17,36 @@ from reid.records import DISTRACTOR, Samples
 
 _SIZE = 32, 16  # height and width of the thumbnails that are compared
 # Mean difference of two thumbnails, in grey levels of 255, up to which they are one picture. JPEG's quality 30 or
-# twice the size make 1 to 2; the most alike of Market-1501's pictures of one person by one camera differ by 15.
-# In a simulated flight one in seven next frames is as alike, none ten frames later, and none of another tracklet.
+# twice the size give 1 to 2; the most similar of Market-1501's pictures of one person by one camera differ by 15.
+# In a simulated flight one in seven next frames is as similar, none ten frames later, and none of another tracklet.
 _SAME = 3.0
 
 
 def check_identities(train: Samples, query: Samples, gallery: Samples) -> None:
-    """Stop where training has seen the test's persons or tracklets.
+    """Check that no person or tracklet is both in the training and in the test set.
 
     Raises:
-        ReidError: names some of them.
+        ReidError: some are; names up to five.
 
     """
     for name in ("identities", "tracklets"):
         least = DISTRACTOR + 1 if name == "identities" else 0
-        learnt, tested = getattr(train, name), np.concatenate([getattr(query, name), getattr(gallery, name)])
-        both = np.intersect1d(learnt, tested)
+        trained, tested = getattr(train, name), np.concatenate([getattr(query, name), getattr(gallery, name)])
+        both = np.intersect1d(trained, tested)
         both = both[both >= least]
         if len(both):
             shown = ", ".join(map(str, both[:5])) + (", …" if len(both) > 5 else "")
             raise ReidError(
                 f"leak: {len(both):,} {name} are both in the training and in the test set ({shown}); the figures "
-                "would be of persons that the network has learnt: split the data by identity"
+                "would be too high; split the data by identity"
             )
 
 
 def check_tracklets(candidates: Candidates) -> None:
-    """Stop where a right answer is of the query's own tracklet.
+    """Check that no right answer is of the query's own tracklet.
 
     Raises:
-        ReidError: names a query and its right answer.
+        ReidError: one is; names a query and its right answer.
 
     """
     query, gallery = candidates.query, candidates.gallery
@@ -59,10 +59,10 @@ def check_tracklets(candidates: Candidates) -> None:
 
 
 def check_images(candidates: Candidates) -> None:
-    """Stop where a right answer is the query's own picture, or a copy of it stored anew.
+    """Check that no right answer is the query's own picture or a copy of it.
 
     Raises:
-        ReidError: names the two files, or one that cannot be read.
+        ReidError: one is, or a file cannot be read; names the files.
 
     """
     query, gallery = candidates.query, candidates.gallery
@@ -89,9 +89,10 @@ def _stop(candidates: Candidates, leaks: Callable[[Pairs], NDArray[np.bool_]], w
 
 
 class Thumbnails:
-    """Grey pictures of one small size, each made when first asked for: many crops are nobody's right answer.
+    """Grey pictures of one small size, each made when it is first used: many crops are never a right answer.
 
-    `thumbnails[rows]` is int16 (n, 512): 32 x 16 grey levels from 0 to 255. Unreadable files are a ReidError.
+    `thumbnails[rows]` is int16 (n, 512): 32 x 16 grey levels from 0 to 255. A file that cannot be read raises a
+    ReidError.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:

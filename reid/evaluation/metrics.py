@@ -1,4 +1,4 @@
-"""Figures of a ranking, from the ranks of the right answers."""
+"""Metrics of a ranking: average precision, INP and CMC from the ranks of the right answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -13,7 +13,7 @@ CMC_RANKS = (1, 5, 10, 20)
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """How each query fared; a row is a query, and with single-shot a query in a repeat.
+    """Metrics of each query; a row is a query, and with single-shot a query in a repeat.
 
     Attributes:
         average_precision: float64 (n,), NaN where there is no right answer.
@@ -33,11 +33,11 @@ class Ranking:
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """Which queries have a right answer, bool (n,); the means go over these."""
+        """Queries with a right answer, bool (n,); the means are over these."""
         return self.positives > 0
 
     def figures(self) -> dict[str, float]:
-        """mAP, mINP and CMC at `CMC_RANKS`, from 0 to 1; a query has its hit at rank 20 also among fewer crops."""
+        """mAP, mINP and CMC at `CMC_RANKS`, from 0 to 1; rank 20 is reached also where there are fewer crops."""
         first = self.first_hit[self.valid]
         return {
             "mAP": float(self.average_precision[self.valid].mean()),
@@ -56,9 +56,9 @@ def rate(
     Market-1501's own script does. INP: Ye et al. 2021, "Deep Learning for Person Re-identification", eq. 8.
 
     Args:
-        rows: int64 (n,), whose right answer, from 0 up, ascending.
+        rows: int64 (n,), the query of each right answer, from 0 up, ascending.
         ranks: int64 (n,), its rank from 1 up.
-        queries: how many there are.
+        queries: number of queries.
         form: of average precision.
 
     """
@@ -74,7 +74,7 @@ def rate(
     first, last = np.zeros((2, queries), np.int64)
     first[valid] = ranks[(ends - positives)[valid]]
     last[valid] = ranks[ends[valid] - 1]
-    with np.errstate(invalid="ignore"):  # 0 / 0 is what NaN means here
+    with np.errstate(invalid="ignore"):  # 0 / 0: NaN for queries without a right answer
         return Ranking(
             np.bincount(rows, precision, queries) / positives, first, positives / last, positives.astype(np.int64)
         )

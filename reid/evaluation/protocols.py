@@ -1,4 +1,4 @@
-"""Which gallery crops count for a query: as right ones, as wrong ones, or not at all."""
+"""Protocols: the gallery crops that count for a query as right, as wrong, or not at all."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 from reid.errors import ReidError
 from reid.records import DISTRACTOR, JUNK, Samples
 
-_QUERIES = 64  # whose right answers are listed at once
+_QUERIES = 64  # listed at once
 ProtocolName = Literal["market", "single-shot", "flight", "tracklet", "strict"]
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is left out of a query's gallery, beside junk.
+    """The crops that are left out of a query's gallery, besides junk.
 
     Attributes:
-        name: what users call it.
+        name: of the protocol, as in `--protocol`.
         same_camera: leave out the query's person as seen by the query's own camera.
-        same_tracklet: leave out the query's own tracklet, whose other frames would be free hits.
-        single_shot: one crop of each person, drawn anew for each repeat; distractors all stay.
-        cameras: what `Samples.cameras` is to hold, cameras or flights.
+        same_tracklet: leave out the query's own tracklet, whose other frames are trivial hits.
+        single_shot: keep one crop of each person, drawn again for each repeat, and all distractors.
+        cameras: what `Samples.cameras` means, cameras or flights.
 
     """
 
@@ -69,12 +69,12 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class Rivals:
-    """Who takes part in the ranking of some queries; rows count from the first of them.
+    """The gallery crops that take part in the rankings of some queries; rows count from the first of them.
 
     Attributes:
         positives: right answers.
-        excluded: what neither helps nor harms.
-        absent: int64, gallery crops that take no part in any of these rankings; a positive does all the same.
+        excluded: crops that a query's ranking ignores.
+        absent: int64, gallery crops that all of these rankings ignore, unless they are positives.
 
     """
 
@@ -84,16 +84,16 @@ class Rivals:
 
 
 class Candidates:
-    """The right answers of each query under a protocol, and what is left out for it.
+    """The right answers of each query under a protocol, and the crops left out for it.
 
     Args:
-        query: who is looked for. Distractors and junk have no right answer.
-        gallery: among whom.
+        query: the queries. Distractors and junk have no right answer.
+        gallery: the crops that are ranked.
         protocol: the rules.
         seed: of single-shot's draws.
 
     Raises:
-        ReidError: the protocol needs tracklets that are not known.
+        ReidError: the protocol needs tracklets that are unknown.
 
     """
 
@@ -114,7 +114,7 @@ class Candidates:
         return Rivals(positives, excluded, self._junk)
 
     def split(self, first: int, last: int) -> tuple[Pairs, Pairs]:
-        """All right answers of these queries, and all that is left out for them."""
+        """All right answers of these queries, and all crops left out for them."""
         query, gallery = self.query, self.gallery
         same = self._persons.pairs(query.identities[first:last])
         out = np.zeros(len(same), np.bool_)
@@ -131,13 +131,13 @@ class Candidates:
         return same.where(~out), Pairs(rows, columns)
 
     def right_answers(self) -> Iterator[Pairs]:
-        """All of them, some queries' at a time; here rows are the queries' own numbers."""
+        """All right answers, some queries at a time; here rows are the queries' own numbers."""
         for first in range(0, len(self.query), _QUERIES):
             positives, _ = self.split(first, min(first + _QUERIES, len(self.query)))
             yield Pairs(first + positives.rows, positives.columns)
 
     def _drawn(self, first: int, last: int, positives: Pairs, repeat: int) -> Rivals:
-        """One crop of each person; where that of the query's own is left out, another one that is not."""
+        """One crop of each person; if that of the query's person is left out, another one that is not."""
         identities = self.gallery.identities
         priority = np.random.default_rng((self._seed, repeat)).permutation(len(identities))
         by_priority = np.argsort(priority)

@@ -1,4 +1,4 @@
-"""Pictures of what a network finds: each query, and beside it the gallery crops that it ranks first."""
+"""Contact sheets of ranked lists: each query, and beside it the gallery crops that are ranked first."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from reid.evaluation.evaluate import Result
 def sheets(result: Result, queries: int = 60, length: int = 10, rows: int = 10) -> Iterator[Image.Image]:
     """The `queries` worst queries, `rows` to a sheet (RGB), and the `length` crops that each ranks first.
 
-    Right crops have a green border, wrong ones a red one; below them stand camera and distance. Where none of them
+    Right crops have a green border, wrong ones a red one; camera and distance are below them. Where none of them
     is right, the nearest right one follows, with its rank. The samples must have paths.
 
     Raises:

@@ -1,7 +1,7 @@
-"""k-reciprocal re-ranking: whose neighbours are mutual lies close (Zhong et al. 2017).
+"""k-reciprocal re-ranking: crops with mutual neighbours get closer (Zhong et al. 2017).
 
-"Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017. It looks at all queries and gallery
-crops at once, so that its figures are not those of a search for one person; the paper does not use it.
+"Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017. It uses all queries and gallery
+crops at once, so its figures are not those of a search for one person; the paper does not use it.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Reranking:
     """Settings of the re-ranking; the defaults are its authors'.
 
     Attributes:
-        k1: number of neighbours that may be mutual.
+        k1: number of neighbours that are checked for being mutual.
         k2: number of neighbours whose encodings are averaged (local query expansion).
         weight: λ, the share of the original distance in the final one.
 
@@ -37,15 +37,15 @@ class Reranking:
 class RerankedDistances(Distances):
     """Jaccard distances of k-reciprocal neighbourhoods, mixed with the original ones.
 
-    The matrix of everybody by everybody is made block by block, twice; only neighbours are kept.
+    The distances between all crops are computed block by block, twice; only neighbours are kept.
 
     Args:
         query: float32 (n, d).
         gallery: float32 (m, d).
         metric: of the original distances.
         settings: of the re-ranking.
-        absent: int64, gallery crops that take no part, as junk; their distance is infinite.
-        names: what errors call the two.
+        absent: int64, gallery crops that take no part, such as junk; their distance is infinite.
+        names: of the two, for errors.
 
     Raises:
         ReidError: as `FeatureDistances`.
@@ -62,10 +62,10 @@ class RerankedDistances(Distances):
         names: tuple[str, str] = ("query", "gallery"),
     ) -> None:
         super().__init__((len(query), len(gallery)))
-        FeatureDistances(query, gallery, metric, names)  # its complaints know the rows' own numbers
+        FeatureDistances(query, gallery, metric, names)  # its errors name the rows by their own numbers
         self._present = np.setdiff1d(np.arange(len(gallery)), absent)
-        everybody = np.concatenate([query, gallery[self._present]])
-        self._original = FeatureDistances(everybody, everybody, metric)
+        crops = np.concatenate([query, gallery[self._present]])
+        self._original = FeatureDistances(crops, crops, metric)
         self._weight = settings.weight
         neighbours, self._largest = _neighbours(self._original, max(settings.k1, settings.k2))
         members = _neighbourhoods(neighbours, settings.k1)
@@ -98,7 +98,7 @@ class RerankedDistances(Distances):
         return csr_array((weights, members.indices, members.indptr), shape=members.shape)
 
     def _jaccard(self, row: int) -> NDArray[np.float64]:
-        """One minus shared over joint weight with everybody (eq. 10); each encoding's weights sum to 1."""
+        """One minus shared over joint weight with all crops (eq. 10); each encoding's weights sum to 1."""
         encoding, by_member = self._encoding, self._by_member
         own = slice(encoding.indptr[row], encoding.indptr[row + 1])
         spans = [slice(by_member.indptr[m], by_member.indptr[m + 1]) for m in encoding.indices[own]]
@@ -109,7 +109,7 @@ class RerankedDistances(Distances):
 
 
 def _neighbours(distances: FeatureDistances, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Everybody's `count` nearest, himself first, int64 (n, count + 1), and the distance to the farthest."""
+    """The `count` nearest of each crop, itself first, int64 (n, count + 1), and the distance to the farthest."""
     total = distances.shape[0]
     count = min(count + 1, total)
     nearest, largest = np.empty((total, count), np.int64), np.empty(total, np.float32)
@@ -125,7 +125,7 @@ def _neighbours(distances: FeatureDistances, count: int) -> tuple[NDArray[np.int
 
 
 def _neighbourhoods(neighbours: NDArray[np.int64], k1: int) -> csr_array:
-    """Everybody's k-reciprocal neighbours, with those of a neighbour who shares two thirds of his (eq. 5)."""
+    """Each crop's k-reciprocal neighbours, and those of a neighbour if two thirds of them are shared (eq. 5)."""
     mutual, half = (_mutual(neighbours[:, : count + 1]) for count in (k1, round(k1 / 2)))
     shared = csr_array((mutual @ half.T) * mutual)
     sizes = np.diff(half.indptr)
@@ -137,13 +137,13 @@ def _neighbourhoods(neighbours: NDArray[np.int64], k1: int) -> csr_array:
 
 
 def _mutual(neighbours: NDArray[np.int64]) -> csr_array:
-    """1 where both are among each other's neighbours."""
+    """1 where two crops are among each other's neighbours."""
     links = _links(neighbours)
     return csr_array(links * links.T)
 
 
 def _links(neighbours: NDArray[np.int64]) -> csr_array:
-    """1 from everybody to each of his neighbours."""
+    """1 from each crop to each of its neighbours."""
     total, count = neighbours.shape
     indptr = np.arange(0, total * count + 1, count)
     return csr_array((np.ones(total * count, np.int32), neighbours.ravel(), indptr), shape=(total, total))

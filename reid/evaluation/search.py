@@ -1,4 +1,4 @@
-"""The crops that look most like a query."""
+"""Search: the nearest gallery rows of a query."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,4 @@ def nearest(
 
     """
     distances = FeatureDistances(query, gallery, names=names)
-    row = distances.unit(distances.rows(0, 1)[0])
-    order = np.argsort(row, kind="stable")[:count]
-    return order, row[order]
+    return distances.least(distances.rows(0, 1)[0], count)

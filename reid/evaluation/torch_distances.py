@@ -1,4 +1,4 @@
-"""Distances on a GPU: the same ranks as `reid.distances`, with torch."""
+"""Distances and ranks on a GPU, with torch; the ranks are those of `reid.evaluation.distances`."""
 
 from typing import Any
 
@@ -15,17 +15,17 @@ _TIED_AT_ONCE = 64  # rows of the gallery's length that are compared at once whe
 
 
 class TorchDistances(FeatureDistances):
-    """Distances between features, computed and sorted on `device`; the features are held there.
+    """Distances between features, computed and sorted on `device`; the features are kept there.
 
     Args:
         query: float32 (n, d).
         gallery: float32 (m, d).
         metric: as in `FeatureDistances`.
-        names: what errors call the two.
+        names: of the two, for errors.
         device: as torch names it.
 
     Raises:
-        ReidError: as `FeatureDistances`; or there is no such device.
+        ReidError: as `FeatureDistances`; or the device is missing.
 
     """
 
@@ -60,7 +60,7 @@ class TorchDistances(FeatureDistances):
         return result
 
     def _nearer(self, rows: Tensor, wanted: Tensor, positives: tuple[Tensor, Tensor]) -> Tensor:
-        """How many stand before each positive. A row of `searchsorted` is a query, so its positives are padded."""
+        """Count the crops before each positive. A row of `searchsorted` is a query, so its positives are padded."""
         counts = torch.bincount(positives[0], minlength=len(rows))
         within = torch.arange(len(wanted), device=self._device) - (counts.cumsum(0) - counts)[positives[0]]
         padded = rows.new_full((len(rows), int(counts.max()) if len(rows) else 0), torch.inf)

@@ -1,4 +1,4 @@
-"""Crops on their way to the network: decoded once, kept small, and augmented a batch at a time."""
+"""Training crops: decoded once, kept at one size, and augmented a batch at a time."""
 
 import math
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ from reid.crops import IMAGENET_MEAN, read_crop
 
 
 class CropStore:
-    """The crops of a data set at one size, each decoded once, when first asked for, if all fit into memory.
+    """The crops of a data set at one size, each decoded once, when first used, if all fit into memory.
 
     Args:
         paths: of the images.
         height: of a scaled crop, px.
         width: of a scaled crop, px.
-        cache_gb: memory that they may take; if they need more, each is read anew every time.
+        cache_gb: memory for the crops; if they need more, each is decoded every time.
 
     """
 
     def __init__(self, paths: Sequence[Path], height: int, width: int, cache_gb: float) -> None:
         self._paths, self._size = paths, (height, width)
         fits = len(paths) * height * width * 3 <= cache_gb * 2**30
-        # Not zeros: the system gives memory to pages that are written, a person's crop at a time.
+        # Not zeros: the system allocates only pages that are written, one crop at a time.
         self._kept = np.empty((len(paths), height, width, 3), np.uint8) if fits else None
         self._have = np.zeros(len(paths), bool)
         self._threads = ThreadPoolExecutor(thread_name_prefix="decode")
@@ -58,7 +58,7 @@ class Draws:
     """The random choices for n images, each a function of (seed, sample number) alone.
 
     Attributes:
-        corner: int64 (n, 2), row and column where the crop begins, px.
+        corner: int64 (n, 2), row and column of the crop's top left, px.
         flip: bool (n,).
         blank: int64 (n, 4), rows and columns (from, to) of the erased rectangle, px of the crop; or empty.
         colour: float32 (n, 3), factors of brightness, contrast and saturation.
@@ -78,7 +78,7 @@ def draw(
     count = len(numbers)
     room = np.subtract(scaled, size) + 1
     spans = np.array([how.brightness, how.contrast, how.saturation])
-    # Each sample takes the same draws, used or not, so that no option changes what another does.
+    # Each sample takes the same draws, used or not, so that no option changes the draws of another.
     uniform = np.stack([np.random.default_rng((seed, number)).random(11) for number in numbers])
     blank = np.zeros((count, 4), np.int64)
     for row in np.flatnonzero(uniform[:, 3] < how.erase):

@@ -1,4 +1,4 @@
-"""Training batches, made ahead in a thread while the network is at work."""
+"""Training batches, prepared in a thread while the network computes."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ _AHEAD = 3
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """One process's images of a batch, and everybody's labels.
+    """One process's images of a batch, and the labels of all processes.
 
     Attributes:
         crops: uint8 (n, H, W, 3) RGB, before augmentation.
         draws: the augmentation of these n.
-        labels: int64 (m,) of all processes' images in their order, from 0 up.
+        labels: int64 (m,) of all processes' images, in the order of processes, from 0 up.
 
     """
 
@@ -37,11 +37,11 @@ class TrainingBatches:
     """Batch number t, for any t: a function of the configuration's seed and t alone.
 
     Attributes:
-        classes: identities in the data; distractors and junk are none.
-        size: images in a batch, over all processes.
+        classes: number of identities in the data, without distractors and junk.
+        size: number of images in a batch, of all processes.
 
     Raises:
-        ReidError: too few identities, or a batch that does not divide among the processes.
+        ReidError: too few identities, or the batch cannot be divided among the processes.
 
     """
 
@@ -66,7 +66,7 @@ class TrainingBatches:
         self._store = CropStore([samples.paths[number] for number in known], height, width, config.cache_gb)
 
     def __getitem__(self, iteration: int) -> Batch:
-        """Batch number `iteration`; reads what images it needs."""
+        """Batch number `iteration`; reads the images that it needs."""
         numbers = self._sampler.batch(iteration)
         own = range(iteration * self.size, (iteration + 1) * self.size)[self._own]
         draws = draw(self._how, own, seed=self._seed, scaled=self._scaled, size=self._cropped)
@@ -74,7 +74,7 @@ class TrainingBatches:
         return Batch(crops.pin_memory() if self._pin else crops, draws, torch.from_numpy(self._labels[numbers]))
 
     def between(self, start: int, end: int) -> Iterator[tuple[int, Batch]]:
-        """The batches from `start` to below `end`, a few of them made ahead."""
+        """The batches from `start` to below `end`, a few of them prepared ahead."""
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as maker:
             waiting: deque[tuple[int, Future[Batch]]] = deque()
             for iteration in range(start, end):

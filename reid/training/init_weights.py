@@ -1,4 +1,4 @@
-"""The weights that a training starts from."""
+"""Initial weights of a training."""
 
 import hashlib
 import logging
@@ -16,7 +16,7 @@ from reid.network import Network, timm_trunk
 from reid.weights import EMBEDDED
 
 _log = logging.getLogger(__name__)
-_OFFLINE = "UAVPIPE_OFFLINE"  # set: never ask the network for weights
+_OFFLINE = "UAVPIPE_OFFLINE"  # set: never download weights
 
 
 def initialise(network: Network, init: str, *, heads: bool) -> str:
@@ -24,15 +24,15 @@ def initialise(network: Network, init: str, *, heads: bool) -> str:
 
     Args:
         network: with random weights; changed in place.
-        init: `imagenet`, `embedded` (the network that comes with uavpipe), `random`, or the path of a checkpoint:
+        init: `imagenet`, `embedded` (the network bundled with uavpipe), `random`, or the path of a checkpoint:
             uavpipe's, or a foreign `.pth` whose names are torchvision's, with or without a prefix.
-        heads: take neck and branches of a uavpipe checkpoint as well, those that fit.
+        heads: take neck and branches of a uavpipe checkpoint as well, where shapes match.
 
     Returns:
-        One line: where the backbone's weights come from, and their hash. It is also logged.
+        One line: the source of the backbone's weights, and their hash. It is also logged.
 
     Raises:
-        ReidError: no such weights, or they are of another architecture.
+        ReidError: the weights are missing, damaged, or of another architecture.
 
     """
     if init == "imagenet":
@@ -44,14 +44,14 @@ def initialise(network: Network, init: str, *, heads: bool) -> str:
         if heads:
             _load_heads(network, state, path)
     if heads and init in ("imagenet", "random"):
-        raise ReidError(f"init_heads: '{init}' has no heads; name a checkpoint as init, or leave init_heads off")
+        raise ReidError(f"init_heads: '{init}' has no heads; give a checkpoint as init, or leave init_heads out")
     line = f"{network.config.backbone} from {init}, sha256 {weights_hash(network.backbone)[:16]}"
     _log.info("backbone: %s", line)
     return line
 
 
 def weights_hash(module: nn.Module) -> str:
-    """SHA-256 over names and values of all tensors of `module`: the same weights, the same hash, however stored."""
+    """SHA-256 over names and values of all tensors of `module`: equal weights have equal hashes."""
     digest = hashlib.sha256()
     for name, value in sorted(module.state_dict().items()):
         digest.update(name.encode())
@@ -63,7 +63,7 @@ def _imagenet(backbone: str) -> Mapping[str, Tensor]:
     if backbone.startswith("timm:"):
         _refuse_offline(backbone)
         return timm_trunk(backbone.removeprefix("timm:"), pretrained=True).state_dict()
-    # The first ones that torchvision published for a backbone: for ResNet-50 those of the paper's time.
+    # The first weights that torchvision published for a backbone: for ResNet-50 those of the paper's time.
     source = next(iter(models.get_model_weights(backbone)))
     cached = Path(torch.hub.get_dir()) / "checkpoints" / source.url.rsplit("/", 1)[1]
     if not cached.exists():
@@ -72,7 +72,7 @@ def _imagenet(backbone: str) -> Mapping[str, Tensor]:
         state: Mapping[str, Tensor] = source.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:
         raise ReidError(
-            f"init 'imagenet': {source.url} could not be had ({error}); put that file into {cached.parent}, "
+            f"init 'imagenet': {source.url} could not be downloaded ({error}); put that file into {cached.parent}, "
             "or take init: random"
         ) from None
     return state
@@ -81,7 +81,7 @@ def _imagenet(backbone: str) -> Mapping[str, Tensor]:
 def _refuse_offline(what: str) -> None:
     if os.environ.get(_OFFLINE):
         raise ReidError(
-            f"init 'imagenet': {what} is not on this machine, and {_OFFLINE} forbids to fetch it; "
+            f"init 'imagenet': {what} is not on this machine, and {_OFFLINE} forbids downloading it; "
             "put the file there, or take init: random"
         )
 
@@ -90,7 +90,7 @@ def _load_trunk(network: Network, state: Mapping[str, Tensor], source: str) -> N
     trunk = network.backbone.trunk
     own = {name: value for name, value in trunk.state_dict().items() if not name.endswith("num_batches_tracked")}
     first = next(iter(own))
-    # Whatever a checkpoint wraps its backbone in stands in front of the name of the first layer.
+    # A checkpoint may wrap its backbone: the names then have a prefix, found by the first layer's name.
     prefix = next((name.removesuffix(first) for name in state if name == first or name.endswith(f".{first}")), "")
     found = {name: state[prefix + name] for name in own if prefix + name in state}
     shapes = [name for name, value in found.items() if value.shape != own[name].shape]
@@ -103,7 +103,7 @@ def _load_trunk(network: Network, state: Mapping[str, Tensor], source: str) -> N
         )
     for name, value in found.items():
         if not value.isfinite().all():
-            raise ReidError(f"{source}: {prefix}{name} holds values that are not finite")
+            raise ReidError(f"{source}: {prefix}{name} has values that are not finite")
     trunk.load_state_dict(found, strict=False)
     exponent = state.get("backbone.exponent")
     if network.backbone.exponent is not None and exponent is not None:
@@ -118,6 +118,6 @@ def _load_heads(network: Network, state: Mapping[str, Tensor], path: Path) -> No
         if f"heads.{name}" in state and state[f"heads.{name}"].shape == value.shape
     }
     if not fitting:
-        raise ReidError(f"{path}: has no heads that fit; leave init_heads off to take its backbone alone")
+        raise ReidError(f"{path}: has no heads of matching shapes; leave init_heads out to take its backbone only")
     network.heads.load_state_dict(fitting, strict=False)
     _log.info("heads: %d of %d tensors from %s", len(fitting), len(own), path)

@@ -1,8 +1,8 @@
-"""Batch-hard triplet and L-GM loss: pure functions with the mathematics, thin modules with the parameters.
+"""Batch-hard triplet and L-GM loss: pure functions, and modules with the parameters.
 
-Compared with the original authors' TensorFlow code, run as it stands on random inputs in float32: the triplet
+Compared with the original authors' unchanged TensorFlow code on random inputs in float32: the triplet
 loss with `cdist` and `batch_hard` of github.com/VisualComputingInstitute/triplet-reid, the L-GM loss with
-`lgm_logits` of github.com/WeitaoVan/L-GM-loss; docs/reid.md has the differences.
+`lgm_logits` of github.com/WeitaoVan/L-GM-loss; docs/reid.md lists the differences.
 """
 
 import math
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from reid.config import LGMConfig, LossConfig
 from reid.network import Embedded
 
-_ACTIVE = 1e-5  # a triplet with less loss than this is at rest (Hermans et al.'s own limit)
+_ACTIVE = 1e-5  # a triplet with less loss than this is inactive (Hermans et al.'s own limit)
 _COLLAPSED = 0.01  # distances below this share of the margin: the batch is one point
-_LEAST_VARIANCE = 1e-4  # added to a learned one (Wan et al.'s code): no class shrinks to a point
+_LEAST_VARIANCE = 1e-4  # added to a learned one (Wan et al.'s code): so that no class shrinks to a point
 
 
 def pairwise_distances(embeddings: Tensor) -> Tensor:
@@ -135,10 +135,10 @@ class LGMLoss(nn.Module):
 
 
 class ReidLoss(nn.Module):
-    """The sum that training minimises: triplet + k · Σ L-GM + cross-entropy, those that `config` asks for.
+    """The sum that training minimises: triplet + k · Σ L-GM + cross-entropy, those that `config` has.
 
     Args:
-        config: which, with their weights.
+        config: the losses, with their weights.
         classes: identities of the training data.
         feature: length of the feature.
         groups: number and length of the groups' embeddings; needed by the L-GM loss.
@@ -175,17 +175,17 @@ class ReidLoss(nn.Module):
 
 @torch.no_grad()
 def diagnose(embeddings: Tensor, labels: Tensor, margin: float | None) -> Mapping[str, float]:
-    """How the triplets of a batch stand.
+    """Diagnosis of a batch's triplets.
 
     Args:
-        embeddings: (n, d), what the triplet loss sees.
+        embeddings: (n, d), for the triplet loss.
         labels: int64 (n,).
         margin: of the triplet loss; None: soft.
 
     Returns:
         `active`: share of anchors with a loss; `positive`, `negative`: mean distance between images of one and
-        of two identities; `norm`: mean length of an embedding; `spread`: the largest distance, over the margin
-        (over 1 with a soft one).
+        of two identities; `norm`: mean length of an embedding; `spread`: the largest distance divided by the
+        margin (by 1 with a soft one).
 
     """
     distances = pairwise_distances(embeddings)

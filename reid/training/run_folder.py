@@ -1,10 +1,10 @@
-"""The folder of a training run: its configuration, its log, its checkpoints, and what resuming needs."""
+"""The folder of a training run: configuration, log, checkpoints and the state to resume from."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -14,23 +14,50 @@ from torch.utils.tensorboard import SummaryWriter
 from reid.checkpoint import save_checkpoint
 from reid.config import TrainConfig
 from reid.errors import ReidError
+from reid.files import atomic_file, write_json
 from reid.records import DISTRACTOR, ReidData
 
-# Settings that change how a run goes, not what comes out of it: a resumed run may have others.
+# Settings that do not change the result: a resumed run may have others.
 _FREE = {"cache_gb", "log_every", "checkpoint_every", "evaluate_every"}
 
 
+class DataFingerprint(TypedDict):
+    """The training data: name, counts and a hash."""
+
+    name: str
+    images: int
+    identities: int
+    sha256: str
+
+
+class RunIdentity(TypedDict):
+    """The whole configuration and the data: a run with another one is another run."""
+
+    config: dict[str, object]
+    data: DataFingerprint
+
+
+class RunDescription(RunIdentity):
+    """`run.json`: a run's identity, and the hash of its initial weights."""
+
+    initial: str | None
+
+
 class RunFolder:
-    """`run.json`, `log.jsonl`, TensorBoard events, `resume.pt` and checkpoints; each file is whole or not there.
+    """The files of a training run; each is whole or absent.
+
+    `run.json` has the configuration, the data's fingerprint and the hash of the initial weights; `log.jsonl` and
+    TensorBoard events the losses; `last.safetensors` and, by mAP, `best.safetensors` the weights; `resume.pt` the
+    state to resume from.
 
     Args:
-        path: the folder; `describe` makes it where it is not there.
-        config: the run's.
-        data: what it learns from.
-        writes: whether this process writes; of several one does.
+        path: the folder; created by `describe`.
+        config: of the run.
+        data: the training data.
+        writes: whether this process writes; only one of several does.
 
     Raises:
-        ReidError: another run's folder.
+        ReidError: the folder has another run.
 
     """
 
@@ -38,61 +65,57 @@ class RunFolder:
         self._path, self._config, self.writes = path, config, writes
         self._identity = identity(config, data)
         self._events: SummaryWriter | None = None
-        self._about = self._stored()
+        self._about: RunDescription | None = self._stored()
         if self._about is not None:
             self._compare(self._about)
 
     @property
     def resumable(self) -> bool:
-        """Whether a state was saved here."""
+        """Whether there is a state to resume from."""
         return self._state.exists()
 
     def describe(self, initial: str | None) -> None:
-        """Write down what the run is and which weights it begins with, unless that stands there."""
+        """Write `run.json`, unless it is there; `initial` is a line with the hash of the initial weights."""
         if self._about is None:
-            self._about = self._identity | {"initial": initial}
+            self._about = {**self._identity, "initial": initial}
             if self.writes:
-                self._path.mkdir(parents=True, exist_ok=True)
-                temporary = self._file.with_name(f".part-{self._file.name}")
-                temporary.write_text(json.dumps(self._about, indent=2) + "\n", "utf-8")
-                temporary.replace(self._file)
+                write_json(self._file, self._about)
 
     def state(self) -> dict[str, Any]:
         """The state that was saved last, on the CPU.
 
         Raises:
-            ReidError: it is torn.
+            ReidError: it is damaged.
 
         """
         try:
             return dict(torch.load(self._state, map_location="cpu", weights_only=True))
-        except Exception as error:  # whatever a torn file makes torch raise
+        except Exception as error:  # torch raises many classes for a damaged file
             raise self.torn(error) from None
 
     def torn(self, error: Exception) -> ReidError:
-        """What to say of a state that does not fit."""
+        """The error for a state that is damaged or does not fit."""
         return ReidError(
             f"{self._state}: cannot be resumed from ({' '.join(str(error).split())[:100]}); "
-            "remove it to begin again, or choose another folder"
+            "remove it to start again, or choose another folder"
         )
 
     def save_state(self, state: Mapping[str, Any]) -> None:
-        """Keep what resuming needs."""
-        temporary = self._state.with_name(f".part-{self._state.name}")
-        torch.save(dict(state), temporary)
-        temporary.replace(self._state)
+        """Write the state to resume from."""
+        with atomic_file(self._state) as temporary:
+            torch.save(dict(state), temporary)
 
     def save_weights(
         self, name: str, weights: Mapping[str, Tensor], iteration: int, figures: Mapping[str, float]
     ) -> None:
-        """Write the checkpoint `name`.safetensors, with the run's description and what was measured."""
+        """Write the checkpoint `name`.safetensors, with the run's description and its metrics."""
         training = {"iteration": iteration, "metrics": dict(figures), **(self._about or {})}
         save_checkpoint(
             self._path / f"{name}.safetensors", weights, network=self._config.network, training=training
         )
 
     def open_log(self, iteration: int) -> None:
-        """Begin to log behind `iteration`; rows past it are dropped, as the resumed run writes them again."""
+        """Open the log after `iteration`; later rows are dropped, as the resumed run writes them again."""
         if not self.writes:
             return
         forget_after(self._log, iteration)
@@ -100,8 +123,8 @@ class RunFolder:
             str(self._path / "tensorboard"), purge_step=iteration + 1 if iteration else None
         )
 
-    def append(self, row: Mapping[str, Any]) -> None:
-        """A line in the log, a point of each figure in TensorBoard."""
+    def append(self, row: Mapping[str, float]) -> None:
+        """Write a line to the log, and each value to TensorBoard."""
         assert self._events is not None
         with self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
@@ -121,18 +144,18 @@ class RunFolder:
     def _log(self) -> Path:
         return self._path / "log.jsonl"
 
-    def _stored(self) -> dict[str, Any] | None:
+    def _stored(self) -> RunDescription | None:
         if not self._file.exists():
             return None
         try:
-            stored = json.loads(self._file.read_text("utf-8"))
+            stored: RunDescription = json.loads(self._file.read_text("utf-8"))
             if {"config", "data", "initial"} <= stored.keys() and isinstance(stored["config"], dict):
-                return dict(stored)
+                return stored
         except (ValueError, AttributeError, RecursionError):
             pass
-        raise ReidError(f"{self._file}: does not describe a run; choose another folder")
+        raise ReidError(f"{self._file}: is not the description of a run; choose another folder")
 
-    def _compare(self, theirs: Mapping[str, Any]) -> None:
+    def _compare(self, theirs: RunDescription) -> None:
         ours = self._identity
         differing = [
             name
@@ -146,10 +169,15 @@ class RunFolder:
             )
 
 
-def identity(config: TrainConfig, data: ReidData) -> dict[str, Any]:
-    """What makes a run that run: the whole configuration, and of the data counts and a hash.
+def identity(config: TrainConfig, data: ReidData) -> RunIdentity:
+    """The identity of a run by `config` on `data`.
 
-    The hash is over who is on which file, its name and its size. Cameras depend on the protocol, and teach nothing.
+    The hash is over identities, names and sizes of the files. Cameras are left out: they depend on the protocol,
+    and do not change the training.
+
+    Raises:
+        ReidError: a file cannot be read.
+
     """
     train, digest = data.train, hashlib.sha256(data.train.identities.tobytes())
     for path in train.paths:
@@ -158,12 +186,17 @@ def identity(config: TrainConfig, data: ReidData) -> dict[str, Any]:
         except OSError as error:
             raise ReidError(f"{path}: cannot be read: {error.strerror}") from None
     identities = len(np.unique(train.identities[train.identities > DISTRACTOR]))
-    counts = {"name": data.name, "images": len(train), "identities": identities}
-    return {"config": config.model_dump(mode="json"), "data": counts | {"sha256": digest.hexdigest()}}
+    fingerprint: DataFingerprint = {
+        "name": data.name,
+        "images": len(train),
+        "identities": identities,
+        "sha256": digest.hexdigest(),
+    }
+    return {"config": config.model_dump(mode="json"), "data": fingerprint}
 
 
 def forget_after(log: Path, iteration: int) -> None:
-    """Drop the log's rows past `iteration`, which the resumed run writes again, and rows that are torn."""
+    """Drop damaged rows of the log, and those after `iteration`, which the resumed run writes again."""
     if log.exists():
         lines = log.read_text("utf-8", "replace").splitlines()
         log.write_text("".join(f"{line}\n" for line in lines if _is_row(line, iteration)), "utf-8")

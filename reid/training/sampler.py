@@ -1,4 +1,4 @@
-"""Which images make a batch: P identities with K images each (Hermans et al. 2017), by iteration."""
+"""Sampling of batches: P identities with K images each (Hermans et al. 2017), by iteration."""
 
 import logging
 
@@ -8,24 +8,24 @@ from numpy.typing import NDArray
 from reid.errors import ReidError
 
 _log = logging.getLogger(__name__)
-_ORDER, _IMAGES = 0, 1  # two streams of random numbers that never meet
+_ORDER, _IMAGES = 0, 1  # two independent streams of random numbers
 
 
 class PKSampler:
     """Batches of `identities` persons with `images` each.
 
-    An epoch shuffles the persons and hands them out P by P, so that nobody comes again before everybody else
-    came; what is left over at its end is dropped, as in Hermans et al. A person's images come without
-    repetition where there are K of them, else all of them before any comes again.
+    An epoch shuffles the persons and takes them P by P, so that each comes once; the remainder at its end is
+    dropped, as in Hermans et al. A person with K images or more has no image twice in a batch; with fewer, all come
+    before any is repeated.
 
     Args:
-        labels: int64 (n,), the persons' labels; a batch holds indices into it.
-        identities: P. If there are fewer persons a batch has them all, and a warning says so.
+        labels: int64 (n,), the persons' labels; a batch has indices into it.
+        identities: P. If there are fewer persons, a batch has all of them, and a warning says so.
         images: K.
         seed: of all draws.
 
     Raises:
-        ReidError: fewer than two persons, among whom nothing can be learnt.
+        ReidError: fewer than two persons.
 
     """
 
@@ -33,7 +33,7 @@ class PKSampler:
         order = np.argsort(labels, kind="stable")
         persons, starts = np.unique(labels[order], return_index=True)
         if len(persons) < 2:
-            raise ReidError(f"training needs at least 2 identities, found {len(persons)}")
+            raise ReidError(f"training needs at least 2 identities, found {len(persons)}; label more persons")
         if len(persons) < identities:
             _log.warning(
                 "a batch should have %d identities, the data have %d: batches of %d x %d instead",
@@ -66,7 +66,7 @@ def share(batch_size: int, process: int, processes: int) -> slice:
     """The part of a batch that process number `process` (from 0) works on.
 
     Raises:
-        ReidError: the batch does not divide among them.
+        ReidError: the batch cannot be divided among them.
 
     """
     if batch_size % processes:

@@ -1,14 +1,14 @@
-"""The paper's Table 1: what a network learnt on before, the margin, and the loss, all combinations on one data set.
+"""The paper's Table 1: all combinations of source data set, margin and loss, trained and evaluated on one target.
 
-Each source's network is trained once a seed, by the triplet loss; all fields of its row go on from its backbone.
-What is measured is each run's last checkpoint: to choose the best by its figures would be to learn from the test.
+Each source's network is trained once for each seed, by the triplet loss; all cells of its row start from its
+backbone. The last checkpoint of each run is evaluated: choosing the best one would be selection on the test set.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, StringConstraints, model_validator
@@ -20,6 +20,7 @@ from reid.embedder import Embedder
 from reid.errors import ReidError
 from reid.evaluation.evaluate import Evaluation, Options
 from reid.evaluation.protocols import PROTOCOLS, ProtocolName
+from reid.files import write_json
 from reid.records import ReidData
 from reid.training.on_dataset import Bar
 from reid.training.run_folder import identity
@@ -28,37 +29,39 @@ from reid.training.train import train
 Loss = Literal["triplet", "proposed"]
 LOSSES: tuple[Loss, ...] = ("triplet", "proposed")
 FIGURES = ("mAP", "rank-1", "rank-5", "rank-10")
-_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w-]{0,63}$")]  # becomes a folder's
+_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w-]{0,63}$")]  # also the name of a folder
 
 
 class Table1Config(Section):
-    """The grid and its recipes; configs/reid/table1.yaml has the paper's."""
+    """The grid and its recipes; configs/reid/table1.yaml is the paper's."""
 
-    target: str = Field(description="data set that is learnt in the end and measured on, as market:data/drone")
+    target: str = Field(description="data set to train and evaluate on, as market:data/drone")
     protocol: ProtocolName = "market"
     sources: dict[_Name, str] = Field(
-        description="data sets that are learnt before, by name; one that is not there is reported, not skipped"
+        description="data sets to train on before, by name; a missing one is reported, and its row stays empty"
     )
     margins: tuple[float, ...] = Field(
         (0.1, 0.2, 0.3), min_length=1, description="of the last stage's triplet loss"
     )
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
-    source: TrainConfig = Field(TrainConfig(), description="ImageNet to a source; its margin is its own")
+    source: TrainConfig = Field(TrainConfig(), description="from ImageNet to a source; with a margin of its own")
     from_source: TrainConfig = Field(
-        description="a source's backbone to the target by the proposed loss; init and margin come from the grid, "
-        "and for the triplet loss L-GM and its branch are left out"
+        description="from a source's backbone to the target by the proposed loss; init and margin come from the "
+        "grid, and for the triplet loss L-GM and its branch are left out"
     )
-    without_source: TrainConfig = Field(description="the same for the first row, whose name is its init")
+    without_source: TrainConfig = Field(description="the same for the first row, which is named after its init")
 
     @property
     def first(self) -> str:
-        """Name of the row without a source: the paper's ImageNet, or what it starts from in truth."""
+        """Name of the row without a source: the paper's ImageNet, or the actual initial weights."""
         return {"imagenet": "ImageNet", "random": "random"}.get(self.without_source.init, "weights")
 
     @model_validator(mode="after")
     def _is_a_grid(self) -> "Table1Config":
         if self.first in self.sources:
-            raise ValueError(f"sources: '{self.first}' is in the table anyway, and needs no data")
+            raise ValueError(
+                f"sources: '{self.first}' is the name of the first row, which needs no data; take another name"
+            )
         for name in ("from_source", "without_source"):
             if getattr(self, name).loss.lgm is None:
                 raise ValueError(f"{name}.loss.lgm: the proposed loss needs it")
@@ -67,7 +70,7 @@ class Table1Config(Section):
 
 @dataclass(frozen=True)
 class Cell:
-    """A field of the table."""
+    """A cell of the table."""
 
     source: str
     loss: Loss
@@ -76,7 +79,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Run:
-    """What a field's network reached with one seed; figures from 0 to 1."""
+    """The figures, from 0 to 1, of a cell's network with one seed."""
 
     cell: Cell
     seed: int
@@ -84,14 +87,14 @@ class Run:
 
 
 class Table1:
-    """All that the table needs, read and checked before the first training.
+    """The runs of the table; data sets are read and checked before the first training.
 
     Args:
         config: the grid.
-        output: folder; runs found there are resumed, finished ones are not done again.
+        output: folder; unfinished runs in it are resumed, finished ones are skipped.
 
     Raises:
-        ReidError: the target cannot be measured so, or a data set that is there is malformed.
+        ReidError: the target cannot be evaluated by the protocol, or a data set is malformed.
 
     """
 
@@ -105,7 +108,7 @@ class Table1:
         self._sources = {name: load(spec) for name, spec in config.sources.items() if name not in self.missing}
 
     def runs(self, bar: Bar) -> Iterator[Run]:
-        """Train and measure one after the other, a whole table for each seed; `bar` shows how each goes."""
+        """Train and evaluate one run after the other, a whole table for each seed; `bar` shows the progress."""
         for seed in self.config.seeds:
             for source in (self.config.first, *self._sources):
                 start = self._source(source, seed, bar)
@@ -116,7 +119,7 @@ class Table1:
         return [Cell(source, loss, margin) for loss in LOSSES for margin in self.config.margins]
 
     def _source(self, name: str, seed: int, bar: Bar) -> str:
-        """What the row's trainings start from."""
+        """The initial weights of a row."""
         if name == self.config.first:
             return self.config.without_source.init
         config = self.config.source.model_copy(update={"seed": seed})
@@ -134,12 +137,12 @@ class Table1:
         weights = _trained(config, self._target, folder, bar)
         result = self._evaluation.of(Embedder.load(weights))
         figures = {name: float(result.figures[name]) for name in FIGURES}
-        _write(folder / "table1.json", {"figures": figures, "made_of": made_of})
+        write_json(folder / "table1.json", {"figures": figures, "made_of": made_of})
         return figures
 
 
 def recipe(config: Table1Config, cell: Cell, seed: int, start: str) -> TrainConfig:
-    """How the network of a field is trained, from the weights `start`."""
+    """The recipe of a cell, from the weights `start`."""
     base = config.without_source if cell.source == config.first else config.from_source
     content = base.model_dump()
     content |= {"seed": seed, "init": start}
@@ -150,7 +153,7 @@ def recipe(config: Table1Config, cell: Cell, seed: int, start: str) -> TrainConf
 
 
 def table(config: Table1Config, runs: list[Run], missing: dict[str, str]) -> str:
-    """The table as Markdown, in percent: mean ± standard deviation (of a sample) over the seeds at hand."""
+    """The table as Markdown, in percent: mean ± standard deviation (of a sample) over the finished seeds."""
     lines = []
     for figure in FIGURES:
         titles = [figure, *(f"{loss}, {margin:g}" for loss in LOSSES for margin in config.margins)]
@@ -181,7 +184,7 @@ def _line(fields: list[str]) -> str:
 
 
 def _trained(config: TrainConfig, data: ReidData, folder: Path, bar: Bar) -> Path:
-    """The last checkpoint of that training; one that is finished is not begun again."""
+    """The last checkpoint of the training; a finished one is not repeated."""
     weights = folder / "last.safetensors"
     if weights.exists():
         training = load_checkpoint(weights).training
@@ -192,8 +195,8 @@ def _trained(config: TrainConfig, data: ReidData, folder: Path, bar: Bar) -> Pat
         return train(config, data, folder, advance=advance)
 
 
-def stored_figures(path: Path, made_of: Mapping[str, Any]) -> dict[str, float] | None:
-    """The figures of a run that was measured before; None where there are none, or not of what is `made_of`.
+def stored_figures(path: Path, made_of: Mapping[str, object]) -> dict[str, float] | None:
+    """The figures of a finished run; None where there are none, or they are not of `made_of`.
 
     Raises:
         ReidError: the file is damaged.
@@ -206,10 +209,4 @@ def stored_figures(path: Path, made_of: Mapping[str, Any]) -> dict[str, float] |
         figures = {name: float(stored["figures"][name]) for name in FIGURES}
         return figures if stored["made_of"] == made_of else None
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
-        raise ReidError(f"{path}: not what 'uavpipe reid table1' wrote; remove it to measure anew") from None
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_name(f".part-{path.name}")
-    temporary.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
-    temporary.replace(path)
+        raise ReidError(f"{path}: was not written by 'uavpipe reid table1'; remove it to evaluate again") from None

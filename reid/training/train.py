@@ -1,11 +1,11 @@
-"""Training a re-id network: a loop that can be read in one sitting, killed at any moment, and resumed exactly.
+"""The training loop of a re-id network; it can be interrupted at any moment and resumed exactly.
 
 A batch is a pure function of (seed, iteration), and so are the network's own random choices in it. A resumed run
-therefore gives the losses that an undisturbed one gives (on a CPU to the bit, with the same number of threads).
+therefore has the losses of an uninterrupted one (on a CPU to the bit, with the same number of threads).
 
 Several processes share one batch: each runs the backbone on its part, then all features are gathered, and the
-heads and losses of every process see the whole batch, as if there were one. Only the backbone's batch norms need
-help; on GPUs they are synchronised, on CPUs, where torch cannot, each knows its own process's images.
+heads and losses of every process see the whole batch. The backbone's batch norms are synchronised on GPUs; on CPUs,
+where torch cannot do that, each sees the images of its own process.
 """
 
 import logging
@@ -38,7 +38,7 @@ from reid.training.run_folder import RunFolder
 _log = logging.getLogger(__name__)
 _FINAL_RATE = 0.001  # share of the learning rate that is left at the end (Hermans et al. 2017, eq. 6)
 
-# Features float32 (n, d) of the data's query and gallery; gives figures by name, "mAP" among them.
+# From features float32 (n, d) of the data's query and gallery to metrics by name, "mAP" among them.
 Measure = Callable[[NDArray[np.float32], NDArray[np.float32]], Mapping[str, float]]
 
 
@@ -50,18 +50,16 @@ def train(
     measure: Measure | None = None,
     advance: Callable[[int, str], None] = lambda done, text: None,
 ) -> Path:
-    """Train by `config` on `data.train`; everything goes to `output`, and a run found there is resumed.
+    """Train by `config` on `data.train`; a run found in `output` is resumed. `RunFolder` says what is written.
 
-    Writes `last.safetensors` and, with `measure`, `best.safetensors` (by mAP), `resume.pt`, `log.jsonl`,
-    TensorBoard events, and `run.json` with the whole configuration, the data's fingerprint and the hash of the
-    initial weights. SIGTERM and Ctrl-C save before they stop.
+    SIGTERM and Ctrl-C save before they stop.
 
     Args:
         config: the recipe.
-        data: query and gallery serve `measure` alone.
+        data: query and gallery are used by `measure` only.
         output: folder of the run.
-        measure: how good features are; None: not measured.
-        advance: called with the number of iterations behind us and a line on how it goes.
+        measure: rates features; None: nothing is measured, and there is no `best.safetensors`.
+        advance: called with the number of finished iterations and a line with the loss.
 
     Returns:
         The checkpoint to use: the best one, or the last where nothing was measured.
@@ -74,18 +72,18 @@ def train(
     with _stop_request() as stop_requested:
         for iteration, batch in run.batches.between(run.start, config.iterations):
             losses = run.step(iteration, batch)
-            done = iteration + 1
+            done, last = iteration + 1, iteration + 1 == config.iterations
             if done % config.log_every == 0:
                 run.log(done, losses)
                 advance(done, f"loss {sum(losses.values()):.3f}")
             stop = run.any_process(stop_requested())
-            # StoredEvaluation before it is saved: whoever resumes from a checkpoint has its measurement behind him.
-            if done % config.evaluate_every == 0 or done == config.iterations:
+            # Evaluated before it is saved, so a resumed run does not repeat this evaluation.
+            if last or done % config.evaluate_every == 0:
                 run.evaluate(done)
-            if done % config.checkpoint_every == 0 or done == config.iterations or stop:
+            if last or stop or done % config.checkpoint_every == 0:
                 run.save(done)
-            if stop and done < config.iterations:
-                raise ReidError(f"{output}: stopped at iteration {done} and saved; run again to go on")
+            if stop and not last:
+                raise ReidError(f"{output}: stopped at iteration {done} and saved; run again to resume")
     best = output / "best.safetensors"
     return best if best.exists() else output / "last.safetensors"
 
@@ -108,13 +106,7 @@ class _Run:
         )
         torch.manual_seed(config.seed)
         network = Network(config.network)
-        groups = config.network.group_branch
-        loss = ReidLoss(
-            config.loss,
-            classes=self.batches.classes,
-            feature=network.backbone.dimension,
-            groups=None if groups is None else (groups.groups, groups.dimension),
-        )
+        loss = _loss(config, network, self.batches.classes)
         resumed = self.folder.resumable
         self.folder.describe(None if resumed else initialise(network, config.init, heads=config.init_heads))
         self.accelerator.wait_for_everyone()
@@ -125,7 +117,7 @@ class _Run:
         self.backbone, self.optimizer = self.accelerator.prepare(
             network.backbone, _optimizer(network, loss, config)
         )
-        # The state dict itself is the network's live weights: what is kept where there is no average.
+        # Without an average, the state dict itself: the network's current weights.
         self.average = network.state_dict()
         if config.ema:
             self.average = {name: value.clone() for name, value in self.average.items()}
@@ -146,7 +138,7 @@ class _Run:
             if self.accelerator.scaler is not None:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             self.start, self.best = state["iteration"], state["best"]
-        except Exception as error:  # whatever a state of other shapes makes torch raise
+        except Exception as error:  # torch raises many classes for a state of other shapes
             raise self.folder.torn(error) from None
 
     def any_process(self, asked: bool) -> bool:
@@ -157,7 +149,7 @@ class _Run:
         return bool(self.accelerator.reduce(flag, "sum") > 0)
 
     def step(self, iteration: int, batch: Batch) -> dict[str, float]:
-        """One update; returns the parts of the loss over the whole batch."""
+        """Do one update; returns the parts of the loss over the whole batch."""
         self._schedule(iteration)
         self.network.train()
         images = self.batches.augment(batch, self.device)
@@ -202,7 +194,7 @@ class _Run:
         return torch.cat(distributed.all_gather(features.contiguous()))  # type: ignore[no-untyped-call]
 
     def _agree(self) -> None:
-        # Each process has the same gradient here but for rounding, which must not drive the copies apart.
+        # Gradients of the processes differ by rounding only; averaging keeps their weights equal.
         if self.accelerator.num_processes > 1:
             for parameter in (*self.network.heads.parameters(), *self.loss.parameters()):
                 if parameter.grad is not None:
@@ -212,7 +204,7 @@ class _Run:
     def _follow(self, iteration: int) -> None:
         if not self.config.ema:
             return
-        # Early on the average forgets faster, or it would carry the start along for long.
+        # The average forgets faster at first, else it would keep the initial weights for long.
         decay = min(self.config.ema, (1 + iteration) / (10 + iteration))
         for name, value in self.network.state_dict().items():
             if value.is_floating_point():
@@ -221,7 +213,7 @@ class _Run:
                 self.average[name].copy_(value)
 
     def log(self, done: int, losses: dict[str, float]) -> None:
-        """Write the losses and a diagnosis of the batch down; a collapsed one is named."""
+        """Log the losses and a diagnosis of the batch, with a warning when it has collapsed."""
         if not self.folder.writes:
             return
         now = time.monotonic()
@@ -232,7 +224,7 @@ class _Run:
         if collapsed and not self.collapsed:
             _log.warning(
                 "iteration %d: all embeddings of the batch are one point (largest distance %.2g of the margin), "
-                "where the triplet loss has no gradient. If it stays: lower learning_rate, take "
+                "where the triplet loss has no gradient. If this persists, lower learning_rate, take "
                 "loss.triplet.margin: soft, or start from trained weights (init)",
                 done,
                 diagnosis["spread"],
@@ -243,7 +235,7 @@ class _Run:
         self.folder.append(row)
 
     def save(self, done: int) -> None:
-        """Keep the state and `last.safetensors`."""
+        """Write the state to resume from, and `last.safetensors`."""
         if not self.folder.writes:
             return
         scaler = self.accelerator.scaler
@@ -261,7 +253,7 @@ class _Run:
         self.folder.save_weights("last", self.average, done, {})
 
     def evaluate(self, done: int) -> None:
-        """Measure the averaged weights; keep them as `best.safetensors` if none were better."""
+        """Evaluate the averaged weights; write `best.safetensors` if they are the best so far."""
         query, gallery = self.data.query, self.data.gallery
         if not self.folder.writes or self.measure is None or not len(query):
             return
@@ -280,7 +272,7 @@ class _Run:
 def learning_rate(config: TrainConfig, iteration: int) -> float:
     """The rate at `iteration` (from 0): constant until t0, then falling exponentially to 0.001 of it at t1.
 
-    Hermans et al. 2017, eq. 6, which the paper prints as a tower of powers.
+    Hermans et al. 2017, eq. 6.
     """
     over = iteration - config.decay_from
     if over <= 0:
@@ -289,13 +281,23 @@ def learning_rate(config: TrainConfig, iteration: int) -> float:
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:
-    AcceleratorState._reset_state()  # it would hold a later run in this process to the first one's precision
+    AcceleratorState._reset_state()  # else a later run in this process would get the first one's precision
     accelerator = Accelerator(
         mixed_precision={"fp32": "no"}.get(config.precision, config.precision), cpu=not torch.cuda.is_available()
     )
     if config.precision == "fp16" and accelerator.device.type != "cuda":
         raise ReidError("precision 'fp16' needs a CUDA device; take bf16 or fp32")
     return accelerator
+
+
+def _loss(config: TrainConfig, network: Network, classes: int) -> ReidLoss:
+    groups = config.network.group_branch
+    return ReidLoss(
+        config.loss,
+        classes=classes,
+        feature=network.backbone.dimension,
+        groups=None if groups is None else (groups.groups, groups.dimension),
+    )
 
 
 def _optimizer(network: Network, loss: ReidLoss, config: TrainConfig) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""`uavpipe reid …`: train and use re-identification networks on crops, no flight needed."""
+"""`uavpipe reid …`: training, evaluation and use of re-ID networks on crops; no flight is needed."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import PATH
-from pipeline.cli.reid.datasets import check, cut_cuhk_sysu, data_option, datasets, extract_cuhk03
-from pipeline.cli.reid.evaluate import evaluate, protocol_option
+from pipeline.cli.reid.datasets import check, cut_cuhk_sysu, datasets, extract_cuhk03
+from pipeline.cli.reid.evaluate import evaluate
 from pipeline.cli.reid.export import export
+from pipeline.cli.reid.options import data_option, device_option, flip_option, protocol_option, weights_option
 from pipeline.cli.reid.search import search
 from pipeline.cli.reid.table1 import table1
 from pipeline.cli.reid.transfer import transfer
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def reid() -> None:
-    """Train and use networks that tell persons apart."""
+    """Train, evaluate and use re-identification networks."""
 
 
 reid.add_command(check)
@@ -34,15 +35,28 @@ reid.add_command(transfer)
 
 
 @reid.command()
-@click.option("--config", "config_path", type=PATH, required=True, help="As configs/reid/drone.yaml.")
-@data_option
-@click.option("--output", type=PATH, required=True, help="Folder of the run; one found there is resumed.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in loss.triplet.margin=0.3.")
+@click.option(
+    "--config",
+    "config_path",
+    type=PATH,
+    required=True,
+    help="Train by this recipe: a YAML file such as configs/reid/drone.yaml, or 'finetune'.",
+)
+@data_option(required=True)
+@click.option("--output", type=PATH, required=True, help="Write the run to this folder; resume it if it has one.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a setting of the recipe, as in loss.triplet.margin=0.3.",
+)
 @protocol_option
 def train(config_path: Path, data: str, output: Path, settings: tuple[str, ...], protocol: "ProtocolName") -> None:
-    """Train a network on DATA; a killed run goes on where it was saved.
+    """Train a network on a data set; an interrupted run is resumed.
 
-    Where DATA has queries and a gallery, it is measured on them, and the best checkpoint kept.
+    If the data set has queries and a gallery, the network is evaluated on them during the training, and the best
+    checkpoint is kept.
     """
     from pipeline.config.yaml import apply_settings, read_yaml_mapping, validate
     from pipeline.engine.progress import training_bar
@@ -56,19 +70,25 @@ def train(config_path: Path, data: str, output: Path, settings: tuple[str, ...],
     shown = ", ".join(
         f"{name} {trained.metrics[name]:.3f}" for name in ("mAP", "rank-1") if name in trained.metrics
     )
-    click.echo(f"{trained.weights}{shown and f' ({shown})'}: use it as --weights, or as init of the next stage")
+    click.echo(f"{trained.weights}{shown and f' ({shown})'}: use it as --weights, or as init of another training")
 
 
 @reid.command()
 @click.argument("source", type=PATH)
-@click.option("--weights", type=PATH, required=True, help="A checkpoint of 'uavpipe reid train', or ONNX.")
-@click.option("--out", type=PATH, required=True, help="The features, as features.npy; features.csv beside it.")
-@click.option("--flip", is_flag=True, help="Average with the mirror image's features (not in the paper).")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@weights_option(required=True)
+@click.option(
+    "--out",
+    type=PATH,
+    required=True,
+    help="Write the features to this file, as features.npy, and their paths to a .csv beside it.",
+)
+@flip_option
+@device_option
 def embed(source: Path, weights: Path, out: Path, flip: bool, device: str) -> None:
-    """Write the features of SOURCE's images: a folder, a CSV with a column `path`, or a text file of paths.
+    """Embed images: write their features as a matrix.
 
-    Row n of the matrix (float32) is the n-th path of the CSV written beside it.
+    SOURCE is a folder, a CSV with a column `path`, or a text file of paths. Row n of the matrix (float32) belongs
+    to the n-th path of the CSV that is written beside it.
     """
     if out.suffix != ".npy":
         raise click.UsageError(f"--out {out}: expected a name that ends in .npy")

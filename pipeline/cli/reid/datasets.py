@@ -1,4 +1,4 @@
-"""`uavpipe reid datasets | check | cut-cuhk-sysu | extract-cuhk03`: which data sets can be read, what is in one."""
+"""`uavpipe reid datasets | check | cut-cuhk-sysu | extract-cuhk03`: reading and preparing data sets."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,17 +12,10 @@ if TYPE_CHECKING:
     from reid.datasets.formats import Format
     from reid.records import Samples
 
-data_option = click.option(
-    "--data",
-    required=True,
-    metavar="[FORMAT:]PLACE",
-    help="As market1501:data/market1501, or a Market-1501-style folder; see 'uavpipe reid datasets'.",
-)
-
 
 @click.command()
 def datasets() -> None:
-    """List the data sets that can be read: layout, published numbers of persons and images, origin."""
+    """List the formats of data sets: layout, published numbers of persons and images, origin."""
     from reid.datasets.formats import FORMATS
 
     for kind in FORMATS.values():
@@ -50,7 +43,7 @@ def _many(number: int | None, what: str) -> str:
 @click.argument("kind", metavar="FORMAT")
 @click.argument("place", metavar="PLACE")
 def check(kind: str, place: str) -> None:
-    """Read the data set in PLACE as FORMAT, compare it with what was published, and say what is in it."""
+    """Check the data set in PLACE: read it as FORMAT, compare it with the published counts, print its counts."""
     from reid.datasets.formats import FORMATS
     from reid.datasets.load import load
 
@@ -80,9 +73,9 @@ def _row(samples: "Samples") -> str:
 
 @click.command("cut-cuhk-sysu")
 @click.argument("folder", type=PATH)
-@click.option("--out", type=PATH, required=True, help="New folder for the crops, as data/cuhk_sysu.")
+@click.option("--out", type=PATH, required=True, help="Write the crops to this new folder, as data/cuhk_sysu.")
 def cut_cuhk_sysu(folder: Path, out: Path) -> None:
-    """Cut the persons of CUHK-SYSU, unpacked in FOLDER, out of its scenes: from there on --data cuhk-sysu:OUT."""
+    """Cut the persons out of the scenes of CUHK-SYSU, unpacked in FOLDER; then use --data cuhk-sysu:OUT."""
     from reid.datasets.cuhk_sysu import cut_out
 
     _new(out, lambda temporary: cut_out(folder, temporary), "check them: uavpipe reid check cuhk-sysu")
@@ -90,11 +83,11 @@ def cut_cuhk_sysu(folder: Path, out: Path) -> None:
 
 @click.command("extract-cuhk03")
 @click.argument("mat", type=PATH, metavar="CUHK-03.MAT")
-@click.option("--out", type=PATH, required=True, help="New folder for images and splits, as data/cuhk03.")
+@click.option("--out", type=PATH, required=True, help="Write images and splits to this new folder, as data/cuhk03.")
 def extract_cuhk03(mat: Path, out: Path) -> None:
-    """Write the images in CUHK-03.MAT as files: from there on --data cuhk03-labeled-single-shot:OUT and the like.
+    """Extract the images in CUHK-03.MAT as files; then use --data cuhk03-labeled-single-shot:OUT.
 
-    For the new protocol (cuhk03-labeled, cuhk03-detected) put its two configurations into OUT.
+    For the new protocol (cuhk03-labeled, cuhk03-detected) put its two configuration files into OUT.
     """
     from reid.datasets.cuhk03_mat import extract
 
@@ -104,11 +97,11 @@ def extract_cuhk03(mat: Path, out: Path) -> None:
 
 
 def _new(out: Path, make: Callable[[Path], int], hint: str) -> None:
-    """A folder of images, whole or not at all."""
+    """Make a folder of images, whole or not at all."""
     from pipeline.workspace.atomic import atomic_folder
 
     if out.exists():
-        raise click.UsageError(f"--out {out}: is there already; name a new folder")
+        raise click.UsageError(f"--out {out}: already exists; name a new folder")
     with atomic_folder(out) as temporary:
         images = make(temporary)
     click.echo(f"{out}: {images:,} images; {hint} {out}")

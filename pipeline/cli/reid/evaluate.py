@@ -1,4 +1,4 @@
-"""`uavpipe reid evaluate`: a network on a data set, or features from elsewhere, by any of the protocols."""
+"""`uavpipe reid evaluate`: evaluation of a network on a data set, or of features from files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.options import PATH
+from pipeline.cli.reid.options import data_option, flip_option, protocol_option, weights_option
 
 if TYPE_CHECKING:
     from reid.evaluation.distances import Metric
@@ -16,53 +17,75 @@ if TYPE_CHECKING:
     from reid.evaluation.protocols import ProtocolName
 
 _TWO = (PATH, PATH)
-PROTOCOL_NAMES = ("market", "single-shot", "flight", "tracklet", "strict")
-protocol_option = click.option(
-    "--protocol",
-    type=click.Choice(PROTOCOL_NAMES),
-    default="market",
-    show_default=True,
-    help="Which crops of the gallery count.",
-)
 
 
 @click.command()
-@click.option("--weights", type=PATH, help="A checkpoint of 'uavpipe reid train', or ONNX.")
+@weights_option()
+@data_option()
 @click.option(
-    "--data", metavar="[FORMAT:]PLACE", help="As market1501:data/market1501, or a Market-1501-style folder."
+    "--features", type=_TWO, metavar="QUERY.npy GALLERY.npy", help="Evaluate the features in these files."
 )
-@click.option("--features", type=_TWO, metavar="QUERY.npy GALLERY.npy", help="Features from elsewhere.")
 @click.option(
-    "--labels", type=_TWO, metavar="QUERY.csv GALLERY.csv", help="Whose they are.  [default: beside them]"
+    "--labels",
+    type=_TWO,
+    metavar="QUERY.csv GALLERY.csv",
+    help="Read identities from these tables.  [default: .csv beside the features]",
 )
-@click.option("--images", type=_TWO, metavar="QUERY/ GALLERY/", help="Folders that the labels' paths lie in.")
-@click.option("--train-labels", type=PATH, help="What the features' network has learnt from, to check for leaks.")
+@click.option("--images", type=_TWO, metavar="QUERY/ GALLERY/", help="Look up the labels' paths in these folders.")
+@click.option("--train-labels", type=PATH, help="Check for leaks against these labels of the training set.")
 @protocol_option
-@click.option("--metric", type=click.Choice(("euclidean", "cosine")), default="euclidean", show_default=True)
-@click.option("--ap", type=click.Choice(("step", "trapezoid")), default="step", show_default=True)
-@click.option("--repeats", type=click.IntRange(1), default=10, show_default=True, help="Of single-shot's draws.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of single-shot's draws.")
-@click.option("--rerank", is_flag=True, help="k-reciprocal re-ranking (not in the paper).")
-@click.option("--flip", is_flag=True, help="With --weights: average with the mirror image (not in the paper).")
 @click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu or cuda; auto leaves --features to the CPU."
+    "--metric",
+    type=click.Choice(("euclidean", "cosine")),
+    default="euclidean",
+    show_default=True,
+    help="Rank by this distance.",
 )
 @click.option(
-    "--pictures", type=click.IntRange(0), default=60, show_default=True, help="Queries to draw, worst first."
+    "--ap",
+    type=click.Choice(("step", "trapezoid")),
+    default="step",
+    show_default=True,
+    help="Compute average precision in this form; Market-1501's script has 'trapezoid'.",
 )
-@click.option("--out", type=PATH, required=True, help="Folder for metrics.json, queries.parquet and ranked lists.")
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    help="Draw the gallery this many times (single-shot).",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed these draws.")
+@click.option("--rerank", is_flag=True, help="Apply k-reciprocal re-ranking (not in the paper).")
+@flip_option
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Compute on auto, cpu or cuda; auto ranks --features on the CPU.",
+)
+@click.option(
+    "--pictures",
+    type=click.IntRange(0),
+    default=60,
+    show_default=True,
+    help="Draw the ranked lists of this many queries, worst first.",
+)
+@click.option(
+    "--out", type=PATH, required=True, help="Write metrics.json, queries.parquet and ranked lists to this folder."
+)
 def evaluate(out: Path, pictures: int, **options: Any) -> None:
-    """How well persons are found again: CMC, mAP and mINP, each query's figures, pictures of the ranked lists.
+    """Evaluate a network or features: CMC, mAP and mINP, metrics of each query, pictures of ranked lists.
 
-    Give a network (--weights) or two matrices of features (--features), and what they are measured on: a data set
-    (--data), or two tables of labels (--labels) with a row for each crop. Their columns are identity, camera,
-    flight, tracklet, path, of which identity is needed; without it, the paths' names tell as Market-1501's do.
+    Give a network (--weights) or two matrices of features (--features), and a data set (--data) or two tables of
+    labels (--labels) with a row for each crop. Columns are identity, camera, flight, tracklet and path. Only
+    identity is needed; if absent, identities are parsed from Market-1501 file names.
     """
     from pipeline.stages.evaluation import write_evaluation
 
     asked = _Asked(**options)
     asked.check()
-    out.mkdir(parents=True, exist_ok=True)  # fails now, not when all is measured
+    out.mkdir(parents=True, exist_ok=True)  # an error now costs less than one after the evaluation
     how = asked.options()
     result = asked.result(how)
     drawn = write_evaluation(out, result, how, asked.inputs(), flip=asked.flip, pictures=pictures)
@@ -99,7 +122,7 @@ class _Asked:
             raise click.UsageError("--data and --flip go with --weights; give --features with --labels")
         if self.data and (self.labels or self.images or self.train_labels):
             raise click.UsageError(
-                "--data tells labels and images by itself; leave --labels, --images, --train-labels"
+                "--data has labels and images of its own; leave out --labels, --images and --train-labels"
             )
 
     def options(self) -> "Options":

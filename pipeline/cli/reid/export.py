@@ -1,4 +1,4 @@
-"""`uavpipe reid export`: a network for use without torch."""
+"""`uavpipe reid export`: export of a network as ONNX."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from pipeline.cli.options import PATH
 
 @click.command()
 @click.argument("weights", type=PATH)
-@click.option("--out", type=PATH, required=True, help="The model, as drone.onnx.")
+@click.option("--out", type=PATH, required=True, help="Write the model to this file, as drone.onnx.")
 def export(weights: Path, out: Path) -> None:
-    """Write the network in the checkpoint WEIGHTS as ONNX, and check in ONNX Runtime that it gives the same.
+    """Export the network in the checkpoint WEIGHTS as ONNX, and compare both in ONNX Runtime.
 
-    It takes bytes, (n, 3, height, width) RGB, and gives features, (n, dimension); --weights of the other commands
-    take it as well.
+    The model takes bytes, (n, 3, height, width) RGB, and gives features, (n, dimension). The other commands accept
+    it as --weights.
     """
     if out.suffix != ".onnx":
         raise click.UsageError(f"--out {out}: expected a name that ends in .onnx")
@@ -24,4 +24,4 @@ def export(weights: Path, out: Path) -> None:
 
     with atomic_file(out) as temporary:
         difference = export_onnx(weights, temporary)
-    click.echo(f"{out}: gives the checkpoint's features, to {difference:.1e} of their length")
+    click.echo(f"{out}: features differ from the checkpoint's by {difference:.1e} of their length")

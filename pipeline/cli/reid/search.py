@@ -1,4 +1,4 @@
-"""`uavpipe reid search`: who looks like this one."""
+"""`uavpipe reid search`: the crops nearest to a query."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import PATH
+from pipeline.cli.reid.options import device_option, weights_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,18 +18,20 @@ _COLUMNS = 11  # of the sheet
 
 @click.command()
 @click.argument("query", type=PATH, metavar="QUERY.jpg")
-@click.option("--data", type=PATH, required=True, help="A folder of crops, or a list of them.")
-@click.option("--weights", type=PATH, required=True, help="A checkpoint of 'uavpipe reid train', or ONNX.")
-@click.option("--features", type=PATH, help="What 'uavpipe reid embed' made of DATA before: saves time.")
-@click.option("--count", type=click.IntRange(1), default=32, show_default=True, help="How many crops to find.")
-@click.option("--out", type=PATH, required=True, help="Picture of what was found, as found.jpg.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--data", type=PATH, required=True, help="Search these crops: a folder, or a list of them.")
+@weights_option(required=True)
+@click.option("--features", type=PATH, help="Reuse these features of the crops, written by 'uavpipe reid embed'.")
+@click.option("--count", type=click.IntRange(1), default=32, show_default=True, help="Find this number of crops.")
+@click.option(
+    "--out", type=PATH, required=True, help="Write a contact sheet of the found crops to this file, as found.jpg."
+)
+@device_option
 def search(
     query: Path, data: Path, weights: Path, features: Path | None, count: int, out: Path, device: str
 ) -> None:
-    """Find the crops in DATA that look most like QUERY.jpg: their distances and paths, and a sheet of them.
+    """Find the crops that are nearest to QUERY.jpg; print their distances and paths, and draw them.
 
-    QUERY.jpg shows one person, cut out as the crops are; if it is one of them, it is not found again.
+    QUERY.jpg shows one person, cut out like the crops; if it is one of them, it is left out of the result.
     """
     if out.suffix.lower() not in (".jpg", ".png"):
         raise click.UsageError(f"--out {out}: expected a name that ends in .jpg or .png")
@@ -67,7 +70,7 @@ def _stored(features: Path, paths: Sequence[Path], data: Path) -> "NDArray[np.fl
     root = data if data.is_dir() else data.parent
     if names != [path.relative_to(root).as_posix() for path in paths]:
         raise ReidError(
-            f"{features}: not the features of the images in {data}; write them anew: "
+            f"{features}: not the features of the images in {data}; write them again: "
             f"uavpipe reid embed {data} --out {features}"
         )
     return read_features(features)

@@ -1,4 +1,4 @@
-"""`uavpipe reid table1`: the paper's Table 1, on your data."""
+"""`uavpipe reid table1`: the paper's Table 1 on your data."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +12,22 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--config", "config_path", type=PATH, required=True, help="As configs/reid/table1.yaml.")
-@click.option("--output", type=PATH, required=True, help="Folder of all runs; what is found there is resumed.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As in seeds=[0].")
+@click.option(
+    "--config",
+    "config_path",
+    type=PATH,
+    required=True,
+    help="Read the grid from this file, as configs/reid/table1.yaml.",
+)
+@click.option("--output", type=PATH, required=True, help="Write all runs to this folder; resume those that it has.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the grid, as in seeds=[0]."
+)
 def table1(config_path: Path, output: Path, settings: tuple[str, ...]) -> None:
-    """Train and measure the paper's grid: sources by margins by losses, several seeds.
+    """Train and evaluate the paper's grid: sources by margins by losses, with several seeds.
 
-    After each run the table so far goes to OUTPUT/table1.md, and all runs' figures to OUTPUT/table1.csv. What was
-    killed goes on where it was.
+    After each run the table so far is written to OUTPUT/table1.md, and the figures of all runs to
+    OUTPUT/table1.csv. An interrupted run is resumed.
     """
     from pipeline.config.yaml import apply_settings, read_yaml_mapping, validate
     from pipeline.engine.progress import training_bar
@@ -29,7 +37,7 @@ def table1(config_path: Path, output: Path, settings: tuple[str, ...]) -> None:
     config = validate(apply_settings(read_yaml_mapping(config_path), settings), Table1Config, str(config_path))
     grid = Table1(config, output)
     for name, spec in grid.missing.items():
-        click.echo(f"uavpipe: no data for {name}: there is no {spec}; its row stays empty", err=True)
+        click.echo(f"uavpipe: no data for {name}: {spec} does not exist; its row stays empty", err=True)
     output.mkdir(parents=True, exist_ok=True)
     done: list[Run] = []
     for run in grid.runs(training_bar):

@@ -1,4 +1,4 @@
-"""`uavpipe reid transfer`: networks by data sets, how well what was learnt on one does on another."""
+"""`uavpipe reid transfer`: evaluation of several networks on several data sets."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from pipeline.cli.options import PATH
-from pipeline.cli.reid.evaluate import PROTOCOL_NAMES
+from pipeline.cli.reid.options import PROTOCOL_NAMES, device_option, flip_option
 
 if TYPE_CHECKING:
     from reid.evaluation.protocols import ProtocolName
@@ -20,24 +20,40 @@ def _named(context: click.Context, parameter: click.Parameter, values: Sequence[
     """`NAME=VALUE` options as a mapping."""
     pairs = [value.partition("=") for value in values]
     if not all(name and value for name, _, value in pairs) or len({name for name, _, _ in pairs}) < len(pairs):
-        raise click.BadParameter(f"{' '.join(values)}: expected NAME=VALUE, each with a name of its own")
+        raise click.BadParameter(f"{' '.join(values)}: expected NAME=VALUE, each with its own name")
     return {name: value for name, _, value in pairs}
 
 
 @click.command()
-@click.option("--weights", "sources", multiple=True, required=True, metavar="NAME=WEIGHTS", callback=_named)
-@click.option("--data", "targets", multiple=True, required=True, metavar="NAME=[FORMAT:]PLACE", callback=_named)
+@click.option(
+    "--weights",
+    "sources",
+    multiple=True,
+    required=True,
+    metavar="NAME=WEIGHTS",
+    callback=_named,
+    help="Evaluate this network; repeat for more.",
+)
+@click.option(
+    "--data",
+    "targets",
+    multiple=True,
+    required=True,
+    metavar="NAME=[FORMAT:]PLACE",
+    callback=_named,
+    help="Evaluate on this data set; repeat for more.",
+)
 @click.option(
     "--protocol",
     "protocols",
     multiple=True,
     metavar="NAME=PROTOCOL",
     callback=_named,
-    help="Of a data set. [market]",
+    help="Evaluate a data set by this protocol.  [default: market]",
 )
-@click.option("--flip", is_flag=True, help="Average with the mirror image (not in the paper).")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--out", type=PATH, required=True, help="All figures, as transfer.json.")
+@flip_option
+@device_option
+@click.option("--out", type=PATH, required=True, help="Write all figures to this file, as transfer.json.")
 def transfer(
     sources: Mapping[str, str],
     targets: Mapping[str, str],
@@ -46,24 +62,19 @@ def transfer(
     device: str,
     out: Path,
 ) -> None:
-    """Measure each of several networks on each of several data sets.
+    """Evaluate each of several networks on each of several data sets.
 
-    A network has the name of what it has learnt from, as in --weights market=a.safetensors --weights drone=b.onnx
+    Name a network after its training set, as in --weights market=a.safetensors --weights drone=b.onnx
     --data market=data/market1501 --data drone=data/drone --protocol drone=tracklet.
     """
-    for name, protocol in protocols.items():
-        if name not in targets or protocol not in PROTOCOL_NAMES:
-            raise click.UsageError(
-                f"--protocol {name}={protocol}: expected a name of --data ({', '.join(targets)}), and one of "
-                + ", ".join(PROTOCOL_NAMES)
-            )
+    _check(protocols, targets)
 
     from pipeline.engine.progress import progress_bar
     from pipeline.workspace.atomic import write_json
     from reid.embedder import Embedder
     from reid.evaluation.measure import evaluation_on
 
-    # All that can be wrong with networks and data is found before the first of them is measured.
+    # Errors in networks and data are found before the first evaluation.
     embedders = {name: Embedder.load(Path(weights), device) for name, weights in sources.items()}
     evaluations = {
         name: evaluation_on(data, cast("ProtocolName", protocols.get(name, "market")))
@@ -82,6 +93,15 @@ def transfer(
     for name in _SHOWN:
         click.echo("\n".join(_table(name, figures)))
     click.echo(f"{out}: all figures")
+
+
+def _check(protocols: Mapping[str, str], targets: Mapping[str, str]) -> None:
+    for name, protocol in protocols.items():
+        if name not in targets or protocol not in PROTOCOL_NAMES:
+            raise click.UsageError(
+                f"--protocol {name}={protocol}: expected a name of --data ({', '.join(targets)}), and one of "
+                + ", ".join(PROTOCOL_NAMES)
+            )
 
 
 def _table(name: str, figures: Matrix) -> Iterator[str]:

@@ -285,5 +285,5 @@ def test_a_signal_saves_the_run(data, tmp_path):
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     _, complaint = process.communicate(timeout=60)
-    assert "and saved; run again to go on" in complaint
+    assert "and saved; run again to resume" in complaint
     assert torch.load(tmp_path / "run" / "resume.pt", weights_only=True)["iteration"] >= 3

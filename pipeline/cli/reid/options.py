@@ -1,0 +1,33 @@
+"""Options that several commands of `uavpipe reid` share."""
+
+from functools import partial
+
+import click
+
+from pipeline.cli.options import PATH
+
+PROTOCOL_NAMES = ("market", "single-shot", "flight", "tracklet", "strict")
+protocol_option = click.option(
+    "--protocol",
+    type=click.Choice(PROTOCOL_NAMES),
+    default="market",
+    show_default=True,
+    help="Rank by this protocol: it says which gallery crops count.",
+)
+data_option = partial(
+    click.option,
+    "--data",
+    metavar="[FORMAT:]PLACE",
+    help="Use this data set, as market1501:data/market1501 (see 'uavpipe reid datasets'), or this folder with the "
+    "layout of Market-1501.",
+)
+weights_option = partial(
+    click.option,
+    "--weights",
+    type=PATH,
+    help="Use this network: a checkpoint of 'uavpipe reid train', or an ONNX model.",
+)
+flip_option = click.option(
+    "--flip", is_flag=True, help="Average the features with those of the mirror image (not in the paper)."
+)
+device_option = click.option("--device", default="auto", show_default=True, help="Compute on auto, cpu or cuda.")
