@@ -24,7 +24,7 @@ def read_crop(path: Path, height: int, width: int) -> NDArray[np.uint8]:
         raise ReidError(f"{path}: cannot be read: {error.strerror}") from None
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if image is None:
-        raise ReidError(f"{path}: cannot be decoded as an image; expected JPEG, PNG or another format of OpenCV")
+        raise ReidError(f"{path}: not an image that can be decoded; expected JPEG, PNG or another format of OpenCV")
     return _scaled(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)), height, width)
 
 

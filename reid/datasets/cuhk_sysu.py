@@ -136,7 +136,7 @@ def _cut(picture: NDArray[np.uint8], box: _Box) -> NDArray[np.uint8]:
 def _read(path: Path) -> NDArray[np.uint8]:
     picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
     if picture is None:
-        raise ReidError(f"{path}: cannot be decoded as an image")
+        raise ReidError(f"{path}: not an image that can be decoded")
     return np.asarray(picture)
 
 

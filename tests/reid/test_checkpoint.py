@@ -38,9 +38,9 @@ def test_a_checkpoint_comes_back(trained):
 
 def test_what_is_no_checkpoint_is_one_line(tmp_path, trained):
     cases = {
-        "torn": (trained[1].read_bytes()[:1000], "not a checkpoint, or a torn one"),
-        "text": (b"nothing of the kind", "not a checkpoint, or a torn one"),
-        "empty": (b"", "not a checkpoint, or a torn one"),
+        "torn": (trained[1].read_bytes()[:1000], "not a safetensors file, or a damaged one"),
+        "text": (b"nothing of the kind", "not a safetensors file, or a damaged one"),
+        "empty": (b"", "not a safetensors file, or a damaged one"),
     }
     for name, (content, complaint) in cases.items():
         (tmp_path / name).write_bytes(content)
@@ -56,7 +56,7 @@ def test_what_is_no_checkpoint_is_one_line(tmp_path, trained):
     with pytest.raises(ReidError, match="description is damaged"):
         load_checkpoint(tmp_path / "damaged.safetensors")
     save_checkpoint(tmp_path / "other.safetensors", {"a": torch.zeros(2)}, network=SMALL, training={})
-    with pytest.raises(ReidError, match="weights and description do not fit"):
+    with pytest.raises(ReidError, match="weights and description do not match"):
         load_network(tmp_path / "other.safetensors")
 
 
@@ -64,9 +64,9 @@ def test_weights_that_are_not_finite_are_refused(trained, tmp_path):
     state = trained[0].state_dict()
     state["backbone.trunk.conv1.weight"] = torch.full_like(state["backbone.trunk.conv1.weight"], torch.nan)
     save_checkpoint(tmp_path / "nan.safetensors", state, network=SMALL, training={})
-    with pytest.raises(ReidError, match=r"conv1\.weight holds values that are not finite"):
+    with pytest.raises(ReidError, match=r"conv1\.weight has values that are not finite"):
         load_network(tmp_path / "nan.safetensors")
-    with pytest.raises(ReidError, match=r"conv1\.weight holds values that are not finite"):
+    with pytest.raises(ReidError, match=r"conv1\.weight has values that are not finite"):
         initialise(Network(SMALL), str(tmp_path / "nan.safetensors"), heads=False)
 
 

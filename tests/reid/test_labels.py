@@ -48,7 +48,7 @@ def test_paths_stay_within_their_folder(tmp_path):
     bad = table(tmp_path, "g.csv", "identity,path\n1,a.jpg\n1,../secret.jpg\n")
     (samples,) = read_labels([good], folders=[tmp_path / "crops"])
     assert samples.paths == (tmp_path / "crops" / "a.jpg",)
-    with pytest.raises(ReidError, match=r"g\.csv line 3: '\.\./secret\.jpg' is no file below"):
+    with pytest.raises(ReidError, match=r"g\.csv line 3: '\.\./secret\.jpg' is not a file in"):
         read_labels([good, bad], folders=[tmp_path / "crops", tmp_path / "crops"])
 
 
@@ -62,8 +62,8 @@ def test_paths_stay_within_their_folder(tmp_path):
         ("identity,camera\n" + "9" * 30 + ",1\n", "line 2: identity"),
         ("identity\n", None),
         ("name\nx\n", "expected a column 'identity', found name"),
-        ("path\nx.jpg\n", "line 2: 'x.jpg' tells no identity and camera"),
-        ("path\n0002_c1s1234567890_1.jpg\n", "tells no identity"),
+        ("path\nx.jpg\n", "line 2: 'x.jpg' has no identity and camera"),
+        ("path\n0002_c1s1234567890_1.jpg\n", "has no identity"),
         ("", "expected a column 'identity', found none"),
     ],
 )

@@ -104,7 +104,7 @@ def test_other_backbones_by_name(backbone):
     [
         ({"backbone": "resnet5"}, "torchvision has no 'resnet5'; expected a name such as resnet50"),
         ({"backbone": "fcn_resnet50"}, "torchvision has no 'fcn_resnet50'"),
-        ({"backbone": "vit_b_16"}, "gives no maps of features"),
+        ({"backbone": "vit_b_16"}, "has no feature maps"),
         ({"backbone": "resnet18", "group_branch": {"groups": 3}}, "3 does not divide the feature's 512 channels"),
     ],
 )
@@ -115,5 +115,5 @@ def test_what_cannot_be_built_is_one_line(settings, complaint):
 
 def test_timm_is_asked_for_only_where_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ReidError, match=r"'timm:resnet18' needs timm \(pip install timm\)"):
+    with pytest.raises(ReidError, match=r"'timm:resnet18' needs timm; pip install timm"):
         Network(NetworkConfig(backbone="timm:resnet18"))

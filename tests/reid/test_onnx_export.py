@@ -27,5 +27,5 @@ def test_the_exported_network_gives_the_checkpoints_features(tmp_path, monkeypat
     assert metadata["format"] == "uavpipe.reid.onnx.1"
     assert len(metadata["checkpoint_sha256"]) == 64
     monkeypatch.setattr("reid.onnx_export._TOLERANCE", 0)
-    with pytest.raises(ReidError, match="of their length away from the checkpoint's"):
+    with pytest.raises(ReidError, match="differ from the checkpoint's by"):
         export_onnx(weights, path)

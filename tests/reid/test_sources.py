@@ -35,7 +35,7 @@ def test_a_list_leads_nowhere_else(tree, name):
     (tree / "outside" / "x.jpg").write_bytes(b"")
     (inner / "link").symlink_to(tree / "outside")
     (inner / "list.txt").write_text(f"\n{name}\n")
-    with pytest.raises(ReidError, match=r"list\.txt line 2: '.*' is no file below"):
+    with pytest.raises(ReidError, match=r"list\.txt line 2: '.*' is not a file in"):
         image_files(inner / "list.txt")
 
 

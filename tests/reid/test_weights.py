@@ -14,7 +14,7 @@ def test_the_embedded_network_is_small_and_says_where_it_is_from():
         training = json.loads(file.metadata()["training"])
     assert "/" not in json.dumps(training)  # no path of the machine that trained it
     card = EMBEDDED.with_name("MODEL_CARD.md").read_text("utf-8")
-    assert all(heading in card for heading in ("## Training", "## Terms", "## StoredEvaluation"))
+    assert all(heading in card for heading in ("## Training", "## Terms", "## Evaluation"))
 
 
 def test_a_person_looks_more_like_itself_shifted_than_like_another():

@@ -67,5 +67,5 @@ def test_what_is_no_cuhk03_is_refused(mat, tmp_path):
     (tmp_path / "secret").write_bytes(b"12345678" * 4)
     with h5py.File(tmp_path / "d.mat", "w") as file:
         file.create_dataset("testsets", (1, 4), np.int64, external=[(str(tmp_path / "secret"), 0, 32)])
-    with pytest.raises(ReidError, match="lies in another file"):
+    with pytest.raises(ReidError, match="is stored in another file"):
         extract(tmp_path / "d.mat", tmp_path / "d")

@@ -66,20 +66,20 @@ def test_persons_are_cut_out_of_the_scenes(archive, tmp_path):
 @pytest.mark.parametrize(
     ("table", "content", "complaint"),
     [
-        ("Train", {"Train": cell([{"idname": "p1", "scene": [scene(1, 90, 0, 9, 9)]}])}, "of p1 lies outside"),
+        ("Train", {"Train": cell([{"idname": "p1", "scene": [scene(1, 90, 0, 9, 9)]}])}, "of p1 is outside"),
         ("Train", {"Train": cell([{"idname": "anna", "scene": [scene(1, 0, 0, 9, 9)]}])}, "'anna': expected p12"),
         (
             "Train",
             {"Train": cell([{"idname": "p1", "scene": [scene(3, 0, 0, 9, 9)]}])},
-            "'s3.jpg' is no file below",
+            "'s3.jpg' is not a file in",
         ),
         (
             "Train",
             {"Train": cell([{"idname": "p1", "scene": [scene(3, 0, 0, 9, 9) | {"imname": "../../s1.jpg"}]}])},
-            "is no file below",
+            "is not a file in",
         ),
-        ("Train", {"Other": 1}, "Train.mat: no list of persons"),
-        ("TestG100", {"TestG100": cell([{"Query": 1}])}, "TestG100.mat: no list of persons"),
+        ("Train", {"Other": 1}, "Train.mat: not a list of persons"),
+        ("TestG100", {"TestG100": cell([{"Query": 1}])}, "TestG100.mat: not a list of persons"),
     ],
 )
 def test_what_is_malformed_is_named(archive, tmp_path, table, content, complaint):
@@ -92,5 +92,5 @@ def test_what_is_missing_is_named(archive, tmp_path):
     (archive / "annotation" / "test" / "train_test" / "TestG100.mat").unlink()
     with pytest.raises(ReidError, match=r"TestG100\.mat: no such file"):
         cut_out(archive, tmp_path / "crops")
-    with pytest.raises(ReidError, match="no CUHK-SYSU; expected"):
+    with pytest.raises(ReidError, match="not CUHK-SYSU; expected"):
         cut_out(archive / "Image", tmp_path / "crops")

@@ -22,7 +22,7 @@ def test_a_tree_has_three_parts(tree):
     (tree / "bounding_box_train").mkdir()
     with pytest.raises(ReidError, match="bounding_box_train: no images"):
         load(str(tree))
-    with pytest.raises(ReidError, match="query: no data set; expected images in"):
+    with pytest.raises(ReidError, match="query: no data set; expected images in its folders"):
         load(str(tree / "query"))
 
 
@@ -37,8 +37,8 @@ def test_the_table_of_a_data_set_of_ours_tells_flights_and_tracklets(tree):
     with pytest.raises(ReidError, match=r"0003_c1s1_1_1\.jpg: not in dataset\.parquet"):
         load(str(tree))
     pd.DataFrame({"name": names}).to_parquet(tree / "dataset.parquet")
-    with pytest.raises(ReidError, match=r"dataset\.parquet: no table with name, flight, tracklet"):
+    with pytest.raises(ReidError, match=r"dataset\.parquet: expected a table with name, flight, tracklet"):
         load(str(tree))
     (tree / "dataset.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ReidError, match=r"dataset\.parquet: no table with name, flight, tracklet"):
+    with pytest.raises(ReidError, match=r"dataset\.parquet: expected a table with name, flight, tracklet"):
         load(str(tree))

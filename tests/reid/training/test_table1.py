@@ -76,7 +76,7 @@ def test_the_grid_is_trained_once_and_what_is_missing_is_named(tmp_path):
     (tmp_path / "out" / "A-triplet-0.2-seed0" / "table1.json").unlink()
     assert list(Table1(config, tmp_path / "out").runs(forbidden)) == runs  # measured again, not trained
     (tmp_path / "out" / "A-triplet-0.2-seed0" / "table1.json").write_text("[1")
-    with pytest.raises(ReidError, match=r"table1\.json: not what 'uavpipe reid table1' wrote"):
+    with pytest.raises(ReidError, match=r"table1\.json: was not written by 'uavpipe reid table1'"):
         list(Table1(config, tmp_path / "out").runs(forbidden))
     other = config.model_copy(update={"without_source": config.without_source.model_copy(update={"iterations": 3})})
     with pytest.raises(ReidError, match="holds a run with other settings"):

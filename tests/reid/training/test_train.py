@@ -159,7 +159,7 @@ def test_another_runs_folder_is_refused(data, tmp_path):
         train(config(iterations=1, decay_from=1), data, tmp_path / "run")
     for content in ("{", "[]", '{"config": 1, "data": 1, "initial": 1}'):
         (tmp_path / "run" / "run.json").write_text(content)
-        with pytest.raises(ReidError, match=r"run\.json: does not describe a run; choose another folder"):
+        with pytest.raises(ReidError, match=r"run\.json: is not the description of a run; choose another folder"):
             train(config(iterations=1, decay_from=1), data, tmp_path / "run")
 
 

@@ -51,8 +51,8 @@ def test_a_users_mistakes_are_one_line(people, tmp_path):
         (("check", "mars", people), "FORMAT mars: expected one of market, csv"),
         (("check", "market1501", people), "2 identities in market1501's train part, but 751 were published"),
         (("train", "--data", f"msmt17:{people}", "--config", "c", "--output", "o"), "c: no such configuration"),
-        (("cut-cuhk-sysu", people, "--out", people), "is there already; name a new folder"),
-        (("cut-cuhk-sysu", people, "--out", tmp_path / "x"), "no CUHK-SYSU; expected"),
+        (("cut-cuhk-sysu", people, "--out", people), "already exists; name a new folder"),
+        (("cut-cuhk-sysu", people, "--out", tmp_path / "x"), "not CUHK-SYSU; expected"),
         (("extract-cuhk03", people, "--out", tmp_path / "x"), "people: "),
     ):
         result = reid(*arguments)
@@ -74,7 +74,7 @@ def test_table_1_is_printed_and_saved(people, tmp_path):
     out = tmp_path / "out"
     result = reid("table1", "--config", tmp_path / "grid.yaml", "--output", out, "--set", "seeds=[0]")
     assert result.exit_code == 0, result.output
-    assert "no data for B: there is no msmt17:none; its row stays empty" in result.output
+    assert "no data for B: msmt17:none does not exist; its row stays empty" in result.output
     assert (out / "table1.md").read_text() in result.output
     with (out / "table1.csv").open() as file:
         rows = list(csv.DictReader(file))

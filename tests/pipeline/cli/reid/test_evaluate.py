@@ -118,10 +118,10 @@ def test_networks_by_data_sets(people, weights, tmp_path):
     assert content["counts"]["y"]["queries_skipped"] == 1
     for wrong, complaint in (
         ((*sources, "--data", "x"), "x: expected NAME=VALUE"),
-        ((*sources, *targets, *targets), "each with a name of its own"),
+        ((*sources, *targets, *targets), "each with its own name"),
         ((*sources, *targets, "--protocol", "z=market"), "z=market: expected a name of --data (x, y)"),
         ((*sources, *targets, "--protocol", "x=best"), "one of market, single-shot"),
-        ((*sources, "--data", f"x={tmp_path / 'none'}"), "none: not there; market is"),
+        ((*sources, "--data", f"x={tmp_path / 'none'}"), "none: does not exist; expected market"),
     ):
         result = transfer(*wrong)
         assert result.exit_code != 0
@@ -139,9 +139,9 @@ def test_a_users_mistakes_are_one_line(features, tmp_path):
         (("--weights", "a", "--features", query, gallery), "give either --weights or --features"),
         (("--weights", "a", *labels), "--weights needs --data, or --labels with --images"),
         (("--features", query, gallery, "--flip"), "--data and --flip go with --weights"),
-        (("--weights", "a", "--data", "b", *labels), "--data tells labels and images by itself"),
+        (("--weights", "a", "--data", "b", *labels), "--data has labels and images of its own"),
         (("--features", query, gallery, "--device", "tpu"), "device 'tpu': expected auto, cpu or cuda"),
-        (("--features", query, broken), "broken.csv: no such file; name the labels with --labels"),
+        (("--features", query, broken), "broken.csv: no such file; name the tables of labels with --labels"),
         (("--features", query, broken, *labels), "broken.npy row 1: not a finite number"),
         (("--features", query, gallery, "--protocol", "tracklet"), "needs every crop's tracklet; query lacks 3"),
         (
@@ -150,7 +150,7 @@ def test_a_users_mistakes_are_one_line(features, tmp_path):
         ),
         (
             ("--weights", tmp_path / "none.safetensors", "--data", tmp_path / "none"),
-            "none: not there; market is: any of",
+            "none: does not exist; expected market: any of",
         ),
     ):
         result = evaluate(*arguments, *out)
