@@ -1,4 +1,4 @@
-"""Files of the package: their hash, and writing that leaves a whole file or none."""
+"""Hashes of files, and atomic writing."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; what is written there becomes `path` at the end, or vanishes."""
+    """A temporary path beside `path`: it replaces `path` at the end, or is removed after an exception."""
     temporary = path.with_name(f".part-{path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -48,30 +48,30 @@ class RunFolder:
 
     @property
     def resumable(self) -> bool:
-        """Whether a state was saved here."""
+        """Whether there is a state to resume from."""
         return self._state.exists()
 
     def state(self) -> dict[str, Any]:
         """The state that was saved last, on the CPU.
 
         Raises:
-            DetectorError: it is torn.
+            DetectorError: it is damaged.
 
         """
         try:
             return dict(torch.load(self._state, map_location="cpu", weights_only=True))
-        except Exception as error:  # whatever a torn file makes torch raise
+        except Exception as error:  # torch raises many classes for a damaged file
             raise self.torn(error) from None
 
     def torn(self, error: Exception) -> DetectorError:
-        """What to say of a state that does not fit."""
+        """The error for a state that is damaged or does not fit."""
         return DetectorError(
             f"{self._state}: cannot be resumed from ({' '.join(str(error).split())[:100]}); "
-            "remove it to begin again, or choose another folder"
+            "remove it to start again, or choose another folder"
         )
 
     def save_state(self, state: Mapping[str, Any]) -> None:
-        """Keep what resuming needs."""
+        """Write the state to resume from."""
         with atomic_file(self._state) as temporary:
             torch.save(dict(state), temporary)
 
@@ -89,7 +89,7 @@ class RunFolder:
         save_checkpoint(self._path / f"{name}.safetensors", weights, architecture=architecture, training=training)
 
     def open_log(self, iteration: int) -> None:
-        """Begin to log behind `iteration`; rows past it are dropped, as the resumed run writes them again."""
+        """Open the log after `iteration`; later rows are dropped, as the resumed run writes them again."""
         if not self.writes:
             return
         forget_after(self._log, iteration)
@@ -97,8 +97,8 @@ class RunFolder:
             str(self._path / "tensorboard"), purge_step=iteration + 1 if iteration else None
         )
 
-    def append(self, row: Mapping[str, Any]) -> None:
-        """A line in the log, a point of each figure in TensorBoard."""
+    def append(self, row: Mapping[str, float]) -> None:
+        """Write a line to the log, and each value to TensorBoard."""
         assert self._events is not None
         with self._log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
@@ -123,7 +123,7 @@ def differing_settings(path: Path, config: TrainConfig) -> list[str]:
 
 
 def forget_after(log: Path, iteration: int) -> None:
-    """Drop the log's rows past `iteration`, which the resumed run writes again, and rows that are torn."""
+    """Drop damaged rows of the log, and those after `iteration`, which the resumed run writes again."""
     if log.exists():
         lines = log.read_text("utf-8", "replace").splitlines()
         log.write_text("".join(f"{line}\n" for line in lines if _is_row(line, iteration)), "utf-8")

@@ -68,7 +68,7 @@ def train(
             if done % config.checkpoint_every == 0 or done == config.iterations or stop:
                 run.save(done)
             if stop and done < config.iterations:
-                raise DetectorError(f"{output}: stopped at iteration {done} and saved; run again to go on")
+                raise DetectorError(f"{output}: stopped at iteration {done} and saved; run again to resume")
     best = output / "best.safetensors"
     return best if best.exists() else output / "last.safetensors"
 

@@ -99,7 +99,7 @@ def test_a_signal_to_all_processes_of_the_run_saves_it(data, tmp_path):
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGTERM)
     _, complaint = process.communicate(timeout=60)
-    assert "and saved; run again to go on" in complaint
+    assert "and saved; run again to resume" in complaint
     state = torch.load(tmp_path / "run" / "resume.pt", weights_only=True)
     assert state["iteration"] >= 3
 
