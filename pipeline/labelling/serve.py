@@ -1,5 +1,6 @@
 """Serving the labelling app over the flights of a workspace."""
 
+import socket
 import sys
 import threading
 import webbrowser
@@ -85,17 +86,18 @@ def serve(
 def _run(app: object, host: str, port: int, token: str | None, browser: bool, say: Callable[[str], None]) -> None:
     import uvicorn
 
-    config = uvicorn.Config(app, host=host, port=port, log_level="warning", access_log=False)  # type: ignore[arg-type]
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listening = config.bind_socket()
-    except SystemExit:
+        listening = socket.create_server((host, port), family=family)  # before the address is printed
+    except OSError:
         raise PipelineError(f"port {port} of {host} cannot be used; choose another --port") from None
-    listening.listen()  # before the address is printed: a reader may connect at once
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
     say(f"labelling at {address}  (Ctrl-C ends it; every decision is saved at once)")
     if browser:
         threading.Timer(0.5, webbrowser.open, [address]).start()
+    # Not its own log_config: that closes every handler of the process.
+    config = uvicorn.Config(app, log_config=None, log_level="warning", access_log=False)  # type: ignore[arg-type]
     uvicorn.Server(config).run([listening])
 
 

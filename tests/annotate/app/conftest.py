@@ -59,7 +59,7 @@ def serving():
 def _serving(app):
     """`app` at a free port of this machine, by a thread; gives the address."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="error"))
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
     try:

@@ -1,4 +1,5 @@
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -9,11 +10,12 @@ import av
 import cv2
 import numpy as np
 import pytest
+import uvicorn
 from click.testing import CliRunner
 
 from annotate.errors import AnnotateError
 from pipeline.cli import main
-from pipeline.labelling.serve import Pictures
+from pipeline.labelling.serve import Pictures, serve
 from pipeline.workspace.atomic import write_json
 from tests.pipeline.video.samples import write_video
 
@@ -113,7 +115,22 @@ def test_a_port_that_is_taken_is_told_on_one_line(start, make_workspace, walk, t
     other = make_workspace({"f1": [walk(1, 0, 8)]}, tmp_path / "other")
     shown = CliRunner().invoke(main, ["label", "--workspace", str(other), "--port", port, "--no-browser"])
     assert shown.exit_code == 1
-    assert f"uavpipe: port {port} of 127.0.0.1 cannot be used; choose another --port" in shown.output
+    assert shown.output == f"uavpipe: port {port} of 127.0.0.1 cannot be used; choose another --port\n"
+
+
+def test_the_handlers_of_other_logs_stay_open(make_workspace, walk, monkeypatch):
+    # Some close the stream that they write to with themselves: it may be the process's standard error.
+    class Handler(logging.Handler):
+        def close(self):
+            closed.append(self)
+
+    closed, served = [], []
+    handler = Handler()
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: served.append(sockets))
+    serve(make_workspace({"f1": [walk(1, 0, 8)]}), port=0, suggest=False, browser=False)
+    ((listening,),) = served
+    listening.close()
+    assert not closed, handler
 
 
 def test_a_workspace_without_tracklets_is_told(tmp_path):
