@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.backends.images import Prepared, scaled, to_original
-from detector.backends.openvino_export import openvino_model, require_openvino
+from detector.backends.openvino_export import openvino_model
+from detector.backends.openvino_runtime import load_core
 from detector.config import DetectorConfig, Resize
 from detector.errors import DetectorError
 from detector.models.exported import Answers, read_openvino_header
@@ -25,12 +26,9 @@ def load_openvino(config: DetectorConfig, source: WeightsSource) -> "OpenVinoPre
         DetectorError: OpenVINO is not installed, or the model is damaged or was exported with other settings.
 
     """
-    require_openvino("openvino")
-    import openvino
-
     if config.device not in ("auto", "cpu"):
         raise DetectorError(f"backend openvino runs on the CPU; device is '{config.device}', expected auto or cpu")
-    core = openvino.Core()
+    core = load_core()
     if source.kind == "openvino":
         _require_answers(config, source)
         try:

@@ -1,7 +1,6 @@
 """Export of detectors to OpenVINO, as they are or quantised to int8 with frames for calibration."""
 
 import logging
-import os
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 
 from detector.backends.images import scaled
 from detector.backends.onnx_export import onnx_bytes
+from detector.backends.openvino_runtime import import_openvino, load_core, own_signal_stack
 from detector.config import DetectorConfig
-from detector.errors import DetectorError
 from detector.models.exported import FORMAT, SECTION, describe_export
 from detector.models.weights import WeightsSource
 
@@ -26,23 +25,12 @@ _EXACT = [
 ]
 
 
-def require_openvino(*names: str) -> None:
-    """Raises DetectorError if one of the packages `names` is missing."""
-    from importlib.util import find_spec
-
-    for name in names:
-        if find_spec(name) is None:
-            raise DetectorError(f"backend openvino: the package {name} is missing; install it with 'make openvino'")
-
-
 def openvino_model(config: DetectorConfig, source: WeightsSource) -> Any:
     """The detector that `config` describes, with the weights `source`, as an `openvino.Model`.
 
     Inputs and outputs are those of `detector.backends.onnx_export.onnx_bytes`.
     """
-    import openvino
-
-    model = openvino.Core().read_model(onnx_bytes(config, source))
+    model = load_core().read_model(onnx_bytes(config, source))
     _take_nonempty_branches(model)
     for name, text in describe_export(config, source.architecture, source.sha256, FORMAT).items():
         model.set_rt_info(text, [SECTION, name])
@@ -60,9 +48,7 @@ def export_openvino(
         DetectorError: a package is missing, or the weights are damaged.
 
     """
-    require_openvino("openvino", *["nncf"] * (frames is not None))
-    import openvino
-
+    openvino = import_openvino(*["nncf"] * (frames is not None))
     model = openvino_model(config, source)
     if frames is not None:
         rule = config.resize or source.architecture.resize
@@ -72,18 +58,17 @@ def export_openvino(
 
 
 def _quantised(model: Any, inputs: Sequence[NDArray[np.uint8]], path: Path) -> Any:
-    os.environ.setdefault("NNCF_CI", "1")  # otherwise it sends usage statistics over the network
+    openvino = import_openvino("nncf")
     import nncf
-    import openvino
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     # NNCF distinguishes operations by name, and names are unique only in a model that was read from a file.
     raw = path.with_name(f".raw-{path.name}")
     try:
         openvino.save_model(model, raw, compress_to_fp16=False)
-        model = openvino.Core().read_model(raw)
+        model = load_core().read_model(raw)
         nncf.set_log_level(logging.ERROR)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), own_signal_stack():  # for the cores that NNCF loads
             warnings.simplefilter("ignore")  # about means that overflow, and tensors that are not activations
             # Ranges by histogram: with a few outliers, hardly a step would remain for the other activations.
             return nncf.quantize(

@@ -13,6 +13,7 @@ from detector.annotations.results import read_results, write_results
 from detector.annotations.visdrone import read_visdrone
 from detector.annotations.yolo import read_yolo
 from detector.backends.openvino import load_openvino
+from detector.backends.openvino_runtime import import_openvino
 from detector.config import DataSource, DetectorConfig, TrainConfig
 from detector.detectron2.config import read_config
 from detector.detectron2.files import read_detectron2
@@ -59,8 +60,7 @@ def _openvino_header(folder: Path) -> None:
 
 def _openvino(folder: Path) -> None:
     """A model that only passes its input on, and says of itself that it is a detector."""
-    import openvino
-
+    openvino = import_openvino()
     given = openvino.opset13.parameter([1, 3, -1, -1], np.float32)
     weight = openvino.opset13.constant(np.full((1,), 2, np.float32))
     model = openvino.Model([openvino.opset13.multiply(given, weight)], [given], "m")
