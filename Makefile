@@ -47,10 +47,12 @@ help: ## Show this text
 setup: $(READY) ## Install everything into .venv (the other targets do it when needed)
 
 $(READY): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@echo 'Installing uavpipe and the packages it needs into $(VENV): 3 GB to download, mostly PyTorch with CUDA; 7 GB on disk.'
+	@echo 'The first time this takes about 15 minutes at 50 Mbit/s. Nothing is printed until it is done.'
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
 
 video-given:
 	@test -n "$(VIDEO)$(CONFIG)" || { echo 'name a video: make $(MAKECMDGOALS) VIDEO=flight01.mp4' >&2; exit 2; }
