@@ -1,4 +1,4 @@
-"""`uavpipe doctor`: what this machine can do."""
+"""`uavpipe doctor`: a check of the environment, with suggestions."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ _LIBGL = "apt-get install libgl1 libglib2.0-0 libxcb1 (Debian, Ubuntu) or the sa
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report: how it stands, what was found, what to do about it."""
+    """One line of the report: its mark, what was found, what to do about it."""
 
     mark: str
     what: str
@@ -25,9 +25,9 @@ class Finding:
 
 @click.command()
 def doctor() -> None:
-    """Say what this machine can do, and what to do about what is missing.
+    """Check the environment and suggest fixes.
 
-    Exit status 1 if something that every flight needs is broken.
+    The exit status is 1 if something that every flight needs is broken.
     """
     failed = False
     for check in (_machine, _torch, _opencv, _codecs, _detectron2, _openvino, _weights):

@@ -1,4 +1,4 @@
-"""A user's mistake, or the machine's trouble, as one line and an exit status; a bug keeps its traceback."""
+"""Errors that a user can correct, as one line and an exit status; a bug keeps its traceback."""
 
 import errno
 import logging
@@ -27,7 +27,7 @@ class UserError(click.ClickException):
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn the errors that a user can mend into one line; print warnings as one line each."""
+    """Turn the errors that a user can correct into one line; print each warning on one line."""
     logging.basicConfig(level=logging.WARNING, format="uavpipe: %(message)s", stream=sys.stderr)
     try:
         yield
@@ -36,7 +36,7 @@ def one_line_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise UserError(
-                f"no space left on the disk{_at(error)}; what was finished is kept: make room and run again"
+                f"no space left on the disk{_at(error)}; finished work is kept: free some space and run again"
             ) from None
         if error.errno in _CANNOT_WRITE:
             raise UserError(f"cannot write{_at(error)}: {error.strerror}; choose another --workspace") from None
@@ -44,7 +44,7 @@ def one_line_errors() -> Iterator[None]:
             raise UserError(f"{str(error.filename)[:200]}…: {error.strerror}") from None
         raise
     except KeyboardInterrupt:
-        raise UserError("stopped; what was finished is kept, run again to go on") from None
+        raise UserError("stopped; finished work is kept, run again to resume") from None
 
 
 def _at(error: OSError) -> str:

@@ -33,8 +33,8 @@ def flight_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """`VIDEO… --config --workspace --set`: which flights, with which settings."""
     for decorate in (
         settings_option("detector.threshold=0.6"),
-        click.option("--workspace", type=PATH, help="Folder for everything the stages make.  [default: runs]"),
-        click.option("--config", "config_path", type=PATH, help="YAML configuration of the flight."),
+        click.option("--workspace", type=PATH, help="Write all results here.  [default: runs]"),
+        click.option("--config", "config_path", type=PATH, help="Read this YAML configuration."),
         click.argument("videos", nargs=-1, type=PATH, metavar="[VIDEO]..."),
     ):
         command = decorate(command)

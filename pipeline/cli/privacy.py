@@ -5,7 +5,7 @@ from typing import Literal
 
 import click
 
-from pipeline.cli.options import PATH
+from pipeline.cli.options import LABELLED_WORKSPACE, PATH
 
 
 @click.command()
@@ -39,7 +39,7 @@ def anonymize(
 
 @click.command()
 @click.argument("identity", type=int)
-@click.option("--workspace", type=PATH, default=Path("runs"), show_default=True)
+@LABELLED_WORKSPACE
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def forget(identity: int, workspace: Path, yes: bool) -> None:
     """Erase a person, IDENTITY (the number in the labelling app), from WORKSPACE, for good.

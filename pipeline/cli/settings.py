@@ -1,4 +1,4 @@
-"""`uavpipe config`: the configuration as it will be obeyed, and its schema."""
+"""`uavpipe config`: the effective configuration, and its schema."""
 
 import json
 from pathlib import Path

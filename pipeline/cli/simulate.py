@@ -36,7 +36,10 @@ def simulate(
     fps: float,
     altitude: float,
 ) -> None:
-    """Fly a simulated drone over walking people: OUTPUT (H.264), OUTPUT.gt.txt, OUTPUT.camera.csv, OUTPUT.SRT."""
+    """Simulate a flight over walking people, with ground truth.
+
+    Writes OUTPUT (H.264) and beside it the ground truth (.gt.txt), the camera (.camera.csv) and telemetry (.SRT).
+    """
     from pipeline.engine.progress import progress_bar
     from pipeline.simulate import simulate_flight
 
@@ -63,7 +66,7 @@ def simulate(
 @click.option("--flights", is_flag=True, help="Take four frames each of short flights, not a scene a picture.")
 @click.option("--workers", default=1, show_default=True, help="Number of processes.")
 def stills(folder: Path, count: int, seed: int, size: tuple[int, int] | None, flights: bool, workers: int) -> None:
-    """Make training pictures for a detector: FOLDER/images and FOLDER/annotations.json (COCO)."""
+    """Simulate training pictures for a detector: FOLDER/images and FOLDER/annotations.json (COCO)."""
     from pipeline.simulate import render_flight_stills, render_stills
 
     render = render_flight_stills if flights else render_stills

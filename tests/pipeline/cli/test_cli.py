@@ -21,7 +21,7 @@ def test_help_imports_nothing_heavy():
     code = "import sys; sys.argv[1:] = ['--help']\nfrom pipeline.cli import main\n"
     code += f"try: main()\nexcept SystemExit: print([name for name in {heavy} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "Find persons in every frame" in shown
+    assert "Detect the persons in every frame" in shown
     assert shown.splitlines()[-1] == "[]"
 
 

@@ -16,7 +16,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     ("text", "expected"),
     [
         (BOMB, "line 2: aliases"),
-        ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' stands twice"),
+        ("a: 1\nb: 2\na: 3\n", "line 3: the key 'a' appears twice"),
         ("[" * 100 + "]" * 100, "nested deeper than 30"),
         ("a: [1, 2\n", "line 2"),
         ("a: !!python/object/apply:os.system ['touch owned']\n", "line 1"),
