@@ -1,7 +1,7 @@
 # The chain for people who think in files: one rule a stage, its target the stage's manifest. Every rule
 # only calls `uavpipe`; `make help` lists what there is.
 #
-#   make detect VIDEO=flight01.mp4 [CONFIG=flight.yaml] [SET="detector.threshold=0.6 crops.every=5"]
+#   make detect VIDEO=flight01.mp4 [CONFIG=flight.yaml] [SET="detector.threshold=0.6 crops.stride=5"]
 
 WORKSPACE ?= runs
 VIDEO     ?=

@@ -66,6 +66,20 @@ def test_makes_help_is_the_chains_summaries():
     assert {name: texts.get(name) for name in summaries} == summaries
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CHANGELOG.md", *PAGES], ids=lambda page: page.name)
+def test_no_line_of_prose_is_longer_than_116(page):
+    prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL).splitlines()
+    assert [line for line in prose if len(line) > 116 and not line.startswith(("|", "    "))] == []
+
+
+@pytest.mark.parametrize("name", ["architecture.md", "extending.md"])
+def test_the_modules_and_tests_that_a_page_names_exist(name):
+    named = set(re.findall(r"`((?:\w+/)+\w+\.(?:py|html))`", (ROOT / "docs" / name).read_text("utf-8")))
+    assert len(named) > 5
+    there = {each for each in named if (ROOT / each).exists() or (ROOT / "pipeline" / each).exists()}
+    assert {each for each in named - there if "NAME" not in each} == set()
+
+
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for target in _LINK.findall(page.read_text("utf-8")):

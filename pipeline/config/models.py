@@ -1,4 +1,4 @@
-"""The configuration of a flight: one section a stage, every key with a default and a meaning."""
+"""The configuration of a flight: one section for each stage, every key with a default and a description."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -41,7 +41,7 @@ class FramesConfig(Section):
     """How the video is read, and whether its frames are written as JPEGs."""
 
     segment_frames: int = Field(
-        256, ge=1, description="frames a segment holds at least; a killed run loses at most one segment"
+        256, ge=1, description="minimum number of frames in a segment; an interrupted run loses at most one segment"
     )
     image_fps: float = Field(30.0, gt=0, description="frames per second assumed for a folder of images")
     max_bad_frames: int | None = Field(
@@ -53,14 +53,14 @@ class FramesConfig(Section):
 
 
 class CameraConfig(Section):
-    """What the telemetry does not say of the camera; with the altitude it makes pixels metres."""
+    """The camera, where telemetry does not describe it; with the altitude it converts pixels to metres."""
 
     fov_deg: float | None = Field(None, gt=0, lt=180, description="horizontal angle of view of the video, degrees")
     pitch_deg: float | None = Field(
         None,
         ge=-90,
         le=0,
-        description="where the telemetry has no gimbal angle: 0 looks level, -90 straight down",
+        description="used if the telemetry has no gimbal angle: 0 is level, -90 straight down",
     )
 
 
@@ -76,12 +76,12 @@ class CropsConfig(Section):
     corrupt: bool = Field(False, description="take crops from frames that the decoder called corrupt, too")
     person_m: tuple[float, float] | None = Field(
         None,
-        description="least and greatest height of a person in metres, as [1.0, 2.4]: other boxes give no crop; "
+        description="minimum and maximum height of a person in metres, e.g. [1.0, 2.4]; other boxes give no crop; "
         "needs telemetry and camera.fov_deg; null: off",
     )
     verify: bool = Field(
         False,
-        description="read all crops, and make again those that were changed since; else their lengths tell",
+        description="read all crops and repair those that were changed; false: compare only their lengths",
     )
 
 
@@ -104,7 +104,7 @@ class TracksConfig(Section):
         le=1,
         description="cut a tracklet where the descriptors before and after are less similar than this; null: never",
     )
-    window: int = Field(8, ge=1, description="detections before and after that are compared for it")
+    window: int = Field(8, ge=1, description="number of detections compared before and after, for split_below")
 
 
 class OverlayConfig(Section):
@@ -113,56 +113,56 @@ class OverlayConfig(Section):
     threshold: float | None = Field(
         None, ge=0, le=1, description="lowest score drawn; null: the detector's threshold"
     )
-    max_width: int = Field(1280, ge=16, description="the picture is scaled down to this width, in pixels")
-    crf: int = Field(23, ge=0, le=51, description="H.264 quality; lower is better and larger")
+    max_width: int = Field(1280, ge=16, description="scale the picture down to this width, px")
+    crf: int = Field(23, ge=0, le=51, description="H.264 quality; a lower value gives a better and larger file")
 
 
 class ThinConfig(Section):
     """Which of a tracklet's crops a data set keeps."""
 
-    frames: int = Field(1, ge=1, description="two crops of a tracklet are at least this many frames apart")
+    frames: int = Field(1, ge=1, description="minimum distance of two crops of a tracklet, frames")
     difference: float = Field(
         0.0,
         ge=0,
         le=255,
-        description="mean difference of two crops of a tracklet, as grey thumbnails, at least; 0: not compared",
+        description="minimum mean difference of two crops of a tracklet, as grey thumbnails; 0: not compared",
     )
 
 
 class DatasetConfig(Section):
     """How labelled crops become a data set for re-identification."""
 
-    seed: int = Field(0, ge=0, description="of the split and the choice of queries")
-    train_share: float = Field(0.5, ge=0, le=1, description="of the identities that could be tested: learnt from")
+    seed: int = Field(0, ge=0, description="seed of the split and of the choice of queries")
+    train_share: float = Field(0.5, ge=0, le=1, description="share of the testable identities in the train split")
     protocol: Literal["auto", "flight", "tracklet", "strict"] = Field(
         "auto",
-        description="of the evaluation that queries are chosen for; auto: flight, or tracklet if nobody is in two",
+        description="protocol of the queries; auto: flight, or tracklet if no identity is in two flights",
     )
-    queries: int = Field(1, ge=1, description="of a test identity in each of its flights, at most")
+    queries: int = Field(1, ge=1, description="maximum number of queries of a test identity in each of its flights")
     gap_s: float = Field(
         1.0,
         ge=0,
-        description="protocol tracklet: seconds between a query and the person's other tracklets, at least",
+        description="protocol tracklet: minimum gap between a query and the person's other tracklets, seconds",
     )
     min_crops: int = Field(4, ge=1, description="identities with fewer crops are left out")
     seen_once: Literal["train", "leave_out"] = Field(
         "train",
-        description="what becomes of identities seen in one flight only (protocol tracklet: in one tracklet)",
+        description="use of identities seen in one flight only (protocol tracklet: in one tracklet only)",
     )
     thin: ThinConfig = ThinConfig()
     verify: bool = Field(
-        False, description="read a finished data set, and make it again where it was changed; else its lengths tell"
+        False, description="read a finished data set and remake it if a file changed; false: compare only lengths"
     )
-    copy_files: bool = Field(False, description="copy the crops; else they are hard links, where the disk has them")
+    copy_files: bool = Field(False, description="copy the crops; false: use hard links if the disk supports them")
 
 
 class ReidConfig(Section):
-    """What is learnt from the data set."""
+    """Training on the data set."""
 
     recipe: Path | None = Field(
         None,
-        description="recipe of a training, as configs/reid/drone.yaml; null: nothing is learnt, the network that "
-        "comes with uavpipe is measured",
+        description="recipe of a training: `finetune`, or a file as configs/reid/drone.yaml; null: evaluate the "
+        "bundled network",
     )
 
 
@@ -171,15 +171,15 @@ class ReportConfig(Section):
 
     truth: Literal["auto", "off"] | Path = Field(
         "auto",
-        description="where it is known who is where: a text of MOTChallenge's or VisDrone-VID's form; auto: "
-        "`flight01.gt.txt` beside the video; off; a file; or a folder of them",
+        description="ground truth as MOTChallenge or VisDrone-VID write it; auto: `flight01.gt.txt` beside the "
+        "video; off; a file; or a folder of files",
     )
     clip_s: float = Field(
-        10.0, ge=0, description="seconds of each flight that are shown with boxes, where most persons are; 0: none"
+        10.0, ge=0, description="length of a flight's clip, from the part with most persons, seconds; 0: none"
     )
-    clip_width: int = Field(960, ge=16, description="the clip is scaled down to this width, in pixels")
-    identities: int = Field(200, ge=0, description="identities on the wall, those with most crops")
-    queries: int = Field(8, ge=0, description="ranked lists of each evaluation, from the worst to the best")
+    clip_width: int = Field(960, ge=16, description="scale the clip down to this width, px")
+    identities: int = Field(200, ge=0, description="maximum number of identities shown, those with most crops")
+    queries: int = Field(8, ge=0, description="number of ranked lists per evaluation, from the worst to the best")
 
     @field_validator("truth", mode="before")
     @classmethod
@@ -191,12 +191,12 @@ class FlightConfig(Section):
     """A whole configuration; `video: flight01.mp4` alone is one."""
 
     video: Path | None = Field(None, description="a video file or a folder of images")
-    videos: tuple[Path, ...] = Field((), description="several of them")
-    workspace: Path = Field(Path("runs"), description="folder that receives everything the stages make")
+    videos: tuple[Path, ...] = Field((), description="several videos or folders")
+    workspace: Path = Field(Path("runs"), description="folder for all results")
     telemetry: Literal["auto", "off"] | Path = Field(
         "auto",
-        description="SRT or CSV with altitude and position; auto: beside the video under its name, or within it; "
-        "off; a file; or a folder of them",
+        description="SRT or CSV with altitude and position; auto: beside the video under its name, or inside the "
+        "video; off; a file; or a folder of files",
     )
     camera: CameraConfig = CameraConfig()
     frames: FramesConfig = FramesConfig()
@@ -219,7 +219,7 @@ class FlightConfig(Section):
             least, greatest = self.crops.person_m
             if not 0 <= least < greatest:
                 raise ValueError(
-                    f"crops.person_m: expected [least, greatest] metres, not [{least:g}, {greatest:g}]"
+                    f"crops.person_m: expected [minimum, maximum] metres, not [{least:g}, {greatest:g}]"
                 )
             if self.camera.fov_deg is None or self.telemetry == "off":
                 raise ValueError("crops.person_m needs telemetry and camera.fov_deg")
@@ -233,7 +233,7 @@ class FlightConfig(Section):
 
     @property
     def flights(self) -> tuple[Path, ...]:
-        """The videos, however they were named."""
+        """The videos of `video` or `videos`."""
         return (self.video,) if self.video is not None else self.videos
 
 

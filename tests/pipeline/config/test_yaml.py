@@ -86,7 +86,7 @@ def test_a_setting_of_another_form_is_refused(setting):
         ({"detector": {"treshold": 0.5}}, "detector.treshold: unknown key; did you mean 'threshold'?"),
         ({"flights": 3}, "flights: unknown key"),
         ({"detector": {"resize": {"widht": 9}}}, "resize.widht: unknown key; did you mean 'width'?"),
-        ({"crops": {"every": 0}}, "crops.every: input should be greater than or equal to 1, not 0"),
+        ({"crops": {"every": 0}}, "crops.stride: input should be greater than or equal to 1, not 0"),
         ({"crops": {"quality": "high"}}, "crops.quality: input should be a valid integer"),
         ({"video": "a.mp4", "videos": ["b.mp4"]}, "either 'video' or 'videos'"),
     ],
