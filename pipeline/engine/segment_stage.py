@@ -1,4 +1,4 @@
-"""What every stage that is filled segment by segment offers to a pass over the video."""
+"""The interface of stages that are filled segment by segment in a pass over the video."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a run would do, and why; nothing is done."""
+"""The plan of a run: stages that would run, and why; nothing is run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -70,7 +70,7 @@ def check_whole(workspace: Path) -> None:
     """
     if (workspace / FORGETTING / "journal.json").exists():
         raise PipelineError(
-            f"{workspace}: `uavpipe forget` was interrupted here; run it again with the same number, it goes on"
+            f"{workspace}: `uavpipe forget` was interrupted here; run it again with the same number to resume"
         )
 
 
