@@ -41,7 +41,7 @@ def divide(crops: pd.DataFrame, names: Sequence[str], config: DatasetConfig, pro
         crops: with the columns identity, flight, tracklet and pts_s.
         names: of the crops, all different. The random draw of a crop depends on its name only, not on other crops.
         config: the rules.
-        protocol: of `reid.protocols`; all but "tracklet" ignore the query's person in the query's own flight.
+        protocol: of `reid.evaluation.protocols`; all but "tracklet" ignore the query's person in its own flight.
 
     """
     identities = crops["identity"].to_numpy()

@@ -44,7 +44,7 @@ def link(
 
     Args:
         detections: by frame index; frames without a box may be absent.
-        motion: float32 (2, 3) by frame index, as `pipeline.motion.read_motion` gives it.
+        motion: float32 (2, 3) by frame index, as `pipeline.stages.motion.read_motion` gives it.
         times: seconds of every frame that was decoded, by frame index, rising.
         config: settings.
 
@@ -135,7 +135,7 @@ def split_at_jumps(table: pd.DataFrame, looks: pd.DataFrame, config: TracksConfi
 
     Args:
         table: as `link` gives it.
-        looks: `frame`, `rank`, `look` (float32 (d,), length 1), as `pipeline.appearance.read_descriptors` gives it.
+        looks: `frame`, `rank`, `look` (float32 (d,), length 1), as `stages.appearance.read_descriptors` gives it.
         config: settings.
 
     """
