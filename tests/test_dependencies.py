@@ -31,7 +31,7 @@ def plain(name):
 def test_what_is_imported_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     lists = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in EXTRAS)]
-    declared = {plain(re.match(r"[\w.-]+", each).group()) for each in sum(lists, [])}
+    declared = {plain(re.match(r"[\w.-]+", each).group()) for entries in lists for each in entries}
     distributions = packages_distributions()
     packages = imported()
     assert len(packages) > 25

@@ -52,8 +52,8 @@ def _load(
 @click.command()
 @flight_options
 @click.option("--images", is_flag=True, help="Write the frames as JPEGs too.")
-@click.option("--stride", type=int, help="With --images: every n-th frame.")
-@click.option("--quality", type=int, help="With --images: JPEG quality.")
+@click.option("--stride", type=int, help="With --images: write every n-th frame.  [default: 1]")
+@click.option("--quality", type=int, help="With --images: set the JPEG quality.  [default: 95]")
 @click.option("--max-bad-frames", type=int, help="Fail when more frames than this are lost or corrupt.")
 def frames(
     videos: tuple[Path, ...],
@@ -63,9 +63,9 @@ def frames(
     images: bool,
     **numbers: int | None,
 ) -> None:
-    """List every frame of a VIDEO (a file or a folder of images): index, time, damage.
+    """List the frames of a video and its damage.
 
-    Writes WORKSPACE/<flight>/frames/frames.parquet.
+    Writes WORKSPACE/<flight>/frames/frames.parquet. A VIDEO is a file or a folder of images.
     """
     extra = [f"frames.{name}={value}" for name, value in numbers.items() if value is not None]
     if images:
@@ -78,10 +78,10 @@ def frames(
 def detect(
     videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
 ) -> None:
-    """Find the persons in every frame of a VIDEO, from score 0.05 up.
+    """Detect the persons in every frame.
 
-    Writes WORKSPACE/<flight>/detections/detections.parquet; segments finished by a run that was killed
-    are kept.
+    Writes WORKSPACE/<flight>/detections/detections.parquet: every box with score 0.05 or more. An interrupted run
+    resumes at the last finished segment.
     """
     _run(DETECT, _load(videos, config_path, workspace, settings))
 
@@ -91,9 +91,9 @@ def detect(
 def crops(
     videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
 ) -> None:
-    """Cut out every person from `detector.threshold` (0.8) up; detects first where that is missing.
+    """Cut the detected persons out of the frames.
 
-    Writes WORKSPACE/<flight>/crops/crops.parquet and the JPEGs beside it.
+    Writes WORKSPACE/<flight>/crops/crops.parquet and JPEGs: persons with score `detector.threshold` (0.8) or more.
     """
     _run(CROPS, _load(videos, config_path, workspace, settings))
 
@@ -103,9 +103,9 @@ def crops(
 def tracks(
     videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
 ) -> None:
-    """Link the persons of a VIDEO from frame to frame; all stages before it in the same pass, where missing.
+    """Link detections of one person into tracklets.
 
-    Writes WORKSPACE/<flight>/tracks/tracklets.parquet: tracklet, frame, rank.
+    Writes WORKSPACE/<flight>/tracks/tracklets.parquet: tracklet, frame, rank. Runs earlier stages in the same pass.
     """
     _run(TRACKS, _load(videos, config_path, workspace, settings))
 
@@ -115,7 +115,7 @@ def tracks(
 def overlay(
     videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
 ) -> None:
-    """Render the boxes on the VIDEO: WORKSPACE/<flight>/overlay/overlay.mp4."""
+    """Draw the detections on the video: WORKSPACE/<flight>/overlay/overlay.mp4."""
     from pipeline.config.models import require_flights
     from pipeline.engine.progress import progress_bar
     from pipeline.run.flight import run_overlay
@@ -128,10 +128,12 @@ def overlay(
 @click.command()
 @click.argument("flight", type=PATH)
 @click.argument("truth", type=PATH)
-@click.option("--threshold", "thresholds", type=float, multiple=True, default=(0.5, 0.8), show_default=True)
-@click.option("--iou", "min_iou", type=float, default=0.5, show_default=True, help="Overlap of a right box.")
+@click.option(
+    "--threshold", "thresholds", multiple=True, default=(0.5, 0.8), show_default=True, help="Lowest score."
+)
+@click.option("--iou", "min_iou", type=float, default=0.5, show_default=True, help="Minimum IoU of a correct box.")
 def score(flight: Path, truth: Path, thresholds: tuple[float, ...], min_iou: float) -> None:
-    """Compare the detections of FLIGHT (a folder in the workspace), and its tracklets, with the ground truth TRUTH.
+    """Compare the detections and tracklets of FLIGHT, a folder in the workspace, with the ground truth TRUTH.
 
     TRUTH is MOTChallenge text, as `uavpipe simulate` writes it, VisDrone-VID's, or `x,y,w,h` of one target a frame.
     """
