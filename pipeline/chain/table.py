@@ -53,189 +53,56 @@ class ChainStage:
         return f"{self.folder}/{self.file}"
 
 
-FRAMES = ChainStage(
-    name="frames",
-    folder="frames",
-    scope=Scope.SEGMENT,
-    needs=(),
-    section="frames",
-    command="frames",
-    title="Frames",
-    summary="List the frames of a video and its damage.",
-    file="frames.parquet",
-    takes_video=True,
-    is_step=True,
-)
-DETECT = ChainStage(
-    name="detect",
-    folder="detections",
-    scope=Scope.SEGMENT,
-    needs=(),
-    section="detector",
-    command="detect",
-    title="Detections",
-    summary="Detect the persons in every frame.",
-    file="detections.parquet",
-    takes_video=True,
-    is_step=True,
-)
-CROPS = ChainStage(
-    name="crops",
-    folder="crops",
-    scope=Scope.SEGMENT,
-    needs=("detect",),
-    section="crops",
-    command="crops",
-    title="Crops",
-    summary="Cut the detected persons out of the frames.",
-    file="crops.parquet",
-    takes_video=True,
-    is_step=True,
-)
-MOTION = ChainStage(
-    name="motion",
-    folder="motion",
-    scope=Scope.SEGMENT,
-    needs=(),
-    section=None,
-    command="tracks",
-    title="Camera motion",
-    summary="Estimate the camera's motion from frame to frame.",
-    file="motion.parquet",
-    takes_video=True,
-)
-APPEARANCE = ChainStage(
-    name="appearance",
-    folder="appearance",
-    scope=Scope.SEGMENT,
-    needs=("detect",),
-    section="tracks",
-    command="tracks",
-    title="Descriptors",
-    summary="Describe the colours of every detected person.",
-    file="appearance.parquet",
-    takes_video=True,
-)
-TRACKS = ChainStage(
-    name="tracks",
-    folder="tracks",
-    scope=Scope.FLIGHT,
-    needs=("frames", "detect", "motion", "appearance"),
-    section="tracks",
-    command="tracks",
-    title="Tracklets",
-    summary="Link detections of one person into tracklets.",
-    file="tracklets.parquet",
-    takes_video=True,
-    is_step=True,
-)
-OVERLAY = ChainStage(
-    name="overlay",
-    folder="overlay",
-    scope=Scope.FLIGHT,
-    needs=("detect",),
-    section="overlay",
-    command="overlay",
-    title="Overlay",
-    summary="Draw the detections on the video.",
-    file="overlay.mp4",
-    takes_video=True,
-)
-EMBEDDINGS = ChainStage(
-    name="embeddings",
-    folder="embeddings",
-    scope=Scope.FLIGHT,
-    needs=("crops", "tracks"),
-    section=None,
-    command="annotate embed",
-    title="Embeddings",
-    summary="Embed the crops of every tracklet with a re-ID network.",
-    file="embeddings.parquet",
-)
-LABEL = ChainStage(
-    name="label",
-    folder="",
-    scope=Scope.WORKSPACE,
-    needs=("crops", "tracks"),
-    section=None,
-    command="annotate serve",
-    title="Labels",
-    summary="Label the identities in the browser.",
-)
-DATASET = ChainStage(
-    name="dataset",
-    folder="dataset",
-    scope=Scope.WORKSPACE,
-    needs=("crops", "tracks", "label"),
-    section="dataset",
-    command="dataset",
-    title="Data set",
-    summary="Make a re-ID data set of the labelled crops.",
-    file="dataset.parquet",
-    is_step=True,
-)
-TRAIN = ChainStage(
-    name="train",
-    folder="reid",
-    scope=Scope.WORKSPACE,
-    needs=("dataset",),
-    section="reid",
-    command="reid train",
-    title="Training",
-    summary="Train a re-ID network on the data set.",
-    is_step=True,
-)
-EVALUATE = ChainStage(
-    name="evaluate",
-    folder="reid",
-    scope=Scope.WORKSPACE,
-    needs=("dataset", "train"),
-    section="reid",
-    command="reid evaluate",
-    title="Evaluation",
-    summary="Measure CMC and mAP of the re-ID network.",
-    is_step=True,
-)
-CLIP = ChainStage(
-    name="clip",
-    folder="clip",
-    scope=Scope.FLIGHT,
-    needs=("detect", "tracks"),
-    section="report",
-    command="report",
-    title="Clip with boxes",
-    summary="Render the part of the flight with most persons.",
-    file="clip.mp4",
-)
-REPORT = ChainStage(
-    name="report",
-    folder="report",
-    scope=Scope.WORKSPACE,
+# fmt: off
+FRAMES = ChainStage("frames", "frames", Scope.SEGMENT, section="frames", command="frames",
+    title="Frames", summary="List the frames of a video and its damage.",
+    needs=(), file="frames.parquet", takes_video=True, is_step=True)
+DETECT = ChainStage("detect", "detections", Scope.SEGMENT, section="detector", command="detect",
+    title="Detections", summary="Detect the persons in every frame.",
+    needs=(), file="detections.parquet", takes_video=True, is_step=True)
+CROPS = ChainStage("crops", "crops", Scope.SEGMENT, section="crops", command="crops",
+    title="Crops", summary="Cut the detected persons out of the frames.",
+    needs=("detect",), file="crops.parquet", takes_video=True, is_step=True)
+MOTION = ChainStage("motion", "motion", Scope.SEGMENT, section=None, command="tracks",
+    title="Camera motion", summary="Estimate the camera's motion from frame to frame.",
+    needs=(), file="motion.parquet", takes_video=True)
+APPEARANCE = ChainStage("appearance", "appearance", Scope.SEGMENT, section="tracks", command="tracks",
+    title="Descriptors", summary="Describe the colours of every detected person.",
+    needs=("detect",), file="appearance.parquet", takes_video=True)
+TRACKS = ChainStage("tracks", "tracks", Scope.FLIGHT, section="tracks", command="tracks",
+    title="Tracklets", summary="Link detections of one person into tracklets.",
+    needs=("frames", "detect", "motion", "appearance"), file="tracklets.parquet", takes_video=True, is_step=True)
+OVERLAY = ChainStage("overlay", "overlay", Scope.FLIGHT, section="overlay", command="overlay",
+    title="Overlay", summary="Draw the detections on the video.",
+    needs=("detect",), file="overlay.mp4", takes_video=True)
+EMBEDDINGS = ChainStage("embeddings", "embeddings", Scope.FLIGHT, section=None, command="annotate embed",
+    title="Embeddings", summary="Embed the crops of every tracklet with a re-ID network.",
+    needs=("crops", "tracks"), file="embeddings.parquet")
+LABEL = ChainStage("label", "", Scope.WORKSPACE, section=None, command="annotate serve",
+    title="Labels", summary="Label the identities in the browser.",
+    needs=("crops", "tracks"))
+DATASET = ChainStage("dataset", "dataset", Scope.WORKSPACE, section="dataset", command="dataset",
+    title="Data set", summary="Make a re-ID data set of the labelled crops.",
+    needs=("crops", "tracks", "label"), file="dataset.parquet", is_step=True)
+TRAIN = ChainStage("train", "reid", Scope.WORKSPACE, section="reid", command="reid train",
+    title="Training", summary="Train a re-ID network on the data set.",
+    needs=("dataset",), is_step=True)
+EVALUATE = ChainStage("evaluate", "reid", Scope.WORKSPACE, section="reid", command="reid evaluate",
+    title="Evaluation", summary="Measure CMC and mAP of the re-ID network.",
+    needs=("dataset", "train"), is_step=True)
+CLIP = ChainStage("clip", "clip", Scope.FLIGHT, section="report", command="report",
+    title="Clip with boxes", summary="Render the part of the flight with most persons.",
+    needs=("detect", "tracks"), file="clip.mp4")
+REPORT = ChainStage("report", "report", Scope.WORKSPACE, section="report", command="report",
+    title="Report", summary="Write what was found as a page.",
     needs=("frames", "detect", "crops", "tracks", "label", "dataset", "train", "evaluate", "clip"),
-    section="report",
-    command="report",
-    title="Report",
-    summary="Write what was found as a page.",
-    file="index.html",
-    is_step=True,
-)
+    file="index.html", is_step=True)
 
 CHAIN = (
-    FRAMES,
-    DETECT,
-    CROPS,
-    MOTION,
-    APPEARANCE,
-    TRACKS,
-    OVERLAY,
-    EMBEDDINGS,
-    LABEL,
-    DATASET,
-    TRAIN,
-    EVALUATE,
-    CLIP,
-    REPORT,
+    FRAMES, DETECT, CROPS, MOTION, APPEARANCE, TRACKS, OVERLAY, EMBEDDINGS,
+    LABEL, DATASET, TRAIN, EVALUATE, CLIP, REPORT,
 )
+# fmt: on
 SEGMENT_STAGES = tuple(stage for stage in CHAIN if stage.scope is Scope.SEGMENT)
 STEPS = tuple(stage for stage in CHAIN if stage.is_step)
 

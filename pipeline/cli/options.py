@@ -1,10 +1,15 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from pipeline.config.models import FlightConfig
 
 PATH = click.Path(path_type=Path)
 LABELLED_WORKSPACE = click.option(
@@ -29,13 +34,48 @@ def settings_option(example: str) -> Callable[..., Any]:
     )
 
 
+@dataclass(frozen=True)
+class Given:
+    """Which flights a command was given, with which settings."""
+
+    videos: tuple[Path, ...]
+    config_path: Path | None
+    workspace: Path | None
+    settings: tuple[str, ...]
+
+    def load(self, *more: str) -> "FlightConfig":
+        """The configuration, with `more` settings laid over it; see `load_config`."""
+        from pipeline.config.models import load_config
+
+        return load_config(self.config_path, (*self.settings, *more), videos=self.videos, workspace=self.workspace)
+
+    def words(self) -> list[str]:
+        """The words that give the same again."""
+        words = [*map(str, self.videos)]
+        words += ["--config", str(self.config_path)] * (self.config_path is not None)
+        words += ["--workspace", str(self.workspace)] * (self.workspace is not None)
+        return words + [word for setting in self.settings for word in ("--set", setting)]
+
+
 def flight_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`VIDEO… --config --workspace --set`: which flights, with which settings."""
+    """`VIDEO… --config --workspace --set`: the command gets them as one argument, `given`."""
+
+    @wraps(command)
+    def with_given(
+        videos: tuple[Path, ...],
+        config_path: Path | None,
+        workspace: Path | None,
+        settings: tuple[str, ...],
+        **others: Any,
+    ) -> Any:
+        return command(given=Given(videos, config_path, workspace, settings), **others)
+
+    decorated: Callable[..., Any] = with_given
     for decorate in (
         settings_option("detector.threshold=0.6"),
         click.option("--workspace", type=PATH, help="Write all results here.  [default: runs]"),
         click.option("--config", "config_path", type=PATH, help="Read this YAML configuration."),
         click.argument("videos", nargs=-1, type=PATH, metavar="[VIDEO]..."),
     ):
-        command = decorate(command)
-    return command
+        decorated = decorate(decorated)
+    return decorated

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.chain.table import DATASET, FRAMES, LABEL, REPORT, STEPS, TRACKS, ChainStage, is_before, stage_named
-from pipeline.cli.options import flight_options
+from pipeline.cli.options import Given, flight_options
 
 if TYPE_CHECKING:
     from pipeline.config.models import FlightConfig
@@ -31,16 +32,7 @@ _NAMES = click.Choice([stage.name for stage in STEPS])
 @click.option("--until", "last", type=_NAMES, default=REPORT.name, show_default=True, help="Stop after this stage.")
 @click.option("--verify", is_flag=True, help="Read all crops and the data set, and repair files that were changed.")
 @click.option("--dry-run", is_flag=True, help="Show what would run, and why; do nothing.")
-def run(
-    videos: tuple[Path, ...],
-    config_path: Path | None,
-    workspace: Path | None,
-    settings: tuple[str, ...],
-    first: str,
-    last: str,
-    verify: bool,
-    dry_run: bool,
-) -> None:
+def run(given: Given, first: str, last: str, verify: bool, dry_run: bool) -> None:
     """Run the pipeline on all flights. Stages whose inputs and settings are unchanged are skipped.
 
     The run stops when labels are needed, and prints how to resume. `--from dataset` uses the labels that are there.
@@ -49,19 +41,17 @@ def run(
 
     If reid.recipe is set, train a re-ID model on the data set; otherwise evaluate the bundled model.
     """
-    from pipeline.config.models import load_config
-
     begin, end = stage_named(first), stage_named(last)
     if is_before(end, begin):
         raise click.UsageError(f"--from {first} comes after --until {last}")
     if verify:
-        settings += ("crops.verify=true", "dataset.verify=true")
-    config = load_config(config_path, settings, videos=videos, workspace=workspace)
+        given = replace(given, settings=(*given.settings, "crops.verify=true", "dataset.verify=true"))
+    config = given.load()
     if dry_run:
         _show_plan(config, begin, end)
         return
     failed = _run_flights(config, begin, end) if is_before(begin, LABEL) else 0
-    again = partial(_command, videos, config_path, workspace, settings, end)
+    again = partial(_command, given, end)
     if is_before(LABEL, end):
         labelled = not failed and (is_before(LABEL, begin) or _is_labelled(config.workspace, again, begin))
         if labelled:
@@ -114,19 +104,8 @@ def _is_labelled(workspace: Path, again: Callable[[ChainStage], str], begin: Cha
     return False
 
 
-def _command(
-    videos: tuple[Path, ...],
-    config_path: Path | None,
-    workspace: Path | None,
-    settings: tuple[str, ...],
-    end: ChainStage,
-    begin: ChainStage,
-) -> str:
-    words = ["uavpipe", "run", *map(str, videos)]
-    words += ["--config", str(config_path)] * (config_path is not None)
-    words += ["--workspace", str(workspace)] * (workspace is not None)
-    for setting in settings:
-        words += ["--set", setting]
+def _command(given: Given, end: ChainStage, begin: ChainStage) -> str:
+    words = ["uavpipe", "run", *given.words()]
     words += ["--from", begin.name] * (begin is not STEPS[0])
     words += ["--until", end.name] * (end is not STEPS[-1])
     return shlex.join(words)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.chain.table import CROPS, DATASET, DETECT, EVALUATE, FRAMES, REPORT, TRACKS, ChainStage
-from pipeline.cli.options import PATH, flight_options
+from pipeline.cli.options import PATH, Given, flight_options
 
 if TYPE_CHECKING:
     from pipeline.config.models import FlightConfig
@@ -41,28 +41,13 @@ def report_stage(result: "StageResult") -> None:
     click.echo(f"{result.stage:10} {state}{counts.replace('_', ' ')}  → {place}")
 
 
-def _load(
-    videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
-) -> "FlightConfig":
-    from pipeline.config.models import load_config
-
-    return load_config(config_path, settings, videos=videos, workspace=workspace)
-
-
 @click.command()
 @flight_options
 @click.option("--images", is_flag=True, help="Write the frames as JPEGs too.")
 @click.option("--stride", type=int, help="With --images: write every n-th frame.  [default: 1]")
 @click.option("--quality", type=int, help="With --images: set the JPEG quality.  [default: 95]")
 @click.option("--max-bad-frames", type=int, help="Fail when more frames than this are lost or corrupt.")
-def frames(
-    videos: tuple[Path, ...],
-    config_path: Path | None,
-    workspace: Path | None,
-    settings: tuple[str, ...],
-    images: bool,
-    **numbers: int | None,
-) -> None:
+def frames(given: Given, images: bool, **numbers: int | None) -> None:
     """List the frames of a video and its damage.
 
     Writes WORKSPACE/<flight>/frames/frames.parquet. A VIDEO is a file or a folder of images.
@@ -70,57 +55,49 @@ def frames(
     extra = [f"frames.{name}={value}" for name, value in numbers.items() if value is not None]
     if images:
         extra.append("frames.images=true")
-    _run(FRAMES, _load(videos, config_path, workspace, (*settings, *extra)))
+    _run(FRAMES, given.load(*extra))
 
 
 @click.command()
 @flight_options
-def detect(
-    videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
-) -> None:
+def detect(given: Given) -> None:
     """Detect the persons in every frame.
 
     Writes WORKSPACE/<flight>/detections/detections.parquet: every box with score 0.05 or more. An interrupted run
     resumes at the last finished segment.
     """
-    _run(DETECT, _load(videos, config_path, workspace, settings))
+    _run(DETECT, given.load())
 
 
 @click.command()
 @flight_options
-def crops(
-    videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
-) -> None:
+def crops(given: Given) -> None:
     """Cut the detected persons out of the frames.
 
     Writes WORKSPACE/<flight>/crops/crops.parquet and JPEGs: persons with score `detector.threshold` (0.8) or more.
     """
-    _run(CROPS, _load(videos, config_path, workspace, settings))
+    _run(CROPS, given.load())
 
 
 @click.command()
 @flight_options
-def tracks(
-    videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
-) -> None:
+def tracks(given: Given) -> None:
     """Link detections of one person into tracklets.
 
     Writes WORKSPACE/<flight>/tracks/tracklets.parquet: tracklet, frame, rank. Runs earlier stages in the same pass.
     """
-    _run(TRACKS, _load(videos, config_path, workspace, settings))
+    _run(TRACKS, given.load())
 
 
 @click.command()
 @flight_options
-def overlay(
-    videos: tuple[Path, ...], config_path: Path | None, workspace: Path | None, settings: tuple[str, ...]
-) -> None:
+def overlay(given: Given) -> None:
     """Draw the detections on the video: WORKSPACE/<flight>/overlay/overlay.mp4."""
     from pipeline.config.models import require_flights
     from pipeline.engine.progress import progress_bar
     from pipeline.run.flight import run_overlay
 
-    config = _load(videos, config_path, workspace, settings)
+    config = given.load()
     for video in require_flights(config):
         report_stage(run_overlay(config, video, progress_bar))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from detector.backends.protocol import PersonDetector
 from detector.records import Detections
-from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
+from pipeline.engine.segment_stage import SegmentStage
 from pipeline.engine.threads import ordered_map, prefetch
 from pipeline.video import Damage, Frame, Segment, Video
 
@@ -127,7 +127,7 @@ def _write(
     makes = any(stage.makes_detections for stage in stages)
     stored = work.stored_detections(segment) if reads and not makes else {}
     with ExitStack() as stack:
-        writers: list[SegmentWriter] = [stack.enter_context(stage.write(segment)) for stage in stages]
+        writers = [stack.enter_context(stage.writer(stage, segment)) for stage in stages]
         for step in steps:
             if isinstance(step.item, _SegmentEnd):
                 for writer in writers:

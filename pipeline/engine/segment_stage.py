@@ -1,27 +1,40 @@
-"""The interface of stages that are filled segment by segment in a pass over the video."""
+"""What every stage that is filled segment by segment offers to a pass over the video."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import pyarrow as pa
 
 from detector.records import Detections
 from pipeline.video import Damage, Frame, Segment
 from pipeline.workspace.stage import Stage
 from pipeline.workspace.tables import SegmentTable
 
+S = TypeVar("S", bound="SegmentStage")
 
-class SegmentWriter(ABC):
+
+class SegmentWriter(ABC, Generic[S]):
     """Takes the frames of one segment in order, then ends it.
 
     A context manager: left by an exception it removes what is unfinished.
+
+    Attributes:
+        stage: whose part it writes.
+        segment: the segment.
+        rows: of the part.
+        unfinished: a writer enters its temporary folder here; closing it keeps the folder.
+
     """
 
-    def __init__(self) -> None:
-        self.unfinished = ExitStack()  # a subclass enters its temporary folder here; closing it keeps the folder
+    def __init__(self, stage: S, segment: Segment) -> None:
+        self.stage, self.segment = stage, segment
+        self.rows: list[dict[str, Any]] = []
+        self.unfinished = ExitStack()
 
     def __enter__(self) -> Self:
         """Begin the segment."""
@@ -37,37 +50,43 @@ class SegmentWriter(ABC):
     def add(self, frame: Frame, detections: Detections | None) -> None:
         """Take the next frame; `detections` is None where no stage asked for them."""
 
-    @abstractmethod
     def finish(self, damage: Sequence[Damage]) -> None:
         """Write the segment's part; the segment is done when this returns."""
+        # Folders first: a part without its files would be believed, files without a part are written again.
+        self.unfinished.close()
+        self.stage.tables[-1].write(self.segment.first, self.rows)
 
 
 @dataclass(frozen=True)
 class SegmentStage(Stage, ABC):
     """A stage whose work divides into the segments of a video: plain data that can be sent to another process.
 
+    What follows is said by the class.
+
     Attributes:
-        makes_detections: whether its writers need the detector to see the frames; said by the class.
-        reads_detections: whether its writers need detections, whoever made them; said by the class.
+        schemas: of the tables that it fills, by file; the last one is written last.
+        writer: of a segment.
+        makes_detections: whether its writers need the detector to see the frames.
+        reads_detections: whether its writers need detections, whoever made them.
 
     """
 
+    schemas: ClassVar[Mapping[str, pa.Schema]]
+    writer: ClassVar[type[SegmentWriter[Any]]]
     makes_detections: ClassVar[bool] = False
     reads_detections: ClassVar[bool] = False
-
-    @property
-    @abstractmethod
-    def tables(self) -> tuple[SegmentTable, ...]:
-        """The tables that it fills, the last one written last."""
-
-    @abstractmethod
-    def write(self, segment: Segment) -> SegmentWriter:
-        """A writer for `segment`."""
 
     @staticmethod
     @abstractmethod
     def counts(folder: Path) -> dict[str, Any]:
         """What the stage finished in `folder` found, for its manifest and the last line on the screen."""
+
+    @property
+    def tables(self) -> tuple[SegmentTable, ...]:
+        """The tables of `schemas`."""
+        return tuple(
+            SegmentTable(self.folder.path / file, schema, self.fingerprint) for file, schema in self.schemas.items()
+        )
 
     def is_done(self, segment: Segment) -> bool:
         """Whether `segment` was finished from these inputs and settings."""

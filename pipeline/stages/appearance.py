@@ -4,10 +4,10 @@ Good enough to say "this is suddenly somebody else" within a tracklet, and to or
 model is there; no more than that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import cv2
 import numpy as np
@@ -19,9 +19,9 @@ from detector.records import Detections
 from pipeline.chain.table import APPEARANCE
 from pipeline.config.models import TracksConfig
 from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
-from pipeline.video import Damage, Frame, Segment
+from pipeline.video import Frame
 from pipeline.workspace.folders import Flight
-from pipeline.workspace.tables import SegmentTable, read_table
+from pipeline.workspace.tables import read_table
 
 _STRIPES = 4  # head, chest, hips, legs
 _HUES, _LIGHTS = 8, 6
@@ -30,6 +30,15 @@ SCHEMA = pa.schema([("frame", pa.int32()), ("rank", pa.int16()), ("look", pa.lis
 _SIZE = (24, 48)  # width and height at which persons are compared
 # A box holds ground at its sides: what is near the middle column counts more.
 _MIDDLE = np.exp(-0.5 * ((np.arange(_SIZE[0]) + 0.5 - _SIZE[0] / 2) / (0.2 * _SIZE[0])) ** 2).astype(np.float32)
+
+
+class _AppearanceWriter(SegmentWriter["AppearanceStage"]):
+    def add(self, frame: Frame, detections: Detections | None) -> None:
+        if detections is None:
+            return
+        found = detections.above(self.stage.min_score)
+        for rank, look in enumerate(describe(frame.image, found.boxes)):
+            self.rows.append({"frame": frame.index, "rank": rank, "look": look.astype(np.float16)})
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,8 @@ class AppearanceStage(SegmentStage):
 
     """
 
+    schemas: ClassVar = {APPEARANCE.file: SCHEMA}
+    writer = _AppearanceWriter
     reads_detections = True
     former_names = TracksConfig.former_names
     min_score: float
@@ -51,37 +62,10 @@ class AppearanceStage(SegmentStage):
         folder = flight.stage(APPEARANCE.folder)
         return cls(APPEARANCE.name, folder, inputs, {"min_score": min_score}, min_score)
 
-    @property
-    def tables(self) -> tuple[SegmentTable]:
-        """The table of descriptors."""
-        return (SegmentTable(self.folder.path / APPEARANCE.file, SCHEMA, self.fingerprint),)
-
-    def write(self, segment: Segment) -> "_AppearanceWriter":
-        """A writer for `segment`."""
-        return _AppearanceWriter(self, segment)
-
     @staticmethod
     def counts(folder: Path) -> dict[str, Any]:
         """Persons described."""
         return {"persons": len(read_table(folder / APPEARANCE.file))}
-
-
-class _AppearanceWriter(SegmentWriter):
-    def __init__(self, stage: AppearanceStage, segment: Segment) -> None:
-        super().__init__()
-        self._stage, self._segment = stage, segment
-        self._rows: list[dict[str, Any]] = []
-
-    def add(self, frame: Frame, detections: Detections | None) -> None:
-        if detections is None:
-            return
-        found = detections.above(self._stage.min_score)
-        for rank, look in enumerate(describe(frame.image, found.boxes)):
-            self._rows.append({"frame": frame.index, "rank": rank, "look": look.astype(np.float16)})
-
-    def finish(self, damage: Sequence[Damage]) -> None:
-        (table,) = self._stage.tables
-        table.write(self._segment.first, self._rows)
 
 
 def describe(image: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float32]:

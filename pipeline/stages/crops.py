@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from zlib import crc32
 
 import cv2
@@ -21,11 +21,11 @@ from pipeline.config.models import CameraConfig, CropsConfig
 from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
 from pipeline.telemetry import Telemetry, TelemetrySource, no_telemetry
 from pipeline.telemetry.ground_plane import View, make_view
-from pipeline.video import Damage, Frame, Segment
+from pipeline.video import Frame, Segment
 from pipeline.workspace.atomic import atomic_folder
 from pipeline.workspace.folders import Flight
 from pipeline.workspace.jpeg import encode_jpeg
-from pipeline.workspace.tables import SegmentTable, read_table
+from pipeline.workspace.tables import read_table
 
 SCHEMA = pa.schema(
     [
@@ -74,6 +74,46 @@ def changed_files(folder: Path, expected: Mapping[str, int]) -> list[str]:
     return [name for name, crc in expected.items() if crc32((folder / name).read_bytes()) != crc]
 
 
+class _CropsWriter(SegmentWriter["CropsStage"]):
+    def __init__(self, stage: "CropsStage", segment: Segment) -> None:
+        super().__init__(stage, segment)
+        self._name = f"images/{segment.first:08d}"
+        self._folder = self.unfinished.enter_context(atomic_folder(stage.folder.path / self._name))
+
+    def add(self, frame: Frame, detections: Detections | None) -> None:
+        config = self.stage.config
+        if detections is None or frame.index % config.stride or (frame.corrupt and not config.corrupt):
+            return
+        view = self.stage.view(frame)
+        for rank, (box, score) in enumerate(zip(detections.boxes, detections.scores, strict=True)):
+            if score < self.stage.threshold or box[3] - box[1] < config.min_height:
+                continue
+            if view is None or config.person_m is None or _as_tall_as_a_person(view, box, config.person_m):
+                self._cut(frame, rank, box, float(score))
+
+    def _cut(self, frame: Frame, rank: int, box: NDArray[np.float32], score: float) -> None:
+        config, (height, width) = self.stage.config, frame.image.shape[:2]
+        left, top, right, bottom = pixel_window(box, config.padding, width, height)
+        crop = np.ascontiguousarray(frame.image[top:bottom, left:right])
+        file = f"{frame.index:08d}_{rank:03d}.jpg"
+        jpeg = encode_jpeg(crop, config.quality)
+        (self._folder / file).write_bytes(jpeg)
+        self.rows.append(
+            {
+                "crop": f"{self._name}/{file}",
+                "frame": frame.index,
+                "pts_s": frame.pts_s,
+                "rank": rank,
+                "score": score,
+                **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)),
+                **dict(zip(("left", "top", "right", "bottom"), (left, top, right, bottom), strict=True)),
+                "sharpness": sharpness(crop),
+                "bytes": len(jpeg),
+                "crc32": crc32(jpeg),
+            }
+        )
+
+
 @dataclass(frozen=True)
 class CropsStage(SegmentStage):
     """Fills `crops/crops.parquet` and `crops/images/<segment>/<frame>_<rank>.jpg`.
@@ -86,6 +126,8 @@ class CropsStage(SegmentStage):
 
     """
 
+    schemas: ClassVar = {CROPS.file: SCHEMA}
+    writer = _CropsWriter
     reads_detections = True
     former_names = CropsConfig.former_names
     config: CropsConfig
@@ -112,11 +154,6 @@ class CropsStage(SegmentStage):
         folder = flight.stage(CROPS.folder)
         return cls(CROPS.name, folder, inputs, settings, config, threshold, camera, telemetry)
 
-    @property
-    def tables(self) -> tuple[SegmentTable]:
-        """The table of crops."""
-        return (SegmentTable(self.folder.path / CROPS.file, SCHEMA, self.fingerprint),)
-
     @cached_property
     def located(self) -> Telemetry:
         """Where the drone was."""
@@ -129,10 +166,6 @@ class CropsStage(SegmentStage):
         at = self.located.at(frame.pts_s)
         height, width = frame.image.shape[:2]
         return make_view(self.camera, at["altitude_m"], at["pitch_deg"], width, height)
-
-    def write(self, segment: Segment) -> "_CropsWriter":
-        """A writer for `segment`."""
-        return _CropsWriter(self, segment)
 
     def end(self, segments: Sequence[Segment], seconds: float) -> None:
         """Remove images that no segment claims, and finish as every stage does."""
@@ -170,51 +203,3 @@ def _as_tall_as_a_person(view: View, box: NDArray[np.float32], metres: tuple[flo
     """Whether `box` is between `metres` tall; where that cannot be told, it is believed."""
     height = view.person_height(box.tolist())
     return height is None or metres[0] <= height <= metres[1]
-
-
-class _CropsWriter(SegmentWriter):
-    def __init__(self, stage: CropsStage, segment: Segment) -> None:
-        super().__init__()
-        self._stage, self._segment = stage, segment
-        self._name = f"images/{segment.first:08d}"
-        self._rows: list[dict[str, Any]] = []
-        self._folder = self.unfinished.enter_context(atomic_folder(stage.folder.path / self._name))
-
-    def add(self, frame: Frame, detections: Detections | None) -> None:
-        config = self._stage.config
-        if detections is None or frame.index % config.stride or (frame.corrupt and not config.corrupt):
-            return
-        view = self._stage.view(frame)
-        for rank, (box, score) in enumerate(zip(detections.boxes, detections.scores, strict=True)):
-            if score < self._stage.threshold or box[3] - box[1] < config.min_height:
-                continue
-            if view is None or config.person_m is None or _as_tall_as_a_person(view, box, config.person_m):
-                self._cut(frame, rank, box, float(score))
-
-    def _cut(self, frame: Frame, rank: int, box: NDArray[np.float32], score: float) -> None:
-        config, (height, width) = self._stage.config, frame.image.shape[:2]
-        left, top, right, bottom = pixel_window(box, config.padding, width, height)
-        crop = np.ascontiguousarray(frame.image[top:bottom, left:right])
-        file = f"{frame.index:08d}_{rank:03d}.jpg"
-        jpeg = encode_jpeg(crop, config.quality)
-        (self._folder / file).write_bytes(jpeg)
-        self._rows.append(
-            {
-                "crop": f"{self._name}/{file}",
-                "frame": frame.index,
-                "pts_s": frame.pts_s,
-                "rank": rank,
-                "score": score,
-                **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)),
-                **dict(zip(("left", "top", "right", "bottom"), (left, top, right, bottom), strict=True)),
-                "sharpness": sharpness(crop),
-                "bytes": len(jpeg),
-                "crc32": crc32(jpeg),
-            }
-        )
-
-    def finish(self, damage: Sequence[Damage]) -> None:
-        # Images first: a part without its images would be believed, images without a part are made again.
-        self.unfinished.close()
-        (table,) = self._stage.tables
-        table.write(self._segment.first, self._rows)

@@ -1,9 +1,9 @@
 """Stage `detect`: every person box from the detector's floor up, with the frame's time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,9 @@ from detector.config import DetectorConfig
 from detector.records import Detections
 from pipeline.chain.table import DETECT
 from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
-from pipeline.video import Damage, Frame, Segment
+from pipeline.video import Frame, Segment
 from pipeline.workspace.folders import Flight
-from pipeline.workspace.tables import SegmentTable, read_table
+from pipeline.workspace.tables import read_table
 
 # Settings that say where and when to work, not what comes out: changing them leaves results valid.
 _NOT_IN_RESULT = dict.fromkeys(("threshold", "weights", "preset", "device", "batch_size"), True) | {
@@ -35,6 +35,15 @@ SCHEMA = pa.schema(
 )
 
 
+class _DetectionsWriter(SegmentWriter["DetectStage"]):
+    def add(self, frame: Frame, detections: Detections | None) -> None:
+        if detections is None:
+            raise RuntimeError(f"frame {frame.index} reached the detect stage without detections")
+        for rank, (box, score) in enumerate(zip(detections.boxes, detections.scores, strict=True)):
+            sides = dict(zip(("x1", "y1", "x2", "y2"), box, strict=True))
+            self.rows.append({"frame": frame.index, "pts_s": frame.pts_s, "rank": rank, **sides, "score": score})
+
+
 @dataclass(frozen=True)
 class DetectStage(SegmentStage):
     """Fills `detections/detections.parquet`, one row a box.
@@ -44,6 +53,8 @@ class DetectStage(SegmentStage):
 
     """
 
+    schemas: ClassVar = {DETECT.file: SCHEMA}
+    writer = _DetectionsWriter
     makes_detections = True
     config: DetectorConfig
 
@@ -52,15 +63,6 @@ class DetectStage(SegmentStage):
         """The stage of `flight`; `inputs` say how the video is read, `weights` is the sha256 of the detector's."""
         settings = config.model_dump(mode="json", exclude=_NOT_IN_RESULT)
         return cls(DETECT.name, flight.stage(DETECT.folder), {**inputs, "weights": weights}, settings, config)
-
-    @property
-    def tables(self) -> tuple[SegmentTable]:
-        """The table of detections."""
-        return (SegmentTable(self.folder.path / DETECT.file, SCHEMA, self.fingerprint),)
-
-    def write(self, segment: Segment) -> "_DetectionsWriter":
-        """A writer for `segment`."""
-        return _DetectionsWriter(self, segment)
 
     def stored(self, segment: Segment) -> dict[int, Detections]:
         """The detections of a finished segment by frame index."""
@@ -76,34 +78,6 @@ class DetectStage(SegmentStage):
             "boxes_from_0.5": int((rows["score"] >= 0.5).sum()),
             "boxes_from_0.8": int((rows["score"] >= 0.8).sum()),
         }
-
-
-class _DetectionsWriter(SegmentWriter):
-    def __init__(self, stage: DetectStage, segment: Segment) -> None:
-        super().__init__()
-        (self._table,), self._segment = stage.tables, segment
-        self._rows: list[dict[str, Any]] = []
-
-    def add(self, frame: Frame, detections: Detections | None) -> None:
-        if detections is None:
-            raise RuntimeError(f"frame {frame.index} reached the detect stage without detections")
-        for rank, (box, score) in enumerate(zip(detections.boxes, detections.scores, strict=True)):
-            x1, y1, x2, y2 = box
-            self._rows.append(
-                {
-                    "frame": frame.index,
-                    "pts_s": frame.pts_s,
-                    "rank": rank,
-                    "x1": x1,
-                    "y1": y1,
-                    "x2": x2,
-                    "y2": y2,
-                    "score": score,
-                }
-            )
-
-    def finish(self, damage: Sequence[Damage]) -> None:
-        self._table.write(self._segment.first, self._rows)
 
 
 def detections_by_frame(rows: pd.DataFrame) -> dict[int, Detections]:

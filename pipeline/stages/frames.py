@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import pyarrow as pa
 
@@ -18,7 +18,7 @@ from pipeline.video import Damage, Frame, Segment
 from pipeline.workspace.atomic import atomic_folder
 from pipeline.workspace.folders import Flight
 from pipeline.workspace.jpeg import write_jpeg
-from pipeline.workspace.tables import SegmentTable, read_table
+from pipeline.workspace.tables import read_table
 
 SCHEMA = pa.schema(
     [
@@ -35,6 +35,44 @@ SCHEMA = pa.schema(
 )
 
 
+class _FramesWriter(SegmentWriter["FramesStage"]):
+    def __init__(self, stage: "FramesStage", segment: Segment) -> None:
+        super().__init__(stage, segment)
+        self._folder: Path | None = None
+        if stage.config.images:
+            images = atomic_folder(stage.folder.path / "images" / f"{segment.first:08d}")
+            self._folder = self.unfinished.enter_context(images)
+
+    def add(self, frame: Frame, detections: Detections | None) -> None:
+        self.rows.append(
+            {
+                "frame": frame.index,
+                "pts_s": frame.pts_s,
+                "key": frame.key,
+                "corrupt": frame.corrupt,
+                "lost": False,
+                "damage": "",
+                "width": frame.image.shape[1],
+                "height": frame.image.shape[0],
+            }
+        )
+        if self._folder and frame.index % self.stage.config.stride == 0:
+            write_jpeg(self._folder / f"{frame.index:08d}.jpg", frame.image, self.stage.config.quality)
+
+    def finish(self, damage: Sequence[Damage]) -> None:
+        by_frame = {row["frame"]: row for row in self.rows}
+        for one in damage:
+            row = by_frame.get(one.frame)
+            if row:
+                row["damage"] = one.what
+            else:
+                lost = {"key": False, "corrupt": False, "lost": True, "damage": one.what}
+                by_frame[one.frame] = {"frame": one.frame, "pts_s": one.pts_s, **lost}
+        rows = [by_frame[frame] for frame in sorted(by_frame)]
+        self.rows = [row | self.stage.located.at(_seconds(row["pts_s"])) for row in rows]
+        super().finish(damage)
+
+
 @dataclass(frozen=True)
 class FramesStage(SegmentStage):
     """Fills `frames/frames.parquet`, one row a frame that the container announces, lost ones included.
@@ -45,6 +83,8 @@ class FramesStage(SegmentStage):
 
     """
 
+    schemas: ClassVar = {FRAMES.file: SCHEMA}
+    writer = _FramesWriter
     config: FramesConfig
     telemetry: TelemetrySource | None
 
@@ -57,19 +97,10 @@ class FramesStage(SegmentStage):
         settings = config.model_dump(include={"images", "stride", "quality"})
         return cls(FRAMES.name, flight.stage(FRAMES.folder), inputs, settings, config, telemetry)
 
-    @property
-    def tables(self) -> tuple[SegmentTable]:
-        """The table of frames."""
-        return (SegmentTable(self.folder.path / FRAMES.file, SCHEMA, self.fingerprint),)
-
     @cached_property
     def located(self) -> Telemetry:
         """Where the drone was."""
         return self.telemetry.read() if self.telemetry else no_telemetry()
-
-    def write(self, segment: Segment) -> "_FramesWriter":
-        """A writer for `segment`."""
-        return _FramesWriter(self, segment)
 
     @staticmethod
     def counts(folder: Path) -> dict[str, Any]:
@@ -82,54 +113,6 @@ class FramesStage(SegmentStage):
             "corrupt": int(rows["corrupt"].sum()),
             "last_s": float(rows["pts_s"].max()),
         } | ({"with_telemetry": located} if located else {})
-
-
-class _FramesWriter(SegmentWriter):
-    def __init__(self, stage: FramesStage, segment: Segment) -> None:
-        super().__init__()
-        self._stage, self._segment = stage, segment
-        self._rows: list[dict[str, Any]] = []
-        self._folder: Path | None = None
-        if stage.config.images:
-            images = atomic_folder(stage.folder.path / "images" / f"{segment.first:08d}")
-            self._folder = self.unfinished.enter_context(images)
-
-    def add(self, frame: Frame, detections: Detections | None) -> None:
-        self._rows.append(
-            {
-                "frame": frame.index,
-                "pts_s": frame.pts_s,
-                "key": frame.key,
-                "corrupt": frame.corrupt,
-                "lost": False,
-                "damage": "",
-                "width": frame.image.shape[1],
-                "height": frame.image.shape[0],
-            }
-        )
-        if self._folder and frame.index % self._stage.config.stride == 0:
-            write_jpeg(self._folder / f"{frame.index:08d}.jpg", frame.image, self._stage.config.quality)
-
-    def finish(self, damage: Sequence[Damage]) -> None:
-        self.unfinished.close()
-        by_frame = {row["frame"]: row for row in self._rows}
-        for one in damage:
-            row = by_frame.get(one.frame)
-            if row:
-                row["damage"] = one.what
-            else:
-                by_frame[one.frame] = {
-                    "frame": one.frame,
-                    "pts_s": one.pts_s,
-                    "key": False,
-                    "corrupt": False,
-                    "lost": True,
-                    "damage": one.what,
-                }
-        rows = [by_frame[frame] for frame in sorted(by_frame)]
-        located = [row | self._stage.located.at(_seconds(row["pts_s"])) for row in rows]
-        (table,) = self._stage.tables
-        table.write(self._segment.first, located)
 
 
 def _seconds(time: float | None) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ from pipeline.chain.table import MOTION
 from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
 from pipeline.video import Damage, Frame, Segment
 from pipeline.workspace.folders import Flight
-from pipeline.workspace.tables import SegmentTable, read_table
+from pipeline.workspace.tables import read_table
 
 EDGES_FILE = "edges.parquet"
 SCHEMA = pa.schema(
@@ -44,39 +44,10 @@ _WIDTH = (
 )
 
 
-@dataclass(frozen=True)
-class MotionStage(SegmentStage):
-    """Fills `motion/motion.parquet`, a row a frame, and `motion/edges.parquet`, two pictures a segment."""
-
-    @classmethod
-    def of(cls, flight: Flight, inputs: Mapping[str, Any]) -> Self:
-        """The stage of `flight`; `inputs` say how the video is read."""
-        return cls(MOTION.name, flight.stage(MOTION.folder), inputs, {})
-
-    @property
-    def tables(self) -> tuple[SegmentTable, SegmentTable]:
-        """The tables of outer pictures and of motions."""
-        edges = SegmentTable(self.folder.path / EDGES_FILE, EDGES, self.fingerprint)
-        return edges, SegmentTable(self.folder.path / MOTION.file, SCHEMA, self.fingerprint)
-
-    def write(self, segment: Segment) -> "_MotionWriter":
-        """A writer for `segment`."""
-        return _MotionWriter(self, segment)
-
-    @staticmethod
-    def counts(folder: Path) -> dict[str, Any]:
-        """Frames, and how far the camera's picture moved between two of them in the median."""
-        rows = read_table(folder / MOTION.file)
-        shift = np.hypot(rows["x"].to_numpy(), rows["y"].to_numpy())
-        return {"frames": len(rows), "median_shift_px": round(float(np.median(shift)), 2) if len(rows) else 0.0}
-
-
-class _MotionWriter(SegmentWriter):
-    def __init__(self, stage: MotionStage, segment: Segment) -> None:
-        super().__init__()
-        self._stage, self._segment = stage, segment
+class _MotionWriter(SegmentWriter["MotionStage"]):
+    def __init__(self, stage: "MotionStage", segment: Segment) -> None:
+        super().__init__(stage, segment)
         self._follower = Follower()
-        self._rows: list[dict[str, Any]] = []
         self._first: NDArray[np.uint8] | None = None
         self._last: NDArray[np.uint8] | None = None
         self._scale = 1.0
@@ -84,7 +55,7 @@ class _MotionWriter(SegmentWriter):
     def add(self, frame: Frame, detections: Detections | None) -> None:
         small, self._scale = shrink(frame.image)
         matrix = self._follower.next(small, self._scale)
-        self._rows.append({"frame": frame.index, **dict(zip(SCHEMA.names[1:], matrix.ravel(), strict=True))})
+        self.rows.append({"frame": frame.index, **dict(zip(SCHEMA.names[1:], matrix.ravel(), strict=True))})
         self._first = small if self._first is None else self._first
         self._last = small
 
@@ -92,9 +63,29 @@ class _MotionWriter(SegmentWriter):
         edges = []
         if self._first is not None and self._last is not None:
             pictures = {"first": _pack(self._first), "last": _pack(self._last)}
-            edges = [{"frame": self._rows[0]["frame"], **pictures, "scale": self._scale}]
-        for table, rows in zip(self._stage.tables, (edges, self._rows), strict=True):
-            table.write(self._segment.first, rows)
+            edges = [{"frame": self.rows[0]["frame"], **pictures, "scale": self._scale}]
+        self.stage.tables[0].write(self.segment.first, edges)
+        super().finish(damage)
+
+
+@dataclass(frozen=True)
+class MotionStage(SegmentStage):
+    """Fills `motion/motion.parquet`, a row a frame, and `motion/edges.parquet`, two pictures a segment."""
+
+    schemas: ClassVar = {EDGES_FILE: EDGES, MOTION.file: SCHEMA}
+    writer = _MotionWriter
+
+    @classmethod
+    def of(cls, flight: Flight, inputs: Mapping[str, Any]) -> Self:
+        """The stage of `flight`; `inputs` say how the video is read."""
+        return cls(MOTION.name, flight.stage(MOTION.folder), inputs, {})
+
+    @staticmethod
+    def counts(folder: Path) -> dict[str, Any]:
+        """Frames, and how far the camera's picture moved between two of them in the median."""
+        rows = read_table(folder / MOTION.file)
+        shift = np.hypot(rows["x"].to_numpy(), rows["y"].to_numpy())
+        return {"frames": len(rows), "median_shift_px": round(float(np.median(shift)), 2) if len(rows) else 0.0}
 
 
 class Follower:
