@@ -41,6 +41,10 @@ def tables(workspace: Path) -> dict[str, bytes]:
     return {path.relative_to(workspace).as_posix(): path.read_bytes() for path in kept}
 
 
+def keys(rows: pd.DataFrame) -> list[tuple[int, int]]:
+    return list(zip(rows["frame"], rows["rank"], strict=True))
+
+
 @pytest.fixture(scope="module")
 def undisturbed(flight, tmp_path_factory):
     workspace = tmp_path_factory.mktemp("undisturbed")
@@ -92,7 +96,10 @@ def test_another_threshold_makes_new_crops_without_the_model(flight, tmp_path, m
     assert (frames.skipped, detect.skipped, crops.skipped) == (True, True, False)
     folder = tmp_path / "flight01" / "crops"
     rows = read_table(folder / "crops.parquet")
-    assert (rows["score"] >= 0.6).all()
+    boxes = read_table(folder.parent / "detections" / "detections.parquet")
+    wanted = boxes[(boxes["score"] >= 0.6) & (boxes["y2"] - boxes["y1"] >= 16)]
+    assert 0 < len(wanted) < (boxes["score"] >= 0.3).sum()
+    assert keys(rows) == keys(wanted)
     on_disk = {path.relative_to(folder).as_posix() for path in folder.rglob("*.jpg")}
     assert on_disk == set(rows["crop"])
 
@@ -116,8 +123,11 @@ def test_every_nth_frame_and_least_height(flight, tmp_path):
     section = CropsConfig(stride=4, min_height=20, padding=0)
     run_stages(config(tmp_path, crops=section), flight, CROPS, progress_bar)
     rows = read_table(tmp_path / "flight01" / "crops" / "crops.parquet")
-    assert (rows["frame"] % 4 == 0).all()
-    assert (rows["y2"] - rows["y1"] >= 20).all()
+    boxes = read_table(tmp_path / "flight01" / "detections" / "detections.parquet")
+    sure = boxes[boxes["score"] >= 0.3]
+    nth, high = sure["frame"] % 4 == 0, sure["y2"] - sure["y1"] >= 20
+    assert 0 < (nth & high).sum() < min(nth.sum(), high.sum())
+    assert keys(rows) == keys(sure[nth & high])
 
 
 def test_a_crop_that_is_missing_or_cut_off_is_made_again(flight, tmp_path, undisturbed):
