@@ -57,6 +57,7 @@ def test_a_tiny_image_shows_nobody_and_leaves_its_neighbour_alone(predictor, siz
 
 def test_a_long_thin_image_is_taken(predictor):
     (found,) = predictor.predict([predictor.preprocess(pictures((2000, 9))[0])])
+    assert len(found) > 50
     assert (found.boxes <= [2000, 9, 2000, 9]).all()
 
 
