@@ -16,7 +16,7 @@ class Section(BaseModel):
 
 
 class Resize(Section):
-    """How an image is scaled before the model sees it.
+    """The scaling of an image for the model.
 
     Either into a frame (`width`, `height`; `keep_aspect: false` fills it, as the paper does) or to a length
     of the short side, but the long side at most `max_side` (as torchvision and detectron2 do).
@@ -74,7 +74,7 @@ class Tiles(Section):
 
 
 class Detectron2(Section):
-    """What detectron2 needs to know about a model besides its weights."""
+    """Settings of backend detectron2: the model besides its weights."""
 
     config_file: Path | None = Field(
         None, description="the model's config.yaml; null: detectron2's defaults of R50-FPN or R50-C4"

@@ -1,1 +1,1 @@
-"""The small person detector that comes with uavpipe; MODEL_CARD.md says how it was made and how good it is."""
+"""The small person detector that comes with uavpipe; MODEL_CARD.md has its training and evaluation."""

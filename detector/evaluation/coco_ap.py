@@ -59,7 +59,7 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def persons_by_size(images: Sequence[AnnotatedImage]) -> dict[str, int]:
-    """How many persons are small, medium and large by COCO's areas."""
+    """The number of small, medium and large persons by COCO's areas."""
     sizes = np.digitize(np.concatenate([image.areas for image in images]), _SIZE_LIMITS)
     return dict(zip(SIZES, np.bincount(sizes, minlength=len(SIZES)).tolist(), strict=True))
 

@@ -33,7 +33,7 @@ def evaluate(predictor: PersonDetector, source: DataSource) -> dict[str, float]:
 def detect(
     predictor: PersonDetector, images: Sequence[AnnotatedImage], advance: Callable[[int], None] = lambda count: None
 ) -> list[Detections]:
-    """What `predictor` finds in each of `images`; `advance` is called with the number of images just done.
+    """The detections of `predictor` in each of `images`; `advance` is called with the number of images just done.
 
     Raises:
         DetectorError: an image cannot be read.

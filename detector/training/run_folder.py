@@ -15,7 +15,7 @@ from detector.files import atomic_file
 from detector.models.checkpoint import save_checkpoint
 from detector.models.presets import Architecture
 
-# Settings that change how a run goes, not what comes out of it: a resumed run may have others.
+# Settings without effect on the result of a run: a resumed run may have others.
 _FREE = {"workers", "cache_gb", "log_every", "checkpoint_every", "evaluate_every", "validation"}
 
 

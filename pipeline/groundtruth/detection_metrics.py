@@ -40,6 +40,7 @@ def match(truth: Truth, detections: Detections, min_iou: float) -> tuple[NDArray
 
     Each box, best score first, takes the free person it overlaps most, evaluated persons first. A box on a
     person that is not evaluated is neither right nor wrong, nor is one on nobody in a region without annotations.
+    Unlike in COCO's rules, a person that is not evaluated is matched by IoU, and excuses one box only.
     """
     overlap = iou(detections.boxes, truth.boxes)
     persons = np.where(overlap >= min_iou, overlap + truth.evaluated, _NO_FIT)
