@@ -29,8 +29,8 @@ class Section(BaseModel):
     def _read_former_names(cls, content: Any) -> Any:
         if not isinstance(content, dict):
             return content
-        current = {former: name for name, former in cls.former_names.items() if name not in content}
-        return {current.get(key, key): value for key, value in content.items()}
+        current = {former: name for name, former in cls.former_names.items()}
+        return {current.get(key, key): value for key, value in content.items()}  # of both names the later counts
 
 
 def _off_as_word(value: Any) -> Any:

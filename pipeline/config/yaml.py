@@ -122,6 +122,7 @@ def apply_settings(content: Mapping[str, Any], settings: Sequence[str]) -> dict[
                 raise PipelineError(f"--set {setting}: '{key}' is a value, not a section")
             target[key] = dict(inner)
             target = target[key]
+        target.pop(keys[-1], None)  # what is set last comes last, whatever it replaces
         target[keys[-1]] = parse_yaml(text, f"--set {name}")
     return result
 

@@ -56,3 +56,13 @@ def test_no_video_says_how_to_name_one():
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(PipelineError, match=r"gone\.yaml: no such configuration file"):
         load_config(tmp_path / "gone.yaml")
+
+
+def test_former_names_of_settings_are_read_and_the_last_one_given_counts(tmp_path):
+    path = tmp_path / "flight.yaml"
+    path.write_text("tracks: {lost_s: 2, low: 0.2}\ncrops: {every: 3}\n")
+    config = load_config(path)
+    assert (config.tracks.max_gap_s, config.tracks.min_score, config.crops.stride) == (2, 0.2, 3)
+    assert load_config(path, ["tracks.max_gap_s=4"]).tracks.max_gap_s == 4
+    assert load_config(path, ["tracks.max_gap_s=4", "tracks.lost_s=5"]).tracks.max_gap_s == 5
+    assert load_config(path, ["tracks.lost_s=5", "tracks.max_gap_s=4"]).tracks.max_gap_s == 4
