@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.chain.table import DETECT, EVALUATE, FRAMES, REPORT
+from pipeline.chain.table import DATASET, DETECT, EVALUATE, FRAMES, REPORT, TRAIN
 from pipeline.cli.options import PATH
 
 if TYPE_CHECKING:
     from pipeline.config.models import FlightConfig
+    from pipeline.workspace.stage import StageResult
 
 
 @click.command()
@@ -43,8 +44,16 @@ def demo(folder: Path, seconds: float, people: int, iterations: int) -> None:
     click.echo("\nthe network that comes with uavpipe:")
     run_from_labels(bundled, progress_bar, training_bar, report_stage, EVALUATE)
     click.echo(f"after {iterations} iterations on these people:")
-    run_from_labels(config, progress_bar, training_bar, report_stage, REPORT, EVALUATE)
+    run_from_labels(config, progress_bar, training_bar, _report_rest, REPORT, TRAIN)
     click.echo(f"by hand    uavpipe label --workspace {config.workspace}\nyour own   uavpipe run your_flight.mp4")
+
+
+def _report_rest(result: "StageResult") -> None:
+    """Print a line on a stage, but not once more on the data set."""
+    from pipeline.cli.stages import report_stage
+
+    if result.stage != DATASET.name:
+        report_stage(result)
 
 
 def _score(config: "FlightConfig", video: Path) -> None:

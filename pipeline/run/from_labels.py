@@ -1,7 +1,7 @@
 """The chain from the labels on: data set, training, evaluation, report."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.chain.table import DATASET, EVALUATE, REPORT, TRAIN, ChainStage, is_before
@@ -9,6 +9,7 @@ from pipeline.config.models import FlightConfig
 from pipeline.config.yaml import read_yaml_mapping, validate
 from pipeline.dataset.stage import finished_dataset, run_dataset
 from pipeline.engine.progress import Progress, TrainingProgress
+from pipeline.errors import PipelineError
 from pipeline.report import write_report
 from pipeline.stages.evaluation import evaluation_stage, identified, write_evaluation
 from pipeline.workspace.manifest import StageFolder, fingerprint
@@ -90,7 +91,7 @@ def run_from_labels(
         report(dataset)
         if not is_before(last, TRAIN):
             training = training_of(config, dataset.folder)
-            if training.recipe:
+            if training.recipe and not is_before(TRAIN, first):
                 report(_train(training, dataset, training_progress))
             if not is_before(last, EVALUATE) and "query" in dataset.counts["splits"]:
                 report(_evaluate(training, dataset, progress))
@@ -101,15 +102,18 @@ def run_from_labels(
 
 def _train(training: Training, dataset: StageResult, progress: TrainingProgress) -> StageResult:
     """Train, or resume a training that was stopped."""
-    from reid.training.on_dataset import (
-        train_on_dataset,  # torch takes seconds, which a run up to date does not need
-    )
+    from reid.checkpoint import load_checkpoint  # torch takes seconds, which a run without a recipe does not need
+    from reid.training.on_dataset import train_on_dataset
 
     assert training.recipe is not None
     config = validate(read_yaml_mapping(training.recipe), TrainConfig, str(training.recipe))
+    result = StageResult(TRAIN.name, training.folder, {"iterations": config.iterations}, skipped=True)
+    weights = training.weights
+    if weights.is_file() and load_checkpoint(weights).training["iteration"] >= config.iterations:
+        return result
     protocol = dataset.counts["protocol"]
     train_on_dataset(config, str(dataset.folder), training.folder, protocol=protocol, bar=progress)
-    return StageResult(TRAIN.name, training.folder, {"iterations": config.iterations}, skipped=False)
+    return replace(result, skipped=False)
 
 
 def _evaluate(training: Training, dataset: StageResult, progress: Progress) -> StageResult:
@@ -117,7 +121,8 @@ def _evaluate(training: Training, dataset: StageResult, progress: Progress) -> S
 
     options = Options(dataset.counts["protocol"])
     stage = training.evaluation(options)
-    assert stage is not None  # it is trained by now
+    if stage is None:
+        raise PipelineError(f"{training.folder}: this stage is incomplete, so --from cannot skip it")
     if stage.is_current():
         return stage.result(skipped=True)
     result = evaluate_network(training.weights, str(dataset.folder), options, bar=progress)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from annotate.log.store import LABELS
-from pipeline.chain.table import DATASET, EVALUATE, FRAMES, LABEL, REPORT, TRACKS, ChainStage, is_before
+from pipeline.chain.table import DATASET, EVALUATE, FRAMES, LABEL, REPORT, TRACKS, TRAIN, ChainStage, is_before
 from pipeline.config.models import FlightConfig, require_flights
 from pipeline.dataset.stage import dataset_stage, finished_dataset
 from pipeline.labelling.progress import LabellingProgress, labelling_progress
@@ -72,11 +72,15 @@ def _plan_dataset(
             return
         stale = dataset_stage(config.workspace, config.dataset).why_stale()
         yield Planned("", DATASET.name, stale)
-    if is_before(last, EVALUATE):
+    if is_before(last, TRAIN):
         return
     if stale or folder.manifest() is None:
-        yield Planned("", EVALUATE.name, "another data set" if stale else "not done yet")
+        steps = [TRAIN] * (config.reid.recipe is not None) + [EVALUATE] * (not is_before(last, EVALUATE))
+        yield from (Planned("", step.name, "another data set" if stale else "not done yet") for step in steps)
         return
-    protocol = finished_dataset(config.workspace).counts["protocol"]
-    evaluation = training_of(config, folder.path).evaluation(Options(protocol))
-    yield Planned("", EVALUATE.name, evaluation.why_stale() if evaluation else "not done yet")
+    training = training_of(config, folder.path)
+    if training.recipe and not is_before(TRAIN, first):
+        yield Planned("", TRAIN.name, "" if training.weights.is_file() else "not done yet")
+    if not is_before(last, EVALUATE):
+        evaluation = training.evaluation(Options(finished_dataset(config.workspace).counts["protocol"]))
+        yield Planned("", EVALUATE.name, evaluation.why_stale() if evaluation else "not done yet")

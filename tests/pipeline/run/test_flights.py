@@ -185,10 +185,16 @@ def test_a_changed_recipe_learns_in_a_folder_of_its_own(workspace_of_two_flights
     recipe += "sampler: {identities: 2, images: 2}\n"
     asked = ("--from", "dataset", "--until", "evaluate", "--workspace", str(workspace_of_two_flights))
     asked += ("--set", f"reid.recipe={tmp_path / 'short.yaml'}")
+    (tmp_path / "short.yaml").write_text(f"{recipe}iterations: 1\n")
+    assert "train      would run: another data set" in run(*asked, "--dry-run").output
+    assert run(*asked, "--until", "dataset").exit_code == 0
+    assert "train      would run: not done yet" in run(*asked, "--dry-run").output
+    assert "incomplete, so --from cannot skip it" in run(*asked, "--from", "evaluate").output
     for iterations in (1, 2, 2):
         (tmp_path / "short.yaml").write_text(f"{recipe}iterations: {iterations}\n")
         result = run(*asked)
         assert result.exit_code == 0, result.output
+    assert "train      up to date: 2 iterations" in result.output
     assert "evaluate   up to date" in result.output
     assert len(list(workspace_of_two_flights.glob("reid/short-*/test/metrics.json"))) == 2
 
