@@ -47,24 +47,8 @@ class DatasetStage(Stage):
         return super().is_current() and _all_there(self.folder, self.workspace, verify=self.verify)
 
 
-def dataset_stage(workspace: Path, config: DatasetConfig) -> DatasetStage:
-    """The data set that `config` wants of `workspace`.
-
-    Raises:
-        PipelineError: nothing is labelled.
-
-    """
-    _check_labels(workspace)
-    with LabelStore(workspace / LABELS, create=False) as store:
-        return _stage(workspace, config, store)
-
-
-def _check_labels(workspace: Path) -> None:
-    if not (workspace / LABELS).is_file():
-        raise PipelineError(f"{workspace / LABELS}: no labels yet; first: uavpipe label --workspace {workspace}")
-
-
-def _stage(workspace: Path, config: DatasetConfig, store: LabelStore) -> DatasetStage:
+def dataset_stage(workspace: Path, config: DatasetConfig, store: LabelStore) -> DatasetStage:
+    """The data set that `config` wants of the labels `store` of `workspace`."""
     inputs, settings = state_of_inputs(workspace, store), config.model_dump(exclude={"verify"})
     return DatasetStage(
         DATASET.name, StageFolder(workspace / DATASET.folder), inputs, settings, workspace, config.verify
@@ -80,7 +64,8 @@ def run_dataset(workspace: Path, config: DatasetConfig) -> StageResult:
         ReidError: the data set would leak, or a crop cannot be read.
 
     """
-    _check_labels(workspace)  # before a workspace without labels gets a lock file
+    if not (workspace / LABELS).is_file():  # now: a workspace without labels gets no lock file
+        raise PipelineError(f"{workspace / LABELS}: no labels yet; first: uavpipe label --workspace {workspace}")
 
     def make(folder: Path) -> Mapping[str, Any]:
         crops, figures = _dataset(workspace, config, store)
@@ -91,7 +76,7 @@ def run_dataset(workspace: Path, config: DatasetConfig) -> StageResult:
         return {split: each["crops"] for split, each in figures["splits"].items()}
 
     with locked(workspace), LabelStore(workspace / LABELS, create=False) as store:
-        stage = _stage(workspace, config, store)
+        stage = dataset_stage(workspace, config, store)
         _check_place(stage.folder)
         sweep(stage.folder.path)
         result = stage.run([_TABLE, _FIGURES, _PAGE], make, at_once=True)

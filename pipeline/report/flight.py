@@ -24,7 +24,7 @@ from pipeline.report.records import Fact, clock
 from pipeline.stages.detect import SCHEMA
 from pipeline.workspace.folders import read_card
 from pipeline.workspace.manifest import MANIFEST, StageFolder
-from pipeline.workspace.tables import read_rows
+from pipeline.workspace.tables import read_file
 
 _OF_FRAMES = ("frame", "pts_s", "lost", "corrupt", "damage", "width", "height", "altitude_m")
 _DAMAGE_SHOWN = 12  # stretches; the table has them all
@@ -131,7 +131,7 @@ def _detections(
 ) -> tuple[pd.DataFrame, GroundTruthPart | None, dict[str, Markup]]:
     """The detections from the threshold up, the comparison with the ground truth, and plots by title."""
     threshold = _threshold(folder)
-    everything = _table(folder / DETECT.output, SCHEMA.names)
+    everything = read_file(folder / DETECT.output, SCHEMA.names)
     boxes = everything[everything["score"] >= threshold]
     drawn = {
         "Persons in a frame": plots.persons_over_time(folder.name, frames, boxes),
@@ -189,21 +189,14 @@ def _threshold(folder: Path) -> float:
 def _frames(folder: Path) -> pd.DataFrame:
     """The table of frames; for an imported flight, without a video, made from its detections."""
     if (folder / FRAMES.folder / MANIFEST).exists():
-        return _table(folder / FRAMES.output, _OF_FRAMES)
-    seen = _table(folder / DETECT.output, ["frame", "pts_s"])[["frame", "pts_s"]]
+        return read_file(folder / FRAMES.output, _OF_FRAMES)
+    seen = read_file(folder / DETECT.output, ["frame", "pts_s"])[["frame", "pts_s"]]
     none = float("nan")
     return (
         seen.drop_duplicates("frame")
         .sort_values("frame", ignore_index=True)
         .assign(lost=False, corrupt=False, damage="", altitude_m=none, width=none, height=none)
     )
-
-
-def _table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    rows = read_rows(path, columns)
-    if rows is None:
-        raise PipelineError(f"{path}: missing; run the stage again")
-    return rows
 
 
 def _stretches(damaged: pd.DataFrame, begin: float) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from annotate.log.store import LABELS
+from annotate.log.store import LABELS, LabelStore
 from pipeline.chain.table import DATASET, EVALUATE, FRAMES, LABEL, REPORT, TRACKS, TRAIN, ChainStage, is_before
 from pipeline.config.models import FlightConfig, require_flights
 from pipeline.dataset.stage import dataset_stage, finished_dataset
@@ -70,7 +70,8 @@ def _plan_dataset(
         if not (config.workspace / LABELS).is_file():
             yield Planned("", LABEL.name, str(done))
             return
-        stale = dataset_stage(config.workspace, config.dataset).why_stale()
+        with LabelStore(config.workspace / LABELS, create=False) as store:
+            stale = dataset_stage(config.workspace, config.dataset, store).why_stale()
         yield Planned("", DATASET.name, stale)
     if is_before(last, TRAIN):
         return

@@ -38,6 +38,13 @@ class TracksStage(Stage):
         inputs = {stage.name: stage.fingerprint for stage in made_from if stage.name in TRACKS.needs}
         return cls(TRACKS.name, flight.stage(TRACKS.folder), inputs, config.model_dump(), config)
 
+    @staticmethod
+    def counts(folder: Path) -> dict[str, Any]:
+        """Tracklets, their detections and their median length."""
+        lengths = read_file(folder / TRACKS.file, ["tracklet"]).groupby("tracklet").size()
+        median = float(lengths.median()) if len(lengths) else 0.0
+        return {"tracklets": len(lengths), "detections": int(lengths.sum()), "median_length": median}
+
 
 def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
     """Link the detections of `flight` and write `tracks/tracklets.parquet`: tracklet, frame, rank.
@@ -59,12 +66,7 @@ def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
     path = flight.folder / TRACKS.output
     with atomic_file(path) as temporary:
         tracklets.to_parquet(temporary, index=False)
-    lengths = tracklets.groupby("tracklet").size()
-    return {
-        "tracklets": len(lengths),
-        "detections": len(tracklets),
-        "median_length": float(lengths.median()) if len(lengths) else 0.0,
-    }
+    return TracksStage.counts(path.parent)
 
 
 def read_tracked(flight_folder: Path) -> dict[int, Tracked]:

@@ -21,6 +21,7 @@ from pipeline.privacy.forget.selection import Selection
 from pipeline.stages.appearance import AppearanceStage
 from pipeline.stages.crops import CropsStage
 from pipeline.stages.detect import DetectStage
+from pipeline.stages.tracks import TracksStage
 from pipeline.workspace.atomic import read_json, write_json
 from pipeline.workspace.folders import FORGETTING, locked
 from pipeline.workspace.manifest import MANIFEST, StageFolder
@@ -29,6 +30,7 @@ _COUNTS = {
     DETECT.name: DetectStage.counts,
     CROPS.name: CropsStage.counts,
     APPEARANCE.name: AppearanceStage.counts,
+    TRACKS.name: TracksStage.counts,
 }
 
 
@@ -133,10 +135,6 @@ def _counts(folder: StageFolder, manifest: dict[str, Any]) -> dict[str, Any]:
     count = _COUNTS.get(manifest["stage"])
     if count is not None:
         return count(folder.path) if any(folder.path.glob("*.parquet")) else manifest["counts"]
-    if manifest["stage"] == TRACKS.name:
-        lengths = pd.read_parquet(folder.path / TRACKS.file).groupby("tracklet").size()
-        median = float(lengths.median()) if len(lengths) else 0.0
-        return {"tracklets": len(lengths), "detections": int(lengths.sum()), "median_length": median}
     if manifest["stage"] == EMBEDDINGS.name:
         return manifest["counts"] | {"crops": len(pd.read_parquet(folder.path / EMBEDDINGS.file))}
     return dict(manifest["counts"])
