@@ -21,20 +21,11 @@ from reid.records import DISTRACTOR, ReidData
 _FREE = {"cache_gb", "log_every", "checkpoint_every", "evaluate_every"}
 
 
-class DataFingerprint(TypedDict):
-    """The training data: name, counts and a hash."""
-
-    name: str
-    images: int
-    identities: int
-    sha256: str
-
-
 class RunIdentity(TypedDict):
-    """The whole configuration and the data: a run with another one is another run."""
+    """The whole configuration, and name, counts and hash of the data: with other ones, it is another run."""
 
     config: dict[str, object]
-    data: DataFingerprint
+    data: dict[str, str | int]
 
 
 class RunDescription(RunIdentity):
@@ -186,13 +177,8 @@ def identity(config: TrainConfig, data: ReidData) -> RunIdentity:
         except OSError as error:
             raise ReidError(f"{path}: cannot be read: {error.strerror}") from None
     identities = len(np.unique(train.identities[train.identities > DISTRACTOR]))
-    fingerprint: DataFingerprint = {
-        "name": data.name,
-        "images": len(train),
-        "identities": identities,
-        "sha256": digest.hexdigest(),
-    }
-    return {"config": config.model_dump(mode="json"), "data": fingerprint}
+    counts: dict[str, str | int] = {"name": data.name, "images": len(train), "identities": identities}
+    return {"config": config.model_dump(mode="json"), "data": {**counts, "sha256": digest.hexdigest()}}
 
 
 def forget_after(log: Path, iteration: int) -> None:

@@ -50,19 +50,16 @@ def train(
     measure: Measure | None = None,
     advance: Callable[[int, str], None] = lambda done, text: None,
 ) -> Path:
-    """Train by `config` on `data.train`; a run found in `output` is resumed. `RunFolder` says what is written.
+    """Train by `config` on `data.train`; returns the best checkpoint, or the last where nothing was measured.
 
-    SIGTERM and Ctrl-C save before they stop.
+    A run found in `output` is resumed; `RunFolder` says what is written. SIGTERM and Ctrl-C save before they stop.
 
     Args:
         config: the recipe.
         data: query and gallery are used by `measure` only.
         output: folder of the run.
-        measure: rates features; None: nothing is measured, and there is no `best.safetensors`.
+        measure: rates features; None: nothing is measured.
         advance: called with the number of finished iterations and a line with the loss.
-
-    Returns:
-        The checkpoint to use: the best one, or the last where nothing was measured.
 
     Raises:
         ReidError: bad data or settings, another run's folder, or a loss that is not finite.
@@ -77,7 +74,6 @@ def train(
                 run.log(done, losses)
                 advance(done, f"loss {sum(losses.values()):.3f}")
             stop = run.any_process(stop_requested())
-            # Evaluated before it is saved, so a resumed run does not repeat this evaluation.
             if last or done % config.evaluate_every == 0:
                 run.evaluate(done)
             if last or stop or done % config.checkpoint_every == 0:
@@ -253,7 +249,10 @@ class _Run:
         self.folder.save_weights("last", self.average, done, {})
 
     def evaluate(self, done: int) -> None:
-        """Evaluate the averaged weights; write `best.safetensors` if they are the best so far."""
+        """Evaluate the averaged weights; write `best.safetensors` if they are the best so far.
+
+        Called before `save`, so that a resumed run does not repeat it.
+        """
         query, gallery = self.data.query, self.data.gallery
         if not self.folder.writes or self.measure is None or not len(query):
             return
