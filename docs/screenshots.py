@@ -90,7 +90,7 @@ def main() -> None:
     label_some(project, arguments.folder)
     app = create_app(project, Access(), Pictures(workspace).jpeg, Refresh(["true"], project.read_features), "ann")
     server = uvicorn.Server(uvicorn.Config(app, port=8799, log_config=None, log_level="error"))
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=arguments.browser)
