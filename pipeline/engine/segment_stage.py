@@ -1,4 +1,4 @@
-"""What every stage that is filled segment by segment offers to a pass over the video."""
+"""The contract of stages that are filled segment by segment, and of the writers of a segment."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
