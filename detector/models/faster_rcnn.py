@@ -24,10 +24,11 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+from torchvision.ops.poolers import initLevelMapper
 
 from detector.errors import DetectorError
 from detector.models.detectron2_rules import use_detectron2_rules
-from detector.models.presets import Architecture
+from detector.models.presets import STRIDES, Architecture
 
 _Norm = Callable[[int], nn.Module]
 
@@ -172,6 +173,7 @@ def build(architecture: Architecture, *, classes: int = 2, rois_per_image: int |
 
     """
     backbone, pool, head, features = _parts(architecture)
+    _fix_scales(pool, architecture)
     levels, ratios = len(architecture.anchor_sizes), len(architecture.anchor_ratios)
     before, after = architecture.training_proposals
     test_before, test_after = architecture.proposals
@@ -211,6 +213,14 @@ def _parts(architecture: Architecture) -> tuple[Any, nn.Module, nn.Module, int]:
         pool = MultiScaleRoIAlign(["0", "1", "2", "3"], 7, sampling)
         return _FpnBackbone(norm), pool, TwoMLPHead(256 * 7 * 7, 1024), 1024
     return _C4Backbone(norm), MultiScaleRoIAlign(["0"], 14, sampling), _C4Head(norm), 2048
+
+
+def _fix_scales(pool: MultiScaleRoIAlign, architecture: Architecture) -> None:
+    """Set the scales that torchvision infers from the first image, wrongly if that is thinner than its padding."""
+    strides = STRIDES[architecture.preset][: len(pool.featmap_names)]
+    pool.scales = [1 / stride for stride in strides]
+    ends = (stride.bit_length() - 1 for stride in (strides[0], strides[-1]))
+    pool.map_levels = initLevelMapper(*ends, pool.canonical_scale, pool.canonical_level)
 
 
 def _move_strides(model: FasterRCNN) -> None:

@@ -57,8 +57,16 @@ def test_a_tiny_image_shows_nobody_and_leaves_its_neighbour_alone(predictor, siz
 
 def test_a_long_thin_image_is_taken(predictor):
     (found,) = predictor.predict([predictor.preprocess(pictures((2000, 9))[0])])
-    assert len(found) > 50
     assert (found.boxes <= [2000, 9, 2000, 9]).all()
+
+
+def test_a_long_thin_image_does_not_change_what_is_found_after_it(predictor):
+    thin, image = (predictor.preprocess(one) for one in pictures((2000, 9), (384, 216)))
+    fresh = Predictor.load(CONFIG)
+    fresh.predict([thin])
+    (after,), (expected,) = fresh.predict([image]), predictor.predict([image])
+    assert len(expected)
+    np.testing.assert_array_equal(after.boxes, expected.boxes)
 
 
 @pytest.mark.parametrize("image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
