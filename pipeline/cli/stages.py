@@ -36,9 +36,9 @@ def report_stage(result: "StageResult") -> None:
         counts = ", ".join(f"{name} {result.counts[name]:.4f}" for name in ("mAP", "rank-1"))
     else:
         counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if name != "last_s")
-    state = "up to date: " if result.skipped else ""
-    place = result.folder / "index.html" if result.stage == REPORT.name else result.folder
-    click.echo(f"{result.stage:10} {state}{counts.replace('_', ' ')}  → {place}")
+    words = ("up to date: " if result.skipped else "") + counts.replace("_", " ")
+    place = result.folder / REPORT.file if result.stage == REPORT.name else result.folder
+    click.echo(f"{result.stage:10} {words}{'  ' if words else ''}→ {place}")
 
 
 @click.command()

@@ -39,15 +39,7 @@ class _Rate(ProgressColumn):
 @contextmanager
 def progress_bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar of `total` frames with rate and time left; the `with` gives the function that advances it by n."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
+    with _bar(_Rate()) as bar:
         task = bar.add_task(title, total=total)
         yield lambda count: bar.advance(task, count)
 
@@ -55,14 +47,13 @@ def progress_bar(title: str, total: int | None) -> Iterator[Callable[[int], None
 @contextmanager
 def training_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
     """A bar of `total` iterations; the `with` gives the function that sets it to n and shows a text."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[text]}"),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
+    with _bar(TextColumn("{task.fields[text]}")) as bar:
         task = bar.add_task(title, total=total, text="")
         yield lambda done, text: bar.update(task, completed=done, text=text)
+
+
+def _bar(column: ProgressColumn) -> Bar:
+    """A bar with `column`, on a terminal; elsewhere one that shows nothing."""
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), column, TimeRemainingColumn()
+    return Bar(*columns, console=console, disable=not console.is_terminal)
