@@ -46,7 +46,7 @@ def test_where_nothing_is_known_all_are_zero(workspace):
     embed(workspace, "f1", [(1, 0, [1.0, 0.0])])
     embed(workspace, "f2", [(0, 0, [1.0, 0.0])])
     features = read_features(workspace, ["f1", "f2"])
-    assert not features.flights["f1"].of([Seen(1, 7), Seen(2, 7)]).any()
+    assert features.flights["f1"].of([Seen(1, 7), Seen(2, 7)]).tolist() == [[0, 0], [0, 0]]
 
 
 def test_vectors_of_two_lengths_are_refused(workspace):

@@ -74,8 +74,11 @@ def test_detectron2_itself_finds_what_it_found_when_the_vectors_were_made(tmp_pa
     predictor = load_predictor(config(path, config_file=vector.config, persons=(17, 27)))
     path.unlink()
     prepared = predictor.preprocess(draw_picture())
-    for found in predictor.predict([prepared, prepared]):
-        boxes, scores = vector.persons((17, 27))
+    boxes, scores = vector.persons((17, 27))
+    assert len(boxes) > 0
+    both = predictor.predict([prepared, prepared])
+    assert len(both) == 2
+    for found in both:
         np.testing.assert_allclose(found.boxes, boxes, rtol=0, atol=1e-3)
         np.testing.assert_allclose(found.scores, scores, rtol=0, atol=1e-5)
 

@@ -60,6 +60,7 @@ def test_threads_do_not_disturb_each_other(pictures):
     predictor = load_predictor(EXACT)
     prepared = [predictor.preprocess(picture) for picture in pictures]
     alone = predictor.predict(prepared)
+    assert min(map(len, alone)) > 0
     start = threading.Barrier(3)
 
     def all_of_them(_):
@@ -98,6 +99,7 @@ def test_a_higher_floor_and_fewer_boxes_need_no_other_export(pictures, exported)
     (every,) = predictor.predict([predictor.preprocess(pictures[0])])
     less = load_predictor(config.model_copy(update={"floor": 0.3, "max_detections": 2}))
     (found,) = less.predict([less.preprocess(pictures[0])])
+    assert len(found) == 2
     np.testing.assert_array_equal(found.boxes, every.above(0.3).boxes[:2])
 
 

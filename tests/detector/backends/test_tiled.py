@@ -110,6 +110,7 @@ def test_persons_that_fit_into_the_overlap_are_found_once_and_whole(data):
     full = data.draw(st.booleans())
     tiled = TiledPredictor(Oracle(people), DetectorConfig(tiles=Tiles(size=100, overlap=0.3, full_image=full)))
     found = tiled.predict([tiled.preprocess(numbered(width, height))] * 2)
+    assert len(found) == 2
     for one in found:
         assert sorted(map(tuple, one.boxes.tolist())) == sorted(map(tuple, people.tolist()))
 

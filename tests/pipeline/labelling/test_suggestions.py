@@ -81,6 +81,7 @@ def test_only_identities_with_two_crops_teach(workspace):
     assert (samples.identities == 1).sum() == PER_TRACKLET + 9
     assert set(samples.cameras[samples.identities == 1]) == {0, 1}
     assert len(np.unique(samples.tracklets)) == 3
+    assert len(samples.paths) == len(samples.identities)
     assert all(path.is_file() for path in samples.paths)
 
 

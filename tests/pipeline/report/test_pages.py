@@ -45,6 +45,8 @@ def test_pictures_and_clips_are_there(page):
     page.wait_for_function("[...document.images].every(each => each.complete)")
     assert page.evaluate("[...document.images].filter(each => !each.naturalWidth).length") == 0
     page.wait_for_function("[...document.querySelectorAll('video')].every(each => each.readyState > 0)")
+    assert page.evaluate("document.images.length") > 0
+    assert page.locator("video").count() > 0
     for video in page.locator("video").all():
         assert 0.5 < video.evaluate("each => each.duration") < 1.5
         assert video.evaluate("each => each.videoWidth") == 640

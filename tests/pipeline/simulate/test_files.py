@@ -19,7 +19,8 @@ def test_a_flight_is_the_same_each_time_and_its_files_fit_together(tmp_path):
         times = [frame.time for frame in container.decode(video=0)]
     np.testing.assert_allclose(times, np.arange(10) / 10, atol=1e-6)
     people = read_truth(first.truth)
-    assert set(people) <= set(range(10))
+    assert set(people) == set(range(10))
+    assert sum(len(truth.boxes) for truth in people.values()) > 10
     for truth in people.values():
         assert (truth.boxes[:, :2] >= 0).all()
         assert (truth.boxes[:, 2:] <= (192.01, 108.01)).all()
@@ -78,6 +79,7 @@ def test_annotations_stay_inside_the_picture_and_mark_what_cannot_be_asked_for(t
     truth = json.loads((tmp_path / "annotations.json").read_text())
     assert {image["width"] for image in truth["images"]} == {240}
     assert cv2.imread(str(tmp_path / "images" / truth["images"][0]["file_name"])).shape == (136, 240, 3)
+    assert {person["iscrowd"] for person in truth["annotations"]} == {0, 1}
     for person in truth["annotations"]:
         left, top, width, height = person["bbox"]
         assert left >= 0
@@ -126,6 +128,7 @@ def test_a_flight_that_is_stopped_leaves_no_half_of_itself(tmp_path):
 def test_identities_are_cast_numbers_whoever_is_in_the_picture(tmp_path):
     files = simulate_flight(tmp_path / "a.mp4", people=8, seconds=0.3, seed=6, size=(192, 108), fps=10)
     rows = np.loadtxt(files.truth, delimiter=",", ndmin=2)
+    assert len(rows) > 8
     assert set(rows[:, 1]) <= set(range(1, 9))
     assert ((rows[:, 8] > 0) & (rows[:, 8] <= 1)).all()
     assert (rows[:, 4:6] > 0).all()

@@ -168,7 +168,7 @@ def test_cuhk03_np_has_market_1501s_folders(tmp_path, any_number):
     (tmp_path / "cuhk03-np" / "detected").rename(tmp_path / "detected")
     data = load(f"cuhk03-detected:{tmp_path}")
     assert rows(data.query) == [(2, 1, "0002_c1_22.png")]
-    assert (data.gallery.tracklets == -1).all()
+    assert data.gallery.tracklets.tolist() == [-1]
 
 
 def test_cuhk03s_first_classic_split(tmp_path, any_number):
