@@ -1,5 +1,6 @@
 """Reading of MATLAB files, which may be damaged."""
 
+import faulthandler
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 def read_mat(path: Path, *, simplify_cells: bool = False) -> dict[str, Any]:
     """The content of `path`, read by SciPy's `loadmat`.
 
-    It runs in a process of its own: a damaged file can crash SciPy's reader.
+    It runs in a process of its own: a damaged file can crash SciPy's reader, which then dies without a report.
 
     Raises:
         Exception: nearly anything, where the file is damaged.
@@ -17,5 +18,5 @@ def read_mat(path: Path, *, simplify_cells: bool = False) -> dict[str, Any]:
     """
     from scipy.io import loadmat
 
-    with ProcessPoolExecutor(1, get_context("fork")) as process:
+    with ProcessPoolExecutor(1, get_context("fork"), initializer=faulthandler.disable) as process:
         return dict(process.submit(loadmat, path, simplify_cells=simplify_cells).result())

@@ -135,7 +135,7 @@ class Hand:
 
 def test_from_three_clips_to_figures(flights, browser):
     shown = run()
-    assert "nobody has a label yet" in shown
+    assert "no tracklet has a label yet" in shown
     assert "uavpipe label --workspace runs" in shown
     for name, frames in FRAMES.items():
         table = read_table(flights / "runs" / name / "frames" / "frames.parquet")
