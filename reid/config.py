@@ -37,9 +37,20 @@ class NetworkConfig(Section):
     backbone: str = Field(
         "resnet50", description="name of a network of torchvision; or 'timm:NAME' where timm is installed"
     )
-    last_stride: Literal[1, 2] = Field(1, description="of a ResNet's last stage; other backbones keep their own")
+    last_stride: Literal[1, 2] = Field(
+        1, description="of the last stage of a ResNet or MobileNetV2; other backbones keep their own"
+    )
     pooling: Literal["average", "gem"] = Field(
         "average", description="gem: generalised mean with a learned exponent (Radenovic et al. 2018)"
+    )
+    projection: int | None = Field(
+        None,
+        ge=1,
+        description="length of the feature, by a linear layer; null: the backbone's own",
+    )
+    normalised: bool = Field(
+        False,
+        description="features of a search have length 1: Euclidean distances rank like cosines",
     )
     neck: Literal["none", "batch_norm"] = Field(
         "none",

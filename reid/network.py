@@ -5,6 +5,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision import models
 
@@ -34,32 +35,35 @@ class Embedded:
 
 
 class Backbone(nn.Module):
-    """Images to features: a trunk of convolutions and a global pooling.
+    """Images to features: a trunk of convolutions, a global pooling and, if asked for, a linear layer.
 
     Attributes:
-        dimension: length of a feature; 2048 with ResNet-50.
+        dimension: length of a feature; 2048 with ResNet-50 and no linear layer.
 
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, trunk: nn.Module, pooling: str) -> None:
+    def __init__(self, trunk: nn.Module, pooling: str, projection: int | None = None) -> None:
         super().__init__()
         self.trunk = trunk
         self.exponent = nn.Parameter(torch.tensor(3.0)) if pooling == "gem" else None
         self.register_buffer("mean", 255 * torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", 255 * torch.tensor(IMAGENET_STD)[:, None, None], persistent=False)
-        self.dimension = _channels(trunk)
+        channels = _channels(trunk)
+        self.projection = None if projection is None else nn.Linear(channels, projection, bias=False)
+        self.dimension = projection or channels
 
     def forward(self, images: Tensor) -> Tensor:
         """Features float32 (n, dimension) of `images`, uint8 (n, 3, H, W) RGB; not normalised."""
         pixels = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         maps: Tensor = self.trunk(pixels).float()
         if self.exponent is None:
-            return maps.mean((2, 3))
-        # Radenovic et al. 2018, eq. 3.
-        return maps.clamp(min=_SMALLEST).pow(self.exponent).mean((2, 3)).pow(1 / self.exponent)
+            pooled = maps.mean((2, 3))
+        else:  # Radenovic et al. 2018, eq. 3.
+            pooled = maps.clamp(min=_SMALLEST).pow(self.exponent).mean((2, 3)).pow(1 / self.exponent)
+        return pooled if self.projection is None else self.projection(pooled)
 
 
 class _Groups(nn.Module):
@@ -125,13 +129,13 @@ class Network(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = Backbone(_trunk(config), config.pooling)
+        self.backbone = Backbone(_trunk(config), config.pooling, config.projection)
         self.heads = Heads(config, self.backbone.dimension)
 
     def forward(self, images: Tensor) -> Tensor:
         """Features float32 (n, D) of `images`, uint8 (n, 3, H, W) RGB: after the neck, not normalised."""
         features: Tensor = self.heads.neck(self.backbone(images))
-        return features
+        return F.normalize(features) if self.config.normalised else features
 
 
 def _trunk(config: NetworkConfig) -> nn.Module:
@@ -149,6 +153,8 @@ def _trunk(config: NetworkConfig) -> nn.Module:
         for layer in whole.layer4.modules():
             if isinstance(layer, nn.Conv2d):
                 layer.stride = (1, 1)
+    if isinstance(whole, models.MobileNetV2) and config.last_stride == 1:
+        whole.features[14].conv[1][0].stride = (1, 1)  # the first of the blocks of 160 channels
     layers = [(part, layer) for part, layer in whole.named_children() if part not in _BEHIND_THE_MAPS]
     return nn.Sequential(OrderedDict(layers))
 

@@ -108,6 +108,9 @@ def _load_trunk(network: Network, state: Mapping[str, Tensor], source: str) -> N
     exponent = state.get("backbone.exponent")
     if network.backbone.exponent is not None and exponent is not None:
         network.backbone.exponent.data.copy_(exponent)
+    projection, weight = network.backbone.projection, state.get("backbone.projection.weight")
+    if projection is not None and weight is not None and weight.shape == projection.weight.shape:
+        projection.weight.data.copy_(weight)
 
 
 def _load_heads(network: Network, state: Mapping[str, Tensor], path: Path) -> None:

@@ -39,10 +39,10 @@ def test_the_recipes_are_the_papers():
 def test_the_recipe_that_goes_on_from_what_comes_with_uavpipe_has_its_network():
     ours = read_recipe("finetune")
     assert recipe("finetune") == ours
-    assert (ours.init, ours.init_heads) == ("embedded", True)
+    assert (ours.init, ours.init_heads) == ("embedded", False)
     assert ours.network == load_checkpoint(EMBEDDED).network
-    line = initialise(Network(ours.network), "embedded", heads=True)
-    assert line.startswith("shufflenet_v2_x1_0 from embedded, sha256 ")
+    line = initialise(Network(ours.network), "embedded", heads=False)
+    assert line.startswith("mobilenet_v2 from embedded, sha256 ")
 
 
 def test_a_packaged_recipe_is_changed_by_section():
@@ -55,7 +55,7 @@ def test_a_packaged_recipe_is_changed_by_section():
     )
     assert (changed.iterations, changed.sampler.identities, changed.sampler.images) == (400, 8, 4)
     assert (changed.loss.cross_entropy, changed.loss.triplet.margin) == (None, "soft")
-    assert changed.network.pooling == "gem"
+    assert changed.network.projection == 256
     with pytest.raises(ValidationError, match="rounds"):
         read_recipe("finetune", rounds=3)
 

@@ -117,3 +117,17 @@ def test_timm_is_asked_for_only_where_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ReidError, match=r"'timm:resnet18' needs timm; pip install timm"):
         Network(NetworkConfig(backbone="timm:resnet18"))
+
+
+def test_a_linear_layer_and_features_of_length_one():
+    config = NetworkConfig(backbone="mobilenet_v2", projection=24, normalised=True, global_branch=None)
+    network = Network(config).eval()
+    pictures = images()
+    with torch.inference_mode():
+        features, raw = network(pictures), network.backbone(pictures)
+        pixels = (pictures - network.backbone.mean) / network.backbone.std
+        maps = network.backbone.trunk(pixels)
+    assert maps.shape == (3, 1280, 4, 2)  # a sixteenth: the last stride is 1
+    by_hand = maps.mean((2, 3)) @ network.backbone.projection.weight.T
+    torch.testing.assert_close(raw, by_hand, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(features, by_hand / by_hand.norm(dim=1, keepdim=True), rtol=1e-4, atol=1e-5)
