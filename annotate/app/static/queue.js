@@ -36,8 +36,10 @@ export class Queue {
   }
 
   async show() {
+    this.#wait(true); // until then the page shows a tracklet that may have an answer already
     const answer = await attempt(() => post("/api/next"));
     if (answer) this.#take(answer.item);
+    this.#wait(false);
   }
 
   #take(item) {
