@@ -80,7 +80,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path}: safetensors, but not a re-id network of uavpipe; expected what 'uavpipe reid train' wrote"
         )
     try:
-        network = NetworkConfig.model_validate_json(metadata["network"])
+        network = _network(json.loads(metadata["network"]))
         training = json.loads(metadata["training"])
         if not isinstance(training, dict):
             raise ValueError
@@ -89,6 +89,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"{path}: its description is damaged or of another version; copy the file again, or train again"
         ) from None
     return Checkpoint(network, _float32(state), training)
+
+
+def _network(content: Any) -> NetworkConfig:
+    """The architecture in a checkpoint's description, also of checkpoints from before MobileNetV2 had a stride."""
+    network = NetworkConfig.model_validate(content)
+    if network.backbone == "mobilenet_v2" and "projection" not in content:
+        return network.model_copy(update={"last_stride": 2})
+    return network
 
 
 def load_foreign(path: Path) -> dict[str, Tensor]:

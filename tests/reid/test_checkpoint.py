@@ -1,3 +1,4 @@
+import json
 import pickle
 from pathlib import Path
 
@@ -123,3 +124,14 @@ def test_a_start_that_is_impossible_is_one_line(trained, tmp_path, monkeypatch):
     other = Network(SMALL.model_copy(update={"backbone": "resnet34"}))
     with pytest.raises(ReidError, match=r"not the weights of a resnet34: of its \d+ tensors \d+ are missing"):
         initialise(other, str(trained[1]), heads=False)
+
+
+def test_a_mobilenet_from_before_keeps_the_stride_that_it_was_trained_with(tmp_path):
+    config = NetworkConfig(backbone="mobilenet_v2", last_stride=2, global_branch=None)
+    described = config.model_dump(mode="json", exclude={"projection", "normalised"}) | {"last_stride": 1}
+    metadata = {"format": "uavpipe.reid.1", "network": json.dumps(described), "training": "{}"}
+    state = {name: value.contiguous() for name, value in Network(config).state_dict().items()}
+    save_file(state, tmp_path / "before.safetensors", metadata=metadata)
+    assert load_checkpoint(tmp_path / "before.safetensors").network == config
+    maps = load_network(tmp_path / "before.safetensors").backbone.trunk(torch.zeros(1, 3, 64, 64))
+    assert maps.shape[-2:] == (2, 2)
