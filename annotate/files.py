@@ -8,6 +8,8 @@ from uuid import uuid4
 
 from annotate.errors import AnnotateError
 
+TEXT_LOG = ".log.jsonl"  # ends the name of the text beside a database of labels
+
 
 def read_text(path: Path) -> str:
     """The text in `path`.
@@ -52,5 +54,19 @@ def temporary_beside(path: Path) -> Iterator[Path]:
     try:
         yield temporary
     finally:
-        for suffix in ("", "-wal", "-shm"):  # SQLite's files beside a database
+        for suffix in ("", "-wal", "-shm", TEXT_LOG):  # the files beside a database
             temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Put the content of `path` on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in `folder` on the disk."""
+    sync_file(folder)

@@ -45,6 +45,8 @@ class Project:
         workspace: Path,
         motion: Callable[[str], Motion] = lambda flight: {},
         scale: Callable[[str], Scale | None] = lambda flight: None,
+        *,
+        write: bool = True,
     ) -> None:
         """Open `workspace`.
 
@@ -52,6 +54,7 @@ class Project:
             workspace: the folder.
             motion: gives how the camera of a flight moved, where that is known.
             scale: gives how large a metre is on the ground of a flight, where that is known.
+            write: False: only read; what is decided is not kept.
 
         """
         self.workspace = workspace
@@ -63,7 +66,7 @@ class Project:
             flight: {Seen(each.frame, each.rank): each for tracklet in content for each in tracklet.detections}
             for flight, content in tracklets.items()
         }
-        self.store = LabelStore(workspace / LABELS)
+        self.store = LabelStore(workspace / LABELS, write=write)
         for flight, content in tracklets.items():
             self.store.add_flight(flight, content)
         self._motion, self._scale, self._grounds = motion, scale, dict[str, Ground]()

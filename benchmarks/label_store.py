@@ -74,7 +74,7 @@ def main() -> None:
         cuts = statistics.quantiles(took, n=20)
         print(f"decision: median {statistics.median(took):.2f} ms, 95th percentile {cuts[-1]:.2f} ms")
         wall, cpu = time.perf_counter(), time.process_time()
-        with LabelStore(path, create=False) as again:
+        with LabelStore(path, write=False) as again:
             count = len(again.entries)
         print(
             f"replay of {count:,} operations: {time.perf_counter() - wall:.2f} s, "

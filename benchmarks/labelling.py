@@ -182,7 +182,7 @@ def purity(workspace: Path, people: People, loosely: People) -> tuple[float, flo
 
     Also how many crops there are, and how many identities.
     """
-    with LabelStore(workspace / LABELS, create=False) as store:
+    with LabelStore(workspace / LABELS, write=False) as store:
         state = store.state
         right = loose = total = 0
         for members in state.members.values():

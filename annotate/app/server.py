@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from annotate.app import views
 from annotate.app.access import Access, Guard
 from annotate.app.refresh import Refresh
-from annotate.errors import AnnotateError, Refused
+from annotate.errors import AnnotateError, Busy, Refused, Unusable
 from annotate.log.state import State
 from annotate.log.store import Outcome
 from annotate.operations import (
@@ -244,13 +244,16 @@ class _MissingError(AnnotateError):
     """The request names what does not exist."""
 
 
+_STATUS = {Refused: 409, _MissingError: 404, Busy: 503, Unusable: 500}
+
+
 def _answer_errors(app: FastAPI) -> None:
     """Each error is one line of JSON: {"error": ...}."""
 
     @app.exception_handler(AnnotateError)
     def refused(request: Request, error: AnnotateError) -> JSONResponse:
-        status = 409 if isinstance(error, Refused) else 404 if isinstance(error, _MissingError) else 400
-        return JSONResponse({"error": str(error)}, status)
+        status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 400)
+        return JSONResponse({"error": str(error)}, status, {"Retry-After": "1"} if status == 503 else None)
 
     @app.exception_handler(RequestValidationError)
     def malformed(request: Request, error: RequestValidationError) -> JSONResponse:

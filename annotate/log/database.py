@@ -1,24 +1,29 @@
 """The SQLite file of the log: opening, checking, reading and writing rows."""
 
+import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from annotate.errors import AnnotateError
+from annotate.errors import AnnotateError, Busy, Unusable
 from annotate.files import temporary_beside
+from annotate.log import migrate
 from annotate.log.history import Entry
+from annotate.log.text_log import how_to_recover
 from annotate.operations import read_operation, write_operation
 
-VERSION = 1  # of the schema; raise it with every change, and migrate older files in `_prepare`
 _APPLICATION = 0x75617650  # "uavP" in SQLite's header: this file is ours
-_WAIT_S = 30.0  # for another process's transaction, which takes milliseconds
-
-_RESTORE = "it was damaged or changed by hand: restore it from an exported log or a copy"
+WAIT_S = 2.5  # for another process's transaction, which takes milliseconds
+_POLL_S = 0.01
+_CHECKPOINT = 1  # pages in the write-ahead log from which on they are written into the database
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 _SCHEMA = f"""
 PRAGMA application_id = {_APPLICATION};
-PRAGMA user_version = {VERSION};
+PRAGMA user_version = {migrate.VERSION};
 CREATE TABLE operations (
     sequence INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -38,6 +43,8 @@ CREATE TABLE leases (tracklet TEXT PRIMARY KEY, user TEXT NOT NULL, expires REAL
 def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
     """The database in `path`, in WAL mode, every commit on the disk before it returns.
 
+    An older schema is migrated, after a backup beside it.
+
     Args:
         path: the file.
         create: make one where there is none.
@@ -47,17 +54,11 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
             no shared memory.
 
     """
-    if not create and not path.is_file():
-        raise AnnotateError(f"{path}: no such file; expected labels, as `labels.sqlite` in a workspace")
+    _check_there(path, create=create)
     with database_errors(path):
         if not path.exists():
             _make(path.resolve())
-        elif not path.stat().st_size:
-            raise AnnotateError(
-                f"{path}: empty, its labels are lost: restore a copy, or rebuild it from an exported log with "
-                "`uavpipe annotate replay LOG --out NEW`; if nothing was ever labelled here, delete it"
-            )
-        connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
         try:
             _prepare(connection, path)
         except BaseException:
@@ -66,25 +67,83 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
     return connection
 
 
+def copy_in_memory(path: Path) -> sqlite3.Connection:
+    """A copy of the database in `path`, which stays as it is; also where the user may not write.
+
+    Raises:
+        AnnotateError: as `connect`.
+
+    """
+    _check_there(path, create=False)
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    try:
+        with database_errors(path):
+            _copy(path, copy)
+            if _version(copy, path) < migrate.VERSION:
+                migrate.migrate(copy)
+            copy.execute("PRAGMA trusted_schema = OFF")
+    except BaseException:
+        copy.close()
+        raise
+    return copy
+
+
+def _copy(path: Path, copy: sqlite3.Connection) -> None:
+    try:
+        with closing(sqlite3.connect(path, timeout=WAIT_S)) as source:
+            source.execute("PRAGMA query_only = ON")
+            source.backup(copy)
+            return
+    except sqlite3.OperationalError as error:
+        if _is_busy(error):
+            raise
+    # Beside the file SQLite needs others, which it may not make here.
+    with TemporaryDirectory() as folder:
+        target = path.resolve()
+        for name in (target.name, f"{target.name}-wal"):
+            with suppress(FileNotFoundError):
+                shutil.copyfile(target.with_name(name), Path(folder, name))
+        with closing(sqlite3.connect(Path(folder, target.name))) as source:
+            source.backup(copy)
+
+
+def _check_there(path: Path, *, create: bool) -> None:
+    if not create and not path.is_file():
+        raise AnnotateError(f"{path}: no such file; expected labels, as `labels.sqlite` in a workspace")
+    if path.exists() and not path.stat().st_size:
+        raise Unusable(
+            f"{path}: empty, its labels are lost: restore a copy, or rebuild it with {how_to_recover(path)}; if "
+            "nothing was ever labelled here, delete it"
+        )
+
+
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA trusted_schema = OFF")
-    _check_ours(connection, path)  # before anything is written: it might be another program's
+    version = _version(connection, path)  # before anything is written: it might be another program's
     if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
         raise AnnotateError(f"{path}: this file system has no shared memory for SQLite; choose a local disk")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
+    if version < migrate.VERSION:
+        migrate.back_up(connection, path.resolve())
+        migrate.migrate(connection)
     with transaction(connection):
         pass  # SQLite makes its log beside the file only now, and `files_of` looks for both
+    # From here on nobody waits within SQLite, which would keep other threads out: `begin` tries again instead.
+    connection.execute("PRAGMA busy_timeout = 0")
 
 
-def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """The version of the schema, from which this program can go on."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if application != _APPLICATION:
         raise AnnotateError(f"{path}: a database, but not of labels; choose another file")
-    if version != VERSION:
+    if not migrate.can_migrate(version):
         raise AnnotateError(
-            f"{path}: labels of format {version}, this uavpipe knows {VERSION}; install a newer uavpipe"
+            f"{path}: labels of format {version}, this uavpipe knows {migrate.VERSION}; install a newer uavpipe"
         )
+    return version
 
 
 def _make(path: Path) -> None:
@@ -117,10 +176,75 @@ def files_of(path: Path) -> list[int | None]:
     return [file.stat().st_ino if file.exists() else None for file in files]
 
 
+class Watch:
+    """Notices when the database was changed on the disk by something else, and checks its pages then.
+
+    SQLite would not: what it read before is in its memory.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """`path`: the file; None: there is nothing to notice."""
+        self._path = path
+        self._stamp: tuple[int, int] | None = None
+
+    def note(self) -> None:
+        """The file is as this process left it."""
+        if self._path is not None:
+            self._stamp = _stamp(self._path)
+
+    def check(self) -> None:
+        """Check the pages of the file, if it was changed since.
+
+        Raises:
+            Unusable: it is damaged.
+
+        """
+        if self._path is None or _stamp(self._path) == self._stamp:
+            return
+        with database_errors(self._path):
+            with closing(sqlite3.connect(self._path, timeout=WAIT_S)) as fresh:
+                (found,) = fresh.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise sqlite3.DatabaseError(" ".join(found.split()))
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:  # `files_of` tells it
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction, alone among processes; committed at the end, rolled back on an error."""
-    connection.execute("BEGIN IMMEDIATE")
+def alone(
+    connection: sqlite3.Connection, lock: AbstractContextManager[object], wait_s: float | None = None
+) -> Iterator[None]:
+    """Hold `lock`, within a transaction that began, alone among processes; end it with `committed`.
+
+    While another process has one, this waits without `lock`, so that threads that only read go on.
+
+    Raises:
+        sqlite3.OperationalError: the other one did not end in time.
+
+    """
+    deadline = time.monotonic() + (WAIT_S if wait_s is None else wait_s)
+    while True:
+        with lock:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if not _is_busy(error) or time.monotonic() >= deadline:
+                    raise
+            else:
+                yield
+                return
+        time.sleep(_POLL_S)
+
+
+@contextmanager
+def committed(connection: sqlite3.Connection) -> Iterator[None]:
+    """The transaction that began; committed at the end, rolled back on an error."""
     try:
         yield
         connection.execute("COMMIT")
@@ -131,14 +255,33 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """One transaction, alone among processes; committed at the end, rolled back on an error."""
+    connection.execute("BEGIN IMMEDIATE")
+    with committed(connection):
+        yield
+
+
+@contextmanager
 def database_errors(path: Path) -> Iterator[None]:
     """Turn the errors of SQLite and of the disk into one line."""
     try:
         yield
     except sqlite3.OperationalError as error:
-        raise AnnotateError(f"{path}: cannot be used: {error}") from None
+        if _is_busy(error):
+            raise Busy(f"{path}: another program is writing to the labels: try again") from None
+        raise Unusable(f"{path}: cannot be used: {error}") from None
     except sqlite3.DatabaseError as error:
-        raise AnnotateError(f"{path}: {error}; {_RESTORE}") from None
+        raise Unusable(f"{path}: {error}; {_restore(path)}") from None
+
+
+def _is_busy(error: BaseException) -> bool:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _BUSY
+
+
+def _restore(path: Path) -> str:
+    return f"it was damaged or changed by hand: {how_to_recover(path)} rebuilds it"
 
 
 def read_rows(connection: sqlite3.Connection, path: Path, after: int, chain: str) -> Iterator[tuple[Entry, str]]:
@@ -152,17 +295,18 @@ def read_rows(connection: sqlite3.Connection, path: Path, after: int, chain: str
         "SELECT sequence, id, user, time, operation, hash FROM operations WHERE sequence > ? ORDER BY sequence",
         (after,),
     )
-    for expected, (sequence, identifier, user, time, text, stored) in enumerate(rows, start=after + 1):
+    restore = _restore(path)
+    for expected, (sequence, identifier, user, moment, text, stored) in enumerate(rows, start=after + 1):
         where = f"{path}: operation {sequence}"
         if sequence != expected:
-            raise AnnotateError(f"{path}: operation {expected} is missing; {_RESTORE}")
+            raise Unusable(f"{path}: operation {expected} is missing; {restore}")
         try:
-            entry = Entry(sequence, identifier, user, time, read_operation(text))
+            entry = Entry(sequence, identifier, user, moment, read_operation(text))
         except AnnotateError as error:
-            raise AnnotateError(f"{where}: {error}; {_RESTORE}") from None
+            raise Unusable(f"{where}: {error}; {restore}") from None
         chain = entry.chained(chain)
         if chain != stored:
-            raise AnnotateError(f"{where} ({entry.operation.op} by {user}) is not as it was written; {_RESTORE}")
+            raise Unusable(f"{where} ({entry.operation.op} by {user}) is not as it was written; {restore}")
         yield entry, chain
 
 

@@ -1,15 +1,19 @@
 """Leases on tracklets, so that two labellers are not given the same one.
 
-A lease is no lock: it expires by itself, is not part of the log, and no decision is refused because of it.
+A lease is no lock: it expires by itself, is not part of the log, and no decision is refused because of it. Where
+another program is writing to the file it is kept in memory alone, so that nobody waits.
 """
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from annotate.log.database import database_errors, transaction
+from annotate.errors import Busy
+from annotate.log.database import Watch, alone, committed, database_errors
+
+_WAIT_S = 0.1  # for another process's transaction
 
 
 class Leases:
@@ -21,8 +25,10 @@ class Leases:
         lock: AbstractContextManager[object],
         path: Path,
         now: Callable[[], datetime],
+        watch: Watch,
     ) -> None:
-        self._connection, self._lock, self._path, self._now = connection, lock, path, now
+        self._connection, self._lock, self._path, self._now, self._watch = connection, lock, path, now, watch
+        self._unwritten: dict[str, tuple[str, float]] = {}  # tracklet -> user, and when it expires
 
     def take(self, tracklet: str, user: str, seconds: float) -> bool:
         """Lease `tracklet` to `user` for `seconds` from now, also where they have it already.
@@ -31,18 +37,36 @@ class Leases:
             Whether they have it; False where another labeller has it.
 
         """
-        with self._lock, database_errors(self._path), transaction(self._connection):
+        with self._lock:
             now = self._now().timestamp()
-            self._connection.execute("DELETE FROM leases WHERE expires <= ?", (now,))
-            changed = self._connection.execute(
-                "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (tracklet) DO UPDATE "
-                "SET expires = excluded.expires WHERE user = excluded.user",
-                (tracklet, user, now + seconds),
-            )
-            return changed.rowcount == 1
+            if self.held().get(tracklet, user) != user:
+                return False
+            try:
+                return self._write(tracklet, user, now, now + seconds)
+            except Busy:
+                self._unwritten[tracklet] = (user, now + seconds)
+                return True
 
     def held(self) -> dict[str, str]:
         """The users of the leases that have not expired, by tracklet."""
-        with self._lock, database_errors(self._path):
+        with self._lock:
             now = self._now().timestamp()
-            return dict(self._connection.execute("SELECT tracklet, user FROM leases WHERE expires > ?", (now,)))
+            self._unwritten = {name: lease for name, lease in self._unwritten.items() if lease[1] > now}
+            found = {name: user for name, (user, _) in self._unwritten.items()}
+            with suppress(Busy), database_errors(self._path):
+                rows = self._connection.execute("SELECT tracklet, user FROM leases WHERE expires > ?", (now,))
+                found |= dict(rows)
+            return found
+
+    def _write(self, tracklet: str, user: str, now: float, expires: float) -> bool:
+        with database_errors(self._path), alone(self._connection, self._lock, _WAIT_S):
+            with committed(self._connection):
+                self._watch.check()
+                self._connection.execute("DELETE FROM leases WHERE expires <= ?", (now,))
+                changed = self._connection.execute(
+                    "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (tracklet) DO UPDATE "
+                    "SET expires = excluded.expires WHERE user = excluded.user",
+                    (tracklet, user, expires),
+                )
+            self._watch.note()
+            return changed.rowcount == 1

@@ -7,12 +7,13 @@
         store.undo(user="ann", id="b1c4")
 
 Several processes may have one file open: each takes in what the others wrote before it decides. Within a process
-one store serves all threads; a thread that reads the state beside one that decides does so in `reading`.
+one store serves all threads; a thread that reads the state beside one that decides does so in `reading`. A decision
+is in the database and in the text beside it (`annotate.log.text_log`) before it is answered.
 """
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,11 +22,12 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from annotate.errors import AnnotateError, Refused
+from annotate.errors import AnnotateError, Busy, Refused, Unusable
 from annotate.log import database
 from annotate.log.history import Entry, History
 from annotate.log.leases import Leases
 from annotate.log.state import Cell, State
+from annotate.log.text_log import TextLog, how_to_recover
 from annotate.operations import AddFlight, Decision, Operation, OperationId, Redo, Undo, UserName, describe
 from annotate.records import Tracklet
 
@@ -64,17 +66,45 @@ class LabelStore:
 
     """
 
-    def __init__(self, path: Path, *, create: bool = True, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        create: bool = True,
+        write: bool = True,
+        now: Callable[[], datetime] | None = None,
+    ) -> None:
+        """Open the labels.
+
+        Args:
+            path: the file.
+            create: make one where there is none.
+            write: False: take a copy in memory. The files stay as they are, and what is decided is not kept.
+            now: gives the time of a decision.
+
+        """
         self.path = path
         self._now = now or (lambda: datetime.now(UTC))
         self._lock = threading.RLock()
         self._history = History()
-        self._chain = ""  # hash of the last entry
-        self._connection = database.connect(path, create=create)
-        self._files = database.files_of(path)
-        self.leases = Leases(self._connection, self._lock, path, self._now)
+        self._chains: list[str] = []  # the hash of each entry
+        self._write = write
+        self._text = TextLog(path)
+        self._watch = database.Watch(path if write else None)
+        number, chain = self._text.last()  # before the database: others may be at work
+        if number and not path.exists():
+            raise Unusable(
+                f"{path}: missing, but {self._text.path.name} has its {number:,} operations: {how_to_recover(path)}"
+                "; to begin again without them, delete that file"
+            )
+        self._connection = database.connect(path, create=create) if write else database.copy_in_memory(path)
         try:
+            self._files = database.files_of(path)
+            self.leases = Leases(self._connection, self._lock, path, self._now, self._watch)
             self.refresh()
+            self._text.check(number, chain, self.entries, self._chains)
+            self._watch.check()
+            self._finish()
         except BaseException:
             self.close()
             raise
@@ -120,13 +150,17 @@ class LabelStore:
     @property
     def chain(self) -> str:
         """Hash over the whole log: equal for equal logs."""
-        return self._chain
+        return self._chains[-1] if self._chains else ""
 
     @contextmanager
     def reading(self) -> Iterator[State]:
-        """The labels up to date, which no other thread changes before the end of the `with`."""
+        """The labels up to date, which no other thread changes before the end of the `with`.
+
+        Where another program keeps the file for itself, they are as they were known before.
+        """
         with self._lock:
-            self.refresh()
+            with suppress(Busy):
+                self.refresh()
             yield self.state
 
     def refresh(self) -> None:
@@ -138,18 +172,19 @@ class LabelStore:
 
         """
         with self._lock, database.database_errors(self.path):
-            if database.files_of(self.path) != self._files:  # what were written now, nobody would find again
-                raise AnnotateError(
+            # What were written now, nobody would find again.
+            if self._write and database.files_of(self.path) != self._files:
+                raise Unusable(
                     f"{self.path}: deleted, moved or replaced while it was in use; nothing more is written: "
                     "end this program, put the file back, and start again"
                 )
-            for entry, chain in database.read_rows(self._connection, self.path, len(self.entries), self._chain):
+            for entry, chain in database.read_rows(self._connection, self.path, len(self.entries), self.chain):
                 try:
                     effect = self._history.plan(entry.operation, entry.user)
                 except Refused as error:
-                    raise AnnotateError(f"{self.path}: operation {entry.sequence} cannot follow: {error}") from None
+                    raise Unusable(f"{self.path}: operation {entry.sequence} cannot follow: {error}") from None
                 self._history.perform(entry, effect)
-                self._chain = chain
+                self._chains.append(chain)
 
     def add_flight(self, flight: str, tracklets: Iterable[Tracklet], user: str = "uavpipe") -> None:
         """Add the tracklets of `flight`; nothing happens where they are known.
@@ -280,10 +315,10 @@ class LabelStore:
         effect = self._history.plan(entry.operation, entry.user)
         if seen is not None:
             self._history.check_unseen(effect, entry.user, seen)
-        chain = entry.chained(self._chain)
+        chain = entry.chained(self.chain)
         database.append_row(self._connection, entry, chain)
         self._history.perform(entry, effect)
-        self._chain = chain
+        self._chains.append(chain)
 
     def _outcome(self, entry: Entry, repeated: bool) -> Outcome:
         return Outcome(entry, self._history.created.get(entry.sequence), repeated)
@@ -291,18 +326,26 @@ class LabelStore:
     @contextmanager
     def _deciding(self) -> Iterator[None]:
         """A transaction on the log as it is on the disk; where it fails, memory is restored from the disk."""
-        with self._lock, database.database_errors(self.path):
+        with database.database_errors(self.path), database.alone(self._connection, self._lock):
             known = -1
             try:
-                with database.transaction(self._connection):
+                with database.committed(self._connection):
+                    self._watch.check()
                     self.refresh()
                     known = len(self.entries)
                     yield
             except BaseException as error:
                 if not isinstance(error, Refused) or len(self.entries) != known:
-                    self._history, self._chain = History(), ""
+                    self._history, self._chains = History(), []
                     self.refresh()
                 raise
+            self._finish()
+
+    def _finish(self) -> None:
+        """What was committed is in the text, too."""
+        self._watch.note()
+        if self._write:
+            self._text.append(self.entries, self._chains)
 
 
 def _is_request(operation: Operation, request: _Request) -> bool:

@@ -4,50 +4,24 @@ The first line says what it is and how many operations follow, each later line i
 itself and all before it: nothing can be changed, left out or cut off unnoticed.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from annotate.errors import AnnotateError, Refused
 from annotate.files import temporary_beside, write_text
 from annotate.log.history import Entry
+from annotate.log.lines import parse_line, read_head, write_head, write_line
 from annotate.log.store import LabelStore
-from annotate.operations import Operation, OperationId, UserName, describe, write_operation
-
-_VERSION = 1
-
-
-class _Line(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class _Head(_Line):
-    format: Literal["uavpipe labels"] = "uavpipe labels"
-    version: int
-    operations: int
-
-
-class _Row(_Line):
-    sequence: int
-    id: OperationId
-    user: UserName
-    time: Annotated[str, Field(max_length=40)]
-    operation: Annotated[Operation, Field(discriminator="op")]
-    hash: str
+from annotate.log.text_log import text_log_of
 
 
 def write_log(path: Path, entries: Sequence[Entry]) -> None:
     """Write `entries`, a log from its beginning, to `path` atomically."""
-    lines = [_Head(version=_VERSION, operations=len(entries)).model_dump_json()]
+    lines = [write_head(len(entries))]
     chain = ""
     for entry in entries:
         chain = entry.chained(chain)
-        fields = {name: getattr(entry, name) for name in ("sequence", "id", "user", "time")}
-        operation = json.loads(write_operation(entry.operation))
-        lines.append(json.dumps({**fields, "operation": operation, "hash": chain}, ensure_ascii=False))
+        lines.append(write_line(entry, chain))
     write_text(path, "\n".join(lines) + "\n")
 
 
@@ -59,17 +33,12 @@ def read_log(path: Path) -> list[Entry]:
 
     """
     try:
-        lines = path.read_bytes().splitlines()
+        lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise AnnotateError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        head = _Head.model_validate_json(lines[0] if lines else b"")
-    except ValidationError as error:
-        raise AnnotateError(f"{path} line 1: not a log of labels: {describe(error)}") from None
-    if head.version != _VERSION:
-        raise AnnotateError(
-            f"{path}: a log of format {head.version}, this uavpipe knows {_VERSION}; install a newer one"
-        )
+    expected = read_head(str(path), lines[0])
+    if expected is None or not lines[-1]:
+        lines.pop()  # nothing behind the last newline, or the torn line of a text that grows
     entries: list[Entry] = []
     chain = ""
     for number, line in enumerate(lines[1:], start=2):
@@ -77,21 +46,17 @@ def read_log(path: Path) -> list[Entry]:
         if entry.sequence != len(entries) + 1:
             raise AnnotateError(f"{path} line {number}: operation {entry.sequence}, expected {len(entries) + 1}")
         entries.append(entry)
-    if len(entries) != head.operations:
+    if expected is not None and len(entries) != expected:
         raise AnnotateError(
-            f"{path}: {len(entries)} operations, expected {head.operations}: cut off; export the log again"
+            f"{path}: {len(entries)} operations, expected {expected}: cut off; export the log again"
         )
     return entries
 
 
 def _read_row(where: str, line: bytes, before: str) -> tuple[Entry, str]:
-    try:
-        row = _Row.model_validate_json(line)
-    except ValidationError as error:
-        raise AnnotateError(f"{where}: {describe(error)}") from None
-    entry = Entry(row.sequence, row.id, row.user, row.time, row.operation)
+    entry, stored = parse_line(where, line)
     chain = entry.chained(before)
-    if chain != row.hash:
+    if chain != stored:
         raise AnnotateError(f"{where}: not as it was written, or a line before it is missing; export the log again")
     return entry, chain
 
@@ -106,8 +71,9 @@ def replay(log: Path, out: Path) -> int:
         AnnotateError: as `read_log`, an operation cannot follow, or `out` exists.
 
     """
-    if out.exists():
-        raise AnnotateError(f"{out}: already exists; choose another name or remove it")
+    for file in (out, text_log_of(out)):
+        if file.exists():
+            raise AnnotateError(f"{file}: already exists; choose another name or remove it")
     entries = read_log(log)
     with temporary_beside(out) as temporary:
         try:
@@ -116,4 +82,5 @@ def replay(log: Path, out: Path) -> int:
         except Refused as error:
             raise AnnotateError(f"{log}: {error}") from None
         temporary.replace(out)
+        text_log_of(temporary).replace(text_log_of(out))
     return len(entries)

@@ -75,7 +75,7 @@ def run_dataset(workspace: Path, config: DatasetConfig) -> StageResult:
         (folder / _PAGE).write_text(page(crops, figures), "utf-8")
         return {split: each["crops"] for split, each in figures["splits"].items()}
 
-    with locked(workspace), LabelStore(workspace / LABELS, create=False) as store:
+    with locked(workspace), LabelStore(workspace / LABELS, write=False) as store:
         stage = dataset_stage(workspace, config, store)
         _check_place(stage.folder)
         sweep(stage.folder.path)

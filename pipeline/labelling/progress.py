@@ -41,7 +41,7 @@ def labelling_progress(workspace: Path) -> LabellingProgress:
     """
     if not (workspace / LABELS).exists():
         return LabellingProgress(0, 0)
-    project = Project(workspace)
+    project = Project(workspace, write=False)
     try:
         with project.reading() as state:
             done = project.progress(state, "")

@@ -85,7 +85,7 @@ def retrain(
         AnnotateError, ReidError: as `embed_flights`.
 
     """
-    with LabelStore(workspace / LABELS, create=False) as store, store.reading() as state:
+    with LabelStore(workspace / LABELS, write=False) as store, store.reading() as state:
         data = labelled_crops(workspace, state)
     identities = len(np.unique(data.identities))
     if identities < _FEWEST:

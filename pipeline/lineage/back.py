@@ -72,7 +72,7 @@ def _where(folder: Path, frame: int) -> dict[str, Any] | None:
 def _who(workspace: Path, flight: str, frame: int, rank: int) -> dict[str, Any] | None:
     if not (workspace / LABELS).is_file():
         return None
-    with LabelStore(workspace / LABELS, create=False) as store:
+    with LabelStore(workspace / LABELS, write=False) as store:
         for name, content in store.state.tracklets.items():
             if flight_of(name) == flight and (frame, rank) in content:
                 return label_of(store, name)
@@ -132,7 +132,7 @@ def back_from_identity(workspace: Path, identity: int) -> dict[str, Any]:
     """
     if not (workspace / LABELS).is_file():
         raise PipelineError(f"{workspace / LABELS}: no labels here, so no identities; name the --workspace")
-    with LabelStore(workspace / LABELS, create=False) as store:
+    with LabelStore(workspace / LABELS, write=False) as store:
         if identity not in store.state.exists:
             known = ", ".join(map(str, sorted(store.state.exists)[:20])) or "none"
             raise PipelineError(f"{store.path}: there is no identity {identity}; known: {known}")

@@ -89,7 +89,7 @@ def _by_rank(table: Path, frame: int, column: str) -> dict[int, Any]:
 def _labels(workspace: Path, flight: str, frame: int) -> dict[int, Any]:
     if not (workspace / LABELS).is_file():
         return {}
-    with LabelStore(workspace / LABELS, create=False) as store:
+    with LabelStore(workspace / LABELS, write=False) as store:
         return {
             seen.rank: label_of(store, name)
             for name, content in store.state.tracklets.items()

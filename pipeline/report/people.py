@@ -111,7 +111,7 @@ def read_people(workspace: Path, most: int) -> People:
 
 
 def _labelled(workspace: Path, most: int) -> People:
-    project = Project(workspace)
+    project = Project(workspace, write=False)
     try:
         with project.reading() as state:
             done = project.progress(state, "")

@@ -70,7 +70,7 @@ def _plan_dataset(
         if not (config.workspace / LABELS).is_file():
             yield Planned("", LABEL.name, str(done))
             return
-        with LabelStore(config.workspace / LABELS, create=False) as store:
+        with LabelStore(config.workspace / LABELS, write=False) as store:
             stale = dataset_stage(config.workspace, config.dataset, store).why_stale()
         yield Planned("", DATASET.name, stale)
     if is_before(last, TRAIN):

@@ -35,14 +35,42 @@ for command in (serve, embed, retrain):
 @annotate.command("log")
 @LABELLED_WORKSPACE
 @click.option("--last", type=click.IntRange(1), metavar="N", help="List only the last N.")
-def show_log(workspace: Path, last: int | None) -> None:
+@click.option(
+    "--recover", is_flag=True, help="Rebuild damaged labels from their text; stop the labelling app first."
+)
+def show_log(workspace: Path, last: int | None, recover: bool) -> None:
     """List every operation of the log: number, time, user and content."""
     from annotate.log.store import LABELS, LabelStore
 
-    with LabelStore(workspace / LABELS, create=False) as store:
+    if recover:
+        _recover(workspace / LABELS)
+        return
+    with LabelStore(workspace / LABELS, write=False) as store:
         for entry in store.entries[-last:] if last else store.entries:
             what = f"{entry.operation.op.replace('_', ' ')} {_summary(entry.operation)}"
             click.echo(f"{entry.sequence:6}  {entry.time[:19]}  {entry.user}  {what}")
+
+
+def _recover(labels: Path) -> None:
+    from annotate.log.recover import recover
+    from pipeline.errors import PipelineError
+    from pipeline.workspace.folders import locked
+
+    if not labels.parent.is_dir():
+        raise PipelineError(f"{labels.parent}: no such folder; name the --workspace")
+    with locked(labels.parent):
+        found = recover(labels)
+    total = found.from_text + found.from_database
+    if found.kept is None:
+        click.echo(f"{labels}: nothing to recover: {total:,} operations, the same in its text, every hash verified")
+        return
+    click.echo(
+        f"{labels}: rebuilt with {total:,} operations, every hash verified: {found.from_text:,} from its text, "
+        f"{found.from_database:,} only from the database"
+    )
+    click.echo(f"what was there before is kept: {found.kept}*")
+    if found.lost:
+        click.echo(f"lost: {found.lost:,} operations after these; what can be read of them is in the kept files")
 
 
 @annotate.command()
@@ -69,7 +97,7 @@ def export(out: Path, workspace: Path, flight: str | None, form: str | None) -> 
     from annotate.log.text import write_log
 
     form = form or _format(out)
-    with LabelStore(workspace / LABELS, create=False) as store:
+    with LabelStore(workspace / LABELS, write=False) as store:
         if form == "log":
             write_log(out, store.entries)
             click.echo(f"{out}: {len(store.entries):,} operations")

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from annotate.files import TEXT_LOG
 from annotate.log.forget import contents_without, log_without
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Seen
@@ -67,6 +68,8 @@ def rewrite(workspace: Path, store: LabelStore, selection: Selection, folder: Pa
         _write_tracklets(workspace, flight, tracklets, result)
     with LabelStore(result.place(LABELS)) as without:
         without.take_log(log_without(store, selection.identity, contents))
+    result.move.append(f"{LABELS}{TEXT_LOG}")
+    result.delete += [_name(workspace, path) for path in sorted(workspace.glob(f"{LABELS}.*"))]  # text, backups
     _delete_whole(workspace, "", _WHOLE_WORKSPACE, result)
     result.delete += [_name(workspace, path) for path in _unfinished(workspace, selection.flights)]
     networks = workspace / EVALUATE.folder

@@ -105,7 +105,7 @@ def test_a_full_disk_is_told_nothing_is_lost_and_there_is_more_once_there_is_roo
         answer = client.post("/api/decide", json=decision("during"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert answer.status_code == 400
+    assert answer.status_code == 500
     assert "labels.sqlite: cannot be used: " in answer.json()["error"]
     assert list(project.store.state.identities.values()) == ["before"]
     assert client.post("/api/decide", json=decision("during")).json()["repeated"] is False
@@ -122,7 +122,7 @@ def test_labels_that_are_gone_take_no_decision(client, project, workspace, file,
     if replaced:
         copy.rename(workspace / file)
     for answer in (client.post("/api/decide", json=decision("after")), client.get("/api/progress")):
-        assert answer.status_code == 400
+        assert answer.status_code == 500
         assert "labels.sqlite: deleted, moved or replaced while it was in use" in answer.json()["error"]
 
 
@@ -130,7 +130,10 @@ def test_labels_cut_off_are_refused(project, workspace):
     project.close()
     path = workspace / LABELS
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(AnnotateError, match="damaged or changed by hand: restore it from an exported log"):
+    with pytest.raises(
+        AnnotateError,
+        match=r"damaged or changed by hand: `uavpipe annotate log --recover --workspace .*` rebuilds it",
+    ):
         Project(workspace)
 
 

@@ -4,12 +4,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from annotate.errors import AnnotateError, Refused
+from annotate.errors import AnnotateError, Busy, Refused, Unusable
+from annotate.log.recover import recover
 from annotate.log.store import LabelStore
 from annotate.operations import Assign, Mark, NewIdentity, Rename, SetMark, Split, Undo
 from annotate.records import Detection, Tracklet
@@ -23,19 +24,14 @@ def tracklets(flight="f", count=3):
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "labels.sqlite"
-
-
-@pytest.fixture
 def store(path):
     with LabelStore(path) as store:
         store.add_flight("f", tracklets())
         yield store
 
 
-def reopened(path):
-    with LabelStore(path, create=False) as store:
+def reopened(path, **options):
+    with LabelStore(path, create=False, **options) as store:
         return store
 
 
@@ -190,7 +186,84 @@ def test_leases_run_out(path):
     assert reopened(path).entries == []
 
 
+@contextmanager
+def held(path, begin="BEGIN IMMEDIATE"):
+    """Another program that has begun to write, and takes its time."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        for statement in begin.split("; "):
+            other.execute(statement)
+        yield other
+        if other.in_transaction:
+            other.execute("ROLLBACK")
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr("annotate.log.database.WAIT_S", 0.05)
+
+
+@pytest.mark.parametrize("begin", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+def test_while_another_program_writes_reading_goes_on_and_deciding_is_busy(store, path, text, impatient, begin):
+    store.apply(NewIdentity(name="before"), user="ann", id="a")
+    before = text.read_bytes()
+    with held(path, begin):
+        with store.reading() as state:
+            assert state.identities == {1: "before"}
+        assert reopened(path, write=False).entries == store.entries
+        assert store.leases.take("f/0", "ann", SECONDS)
+        assert not store.leases.take("f/0", "bob", SECONDS)
+        assert store.leases.held() == {"f/0": "ann"}
+        with pytest.raises(Busy, match=r"labels\.sqlite: another program is writing to the labels: try again"):
+            store.apply(NewIdentity(name="during"), user="ann", id="b")
+    assert text.read_bytes() == before
+    assert not store.apply(NewIdentity(name="during"), user="ann", id="b").repeated
+    assert list(reopened(path).state.identities.values()) == ["before", "during"]
+
+
+def test_readers_do_not_wait_for_a_thread_that_waits_to_decide(store, path):
+    with held(path):
+        thread = threading.Thread(target=lambda: store.apply(NewIdentity(name="late"), user="bob", id="a"))
+        thread.start()
+        for _ in range(20):
+            with store.reading() as state:
+                assert state.identities == {}
+        assert thread.is_alive()  # the reader was not kept until the other program ended
+    thread.join()
+    assert store.state.identities == {1: "late"}
+
+
+def test_where_the_file_cannot_even_be_read_the_labels_are_those_known(store, monkeypatch):
+    def busy(*_):
+        raise Busy("kept by another program")
+
+    store.apply(NewIdentity(name="a"), user="ann", id="a")
+    monkeypatch.setattr(store, "refresh", busy)
+    with store.reading() as state:
+        assert state.identities == {1: "a"}
+
+
 # --- damage
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 4])
+def test_a_page_overwritten_under_the_program_is_noticed_at_the_next_decision(store, path, text, page):
+    store.apply(NewIdentity(name="a"), user="ann", id="a")
+    with path.open("rb+") as file:
+        file.seek(4096 * (page - 1))
+        file.write(b"\xa5" * 4096)
+    os.utime(path, (1, 1))  # the clock of a file is coarse
+    for _ in range(2):
+        with pytest.raises(Unusable, match="it was damaged or changed by hand: `uavpipe annotate log --recover"):
+            store.apply(NewIdentity(name="b"), user="ann", id="b")
+    store.close()
+    assert recover(path).from_text == 2
+    assert list(reopened(path).state.identities.values()) == ["a"]
+
+
+def test_a_file_touched_by_others_is_no_damage(store, path):
+    store.apply(NewIdentity(name="a"), user="ann", id="a")
+    os.utime(path, (1, 1))
+    assert store.apply(NewIdentity(name="b"), user="ann", id="b").created == 2
 
 
 def tamper(path, *statements):
@@ -336,7 +409,7 @@ def test_a_new_file_is_whole_from_the_first_moment(path, monkeypatch):
     assert path.stat().st_size
     with LabelStore(path, create=False) as store:
         assert store.entries == []
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert sorted(each.name for each in path.parent.iterdir()) == [path.name, f"{path.name}.log.jsonl"]
 
 
 def _killed_but_for_memory(connect):
