@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass
 
 import cv2
@@ -76,6 +77,33 @@ def _write_flight(folder, walks):
         path = folder / f"{table}.parquet"
         path.parent.mkdir(exist_ok=True)
         pd.DataFrame(rows).to_parquet(path, index=False)
+
+
+@pytest.fixture
+def unprivileged():
+    """Begins a command that file permissions bind, also where root runs the tests."""
+    if os.geteuid():
+        return []
+    prefix = ["setpriv", "--bounding-set=-dac_override"]
+    if not shutil.which("setpriv") or subprocess.run([*prefix, "true"], capture_output=True).returncode:
+        pytest.skip("root may write everywhere, and setpriv cannot change that here")
+    return prefix
+
+
+@pytest.fixture
+def locked_up():
+    """Called with a folder: takes away the permission to write there, until the test has ended."""
+    places = {}
+
+    def lock_up(folder):
+        for place in (*folder.rglob("*"), folder):
+            places[place] = place.stat().st_mode
+            place.chmod(0o555 if place.is_dir() else 0o444)
+
+    yield lock_up
+    for place, mode in reversed(places.items()):
+        if place.exists():
+            place.chmod(mode)
 
 
 @pytest.fixture(scope="session")

@@ -190,7 +190,7 @@ def contents(workspace: Path) -> dict[str, str]:
     files = (path for path in workspace.rglob("*") if path.suffix in _TABLES and path.is_file())
     found = {path.relative_to(workspace).as_posix(): _sha256(path) for path in files}
     if (workspace / LABELS).exists():
-        with LabelStore(workspace / LABELS, create=False) as store:
+        with LabelStore(workspace / LABELS, write=False) as store:
             found[LABELS] = " ".join(f"{each.id}:{each.operation!r}" for each in store.entries)
     return found
 

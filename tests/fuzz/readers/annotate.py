@@ -1,5 +1,6 @@
 """Readers of `annotate`: labels, and tracks from other tools."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -10,6 +11,7 @@ from annotate.exchange.coco import read_coco_tracks, write_coco_tracks
 from annotate.exchange.cvat import read_cvat, write_cvat
 from annotate.exchange.mot import read_mot, write_mot
 from annotate.exchange.records import Clip, TrackBox
+from annotate.log.recover import recover
 from annotate.log.store import LabelStore
 from annotate.log.text import replay, write_log
 from annotate.operations import NewIdentity, Rename
@@ -18,6 +20,7 @@ from annotate.suggestions.features import read_features
 from tests.fuzz.readers.reader import Reader
 
 BOXES = tuple(TrackBox(frame, track, (5, 6, 25, 46), 0.5) for frame in range(3) for track in (1, 2))
+TEXT = "labels.sqlite.log.jsonl"
 PART = "part-00000000.parquet"
 CLIP = Clip("f", BOXES, 3, (640, 360))
 
@@ -66,8 +69,17 @@ def _read_labels(folder: Path) -> None:
         pass
 
 
+def _recover(folder: Path) -> None:
+    shutil.rmtree(folder / "copy", ignore_errors=True)
+    (folder / "copy").mkdir()
+    for name in ("labels.sqlite", TEXT):
+        shutil.copyfile(folder / name, folder / "copy" / name)
+    recover(folder / "copy" / "labels.sqlite")
+
+
 def _replay(folder: Path) -> None:
-    (folder / "out.sqlite").unlink(missing_ok=True)
+    for old in folder.glob("out.sqlite*"):
+        old.unlink()
     replay(folder / "log.jsonl", folder / "out.sqlite")
 
 
@@ -91,6 +103,9 @@ ANNOTATE: dict[str, Reader] = {
     ),
     "log of labels": Reader("log.jsonl", write_labels, _replay),
     "labels": Reader("labels.sqlite", write_labels, _read_labels),
+    "text of labels": Reader(TEXT, write_labels, _read_labels),
+    "labels, to recover": Reader("labels.sqlite", write_labels, _recover),
+    "text of labels, to recover": Reader(TEXT, write_labels, _recover),
     "tracklets": Reader("f/tracks/tracklets.parquet", write_tables, lambda folder: read_tracklets(folder, "f")),
     "frames, counted": Reader(
         f"f/frames/frames.parquet/{PART}", write_tables, lambda folder: count_frames(folder, "f")

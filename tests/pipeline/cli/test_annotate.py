@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import click
 import cv2
 import numpy as np
@@ -123,3 +126,45 @@ def test_mot_of_several_identities(workspace, tmp_path):
     ]
     write_mot(tmp_path / "b.txt", clip)
     assert (tmp_path / "b.txt").read_bytes() == (tmp_path / "a.txt").read_bytes()
+
+
+def test_a_read_only_workspace_is_listed_and_exported(workspace, tmp_path, locked_up, unprivileged):
+    locked_up(workspace)
+    code = "from pipeline.cli import main\n"
+    for command in (["log"], ["export", tmp_path / "log.jsonl"], ["export", tmp_path / "tracks.json"]):
+        arguments = ["annotate", *map(str, command), "--workspace", str(workspace)]
+        code += f"main({arguments!r}, standalone_mode=False)\n"
+    ended = subprocess.run([*unprivileged, sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "new identity" in ended.stdout
+    assert "log.jsonl: 6 operations" in ended.stdout
+    assert "boxes of 2 identities" in ended.stdout
+    assert sorted(path.name for path in workspace.glob(f"{LABELS}*")) == [LABELS, f"{LABELS}.log.jsonl"]
+
+
+def test_lost_decisions_are_told_and_recovered(workspace, tmp_path):
+    whole = run("log", "--workspace", workspace).output
+    (workspace / LABELS).unlink()
+    shown = run("log", "--workspace", workspace)
+    assert shown.exit_code == 1
+    assert shown.output.count("\n") == 1
+    assert f"`uavpipe annotate log --recover --workspace {workspace}`" in shown.output
+    shown = run("log", "--workspace", workspace, "--recover")
+    assert (
+        "rebuilt with 6 operations, every hash verified: 6 from its text, 0 only from the database" in shown.output
+    )
+    assert run("log", "--workspace", workspace).output == whole
+    assert "nothing to recover: 6 operations" in run("log", "--workspace", workspace, "--recover").output
+
+
+def test_labels_are_not_recovered_where_somebody_is_half_erased(workspace):
+    (workspace / ".forget").mkdir()
+    (workspace / ".forget" / "journal.json").write_text("{}")
+    shown = run("log", "--workspace", workspace, "--recover")
+    assert shown.exit_code == 1
+    assert "`uavpipe forget` was interrupted here" in shown.output
+
+
+def test_a_workspace_that_is_not_there_is_not_made_to_recover_it(tmp_path):
+    assert "no such folder" in run("log", "--workspace", tmp_path / "nowhere", "--recover").output
+    assert not (tmp_path / "nowhere").exists()

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from annotate.log.migrate import back_up
+from annotate.log.recover import recover
 from annotate.log.store import LABELS, LabelStore
-from annotate.log.text import replay, write_log
+from annotate.log.text import read_log, replay, write_log
 from annotate.operations import Assign, Merge, NewIdentity, Rename, SecondLook, SetMark, Split
 from annotate.project import Project
 from detector.config import DetectorConfig, Resize
@@ -298,3 +300,19 @@ def test_networks_that_learnt_from_the_person_go_and_others_stay(workspace):
     run_forget(workspace)
     left = sorted(path.relative_to(workspace / "reid").as_posix() for path in (workspace / "reid").rglob("*.*"))
     assert left == ["source/last.safetensors", "source/run.json"]
+
+
+def test_no_copy_of_the_labels_keeps_the_person(workspace):
+    text = workspace / f"{LABELS}.log.jsonl"
+    assert NAME in text.read_text()
+    with LabelStore(workspace / LABELS) as store:
+        back_up(store._connection, workspace / LABELS)
+    text.write_text(text.read_text().replace(NAME, f"{NAME}!"))
+    assert recover(workspace / LABELS).kept is not None
+    copies = [path for path in workspace.glob(f"{LABELS}.*") if NAME.encode() in path.read_bytes()]
+    assert len(copies) == 4  # the text, the backup, the damaged files
+    run_forget(workspace)
+    assert sorted(path.name for path in workspace.glob(f"{LABELS}*")) == [LABELS, text.name]
+    assert not [path for path in workspace.rglob("*") if path.is_file() and NAME.encode() in path.read_bytes()]
+    with LabelStore(workspace / LABELS) as store:
+        assert read_log(text) == store.entries
