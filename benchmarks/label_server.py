@@ -126,6 +126,7 @@ def main() -> None:
             folder,
             "--port",
             "0",
+            "--no-token",
             "--no-browser",
             "--no-suggest",
         ]

@@ -164,6 +164,7 @@ def serving(workspace: Path) -> Iterator[str]:
         workspace,
         "--port",
         "0",
+        "--no-token",
         "--no-browser",
         "--no-suggest",
     ]

@@ -1,5 +1,6 @@
-"""Access to the server: pages of this machine, and with the token other machines."""
+"""Access to the server: by those who know its token, from pages of its own, under its own names."""
 
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,9 +12,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from annotate.errors import AnnotateError
+
 MAX_BODY = 4_000_000  # bytes: an operation that labels a hundred thousand tracklets at once
-_COOKIE = "uavpipe_token"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?", re.ASCII | re.IGNORECASE)
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,200}")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'; "
     "base-uri 'none'; form-action 'self'",
@@ -23,24 +27,34 @@ _HEADERS = {
 }
 
 
+def _new_token() -> str:
+    return secrets.token_urlsafe(24)
+
+
 @dataclass(frozen=True)
 class Access:
     """The rules of access.
 
     Attributes:
-        hosts: names and addresses by which the server may be called. Any other is refused: a foreign page could
-            have its name point here (DNS rebinding).
-        token: required from everybody; None: not required, for a server on loopback only.
+        hosts: names and addresses by which the server may be called, in lower case. Any other is refused: a foreign
+            page could have its name point here (DNS rebinding).
+        token: required from everybody; None: not required, which lets in every user of this machine.
+        once: opens the page a single time, for the browser that is started here: other users of this machine see
+            the command that starts it.
+
+    Raises:
+        AnnotateError: a token that is too short to be secret, or no part of an address.
 
     """
 
     hosts: Sequence[str] = LOOPBACK
-    token: str | None = field(default=None, repr=False)
+    token: str | None = field(default_factory=_new_token, repr=False)
+    once: str = field(default_factory=_new_token, repr=False)
 
-    @staticmethod
-    def to_network(hosts: Sequence[str]) -> "Access":
-        """For a server that others can reach: a new token, and `hosts` beside this machine's own names."""
-        return Access((*LOOPBACK, *hosts), secrets.token_urlsafe(24))
+    def __post_init__(self) -> None:
+        """Check the token."""
+        if self.token is not None and not _TOKEN.fullmatch(self.token):
+            raise AnnotateError("token: expected 16 to 200 letters, digits, - and _")
 
 
 class Guard:
@@ -48,6 +62,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app, self._access = app, access
+        self._once: str | None = access.once
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
@@ -63,8 +78,10 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if _name(f"//{host}") not in self._access.hosts:
+        hosts = headers.getlist("host")
+        host = hosts[0].lower() if len(hosts) == 1 else ""
+        name, port = _parse_host(host)
+        if name not in self._access.hosts:
             return _refuse(403, f"host {host[:100]!r} is not served; expected {', '.join(self._access.hosts)}")
         origin = headers.get("origin")
         if origin is not None and _netloc(origin) != host:
@@ -76,18 +93,27 @@ class Guard:
             return _refuse(413, f"a body of {length[:20]} bytes; expected {MAX_BODY:,} at most")
         if scope["method"] == "POST" and headers.get("content-type", "").split(";")[0] != "application/json":
             return _refuse(415, "expected a body of type application/json")
-        return self._token_refusal(scope, headers)
+        return self._token_refusal(scope, headers, f"uavpipe_token_{port}")
 
-    def _token_refusal(self, scope: Scope, headers: Headers) -> Response | None:
+    def _token_refusal(self, scope: Scope, headers: Headers, cookie: str) -> Response | None:
+        """`cookie`: its name, with the port: cookies of all servers of a machine are in one jar."""
         token = self._access.token
-        if token is None or _same(_cookie(headers), token) or _same(_bearer(headers), token):
+        if token is None:
             return None
         given = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("token", "")
-        if scope["path"] == "/" and _same(given, token):
+        if scope["path"] == "/" and (_same(given, token) or self._take_once(given)):
             response = RedirectResponse("/", 303)  # out of the address bar and the history
-            response.set_cookie(_COOKIE, token, httponly=True, samesite="strict", max_age=30 * 86400)
+            response.set_cookie(cookie, token, httponly=True, samesite="strict", max_age=30 * 86400)
             return response
+        if _same(_cookie(headers, cookie), token) or _same(_bearer(headers), token):
+            return None
         return _refuse(403, "open the address with the token that `uavpipe annotate serve` printed")
+
+    def _take_once(self, given: str) -> bool:
+        fits = self._once is not None and _same(given, self._once)
+        if fits:
+            self._once = None
+        return fits
 
 
 def _limited(receive: Receive) -> Receive:
@@ -115,11 +141,12 @@ def _with_headers(send: Send) -> Send:
     return with_headers
 
 
-def _name(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
+def _parse_host(header: str) -> tuple[str, str]:
+    """Name and port of a Host header in lower case; a name of "" where it is none."""
+    found = _HOST.fullmatch(header)
+    if found is None or int(found["port"] or 80) > 65535:
+        return "", ""
+    return found["name"].strip("[]"), found["port"] or "80"
 
 
 def _netloc(url: str) -> str:
@@ -129,9 +156,9 @@ def _netloc(url: str) -> str:
         return ""
 
 
-def _cookie(headers: Headers) -> str:
+def _cookie(headers: Headers, name: str) -> str:
     try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(_COOKIE)
+        morsel = SimpleCookie(headers.get("cookie", "")).get(name)
     except CookieError:
         return ""
     return morsel.value if morsel else ""

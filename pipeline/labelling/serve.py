@@ -38,6 +38,8 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8750,
     names: tuple[str, ...] = (),
+    token: str | None = None,
+    no_token: bool = False,
     user: str = "",
     suggest: bool = True,
     browser: bool = True,
@@ -47,9 +49,11 @@ def serve(
 
     Args:
         workspace: with flights that have tracklets and crops.
-        host: address to listen on; other than loopback only with the token in the address that is printed.
+        host: address to listen on.
         port: to listen on; 0 takes a free one.
         names: host names of the server in the network, beside `host`.
+        token: required with each request, and part of the address that is printed; None: a new one.
+        no_token: let in every user of this machine; only on loopback.
         user: the name that the page proposes.
         suggest: embed the tracklets where that was not done, and retrain when the page asks for it.
         browser: open a browser window.
@@ -57,9 +61,13 @@ def serve(
 
     Raises:
         AnnotateError: the workspace cannot be labelled; gives the reason.
-        PipelineError: the port is taken.
+        PipelineError: the port is taken, or `no_token` on an address that others reach.
 
     """
+    if no_token and not _loopback(host):
+        raise PipelineError(f"--no-token: other machines reach {host}; leave it out, or --host")
+    hosts = tuple(dict.fromkeys(each.lower() for each in (*LOOPBACK, host, *names)))
+    access = Access(hosts, None) if no_token else Access(hosts, token) if token else Access(hosts)
     check_whole(workspace)
     project = Project(
         workspace,
@@ -73,17 +81,16 @@ def serve(
     refresh = Refresh(retrain if suggest else [], project.read_features)
     if suggest and project.source == COLOUR_SOURCE:
         refresh.start(embed)  # beside the server, which suggests by colours until then
-    access = Access() if _loopback(host) else Access.to_network((host, *names))
     pictures = Pictures(workspace)
     app = create_app(project, access, pictures.jpeg, refresh, user)
     try:
-        _run(app, host, port, access.token, browser, say)
+        _run(app, host, port, access, browser, say)
     finally:
         refresh.stop()
         project.close()
 
 
-def _run(app: object, host: str, port: int, token: str | None, browser: bool, say: Callable[[str], None]) -> None:
+def _run(app: object, host: str, port: int, access: Access, browser: bool, say: Callable[[str], None]) -> None:
     import uvicorn
 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -92,10 +99,12 @@ def _run(app: object, host: str, port: int, token: str | None, browser: bool, sa
     except OSError:
         raise PipelineError(f"port {port} of {host} cannot be used; choose another --port") from None
     shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{listening.getsockname()[1]}/" + (f"?token={token}" if token else "")
-    say(f"labelling at {address}  (Ctrl-C ends it; every decision is saved at once)")
+    address = f"http://{shown}:{listening.getsockname()[1]}/"
+    token = f"?token={access.token}" if access.token else ""
+    say(f"labelling at {address}{token}  (Ctrl-C ends it; every decision is saved at once)")
     if browser:
-        threading.Timer(0.5, webbrowser.open, [address]).start()
+        opened = address + (f"?token={access.once}" if access.token else "")
+        threading.Timer(0.5, webbrowser.open, [opened]).start()
     # Not its own log_config: that closes every handler of the process.
     config = uvicorn.Config(app, log_config=None, log_level="warning", access_log=False)  # type: ignore[arg-type]
     uvicorn.Server(config).run([listening])

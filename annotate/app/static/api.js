@@ -5,23 +5,30 @@ import { toast } from "./dom.js";
 export const session = { user: "", seen: 0 };
 
 const TRIES = 4;
+const WAITS = 40; // while another program writes to the labels: minutes, for the server waits, too
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 export class Refused extends Error {}
 
 async function request(path, options = {}) {
-  for (let attempt = 1; ; attempt++) {
+  for (let broken = 1, busy = 1; ; ) {
     try {
       const response = await fetch(path, options);
       const content = await response.json();
+      if (response.status === 503 && busy < WAITS) {
+        if (busy++ % 5 === 1)
+          toast("Another program is writing to the labels. Your decision is kept and sent again.");
+        await pause(1000 * Number(response.headers.get("retry-after") || 1));
+        continue;
+      }
       if (!response.ok) throw new Refused(content.error || response.statusText);
       return content;
     } catch (error) {
       if (error instanceof Refused) throw error;
       // The connection broke: the request may or may not have arrived. The same again is safe.
-      if (attempt === TRIES)
+      if (broken === TRIES)
         throw new Error("The server does not answer. Is `uavpipe annotate serve` still running?");
-      await pause(300 * 2 ** attempt);
+      await pause(300 * 2 ** broken++);
     }
   }
 }

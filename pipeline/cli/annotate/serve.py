@@ -13,19 +13,47 @@ from pipeline.cli.options import LABELLED_WORKSPACE
 @click.option("--port", default=8750, show_default=True, help="Listen on this port; 0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Listen on this address; see above.")
 @click.option("--name", "names", multiple=True, help="Answer to this host name, too, e.g. lab.local.")
+@click.option(
+    "--token",
+    envvar="UAVPIPE_TOKEN",
+    show_envvar=True,
+    help="Require this token, 16 characters or more.  [default: a new one]",
+)
+@click.option("--no-token", is_flag=True, help="Let in every user of this machine; not with another --host.")
 @click.option("--user", default=getpass.getuser, help="Log your decisions under this name.  [default: your login]")
 @click.option(
     "--suggest/--no-suggest", default=True, show_default=True, help="Embed the tracklets, for better suggestions."
 )
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open a browser window.")
 def serve(
-    workspace: Path, port: int, host: str, names: tuple[str, ...], user: str, suggest: bool, browser: bool
+    workspace: Path,
+    port: int,
+    host: str,
+    names: tuple[str, ...],
+    token: str | None,
+    no_token: bool,
+    user: str,
+    suggest: bool,
+    browser: bool,
 ) -> None:
     """Label the identities in the browser.
 
     Serves the labelling app over all flights of the workspace that have tracklets and crops. Only this machine can
-    reach the app, unless --host is given; then its address contains a token.
+    reach the app, unless --host is given. Its address contains a token, without which it refuses requests.
     """
     from pipeline.labelling.serve import serve
 
-    serve(workspace, host=host, port=port, names=names, user=user, suggest=suggest, browser=browser, say=click.echo)
+    if token and no_token:
+        raise click.UsageError("--token and --no-token: expected one of them")
+    serve(
+        workspace,
+        host=host,
+        port=port,
+        names=names,
+        token=token,
+        no_token=no_token,
+        user=user,
+        suggest=suggest,
+        browser=browser,
+        say=click.echo,
+    )

@@ -44,7 +44,7 @@ def project(workspace):
 @pytest.fixture
 def make_app(project):
     def make(access=None, command=(), of=project):
-        return create_app(of, access or Access(), picture, Refresh(command, of.read_features), "ann")
+        return create_app(of, access or Access(token=None), picture, Refresh(command, of.read_features), "ann")
 
     return make
 

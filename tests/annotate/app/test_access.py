@@ -1,7 +1,8 @@
 import pytest
 from starlette.testclient import TestClient
 
-from annotate.app.access import MAX_BODY, Access
+from annotate.app.access import LOOPBACK, MAX_BODY, Access
+from annotate.errors import AnnotateError
 
 HERE = "http://127.0.0.1:8750"
 
@@ -20,7 +21,38 @@ def test_the_own_page_is_let_in(client):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "", "[", "127.0.0.2", "localhost@evil.example"]
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "",
+        "[",
+        "127.0.0.2",
+        "localhost@evil.example",
+        "evil@127.0.0.1",
+        "evil:pass@127.0.0.1:8750",
+        "@127.0.0.1",
+        "127.0.0.1/",
+        "127.0.0.1?x",
+        "127.0.0.1#x",
+        "127.0.0.1:",
+        "127.0.0.1:x",
+        "127.0.0.1:8750:8750",
+        "127.0.0.1:99999",
+        "127.0.0.1:-1",
+        "127.0.0.1.",
+        "127.1",
+        " 127.0.0.1",
+        "127.0.0.1, 127.0.0.1",
+        "::1",
+        "[::1",
+        "[::1]x",
+        "[[::1]]",
+        "[127.0.0.1]:x",
+        "[::1%25lo]",
+        "http://127.0.0.1",
+        "localhost\\.evil.example",
+    ],
 )
 def test_another_host_is_refused(client, host):
     answer = client.get("/api/session", headers={"host": host})
@@ -28,7 +60,13 @@ def test_another_host_is_refused(client, host):
     assert "expected 127.0.0.1, localhost, ::1" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("host", ["localhost:8750", "127.0.0.1:1", "[::1]:8750", "LOCALHOST"])
+def test_two_host_headers_are_refused(client):
+    assert client.get("/api/session", headers=[("host", "127.0.0.1"), ("host", "127.0.0.1")]).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost:8750", "127.0.0.1:1", "[::1]:8750", "[::1]", "LOCALHOST", "LocalHost:8750"]
+)
 def test_this_machine_by_any_of_its_names(client, host):
     assert client.get("/api/session", headers={"host": host}).status_code == 200
 
@@ -67,10 +105,10 @@ def test_a_body_that_is_too_large_is_refused_whatever_it_announces(client):
     )
 
 
-class TestOnANetwork:
+class TestToken:
     @pytest.fixture
     def access(self):
-        return Access.to_network(("lab.local",))
+        return Access((*LOOPBACK, "lab.local"))
 
     @pytest.fixture
     def client(self, make_app, access):
@@ -81,16 +119,49 @@ class TestOnANetwork:
             assert client.get(path).status_code == 403, path
         assert client.get("/api/session", headers={"authorization": "Bearer wrong"}).status_code == 403
 
+    def test_nor_from_this_machine(self, client, access):
+        here = {"host": "127.0.0.1:8750"}
+        assert client.get("/api/session", headers=here).status_code == 403
+        answer = client.post("/api/next", json={"user": "ann"}, headers=here)
+        assert (answer.status_code, answer.json()["error"]) == (
+            403,
+            "open the address with the token that `uavpipe annotate serve` printed",
+        )
+        assert client.get(f"/api/session?token={access.token}", headers=here).status_code == 403  # only the page
+
     def test_the_address_with_the_token_opens_the_page_and_leaves_the_bar(self, client, access):
-        answer = client.get(f"/?token={access.token}")
-        assert (answer.status_code, answer.headers["location"]) == (303, "/")
-        assert "HttpOnly" in answer.headers["set-cookie"]
-        assert "SameSite=strict" in answer.headers["set-cookie"]
+        for _ in range(2):  # also where the cookie is there already
+            answer = client.get(f"/?token={access.token}")
+            assert (answer.status_code, answer.headers["location"]) == (303, "/")
+            assert "HttpOnly" in answer.headers["set-cookie"]
+            assert "SameSite=strict" in answer.headers["set-cookie"]
         assert client.get("/api/session").status_code == 200  # by the cookie
+
+    def test_two_servers_of_a_machine_do_not_take_each_others_cookie(self, make_app, access):
+        other = Access(access.hosts)
+        with TestClient(make_app(access), base_url="http://lab.local:8750") as client:
+            client.get(f"/?token={access.token}")
+            second = TestClient(make_app(other), base_url="http://lab.local:8751", cookies=client.cookies)
+            second.get(f"/?token={other.token}")
+            assert sorted(second.cookies) == ["uavpipe_token_8750", "uavpipe_token_8751"]
+            assert second.get("/api/session").status_code == 200
+
+    def test_the_address_for_the_browser_opens_the_page_a_single_time(self, client, access):
+        assert client.get(f"/?token={access.once}").status_code == 303
+        assert client.get("/api/session").status_code == 200
+        client.cookies.clear()
+        assert client.get(f"/?token={access.once}").status_code == 403
+        assert client.get("/api/session", headers={"authorization": f"Bearer {access.once}"}).status_code == 403
 
     def test_a_script_shows_it_in_a_header(self, client, access):
         assert client.get("/api/session", headers={"authorization": f"Bearer {access.token}"}).status_code == 200
 
     def test_each_start_has_a_token_of_its_own_and_it_is_never_printed(self, access):
-        assert Access.to_network(()).token != access.token
+        assert Access().token != access.token
         assert access.token not in repr(access)
+        assert access.once not in repr(access)
+
+    @pytest.mark.parametrize("token", ["", "short", "x" * 201, "with space and more", "naïve-naïve-naïve"])
+    def test_a_token_that_is_no_secret_is_refused(self, token):
+        with pytest.raises(AnnotateError, match="token: expected 16 to 200"):
+            Access(token=token)

@@ -15,6 +15,8 @@ from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Redo, Undo, read_decision
 
 KILLS = 20
+TOKEN = "a-token-of-this-test"
+FROM_SCRIPT = {"content-type": "application/json", "authorization": f"Bearer {TOKEN}"}
 GONE = (OSError, http.client.HTTPException)
 
 
@@ -27,7 +29,9 @@ def workspace(make_workspace, walk):
 def serving(workspace):
     """`uavpipe annotate serve` as a process of its own, and the port that it says."""
     command = [sys.executable, "-m", "pipeline", "label", "--workspace", str(workspace), "--port", "0"]
-    with subprocess.Popen([*command, "--no-browser", "--no-suggest"], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [*command, "--token", TOKEN, "--no-browser", "--no-suggest"], stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             yield process, int(re.search(r":(\d+)/", process.stdout.readline()).group(1))
         finally:
@@ -57,7 +61,7 @@ class Labeller:
                 self._waiting = self._waiting or self._think()
                 path, operation = self.asked[self._waiting]
                 body = {"user": self.user, "id": self._waiting, **({"operation": operation} if operation else {})}
-                connection.request("POST", f"/api/{path}", json.dumps(body), {"content-type": "application/json"})
+                connection.request("POST", f"/api/{path}", json.dumps(body), FROM_SCRIPT)
                 if self._draw.random() < 0.2:  # the answer is lost on its way: asked again, over another connection
                     connection.close()
                     continue

@@ -3,12 +3,15 @@
 import os
 import resource
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
 from starlette.testclient import TestClient
 
 from annotate.errors import AnnotateError
+from annotate.log.recover import recover
 from annotate.log.store import LABELS, LabelStore
 from annotate.project import Project
 from pipeline.cli import main
@@ -124,6 +127,44 @@ def test_labels_that_are_gone_take_no_decision(client, project, workspace, file,
     for answer in (client.post("/api/decide", json=decision("after")), client.get("/api/progress")):
         assert answer.status_code == 500
         assert "labels.sqlite: deleted, moved or replaced while it was in use" in answer.json()["error"]
+
+
+def test_a_page_overwritten_under_the_server_is_told_and_recovered(client, project, workspace):
+    assert client.post("/api/decide", json=decision("before")).status_code == 200
+    path = workspace / LABELS
+    with path.open("rb+") as file:
+        file.seek(4096)
+        file.write(bytes(3 * 4096))
+    os.utime(path, (1, 1))  # the clock of a file is coarse
+    for _ in range(2):
+        answer = client.post("/api/decide", json=decision("after"))
+        assert answer.status_code == 500
+        assert f"`uavpipe annotate log --recover --workspace {workspace}` rebuilds it" in answer.json()["error"]
+        assert "\n" not in answer.json()["error"]
+    project.close()
+    assert recover(path).from_text == 3
+    with LabelStore(path) as again:
+        assert list(again.state.identities.values()) == ["before"]
+
+
+def test_while_another_program_writes_a_decision_is_to_be_tried_again_and_reading_goes_on(
+    client, workspace, monkeypatch
+):
+    monkeypatch.setattr("annotate.log.database.WAIT_S", 0.05)
+    with closing(sqlite3.connect(workspace / LABELS, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for answer in (
+            client.post("/api/decide", json=decision("during")),
+            client.post("/api/undo", json={"user": "ann", "id": "u"}),
+        ):
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"] == "1"
+            assert "another program is writing to the labels: try again" in answer.json()["error"]
+        assert client.post("/api/next", json={"user": "ann"}).json()["item"]["tracklet"] == "f1/0"
+        for path in ("progress", "identities", "findings", "tracklets/f1/0", "session"):
+            assert client.get(f"/api/{path}").status_code == 200, path
+    answer = client.post("/api/decide", json=decision("during"))
+    assert (answer.status_code, answer.json()["repeated"]) == (200, False)
 
 
 def test_labels_cut_off_are_refused(project, workspace):

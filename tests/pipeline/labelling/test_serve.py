@@ -88,25 +88,74 @@ def start(make_workspace, walk):
 
 def test_the_command_serves_the_app_until_it_is_interrupted(start):
     process, address = start("--user", "ann")
-    assert address.startswith("http://127.0.0.1:")
-    with urllib.request.urlopen(f"{address}api/session") as answer:
-        assert json.load(answer)["user"] == "ann"
+    assert re.match(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{32}$", address)
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        ask(address, "session", token="")
+    assert ask(address, "session")["user"] == "ann"
     process.terminate()
     assert process.wait(20) in (0, -15)
 
 
+def test_a_token_that_is_set_or_none_at_all(start, monkeypatch):
+    _, address = start("--token", "a-token-of-this-test")
+    assert address.endswith("/?token=a-token-of-this-test")
+    monkeypatch.setenv("UAVPIPE_TOKEN", "another-one-of-this-test")
+    _, address = start()
+    assert address.endswith("/?token=another-one-of-this-test")
+    monkeypatch.delenv("UAVPIPE_TOKEN")
+    _, address = start("--no-token")
+    assert address.endswith("/")
+    assert ask(address, "session", token="")
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--no-token", "--host", "0.0.0.0"], "--no-token: other machines reach 0.0.0.0; leave it out, or --host"),
+        (["--no-token", "--token", "a-token-of-this-test"], "--token and --no-token: expected one of them"),
+        (["--token", "short"], "token: expected 16 to 200 letters, digits, - and _"),
+        (["--token", "a token of this test"], "token: expected 16 to 200 letters, digits, - and _"),
+    ],
+)
+def test_tokens_that_do_not_protect_are_refused(options, complaint, tmp_path):
+    shown = CliRunner().invoke(main, ["label", "--workspace", str(tmp_path), "--no-browser", *options])
+    assert shown.exit_code in (1, 2)
+    assert complaint in shown.output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_browser_is_given_an_address_for_a_single_time(make_workspace, walk, monkeypatch):
+    workspace, said, opened = make_workspace({"f1": [walk(1, 0, 8)]}), [], []
+    monkeypatch.setattr("threading.Timer", lambda _, call, arguments: Now(lambda: call(*arguments)))
+    monkeypatch.setattr("pipeline.labelling.serve.webbrowser.open", opened.append)
+    monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: None)
+    serve(workspace, port=0, suggest=False, say=said.append)
+    token = re.search(r"token=([\w-]+)", said[0])[1]
+    assert "?token=" in opened[0]
+    assert token not in opened[0]
+
+
+class Now:
+    def __init__(self, start):
+        self.start = start
+
+
+def ask(address, what, token=None, host=None):
+    given = address.partition("token=")[2] if token is None else token
+    port = re.search(r":(\d+)/", address)[1]
+    headers = {"authorization": f"Bearer {given}", **({"host": host} if host else {})}
+    with urllib.request.urlopen(
+        urllib.request.Request(f"http://127.0.0.1:{port}/api/{what}", headers=headers)
+    ) as answer:
+        return json.load(answer)
+
+
 def test_to_the_network_only_with_a_token(start):
-    _, address = start("--host", "0.0.0.0", "--name", "lab.local")
+    _, address = start("--host", "0.0.0.0", "--name", "Lab.local")
     assert "?token=" in address
-    port = re.search(r":(\d+)/", address).group(1)
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/api/session")
-    token = address.partition("token=")[2].split()[0]
-    asked = urllib.request.Request(
-        f"http://127.0.0.1:{port}/api/session", headers={"authorization": f"Bearer {token}", "host": "lab.local"}
-    )
-    with urllib.request.urlopen(asked) as answer:
-        assert answer.status == 200
+        ask(address, "session", token="")
+    assert ask(address, "session", host="lab.local")
 
 
 def test_a_port_that_is_taken_is_told_on_one_line(start, make_workspace, walk, tmp_path):
