@@ -68,7 +68,7 @@ def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
 
 
 def copy_in_memory(path: Path) -> sqlite3.Connection:
-    """A copy of the database in `path`, which stays as it is; also where the user may not write.
+    """A copy of the database in `path`, of which no row and no page is changed; also where the user may not write.
 
     Raises:
         AnnotateError: as `connect`.

@@ -327,7 +327,7 @@ class LabelStore:
     def _deciding(self) -> Iterator[None]:
         """A transaction on the log as it is on the disk; where it fails, memory is restored from the disk."""
         with database.database_errors(self.path), database.alone(self._connection, self._lock):
-            known = -1
+            known: int | None = None  # until the caller begins: what was read so far is right
             try:
                 with database.committed(self._connection):
                     self._watch.check()
@@ -335,7 +335,7 @@ class LabelStore:
                     known = len(self.entries)
                     yield
             except BaseException as error:
-                if not isinstance(error, Refused) or len(self.entries) != known:
+                if known is not None and (not isinstance(error, Refused) or len(self.entries) != known):
                     self._history, self._chains = History(), []
                     self.refresh()
                 raise

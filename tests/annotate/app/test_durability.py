@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -117,11 +118,22 @@ def finish(labeller, port):
             labeller.work(port, 1)
 
 
+def kill_in_the_midst(process, labeller, answers, seconds):
+    """Kill the server some time after it has given `labeller` more `answers`."""
+    enough = len(labeller.answered) + answers
+    while len(labeller.answered) < enough:
+        time.sleep(0.001)
+    time.sleep(seconds)
+    process.kill()
+
+
 def test_no_answered_decision_is_lost_to_kill_9_and_none_is_done_twice(workspace):
     labeller, draw = Labeller("ann", seed=1), random.Random(2)
     for _ in range(KILLS):
         with serving(workspace) as (process, port):
-            threading.Timer(draw.uniform(0.01, 0.25), process.kill).start()
+            threading.Thread(
+                target=kill_in_the_midst, args=(process, labeller, draw.randrange(6), draw.uniform(0, 0.02))
+            ).start()
             labeller.work(port)
     with serving(workspace) as (_, port):
         finish(labeller, port)

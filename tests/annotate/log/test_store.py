@@ -255,6 +255,7 @@ def test_a_page_overwritten_under_the_program_is_noticed_at_the_next_decision(st
     for _ in range(2):
         with pytest.raises(Unusable, match="it was damaged or changed by hand: `uavpipe annotate log --recover"):
             store.apply(NewIdentity(name="b"), user="ann", id="b")
+    assert store.state.identities == {1: "a"}  # what is known can still be shown
     store.close()
     assert recover(path).from_text == 2
     assert list(reopened(path).state.identities.values()) == ["a"]
