@@ -84,7 +84,7 @@ def unprivileged():
     """Begins a command that file permissions bind, also where root runs the tests."""
     if os.geteuid():
         return []
-    prefix = ["setpriv", "--bounding-set=-dac_override"]
+    prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
     if not shutil.which("setpriv") or subprocess.run([*prefix, "true"], capture_output=True).returncode:
         pytest.skip("root may write everywhere, and setpriv cannot change that here")
     return prefix

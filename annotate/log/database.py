@@ -82,6 +82,9 @@ def copy_in_memory(path: Path) -> sqlite3.Connection:
             if _version(copy, path) < migrate.VERSION:
                 migrate.migrate(copy)
             copy.execute("PRAGMA trusted_schema = OFF")
+    except OSError as error:
+        copy.close()
+        raise Unusable(f"{path}: cannot be read: {error.strerror}") from None
     except BaseException:
         copy.close()
         raise

@@ -40,6 +40,14 @@ def test_they_are_read_while_somebody_who_may_writes(path, labelled, decide, loc
         assert found.stdout == "a b c d\n", found.stderr
 
 
+def test_what_may_not_even_be_read_is_reported(path, labelled, locked_up, unprivileged):
+    locked_up(path.parent)
+    path.chmod(0)
+    found = read(path, unprivileged)
+    assert "Unusable: " in found.stderr
+    assert "labels.sqlite: cannot be read: Permission denied" in found.stderr
+
+
 def test_reading_changes_no_file(path, labelled):
     before = {each.name: each.read_bytes() for each in path.parent.iterdir()}
     with LabelStore(path, write=False) as store:
