@@ -52,7 +52,7 @@ class TextLog:
 
         """
         try:
-            with self.path.open("rb") as file:
+            with self._open(os.O_RDONLY) as file:
                 return self._last(file)[:2]
         except FileNotFoundError:
             return 0, ""
@@ -101,7 +101,7 @@ class TextLog:
         """The file, which nobody else appends to or replaces before the end of the `with`."""
         while True:
             new = not self.path.exists()
-            with self.path.open("a+b") as file:
+            with self._open(os.O_RDWR | os.O_APPEND | os.O_CREAT) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if not self.path.exists() or os.fstat(file.fileno()).st_ino != self.path.stat().st_ino:
                     continue  # replaced while this waited
@@ -109,6 +109,13 @@ class TextLog:
                 if new:
                     sync_folder(self.path.parent)
                 return
+
+    def _open(self, flags: int) -> BinaryIO:
+        """The file, which must be one itself: a workspace that somebody sent may have a link or a pipe there."""
+        if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
+            raise Unusable(f"{self.path}: a link or no regular file; remove it, and it is written again")
+        handle = os.open(self.path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        return os.fdopen(handle, "rb" if flags == os.O_RDONLY else "a+b")
 
     def _append(self, file: BinaryIO, entries: Sequence[Entry], chains: Sequence[str]) -> None:
         size, count = self._known
@@ -139,7 +146,10 @@ class TextLog:
                 raise TypeError
             if "format" in found:
                 return 0, "", end
-            return int(found["sequence"]), str(found["hash"]), end
+            number = int(found["sequence"])
+            if number < 1:
+                raise ValueError
+            return number, str(found["hash"]), end
         except (ValueError, TypeError, KeyError, RecursionError):
             raise Unusable(
                 f"{self.path}: its last line is not as it was written; {how_to_recover(self._database)} writes it "

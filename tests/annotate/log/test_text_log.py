@@ -1,8 +1,10 @@
 import json
+import os
 
 import pytest
 
 from annotate.errors import AnnotateError, Unusable
+from annotate.log.recover import recover
 from annotate.log.store import LabelStore
 from annotate.log.text import read_log
 from annotate.log.text_log import TextLog
@@ -110,7 +112,9 @@ def test_a_text_that_was_cut_off_is_completed(path, text, labelled, kept):
     assert text.read_bytes() == before
 
 
-@pytest.mark.parametrize("last", [b"5", b"null", b"[[", b'{"sequence": "x"}', b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "last", [b"5", b"null", b"[[", b'{"sequence": "x"}', b'{"sequence": -9, "hash": ""}', b"\xff", b"[" * 100_000]
+)
 def test_a_last_line_that_was_changed_is_told(path, text, labelled, last):
     with text.open("ab") as file:
         file.write(last + b"\n")
@@ -148,3 +152,17 @@ def test_processes_that_take_turns_write_one_text(path, text, labelled, decide):
         decide(one, "f")
         assert read_log(text) == one.entries
         assert [each.id for each in one.entries[1:]] == ["a", "b", "c", "d", "e", "f"]
+
+
+def test_nothing_is_written_through_a_link_and_nothing_waits_for_a_pipe(path, text, labelled, tmp_path):
+    precious = tmp_path / "precious.txt"
+    precious.write_text("without a newline")
+    text.unlink()
+    text.symlink_to(precious)
+    for _ in range(2):
+        for action in (lambda: LabelStore(path), lambda: LabelStore(path, write=False), lambda: recover(path)):
+            with pytest.raises(Unusable, match=r"log\.jsonl: a link or no regular file; remove it"):
+                action()
+        text.unlink()
+        os.mkfifo(text)
+    assert precious.read_text() == "without a newline"
