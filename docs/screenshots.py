@@ -88,7 +88,9 @@ def main() -> None:
         old.unlink()
     project = Project(workspace, lambda flight: camera_motion(workspace / flight))
     label_some(project, arguments.folder)
-    app = create_app(project, Access(token=None), Pictures(workspace).jpeg, Refresh(["true"], project.read_features), "ann")
+    app = create_app(
+        project, Access(token=None), Pictures(workspace).jpeg, Refresh(["true"], project.read_features), "ann"
+    )
     server = uvicorn.Server(uvicorn.Config(app, port=8799, log_config=None, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

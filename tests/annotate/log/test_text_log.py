@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 
 import pytest
 
@@ -67,6 +68,15 @@ def test_a_lost_write_ahead_log_is_told_and_nothing_goes_on(path, text, killed, 
     with pytest.raises(Unusable, match="`uavpipe annotate log --recover --workspace "):
         LabelStore(path, write=write)
     assert text.read_bytes() == before
+
+
+def test_the_database_itself_has_each_decision_at_once(path, labelled, decide, tmp_path):
+    with LabelStore(path) as store:
+        for name in ("d", "e"):
+            decide(store, name)
+            copy = tmp_path / f"{name}.sqlite"
+            shutil.copyfile(path, copy)  # without the write-ahead log
+            assert names(copy)[-1] == name
 
 
 def test_with_its_write_ahead_log_nothing_is_lost(path, killed):
