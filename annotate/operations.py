@@ -7,7 +7,7 @@ the video, from 0.
 import json
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
@@ -80,15 +80,12 @@ class _Operation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class AddFlight(_Operation):
-    """The tracklets of a flight, before they are labelled: number -> detections in order of frames."""
-
-    op: Literal["add_flight"] = "add_flight"
+class _Linked(_Operation):
     flight: FlightName
     tracklets: dict[Annotated[int, Field(ge=0, lt=MAX_TRACKLETS, strict=False)], tuple[tuple[Index, Index], ...]]
 
     @model_validator(mode="after")
-    def _check_order(self) -> "AddFlight":
+    def _check_order(self) -> Self:
         for number, seen in self.tracklets.items():
             frames = [frame for frame, _ in seen]
             if not frames or any(first >= second for first, second in pairwise(frames)):
@@ -97,6 +94,18 @@ class AddFlight(_Operation):
         if len(detections) != len(set(detections)):
             raise ValueError("a detection is in two tracklets")
         return self
+
+
+class AddFlight(_Linked):
+    """The tracklets of a flight, before they are labelled: number -> detections in order of frames."""
+
+    op: Literal["add_flight"] = "add_flight"
+
+
+class Relink(_Linked):
+    """The tracklets of a known flight, linked again: they take the place of all it had, and are open."""
+
+    op: Literal["relink"] = "relink"
 
 
 class NewIdentity(_Operation):
@@ -186,7 +195,7 @@ class Redo(_Operation):
 
 
 Decision = NewIdentity | Assign | SetMark | Merge | Rename | Split | SwapTails | SecondLook | Accept
-Operation = AddFlight | Decision | Undo | Redo
+Operation = AddFlight | Relink | Decision | Undo | Redo
 
 _DECISION: TypeAdapter[Decision] = TypeAdapter(Annotated[Decision, Field(discriminator="op")])
 _OPERATION: TypeAdapter[Operation] = TypeAdapter(Annotated[Operation, Field(discriminator="op")])

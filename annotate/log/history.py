@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from annotate.errors import Refused
 from annotate.log.state import Cell, Change, Effect, State
-from annotate.operations import AddFlight, Operation, Redo, Undo, write_operation
+from annotate.operations import AddFlight, Operation, Redo, Relink, Undo, write_operation
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class History:
         state: what follows from it.
         by_id: the entries by the client's id.
         created: sequence -> the identity or tracklet that the operation created.
+        linked: flight -> the operation that gave it its tracklets.
 
     """
 
@@ -59,10 +60,11 @@ class History:
     state: State = field(default_factory=State)
     by_id: dict[str, Entry] = field(default_factory=dict)
     created: dict[int, int | str | None] = field(default_factory=dict)
+    linked: dict[str, AddFlight | Relink] = field(default_factory=dict)
     _effects: dict[int, Effect] = field(default_factory=dict)  # of the operations in effect
     _since: dict[int, int] = field(default_factory=dict)  # sequence of an operation in effect -> since which entry
     _in_effect: Mapping[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # by user
-    _undone: Mapping[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # by user
+    _undone: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))  # by user
     # The entries in effect that concern a cell, in order (the values are not used), and the last that wrote it.
     _touched: Mapping[Cell, dict[int, None]] = field(default_factory=lambda: defaultdict(dict))
     _written: dict[Cell, int] = field(default_factory=dict)
@@ -139,7 +141,10 @@ class History:
         else:
             self.created[entry.sequence] = effect.created
             self._hold(entry.sequence, entry.sequence, effect)
-            if not isinstance(operation, AddFlight):
+            if isinstance(operation, AddFlight | Relink):
+                self.linked[operation.flight] = operation
+                self._undone.clear()  # what was undone named tracklets that are other ones now
+            else:
                 self._in_effect[user].append(entry.sequence)
                 self._undone[user].clear()
 

@@ -16,6 +16,7 @@ from annotate.operations import (
     Mark,
     Merge,
     NewIdentity,
+    Relink,
     Rename,
     SecondLook,
     Seen,
@@ -125,7 +126,7 @@ class State:
             self.members.setdefault(after, set()).add(tracklet)
 
     @singledispatchmethod
-    def plan(self, operation: Decision | AddFlight, created: int | str | None = None) -> Effect:
+    def plan(self, operation: Decision | AddFlight | Relink, created: int | str | None = None) -> Effect:
         """The effect that `operation` would have.
 
         Args:
@@ -236,6 +237,25 @@ class State:
             name = tracklet_id(operation.flight, number)
             changes.append(Change(Cell("tracklets", name), None, tuple(Seen(*each) for each in seen)))
             changes.append(Change(Cell("labels", name), None, Mark.OPEN))
+        return Effect(tuple(changes))
+
+    @plan.register
+    def _(self, operation: Relink, created: int | str | None = None) -> Effect:
+        flight = operation.flight
+        if flight not in self.flights:
+            raise Refused(f"there is no flight {flight}")
+        highest = max(self.flights[flight], *operation.tracklets, -1)
+        changes = [Change(Cell("flights", flight), self.flights[flight], highest)]
+        new = {tracklet_id(flight, number): seen for number, seen in sorted(operation.tracklets.items())}
+        old = [name for name in self.tracklets if flight_of(name) == flight]
+        for name in dict.fromkeys((*old, *new)):
+            content = tuple(Seen(*each) for each in new[name]) if name in new else None
+            changes.append(Change(Cell("tracklets", name), self.tracklets.get(name), content))
+            changes.append(Change(Cell("labels", name), self.labels.get(name), Mark.OPEN if content else None))
+        # What was said of the tracklets that were: each of their names means another one now.
+        looks = [Cell("second_looks", name) for name in old if name in self.second_looks]
+        accepted = [Cell("accepted", key) for key in self.accepted if not set(old).isdisjoint(key.split())]
+        changes += [Change(cell, getattr(self, cell.table)[cell.key], None) for cell in (*looks, *accepted)]
         return Effect(tuple(changes))
 
     def _tracklet(self, name: str) -> tuple[Seen, ...]:

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
+from typing import Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -28,7 +29,7 @@ from annotate.log.history import Entry, History
 from annotate.log.leases import Leases
 from annotate.log.state import Cell, State
 from annotate.log.text_log import TextLog, how_to_recover
-from annotate.operations import AddFlight, Decision, Operation, OperationId, Redo, Undo, UserName, describe
+from annotate.operations import AddFlight, Decision, Operation, OperationId, Redo, Relink, Undo, UserName, describe
 from annotate.records import Tracklet
 
 LABELS = "labels.sqlite"  # in the workspace
@@ -52,6 +53,18 @@ class Outcome:
     entry: Entry
     created: int | str | None
     repeated: bool
+
+
+class Decide(Protocol):
+    """Applies one decision of several; gives the identity or the tracklet that it creates."""
+
+    def __call__(self, operation: Decision | Relink, by: str = ...) -> int | str | None:
+        """Apply `operation`, by another user than the others' where `by` is given."""
+
+
+def contents_of(tracklets: Iterable[Tracklet]) -> dict[int, tuple[tuple[int, int], ...]]:
+    """The detections of `tracklets`, by number, as the log names them: frame and rank."""
+    return {each.number: tuple((one.frame, one.rank) for one in each.detections) for each in tracklets}
 
 
 class LabelStore:
@@ -147,6 +160,10 @@ class LabelStore:
         """The last second look at `tracklet`; None where there was none."""
         return self._history.written(Cell("second_looks", tracklet))
 
+    def linked(self, flight: str) -> AddFlight | Relink | None:
+        """The operation that gave `flight` its tracklets; None where there is no such flight."""
+        return self._history.linked.get(flight)
+
     @property
     def chain(self) -> str:
         """Hash over the whole log: equal for equal logs."""
@@ -193,17 +210,13 @@ class LabelStore:
             AnnotateError: other tracklets are known by these names: they were made again meanwhile.
 
         """
-        contents = {
-            tracklet.number: tuple((each.frame, each.rank) for each in tracklet.detections)
-            for tracklet in tracklets
-        }
-        operation = AddFlight(flight=flight, tracklets=contents)
+        operation = AddFlight(flight=flight, tracklets=contents_of(tracklets))
         identifier = f"add-flight-{sha256(flight.encode()).hexdigest()[:32]}"
         with self._deciding():
-            known = self._history.by_id.get(identifier)
+            known = self.linked(flight)
             if known is None:
                 self._append(self._entry(operation, user, identifier))
-            elif known.operation != operation:
+            elif known.tracklets != operation.tracklets:
                 raise Refused(
                     f"{self.path}: the tracklets of {flight} are not those that were labelled; restore them, or "
                     "label the new ones in another workspace"
@@ -227,25 +240,25 @@ class LabelStore:
         return self._decide(operation, user, id, seen)
 
     @contextmanager
-    def together(self, *, user: str, id: str) -> Iterator[Callable[[Decision], int | str | None]]:
+    def together(self, *, user: str, id: str) -> Iterator[Decide]:
         """Several decisions, applied all or none.
 
             with store.together(user="ann", id="import-7") as decide:
                 decide(Assign(tracklets=(decide(Split(tracklet="flight01/7", frame=120)),), identity=3))
 
-        They are named ID.1, ID.2 and so on; `decide` gives what the decision creates.
+        They are named ID.1, ID.2 and so on; `decide` gives what the decision creates, and takes another user.
 
         Raises:
             Refused: one does not fit, or `id` was used; none of them was applied.
 
         """
-        _check("user", _USER, user)
         _check("id", _ID, f"{id}.1")
         with self._deciding():
             numbers = count(1)
 
-            def decide(operation: Decision) -> int | str | None:
-                entry = self._entry(operation, user, f"{id}.{next(numbers)}")
+            def decide(operation: Decision | Relink, by: str = user) -> int | str | None:
+                _check("user", _USER, by)
+                entry = self._entry(operation, by, f"{id}.{next(numbers)}")
                 if entry.id in self._history.by_id:
                     raise Refused(f"id {entry.id} was used before; give each its own")
                 self._append(entry)

@@ -16,6 +16,7 @@ LABELLED_WORKSPACE = click.option(
     "--workspace", type=PATH, default=Path("runs"), show_default=True, help="Folder of the flights and labels."
 )
 
+DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would run, and why; do nothing.")
 PERSONS = click.option(
     "--person",
     "persons",

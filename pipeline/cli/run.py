@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.chain.table import DATASET, FRAMES, LABEL, REPORT, STEPS, TRACKS, ChainStage, is_before, stage_named
-from pipeline.cli.options import Given, flight_options
+from pipeline.cli.options import DRY_RUN, Given, flight_options
 
 if TYPE_CHECKING:
     from pipeline.config.models import FlightConfig
@@ -31,7 +31,7 @@ _NAMES = click.Choice([stage.name for stage in STEPS])
 )
 @click.option("--until", "last", type=_NAMES, default=REPORT.name, show_default=True, help="Stop after this stage.")
 @click.option("--verify", is_flag=True, help="Read all crops and the data set, and repair files that were changed.")
-@click.option("--dry-run", is_flag=True, help="Show what would run, and why; do nothing.")
+@DRY_RUN
 def run(given: Given, first: str, last: str, verify: bool, dry_run: bool) -> None:
     """Run the pipeline on all flights. Stages whose inputs and settings are unchanged are skipped.
 
@@ -112,11 +112,9 @@ def _command(given: Given, end: ChainStage, begin: ChainStage) -> str:
 
 
 def _show_plan(config: "FlightConfig", begin: ChainStage, end: ChainStage) -> None:
+    from pipeline.cli.stages import show_plan
     from pipeline.run.plan import plan_flights, plan_from_labels
 
     planned = [plan_flights(config, min(end, TRACKS, key=STEPS.index), begin)] if is_before(begin, LABEL) else []
     planned += [plan_from_labels(config, end, begin)] if is_before(LABEL, end) else []
-    for each in chain.from_iterable(planned):
-        would = "stop" if each.stage == LABEL.name else "run"
-        what = f"would {would}: {each.reason}" if each.reason else "up to date"
-        click.echo(f"{each.flight or 'all flights':20} {each.stage:10} {what}")
+    show_plan(chain.from_iterable(planned))

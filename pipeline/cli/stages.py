@@ -1,17 +1,18 @@
 """The commands of the stages on video: frames, detect, crops, overlay, score."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.chain.table import CROPS, DATASET, DETECT, EVALUATE, FRAMES, REPORT, TRACKS, ChainStage
-from pipeline.cli.options import PATH, Given, flight_options
+from pipeline.chain.table import CROPS, DATASET, DETECT, EVALUATE, FRAMES, LABEL, REPORT, TRACKS, ChainStage
+from pipeline.cli.options import DRY_RUN, PATH, Given, flight_options
 
 if TYPE_CHECKING:
     from pipeline.config.models import FlightConfig
     from pipeline.groundtruth.read import Truth
+    from pipeline.run.plan import Planned
     from pipeline.workspace.stage import StageResult
 
 
@@ -23,6 +24,14 @@ def _run(last: ChainStage, config: "FlightConfig") -> None:
     for video in require_flights(config):
         for result in run_stages(config, video, last, progress_bar):
             report_stage(result)
+
+
+def show_plan(planned: "Iterable[Planned]") -> None:
+    """Print what would run, and why: a line for each stage."""
+    for each in planned:
+        would = "stop" if each.stage == LABEL.name else "run"
+        what = f"would {would}: {each.reason}" if each.reason else "up to date"
+        click.echo(f"{each.flight or 'all flights':20} {each.stage:10} {what}")
 
 
 def report_stage(result: "StageResult") -> None:
@@ -81,12 +90,20 @@ def crops(given: Given) -> None:
 
 @click.command()
 @flight_options
-def tracks(given: Given) -> None:
+@DRY_RUN
+def tracks(given: Given, dry_run: bool) -> None:
     """Link detections of one person into tracklets.
 
     Writes WORKSPACE/<flight>/tracks/tracklets.parquet: tracklet, frame, rank. Runs earlier stages in the same pass.
+    Labels are carried over to new tracklets; WORKSPACE/labels_not_carried.csv lists those that could not be.
     """
-    _run(TRACKS, given.load())
+    from pipeline.run.plan import plan_flights
+
+    config = given.load()
+    if dry_run:
+        show_plan(plan_flights(config))
+    else:
+        _run(TRACKS, config)
 
 
 @click.command()

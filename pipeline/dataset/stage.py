@@ -19,6 +19,7 @@ from pipeline.dataset.split import divide
 from pipeline.dataset.statistics import statistics
 from pipeline.dataset.thin import kept
 from pipeline.errors import PipelineError
+from pipeline.relinking.keep import check_carried
 from pipeline.stages.crops import changed_files
 from pipeline.workspace.atomic import read_json, sweep, write_json
 from pipeline.workspace.folders import locked
@@ -59,7 +60,8 @@ def run_dataset(workspace: Path, config: DatasetConfig) -> StageResult:
     """Bring `dataset/` of `workspace` up to date with the labels; the result's counts are `statistics.json`.
 
     Raises:
-        PipelineError: nothing is labelled, a crop is gone, another run is at work, or the data set would leak.
+        PipelineError: nothing is labelled, labels wait to be carried over, a crop is gone, another run is at work,
+            or the data set would leak.
         AnnotateError: the labels or tables are damaged.
         ReidError: the data set would leak, or a crop cannot be read.
 
@@ -75,6 +77,7 @@ def run_dataset(workspace: Path, config: DatasetConfig) -> StageResult:
         (folder / _PAGE).write_text(page(crops, figures), "utf-8")
         return {split: each["crops"] for split, each in figures["splits"].items()}
 
+    check_carried(workspace)
     with locked(workspace), LabelStore(workspace / LABELS, write=False) as store:
         stage = dataset_stage(workspace, config, store)
         _check_place(stage.folder)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from annotate.log.store import LABELS
 from annotate.project import Project
+from pipeline.relinking.keep import check_carried
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,12 @@ def labelling_progress(workspace: Path) -> LabellingProgress:
 
     Raises:
         AnnotateError: its tables, crops or labels are damaged.
+        PipelineError: labels wait to be carried over.
 
     """
     if not (workspace / LABELS).exists():
         return LabellingProgress(0, 0)
+    check_carried(workspace)
     project = Project(workspace, write=False)
     try:
         with project.reading() as state:

@@ -22,6 +22,7 @@ from annotate.suggestions.features import COLOUR_SOURCE
 from pipeline.chain.table import MOTION
 from pipeline.errors import PipelineError
 from pipeline.privacy.redactions import open_redacted
+from pipeline.relinking.keep import serving
 from pipeline.telemetry.ground_plane import ground_scale
 from pipeline.video import Video
 from pipeline.workspace.folders import check_whole, read_card
@@ -61,7 +62,8 @@ def serve(
 
     Raises:
         AnnotateError: the workspace cannot be labelled; gives the reason.
-        PipelineError: the port is taken, or `no_token` on an address that others reach.
+        PipelineError: the port is taken, `no_token` on an address that others reach, or labels wait to be carried
+            over.
 
     """
     if no_token and not _loopback(host):
@@ -69,6 +71,20 @@ def serve(
     hosts = tuple(dict.fromkeys(each.lower() for each in (*LOOPBACK, host, *names)))
     access = Access(hosts, None) if no_token else Access(hosts, token) if token else Access(hosts)
     check_whole(workspace)
+    with serving(workspace):
+        _serve(workspace, host, port, access, user, suggest, browser, say)
+
+
+def _serve(
+    workspace: Path,
+    host: str,
+    port: int,
+    access: Access,
+    user: str,
+    suggest: bool,
+    browser: bool,
+    say: Callable[[str], None],
+) -> None:
     project = Project(
         workspace,
         lambda flight: camera_motion(workspace / flight),

@@ -12,6 +12,8 @@ from annotate.operations import Mark, flight_of
 from annotate.project import Project
 from annotate.records import Detection
 from pipeline.chain.table import DETECT, TRACKS
+from pipeline.errors import PipelineError
+from pipeline.relinking.keep import check_carried
 from pipeline.workspace.tables import read_rows
 
 _PORTRAITS = 4  # of each identity
@@ -104,8 +106,9 @@ def read_people(workspace: Path, most: int) -> People:
     """The people of `workspace`; at most `most` identities with their crops."""
     if (workspace / LABELS).exists():
         try:
+            check_carried(workspace)
             return _labelled(workspace, most)
-        except AnnotateError as error:  # the rest of the report does not depend on it
+        except (AnnotateError, PipelineError) as error:  # the rest of the report does not depend on it
             return _unlabelled(workspace, str(error))
     return _unlabelled(workspace, "")
 

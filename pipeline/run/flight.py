@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from annotate.log.store import LABELS
 from detector.backends.load import load_predictor
 from detector.backends.protocol import PersonDetector
 from detector.config import DetectorConfig
 from detector.models.weights import WeightsSource, source_of
-from pipeline.chain.table import DETECT, FRAMES, OVERLAY, TRACKS, ChainStage, is_before, stage_named
+from pipeline.chain.table import DETECT, FRAMES, LABEL, OVERLAY, TRACKS, ChainStage, is_before, stage_named
 from pipeline.config.models import FlightConfig
 from pipeline.engine.fill import Work
 from pipeline.engine.progress import Progress
@@ -21,6 +22,8 @@ from pipeline.engine.segment_stage import SegmentStage
 from pipeline.engine.single_pass import run_pass
 from pipeline.errors import PipelineError
 from pipeline.privacy.redactions import open_redacted
+from pipeline.relinking.carry_over import NOT_CARRIED, carry_over
+from pipeline.relinking.keep import keep_boxes
 from pipeline.stages.appearance import AppearanceStage
 from pipeline.stages.crops import CropsStage
 from pipeline.stages.detect import DetectStage, read_detections
@@ -119,7 +122,7 @@ def run_stages(
 
     """
     results = run_segment_stages(config, video, last, progress, load, first)
-    return [*results, run_linking(config, video, first)] if last is TRACKS else results
+    return [*results, *run_linking(config, video, first)] if last is TRACKS else results
 
 
 def run_segment_stages(
@@ -133,8 +136,11 @@ def run_segment_stages(
     """Fill all tables of the segment stages up to `last` in one pass over the video; see `run_stages`."""
     with open_flight(config.workspace, video) as flight:
         remember_camera(flight.folder, config.camera)
-        stages = [stage for stage in describe(config, flight, last, first) if isinstance(stage, SegmentStage)]
-        stale = tuple(stage for stage in stages if not stage.is_current())
+        described = describe(config, flight, last, first)
+        outdated = [stage for stage in described if not stage.is_current()]
+        keep_boxes(flight.folder, described, outdated)
+        stages = [stage for stage in described if isinstance(stage, SegmentStage)]
+        stale = tuple(stage for stage in outdated if isinstance(stage, SegmentStage))
         if stale:
             work = _work(config, video, stale, stages, load)
             title = f"{flight.folder.name}: {', '.join(stage.name for stage in stale)}"
@@ -145,16 +151,27 @@ def run_segment_stages(
     return results
 
 
-def run_linking(config: FlightConfig, video: Path, first: ChainStage = FRAMES) -> StageResult:
+def run_linking(config: FlightConfig, video: Path, first: ChainStage = FRAMES) -> list[StageResult]:
     """Link the detections of a flight whose segment stages are up to date, from their tables alone.
+
+    Returns:
+        The stage; and the labels, where they were carried over to new tracklets.
 
     Raises:
         PipelineError, DetectorError: as `run_stages`.
+        AnnotateError: the labels are damaged.
 
     """
     with open_flight(config.workspace, video) as flight:
         tracks = describe(config, flight, TRACKS, first)[-1]
-        return tracks.run([TRACKS.file], lambda folder: write_tracklets(flight, config.tracks))
+        result = tracks.run([TRACKS.file], lambda folder: write_tracklets(flight, config.tracks))
+        carried = carry_over(flight.folder)
+    if carried is None:
+        return [result]
+    left = {"without_counterpart": carried.lost, "to_decide_again": carried.undecided}
+    place = config.workspace / (NOT_CARRIED if any(left.values()) else LABELS)
+    counts = {"carried_over": carried.labels, **left}
+    return [result, StageResult(LABEL.name, place, counts, skipped=False)]
 
 
 def run_overlay(config: FlightConfig, video: Path, progress: Progress) -> StageResult:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from annotate.errors import AnnotateError
 from detector.errors import DetectorError
 from pipeline.chain.table import FRAMES, TRACKS, ChainStage, is_before
 from pipeline.config.models import FlightConfig, require_flights
@@ -39,21 +40,22 @@ def run_flights(
     """
     load = lru_cache(maxsize=1)(load_detector)
     failed: dict[Path, str] = {}
-    linking: list[tuple[Path, Future[StageResult]]] = []  # of the flight before, or nothing
+    linking: list[tuple[Path, Future[list[StageResult]]]] = []  # of the flight before, or nothing
 
     @contextmanager
     def alone(video: Path) -> Iterator[None]:
         """Keep what fails within: it is of this flight alone."""
         try:
             yield
-        except (PipelineError, DetectorError) as error:
+        except (PipelineError, DetectorError, AnnotateError) as error:
             failed[video] = str(error)
 
     def finish_linking() -> None:
         while linking:
             video, linked = linking.pop()
             with alone(video):
-                report(linked.result())
+                for result in linked.result():
+                    report(result)
 
     with ThreadPoolExecutor(1, thread_name_prefix="link") as worker:
         for video in require_flights(config):

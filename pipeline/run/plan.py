@@ -8,6 +8,7 @@ from pipeline.chain.table import DATASET, EVALUATE, FRAMES, LABEL, REPORT, TRACK
 from pipeline.config.models import FlightConfig, require_flights
 from pipeline.dataset.stage import dataset_stage, finished_dataset
 from pipeline.labelling.progress import LabellingProgress, labelling_progress
+from pipeline.relinking.keep import outlook
 from pipeline.run.flight import describe
 from pipeline.run.from_labels import training_of
 from pipeline.workspace.folders import flight_name, open_flight
@@ -40,8 +41,12 @@ def plan_flights(config: FlightConfig, last: ChainStage = TRACKS, first: ChainSt
     """
     for video in require_flights(config):
         with open_flight(config.workspace, video) as flight:
-            for stage in describe(config, flight, last, first):
-                yield Planned(flight_name(video), stage.name, stage.why_stale())
+            stages = describe(config, flight, last, first)
+            reasons = {stage.name: stage.why_stale() for stage in stages}
+            labels = outlook(flight.folder, stages, [stage for stage in stages if reasons[stage.name]])
+            for name, reason in reasons.items():
+                told = labels if name == last.name else ""
+                yield Planned(flight_name(video), name, "; ".join(filter(None, (reason, told))))
 
 
 def plan_from_labels(

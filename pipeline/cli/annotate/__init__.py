@@ -95,6 +95,7 @@ def export(out: Path, workspace: Path, flight: str | None, form: str | None) -> 
     from annotate.exchange.mot import write_mot
     from annotate.log.store import LABELS, LabelStore
     from annotate.log.text import write_log
+    from pipeline.relinking.keep import check_carried
 
     form = form or _format(out)
     with LabelStore(workspace / LABELS, write=False) as store:
@@ -102,6 +103,7 @@ def export(out: Path, workspace: Path, flight: str | None, form: str | None) -> 
             write_log(out, store.entries)
             click.echo(f"{out}: {len(store.entries):,} operations")
             return
+        check_carried(workspace)
         names = list(store.state.flights) if form == "coco" and flight is None else [_flight(store, flight)]
         clips = [_clip(store, workspace, name) for name in names]
     if form == "coco":
@@ -142,6 +144,7 @@ def import_(
     """Import labels from SOURCE: an exported log, tracks, or a Market-1501 folder."""
     from annotate.log.store import LABELS, LabelStore
     from annotate.records import flights_with_tracklets, read_tracklets
+    from pipeline.relinking.keep import check_carried
 
     user = user or getpass.getuser()
     form = form or ("market" if source.is_dir() else _format(source))
@@ -158,6 +161,7 @@ def import_(
         with LabelStore(workspace / LABELS) as store:
             click.echo(f"{store.path}: {store.take_log(entries):,} new operations")
         return
+    check_carried(workspace)
     flights = flights_with_tracklets(workspace)
     with LabelStore(workspace / LABELS) as store:
         for name in flights:
@@ -228,7 +232,7 @@ def _counts(clips: "Sequence[Clip]") -> str:
 
 
 def _summary(operation: "Operation") -> str:
-    if operation.op == "add_flight":
+    if operation.op in ("add_flight", "relink"):
         return f"{operation.flight}: {len(operation.tracklets):,} tracklets"
     fields = operation.model_dump(mode="json", exclude={"op"})
     return ", ".join(f"{name} {_short(value)}" for name, value in fields.items() if value not in ("", []))

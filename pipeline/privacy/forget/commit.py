@@ -18,6 +18,7 @@ from pipeline.chain.table import APPEARANCE, CROPS, DETECT, EMBEDDINGS, TRACKS
 from pipeline.errors import PipelineError
 from pipeline.privacy.forget.rewrite import rewrite
 from pipeline.privacy.forget.selection import Selection
+from pipeline.relinking.keep import check_carried
 from pipeline.stages.appearance import AppearanceStage
 from pipeline.stages.crops import CropsStage
 from pipeline.stages.detect import DetectStage
@@ -39,13 +40,14 @@ def workspace_to_oneself(workspace: Path) -> Iterator[None]:
     """Keep every other run out of `workspace` and its flights.
 
     Raises:
-        PipelineError: another run uses it.
+        PipelineError: another run uses it, or labels wait to be carried over.
 
     """
     with ExitStack() as stack:
         stack.enter_context(locked(workspace, resuming=True))
         for path in sorted(workspace.glob(f"*/{TRACKS.folder}")):
             stack.enter_context(locked(path.parent, resuming=True))
+        check_carried(workspace)
         yield
 
 

@@ -23,13 +23,14 @@ from pipeline.privacy.forget.selection import Part, Selection
 from pipeline.privacy.redact import Boxes, paint_over
 from pipeline.privacy.redactions import FILE, read_redactions
 from pipeline.privacy.shared_clip import FOLDER
+from pipeline.relinking.carry_over import NOT_CARRIED
 from pipeline.stages.evaluation import EVALUATION
 from pipeline.stages.motion import EDGES_FILE
 from pipeline.workspace.atomic import TEMPORARY, read_json, write_json
 from pipeline.workspace.jpeg import encode_jpeg
 
 # Made from several people at once: deleted as a whole, and made again by their own commands.
-_WHOLE_WORKSPACE = (DATASET.folder, REPORT.folder, "suggestions")
+_WHOLE_WORKSPACE = (DATASET.folder, REPORT.folder, "suggestions", NOT_CARRIED)
 _WHOLE_FLIGHT = (OVERLAY.folder, CLIP.folder, FOLDER, REPORT.folder)
 _QUALITY = 95
 

@@ -1,0 +1,1 @@
+"""Labels that outlive the linking: new tracklets get the labels of those that they replace."""

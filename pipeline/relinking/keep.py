@@ -1,0 +1,195 @@
+"""The boxes that the labels of a flight mean, kept before its detections or tracklets are made again.
+
+The log of labels names a detection by frame and rank, and other detections have other ranks. While the file is
+there, the labels wait to be carried over, and nobody may read or change them.
+"""
+
+import fcntl
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from annotate.errors import AnnotateError
+from annotate.log.store import LABELS, LabelStore, contents_of
+from annotate.operations import AddFlight, Mark, Relink, Seen, flight_of, write_operation
+from annotate.records import Box, Tracklet, read_tracklets
+from pipeline.chain.table import DETECT, TRACKS
+from pipeline.errors import PipelineError
+from pipeline.workspace.atomic import atomic_file
+from pipeline.workspace.folders import read_card
+from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.stage import Stage
+
+BOXES = "labelled_boxes.parquet"  # in the flight's folder
+_LOCK = ".labelling"  # in the workspace: shared by labelling apps, taken alone to carry labels over
+_KEY = b"uavpipe.linked"
+_SIDES = ("x1", "y1", "x2", "y2")
+_WAIT_S = 2.0  # for another run, which carries over the labels of another flight
+_alone = threading.Lock()  # among the threads of this process
+
+
+@contextmanager
+def serving(workspace: Path) -> Iterator[None]:
+    """Keep the labels of `workspace` from being carried over until the end of the `with`.
+
+    Raises:
+        PipelineError: some still wait for it.
+
+    """
+    if not workspace.is_dir():
+        yield  # no labels either
+        return
+    with (workspace / _LOCK).open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        check_carried(workspace)
+        yield
+
+
+@contextmanager
+def without_labelling(workspace: Path) -> Iterator[None]:
+    """Keep the labelling app from being started.
+
+    Raises:
+        PipelineError: it is running.
+
+    """
+    with _alone, (workspace / _LOCK).open("a") as handle:
+        until = time.monotonic() + _WAIT_S
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise PipelineError(
+                        f"{workspace / LABELS}: the labelling app is open, and labels have to be carried over to "
+                        "new tracklets; stop it and run again, or keep the settings and weights of before"
+                    ) from None
+                time.sleep(0.05)
+        yield
+
+
+def check_carried(workspace: Path) -> None:
+    """Check that no flight of `workspace` waits for its labels.
+
+    Raises:
+        PipelineError: one does; says which command carries them over.
+
+    """
+    waiting = next(iter(sorted(workspace.glob(f"*/{BOXES}"))), None)
+    if waiting is not None:
+        video = (read_card(waiting.parent) or {}).get("video", waiting.parent.name)
+        raise PipelineError(
+            f"{waiting.parent}: its tracklets are being made again and have not got their labels yet; "
+            f"first: uavpipe tracks {video} --workspace {workspace}"
+        )
+
+
+def keep_boxes(flight: Path, stages: Sequence[Stage], stale: Sequence[Stage]) -> None:
+    """Keep what the labels of a flight mean, where running `stale` would make it something else.
+
+    Args:
+        flight: its folder, which the caller has locked.
+        stages: of the flight, as the configuration wants them.
+        stale: those of them that are about to run.
+
+    Raises:
+        PipelineError: the labelling app is open, or the tables cannot be told to be those that were labelled.
+
+    """
+    if not _touches_labels(flight, stale):
+        return
+    with without_labelling(flight.parent), LabelStore(flight.parent / LABELS, create=False) as store:
+        linked = store.linked(flight.name)
+        if linked is None or read_kept(flight, linked) is not None:
+            return
+        try:
+            tracklets = _labelled(flight, linked)
+        except (AnnotateError, PipelineError) as error:
+            if _comes_out_alike(flight, stages):
+                return  # a damaged table is made again as it was
+            labelled = _decided(store, flight.name)
+            raise PipelineError(
+                f"{flight}: new tracklets cannot be compared with the {labelled} labelled ones: "
+                f"{error}; keep the settings and weights of before, or choose another --workspace"
+            ) from None
+        _write(flight, linked, tracklets)
+
+
+def outlook(flight: Path, stages: Sequence[Stage], stale: Sequence[Stage]) -> str:
+    """What `keep_boxes` and the stages after it would do with the labels, for people; "" where there are none."""
+    if not _touches_labels(flight, stale):
+        return ""
+    try:
+        with without_labelling(flight.parent), LabelStore(flight.parent / LABELS, create=False) as store:
+            linked, decided = store.linked(flight.name), _decided(store, flight.name)
+            if linked is None or not decided:
+                return ""
+            if read_kept(flight, linked) is None and not _comes_out_alike(flight, stages):
+                _labelled(flight, linked)
+            return f"labels of {decided} tracklets are carried over"
+    except (AnnotateError, PipelineError) as error:
+        return f"would be refused: {error}"
+
+
+def read_kept(flight: Path, linked: AddFlight | Relink) -> dict[Seen, Box] | None:
+    """The boxes of the detections of `linked`; None where none were kept, or for other tracklets."""
+    try:
+        table = pq.read_table(flight / BOXES, page_checksum_verification=True)
+    except (OSError, pa.ArrowException):
+        return None
+    if (table.schema.metadata or {}).get(_KEY) != _stamp(linked):
+        return None
+    boxes = zip(*(table[side].to_pylist() for side in _SIDES), strict=True)
+    seen = map(Seen, table["frame"].to_pylist(), table["rank"].to_pylist())
+    return dict(zip(seen, boxes, strict=True))
+
+
+def _touches_labels(flight: Path, stale: Sequence[Stage]) -> bool:
+    relinks = any(stage.name in (*TRACKS.needs, TRACKS.name) for stage in stale)
+    return relinks and (flight.parent / LABELS).is_file()
+
+
+def _labelled(flight: Path, linked: AddFlight | Relink) -> tuple[Tracklet, ...]:
+    """The tracklets of the flight, which are those that were labelled."""
+    tracklets = read_tracklets(flight.parent, flight.name)
+    if contents_of(tracklets) != linked.tracklets:
+        raise PipelineError(f"{flight / TRACKS.output} has others")
+    made_from = (StageFolder(flight / TRACKS.folder).manifest() or {}).get("inputs", {}).get(DETECT.name)
+    found = (StageFolder(flight / DETECT.folder).manifest() or {}).get("fingerprint")
+    if made_from not in (None, found):
+        raise PipelineError(f"{flight / DETECT.output} has other detections")
+    return tracklets
+
+
+def _comes_out_alike(flight: Path, stages: Sequence[Stage]) -> bool:
+    """Whether the tracklets are made from the same inputs with the same settings as before."""
+    before = StageFolder(flight / TRACKS.folder).manifest() or {"inputs": {}, "fingerprint": ""}
+    needed = {stage.name: stage.fingerprint for stage in stages if stage.name in TRACKS.needs}
+    tracks = {stage.fingerprint for stage in stages if stage.name == TRACKS.name}
+    same_inputs = all(before["inputs"].get(name) == now for name, now in needed.items())
+    return same_inputs and tracks <= {before["fingerprint"]}
+
+
+def _decided(store: LabelStore, flight: str) -> int:
+    labels = store.state.labels.items()
+    return sum(flight_of(name) == flight and label not in (Mark.OPEN, Mark.SKIPPED) for name, label in labels)
+
+
+def _write(flight: Path, linked: AddFlight | Relink, tracklets: Sequence[Tracklet]) -> None:
+    detections = [each for tracklet in tracklets for each in tracklet.detections]
+    columns = {"frame": [each.frame for each in detections], "rank": [each.rank for each in detections]}
+    sides = {side: pa.array([each.box[at] for each in detections], pa.float64()) for at, side in enumerate(_SIDES)}
+    table = pa.table({**columns, **sides}).replace_schema_metadata({_KEY: _stamp(linked)})
+    with atomic_file(flight / BOXES) as temporary:
+        pq.write_table(table, temporary, write_page_checksum=True)
+
+
+def _stamp(linked: AddFlight | Relink) -> bytes:
+    return sha256(write_operation(linked).encode()).hexdigest().encode()
