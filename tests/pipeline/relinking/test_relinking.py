@@ -1,75 +1,276 @@
 import csv
+import itertools
 import json
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
-from click.testing import CliRunner
 
+from annotate.log import database
 from annotate.log.store import LABELS, LabelStore
-from annotate.operations import Assign, Mark, Merge, NewIdentity, Relink, SetMark, Split
-from annotate.project import Project
-from annotate.records import read_tracklets
-from pipeline.cli import main
-from pipeline.errors import PipelineError
-from pipeline.labelling.from_ground_truth import _shown, label_by_ground_truth
-from pipeline.groundtruth.read import read_truth
+from annotate.log.text import replay, write_log
+from annotate.operations import Mark, Merge, NewIdentity, Relink, SetMark, Split
 from pipeline.relinking.carry_over import NOT_CARRIED
 from pipeline.relinking.keep import BOXES, serving
-from pipeline.simulate import simulate_flight
+from tests.pipeline.relinking.squares import SHORT, call, label, labelled, operations
 
-SETTINGS = {
-    "detector": {"weights": "embedded", "resize": {"width": 640, "height": 640}, "floor": 0.05, "threshold": 0.3},
-    "frames": {"segment_frames": 8},
-    "tracks": {"new_track_score": 0.3, "high_score": 0.3},
-}
+LONGER = ("--set", "tracks.min_length=10")
 
 
-@pytest.fixture(scope="module")
-def flown(tmp_path_factory):
-    """A flight up to the tracklets, labelled by its ground truth."""
-    folder = tmp_path_factory.mktemp("flown")
-    simulate_flight(folder / "f1.mp4", people=6, seconds=5, seed=3, size=(640, 360), fps=8, altitude=12)
-    content = {**SETTINGS, "videos": [str(folder / "f1.mp4")]}
-    (folder / "run.yaml").write_text(yaml.safe_dump(content))
-    run(folder, "tracks")
-    label_by_ground_truth(folder / "runs", {"f1": folder / "f1.gt.txt"})
-    return folder
-
-
-@pytest.fixture
-def folder(flown, tmp_path):
-    shutil.copytree(flown, tmp_path / "flown")
-    content = {**SETTINGS, "videos": [str(tmp_path / "flown" / "f1.mp4")]}
-    (tmp_path / "flown" / "run.yaml").write_text(yaml.safe_dump(content))
-    return tmp_path / "flown"
-
-
-def call(folder, command, *words):
-    given = [] if command == "label" else ["--config", str(folder / "run.yaml")]
-    arguments = [*command.split(), *given, "--workspace", str(folder / "runs"), *words]
-    return CliRunner().invoke(main, arguments, catch_exceptions=True)
-
-
-def run(folder, command, *words):
-    result = call(folder, command, *words)
+def run(command, *words):
+    result = call(command, *words)
     assert result.exit_code == 0, result.output
     return result.output
 
 
-def test_try(folder):
-    with LabelStore(folder/"runs"/LABELS) as s:
-        print(s.state.labels, {k: len(v) for k, v in s.state.tracklets.items()})
-    print(run(folder, "tracks", "--set", "tracks.min_length=10", "--dry-run"))
-    print(run(folder, "tracks", "--set", "tracks.min_length=10"))
-    with LabelStore(folder/"runs"/LABELS) as s:
-        print(s.state.labels, {k: len(v) for k, v in s.state.tracklets.items()})
-    print((folder/"runs"/NOT_CARRIED).read_text())
-    print(run(folder, "tracks", "--set", "detector.floor=0.2","--set", "tracks.split_below=0.9"))
-    with LabelStore(folder/"runs"/LABELS) as s:
-        print(s.state.labels, {k: len(v) for k, v in s.state.tracklets.items()})
-        for e in s.entries[-5:]: print(e.user, e.operation.op, str(e.operation)[:100])
-    print((folder/"runs"/NOT_CARRIED).read_text())
-    print(call(folder, "dataset").output)
+def names(workspace):
+    """Every labelled detection is of the person in whose lane it is."""
+    found = labelled(workspace)
+    assert found
+    assert all(name in (f"lane {lane}", "open") for (lane, _), name in found.items()), found
+    return found
+
+
+def test_other_settings_keep_the_labels_and_list_what_is_gone(flight):
+    workspace = flight.parent
+    label(workspace)
+    before = labelled(workspace)
+    out = run("tracks", *LONGER)
+    assert "label      3 carried over, 1 without counterpart, 0 to decide again" in out
+    after = names(workspace)
+    assert after == {at: name for at, name in before.items() if at[0] != SHORT}
+    (row,) = csv.DictReader((workspace / NOT_CARRIED).open())
+    assert (row["which"], row["reason"]) == ("old", "no new tracklet")
+    assert (row["first_frame"], row["last_frame"], row["label"]) == ("9", "14", "4")
+    assert not (flight / BOXES).exists()
+    assert "all 3 tracklets have a label" in run("run", *LONGER, "--until", "dataset")
+    table = pd.read_parquet(workspace / "dataset" / "dataset.parquet")
+    assert set(table["labeller"]) == {"uavpipe for ann"}
+    assert "up to date" in run("tracks", *LONGER).splitlines()[-1]
+    run("tracks")
+    assert {name for (lane, _), name in names(workspace).items() if lane == SHORT} == {"open"}
+
+
+def test_a_newer_checkpoint_keeps_the_labels_though_ranks_and_boxes_are_others(flight, weights):
+    workspace = flight.parent
+    label(workspace)
+    before, ranks = labelled(workspace), read(flight, "tracks/tracklets.parquet")
+    weights.append(2)
+    plan = run("tracks", "--dry-run")
+    assert "tracks     would run: other detect, other appearance; labels of 4 tracklets are carried over" in plan
+    assert plan == run("run", "--dry-run", "--until", "tracks")
+    assert not (flight / BOXES).exists()
+    out = run("tracks")
+    assert "label      4 carried over, 0 without counterpart" in out
+    assert names(workspace) == before
+    assert not read(flight, "tracks/tracklets.parquet").equals(ranks)
+    assert not (workspace / NOT_CARRIED).exists()
+
+
+def read(flight, table):
+    return pd.read_parquet(flight / table)
+
+
+def test_cuts_merges_and_marks_are_kept_and_history_stays(flight, tmp_path):
+    workspace = flight.parent
+    label(workspace, marks={1: Mark.JUNK, 2: Mark.DISTRACTOR})
+    with LabelStore(workspace / LABELS) as store:
+        cut = store.apply(Split(tracklet="f1/0", frame=12), user="bob", id="b1").created
+        store.apply(NewIdentity(tracklets=(cut,), name="other"), user="bob", id="b2")
+        store.apply(NewIdentity(tracklets=("f1/3",), name="third"), user="ann", id="b3")
+        gone = store.state.labels["f1/3"]
+        store.apply(Merge(source=gone, into=1), user="ann", id="b4")
+    before, log = labelled(workspace), operations(workspace)
+    run("tracks", "--set", "tracks.min_length=4")  # the same tracklets from another setting
+    assert operations(workspace) == log
+    run("tracks", *LONGER)
+    assert labelled(workspace) == {at: name for at, name in before.items() if at[0] != SHORT}
+    assert operations(workspace)[: len(log)] == log
+    with LabelStore(workspace / LABELS) as store:
+        write_log(tmp_path / "log.jsonl", store.entries)
+        after = store.apply(SetMark(tracklets=("f1/0",), mark=Mark.OPEN), user="ann", id="c1")
+        store.undo(user="ann", id="c2")
+        assert store.state.labels["f1/0"] == 1, after
+        with pytest.raises(Exception, match=r"cannot be undone: operation .* by uavpipe\) builds on it"):
+            store.undo(user="ann", id="c3")
+    assert replay(tmp_path / "log.jsonl", tmp_path / "again.sqlite")
+
+
+def test_what_was_undone_is_not_done_to_a_tracklet_of_the_same_name(flight):
+    workspace = flight.parent
+    label(workspace)
+    with LabelStore(workspace / LABELS) as store:
+        store.apply(SetMark(tracklets=("f1/3",), mark=Mark.JUNK), user="ann", id="c1")
+        store.undo(user="ann", id="c2")
+    run("tracks", *LONGER)
+    with LabelStore(workspace / LABELS) as store, pytest.raises(Exception, match="ann has nothing to redo"):
+        store.redo(user="ann", id="c3")
+
+
+def test_an_open_labelling_app_refuses_before_anything_is_overwritten(flight, weights, monkeypatch):
+    workspace = flight.parent
+    label(workspace)
+    monkeypatch.setattr("pipeline.relinking.keep._WAIT_S", 0.0)
+    before = files(workspace)
+    weights.append(2)
+    with serving(workspace):
+        for command in ("tracks", "detect"):
+            result = call(command)
+            assert result.exit_code == 1
+            assert "the labelling app is open" in result.output
+            assert len(result.output.splitlines()) == 1
+        assert "would be refused: runs/labels.sqlite: the labelling app is open" in run("tracks", "--dry-run")
+    assert files(workspace) == before
+    run("tracks")
+
+
+def files(workspace):
+    return {
+        path: path.read_bytes()
+        for path in workspace.rglob("*")
+        if path.suffix in (".parquet", ".json", ".jpg") and path.is_file()
+    }
+
+
+def test_the_labelling_app_holds_the_labels(flight, monkeypatch):
+    label(flight.parent)
+    monkeypatch.setattr("pipeline.relinking.keep._WAIT_S", 0.0)
+    tried = []
+    monkeypatch.setattr("pipeline.labelling.serve._run", lambda *_: tried.append(call("tracks", *LONGER)))
+    assert call("label", "--no-suggest", "--no-browser").exit_code == 0
+    assert "the labelling app is open" in tried[0].output
+
+
+def test_tables_that_are_not_the_labelled_ones_refuse(flight):
+    workspace = flight.parent
+    label(workspace)
+    table = flight / "tracks" / "tracklets.parquet"
+    rows = pd.read_parquet(table)
+    rows[rows["tracklet"] > 0].to_parquet(table, index=False)
+    result = call("tracks", *LONGER)
+    assert result.exit_code == 1
+    assert (
+        "cannot be compared with the 4 labelled ones: runs/f1/tracks/tracklets.parquet has others" in result.output
+    )
+    assert "or choose another --workspace" in result.output
+    run("tracks")  # made again with the settings of before, they are the labelled ones
+    assert names(workspace)
+    shutil.rmtree(flight / "tracks")
+    result = call("tracks")
+    assert result.exit_code == 1
+    assert "no such table" in result.output
+
+
+def test_detections_alone_leave_the_labels_waiting(flight, weights):
+    workspace = flight.parent
+    label(workspace)
+    before = labelled(workspace)
+    weights.append(2)
+    run("detect")
+    for command in ("label", "dataset", "annotate export out.txt"):
+        result = call(command)
+        assert result.exit_code == 1
+        assert "have not got their labels yet; first: uavpipe tracks " in result.output
+    result = call("forget", "1", "--yes")
+    assert "have not got their labels yet" in result.output
+    run("tracks")
+    assert labelled(workspace) == before
+
+
+class Killed(BaseException):
+    """Nothing catches it, as nothing catches a kill."""
+
+
+@pytest.fixture
+def killing(monkeypatch):
+    """Called with n: the n-th file that is renamed or removed, or row of the log that is written, is the last."""
+    left = itertools.count(10**6, -1)
+
+    def counted(function):
+        def call(*args, **kwargs):
+            if next(left) <= 0:
+                raise Killed
+            return function(*args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(Path, "replace", counted(Path.replace))
+    monkeypatch.setattr(Path, "unlink", counted(Path.unlink))
+    monkeypatch.setattr(database, "append_row", counted(database.append_row))
+
+    def after(count):
+        nonlocal left
+        left = itertools.count(count, -1)
+
+    return after
+
+
+@pytest.mark.parametrize(("command", "every"), [(("tracks", *LONGER), 1), (("tracks",), 7)])
+def test_killed_anywhere_it_ends_alike(flight, weights, killing, command, every, tmp_path):
+    workspace = flight.parent
+    label(workspace)
+    if command == ("tracks",):
+        weights.append(2)
+    shutil.copytree(workspace, tmp_path / "before")
+    run(*command)
+    expected = state(workspace)
+    for kills in itertools.count(1, every):
+        shutil.rmtree(workspace)
+        shutil.copytree(tmp_path / "before", workspace)
+        if not killed(killing, kills, *command):
+            break
+        run(*command)
+        assert state(workspace) == expected, kills
+        assert not (flight / BOXES).exists()
+    assert kills > 8  # it was killed at all
+
+
+def killed(killing, count, *command):
+    killing(count)
+    try:
+        run(*command)
+    except Killed:
+        return True
+    finally:
+        killing(10**6)
+    return False
+
+
+def state(workspace):
+    path = workspace / NOT_CARRIED
+    return labelled(workspace), operations(workspace), path.read_text() if path.exists() else ""
+
+
+def test_killed_then_run_with_the_settings_of_before_nothing_happened(flight, weights, killing):
+    workspace = flight.parent
+    label(workspace)
+    before, log = labelled(workspace), operations(workspace)
+    weights.append(2)
+    assert killed(killing, 6, "tracks")
+    assert (flight / BOXES).exists()
+    weights.append(1)
+    run("tracks")
+    assert (labelled(workspace), operations(workspace)) == (before, log)
+
+
+def test_forgetting_somebody_deletes_the_list_and_the_tracklets_of_before(flight):
+    workspace = flight.parent
+    label(workspace)
+    run("tracks", *LONGER)
+    assert (workspace / NOT_CARRIED).exists()
+    run("forget", "1", "--yes")
+    assert not (workspace / NOT_CARRIED).exists()
+    assert not any(isinstance(each, Relink) for _, each in operations(workspace))
+    assert {lane for lane, _ in names(workspace)} == {1, 2}
+
+
+def test_one_flight_is_linked_again_beside_another(flight):
+    workspace = flight.parent
+    shutil.copytree(flight, workspace / "f2")
+    label(workspace)
+    run("tracks", *LONGER)
+    with LabelStore(workspace / LABELS) as store:
+        assert list(store.state.flights) == ["f1", "f2"]  # their numbers in the data set stay
+        assert {name for name in store.state.labels if name.startswith("f2")} == {f"f2/{at}" for at in range(4)}
+        assert json.dumps([store.state.labels[f"f2/{at}"] for at in range(4)])

@@ -1,0 +1,40 @@
+"""A flight of bright squares, after `tracks`; its detector may have newer weights."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from detector.models.weights import source_of
+from tests.pipeline.relinking.squares import FRAMES, LANE, PERSONS, SHORT, SquareDetector, call
+
+
+@pytest.fixture
+def weights(monkeypatch):
+    """`weights.append(2)`: a newer checkpoint is found from now on."""
+    versions = [1]
+
+    def found(config):
+        return replace(source_of(config), sha256=f"version {versions[-1]}")
+
+    monkeypatch.setattr("pipeline.run.flight.source_of", found)
+    monkeypatch.setattr("pipeline.run.flight.load_predictor", lambda *_: SquareDetector(versions[-1]))
+    return versions
+
+
+@pytest.fixture
+def flight(tmp_path, weights, monkeypatch):
+    """The flight's folder in its workspace, after `tracks`; the working directory is above."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f1").mkdir()
+    noise = np.random.default_rng(0).integers(0, 90, (PERSONS * LANE, 200, 3)).astype(np.uint8)
+    for frame in range(FRAMES):
+        picture = noise.copy()
+        for person in range(PERSONS):
+            if person != SHORT or 9 <= frame < 15:
+                left, top = 20 + 3 * frame, person * LANE + 10
+                picture[top : top + 36, left : left + 18] = (40 * person, 255, 255 - 60 * person)
+        cv2.imwrite(f"f1/{frame:03d}.png", picture)
+    assert call("tracks").exit_code == 0
+    return tmp_path / "runs" / "f1"
