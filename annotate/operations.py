@@ -7,9 +7,9 @@ the video, from 0.
 import json
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from annotate.errors import AnnotateError
 
@@ -73,6 +73,7 @@ Index = Annotated[int, Field(ge=0, le=LAST)]
 Identity = Annotated[int, Field(ge=1, le=LAST)]
 # An identity, a new one, or a mark.
 Answer = Identity | Literal["new", "junk", "distractor", "skipped"]
+_Linked = dict[Annotated[int, Field(ge=0, lt=MAX_TRACKLETS, strict=False)], tuple[tuple[Index, Index], ...]]
 Tracklets = Annotated[tuple[TrackletId, ...], Field(min_length=1, max_length=100_000)]
 
 
@@ -80,32 +81,31 @@ class _Operation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class _Linked(_Operation):
-    flight: FlightName
-    tracklets: dict[Annotated[int, Field(ge=0, lt=MAX_TRACKLETS, strict=False)], tuple[tuple[Index, Index], ...]]
-
-    @model_validator(mode="after")
-    def _check_order(self) -> Self:
-        for number, seen in self.tracklets.items():
-            frames = [frame for frame, _ in seen]
-            if not frames or any(first >= second for first, second in pairwise(frames)):
-                raise ValueError(f"tracklet {number}: expected detections, each in a later frame than the last")
-        detections = [each for seen in self.tracklets.values() for each in seen]
-        if len(detections) != len(set(detections)):
-            raise ValueError("a detection is in two tracklets")
-        return self
+def _linked(tracklets: _Linked) -> _Linked:
+    for number, seen in tracklets.items():
+        frames = [frame for frame, _ in seen]
+        if not frames or any(first >= second for first, second in pairwise(frames)):
+            raise ValueError(f"tracklet {number}: expected detections, each in a later frame than the last")
+    detections = [each for seen in tracklets.values() for each in seen]
+    if len(detections) != len(set(detections)):
+        raise ValueError("a detection is in two tracklets")
+    return tracklets
 
 
-class AddFlight(_Linked):
+class AddFlight(_Operation):
     """The tracklets of a flight, before they are labelled: number -> detections in order of frames."""
 
     op: Literal["add_flight"] = "add_flight"
+    flight: FlightName
+    tracklets: Annotated[_Linked, AfterValidator(_linked)]
 
 
-class Relink(_Linked):
+class Relink(_Operation):
     """The tracklets of a known flight, linked again: they take the place of all it had, and are open."""
 
     op: Literal["relink"] = "relink"
+    flight: FlightName
+    tracklets: Annotated[_Linked, AfterValidator(_linked)]
 
 
 class NewIdentity(_Operation):

@@ -20,6 +20,7 @@ _COMMANDS = {
     OVERLAY.command: ("stages", "overlay", OVERLAY.summary),
     "anonymize": ("privacy", "anonymize", "Write a clip to share, with its people made unrecognisable."),
     "forget": ("privacy", "forget", "Erase a person everywhere in the workspace."),
+    "verify": ("verify", "verify", "Check that a workspace is whole, and name what is damaged."),
     "trace": ("trace", "trace", "Trace a figure, crop or identity back to the video, or a frame forward."),
     "score": ("stages", "score", "Compare detections and tracklets with a ground truth."),
     "simulate": ("simulate", "simulate", "Simulate a flight with exact ground truth."),

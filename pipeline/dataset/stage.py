@@ -12,15 +12,15 @@ from annotate.log.store import LABELS, LabelStore
 from pipeline.chain.table import DATASET
 from pipeline.config.models import DatasetConfig
 from pipeline.dataset.files import FOLDERS, check_unchanged, file_names, place_files
-from pipeline.dataset.labelled import UNKNOWN, read_labelled, state_of_inputs
+from pipeline.dataset.labelled import read_labelled, state_of_inputs
 from pipeline.dataset.leaks import check_leaks
 from pipeline.dataset.page import page
+from pipeline.dataset.promises import broken_images
 from pipeline.dataset.split import divide
 from pipeline.dataset.statistics import statistics
 from pipeline.dataset.thin import kept
 from pipeline.errors import PipelineError
 from pipeline.relinking.keep import check_carried
-from pipeline.stages.crops import changed_files
 from pipeline.workspace.atomic import read_json, sweep, write_json
 from pipeline.workspace.folders import locked
 from pipeline.workspace.manifest import StageFolder
@@ -151,16 +151,7 @@ def _all_there(folder: StageFolder, workspace: Path, *, verify: bool) -> bool:
         size = _size(f"{folder.path}/{FOLDERS[split]}/{name}")
         if size is None or _size(f"{workspace}/{crop}") not in (None, size):
             return False
-    return not verify or not changed_files(folder.path, _expected(rows))
-
-
-def _expected(rows: pd.DataFrame) -> dict[str, int]:
-    """CRC-32 of the data set's files, as far as its table tells."""
-    if "crc32" not in rows:
-        return {}
-    known = rows[rows["crc32"] != UNKNOWN]
-    places = zip(known["split"], known["name"], known["crc32"], strict=True)
-    return {f"{FOLDERS[split]}/{name}": crc for split, name, crc in places}
+    return not verify or not any(broken_images(folder.path, rows, lambda _: None))
 
 
 def _size(path: str) -> int | None:

@@ -1,7 +1,7 @@
 """The contract of stages that are filled segment by segment, and of the writers of a segment."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from detector.records import Detections
 from pipeline.video import Damage, Frame, Segment
+from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.promises import Advance, Broken
 from pipeline.workspace.stage import Stage
 from pipeline.workspace.tables import SegmentTable
 
@@ -80,6 +82,28 @@ class SegmentStage(Stage, ABC):
     @abstractmethod
     def counts(folder: Path) -> dict[str, Any]:
         """What the stage finished in `folder` found, for its manifest and the last line on the screen."""
+
+    @classmethod
+    def broken(cls, flight: Path, folder: StageFolder, advance: Advance) -> Iterator[Broken]:
+        """The promises of the finished stage, beyond the hashes of its files, that are not kept.
+
+        A part that the plan of segments does not have would be read as if it were one of them.
+
+        Args:
+            flight: the flight's folder: the stages that this one needs are in it, whole.
+            folder: of the stage; its files are as they were written.
+            advance: called with numbers of images that were read.
+
+        """
+        manifest = folder.manifest() or {}
+        for file in cls.schemas:
+            for path in sorted((folder.path / file).glob("part-*.parquet")):
+                if path.relative_to(folder.path).as_posix() not in manifest["files"]:
+                    yield Broken(path, "a part that the plan of segments does not have; remove it")
+        found = cls.counts(folder.path)
+        for name, count in manifest["counts"].items():
+            if found.get(name, count) != count:
+                yield Broken(folder.path, f"{found[name]} {name.replace('_', ' ')}, expected {count}")
 
     @property
     def tables(self) -> tuple[SegmentTable, ...]:

@@ -4,7 +4,7 @@ Good enough to say "this is suddenly somebody else" within a tracklet, and to or
 model is there; no more than that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -16,11 +16,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detector.records import Detections
-from pipeline.chain.table import APPEARANCE
+from pipeline.chain.table import APPEARANCE, DETECT
 from pipeline.config.models import TracksConfig
 from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
 from pipeline.video import Frame
 from pipeline.workspace.folders import Flight
+from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.promises import Advance, Broken, check_detections
 from pipeline.workspace.tables import read_table
 
 _STRIPES = 4  # head, chest, hips, legs
@@ -61,6 +63,12 @@ class AppearanceStage(SegmentStage):
         """The stage of `flight`; `inputs` say how the video is read and which detections are described."""
         folder = flight.stage(APPEARANCE.folder)
         return cls(APPEARANCE.name, folder, inputs, {"min_score": min_score}, min_score)
+
+    @classmethod
+    def broken(cls, flight: Path, folder: StageFolder, advance: Advance) -> Iterator[Broken]:
+        """See `SegmentStage`: what is described is a detection."""
+        yield from super().broken(flight, folder, advance)
+        yield from check_detections(folder.path / APPEARANCE.file, flight / DETECT.output)
 
     @staticmethod
     def counts(folder: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Stage `crops`: each detection above the threshold cut out of its frame, with what is needed to judge it."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from detector.records import Detections
 from pipeline.boxes import pixel_window
-from pipeline.chain.table import CROPS
+from pipeline.chain.table import CROPS, DETECT
 from pipeline.config.models import CameraConfig, CropsConfig
 from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
 from pipeline.telemetry import Telemetry, TelemetrySource, no_telemetry
@@ -25,6 +25,8 @@ from pipeline.video import Frame, Segment
 from pipeline.workspace.atomic import atomic_folder
 from pipeline.workspace.folders import Flight
 from pipeline.workspace.jpeg import encode_jpeg
+from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.promises import Advance, Broken, check_detections, check_image
 from pipeline.workspace.tables import read_table
 
 SCHEMA = pa.schema(
@@ -191,6 +193,20 @@ class CropsStage(SegmentStage):
         if there != dict(zip(rows["crop"], rows["bytes"], strict=True)):
             return False
         return not self.config.verify or not changed_files(self.folder.path, checksums(rows))
+
+    @classmethod
+    def broken(cls, flight: Path, folder: StageFolder, advance: Advance) -> Iterator[Broken]:
+        """See `SegmentStage`: each crop is of a detection, and its image has the bytes that were written."""
+        yield from super().broken(flight, folder, advance)
+        table = folder.path / CROPS.file
+        yield from check_detections(table, flight / DETECT.output)
+        rows = read_table(table)
+        known = checksums(rows)
+        for name, size in zip(rows["crop"], rows["bytes"], strict=True):
+            broken = check_image(folder.path / name, size, known.get(name))
+            advance(1)
+            if broken:
+                yield broken
 
     @staticmethod
     def counts(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Stage `detect`: every person box from the detector's floor up, with the frame's time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -11,10 +11,12 @@ import pyarrow as pa
 
 from detector.config import DetectorConfig
 from detector.records import Detections
-from pipeline.chain.table import DETECT
+from pipeline.chain.table import DETECT, FRAMES
 from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
 from pipeline.video import Frame, Segment
 from pipeline.workspace.folders import Flight
+from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.promises import Advance, Broken, check_detections, check_frames
 from pipeline.workspace.tables import read_table
 
 # Settings that say where and when to work, not what comes out: changing them leaves results valid.
@@ -68,6 +70,14 @@ class DetectStage(SegmentStage):
         """The detections of a finished segment by frame index."""
         (table,) = self.tables
         return detections_by_frame(table.read(segment.first))
+
+    @classmethod
+    def broken(cls, flight: Path, folder: StageFolder, advance: Advance) -> Iterator[Broken]:
+        """See `SegmentStage`: detections are of decoded frames, and none is there twice."""
+        yield from super().broken(flight, folder, advance)
+        table = folder.path / DETECT.file
+        yield from check_frames(table, flight / FRAMES.output)
+        yield from check_detections(table, table)
 
     @staticmethod
     def counts(folder: Path) -> dict[str, Any]:

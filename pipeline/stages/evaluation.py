@@ -13,6 +13,7 @@ from pipeline.chain.table import EVALUATE
 from pipeline.workspace.atomic import atomic_file, atomic_folder, file_sha256, read_json, write_json
 from pipeline.workspace.folders import locked
 from pipeline.workspace.manifest import MANIFEST, StageFolder
+from pipeline.workspace.promises import Broken
 from pipeline.workspace.stage import Stage
 from pipeline.workspace.tables import read_rows
 
@@ -135,6 +136,18 @@ def read_evaluation(folder: Path) -> StoredEvaluation | None:
         return None
     queries, ranked = read_rows(folder / QUERIES, _OF_QUERIES), read_rows(folder / _RANKED, _OF_RANKED)
     return None if queries is None else StoredEvaluation(folder, content, queries, ranked)
+
+
+def broken_evaluation(folder: Path, workspace: Path) -> Iterator[Broken]:
+    """What of the finished evaluation in `folder` is missing or changed: its files, and weights in `workspace`."""
+    yield from StageFolder(folder).broken()
+    weights = ((read_json(folder / FIGURES) or {}).get("inputs") or {}).get("weights")
+    if isinstance(weights, dict) and Path(str(weights.get("path"))).is_relative_to(workspace):
+        path = Path(str(weights["path"]))
+        if not path.is_file():
+            yield Broken(path, "missing, and it was evaluated")
+        elif file_sha256(path) != weights.get("sha256"):
+            yield Broken(path, "other weights than were evaluated")
 
 
 def _whole(content: Mapping[str, Any]) -> bool:

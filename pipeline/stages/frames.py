@@ -1,12 +1,14 @@
 """Stage `frames`: the table of a video's frames, its damage, and on request the frames as JPEGs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import pyarrow as pa
 
 from detector.records import Detections
@@ -18,6 +20,8 @@ from pipeline.video import Damage, Frame, Segment
 from pipeline.workspace.atomic import atomic_folder
 from pipeline.workspace.folders import Flight
 from pipeline.workspace.jpeg import write_jpeg
+from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.promises import Advance, Broken, check_image, read_columns
 from pipeline.workspace.tables import read_table
 
 SCHEMA = pa.schema(
@@ -102,6 +106,43 @@ class FramesStage(SegmentStage):
         """Where the drone was."""
         return self.telemetry.read() if self.telemetry else no_telemetry()
 
+    def is_done(self, segment: Segment) -> bool:
+        """Whether the segment's rows are there, and its images where they are to be written."""
+        return super().is_done(segment) and self._has_images(segment.first)
+
+    def is_current(self) -> bool:
+        """Whether the stage was finished from these inputs and settings, and no file is damaged or missing."""
+        files = (self.folder.manifest() or {}).get("files", ())
+        return super().is_current() and all(self._has_images(_first(name)) for name in files)
+
+    def _has_images(self, first: int) -> bool:
+        if not self.config.images:
+            return True
+        rows = self.tables[0].read(first)
+        there = {path.name for path in (self.folder.path / "images" / f"{first:08d}").glob("*.jpg")}
+        written = rows.loc[~rows["lost"] & (rows["frame"] % self.config.stride == 0), "frame"]
+        return {f"{frame:08d}.jpg" for frame in written} <= there
+
+    @classmethod
+    def broken(cls, flight: Path, folder: StageFolder, advance: Advance) -> Iterator[Broken]:
+        """See `SegmentStage`: the frames have no gap, and those that were to be written are there."""
+        yield from super().broken(flight, folder, advance)
+        table = folder.path / FRAMES.file
+        rows = read_columns(table, ("frame", "lost"))
+        if not np.array_equal(rows["frame"], np.arange(len(rows["frame"]))):
+            yield Broken(table, "its frames are not 0, 1, 2 and so on")
+        manifest = folder.manifest() or {}
+        if not manifest["section"].get("images"):
+            return
+        firsts = sorted(_first(name) for name in manifest["files"])
+        for frame in rows["frame"][~rows["lost"].astype(bool)].tolist():
+            if frame % manifest["section"]["stride"] == 0:
+                segment = firsts[bisect_right(firsts, frame) - 1]
+                broken = check_image(folder.path / "images" / f"{segment:08d}" / f"{frame:08d}.jpg", None, None)
+                advance(1)
+                if broken:
+                    yield broken
+
     @staticmethod
     def counts(folder: Path) -> dict[str, Any]:
         """Frames, and how many of them are lost or corrupt."""
@@ -113,6 +154,11 @@ class FramesStage(SegmentStage):
             "corrupt": int(rows["corrupt"].sum()),
             "last_s": float(rows["pts_s"].max()),
         } | ({"with_telemetry": located} if located else {})
+
+
+def _first(part: str) -> int:
+    """The first frame of the segment of the file `part`."""
+    return int(Path(part).stem.removeprefix("part-"))
 
 
 def _seconds(time: float | None) -> float:

@@ -5,7 +5,7 @@ each segment keeps its two outer pictures, small and grey, and `read_motion` clo
 them: the result does not depend on where a killed run began again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,10 +17,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from detector.records import Detections
-from pipeline.chain.table import MOTION
+from pipeline.chain.table import FRAMES, MOTION
 from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
 from pipeline.video import Damage, Frame, Segment
 from pipeline.workspace.folders import Flight
+from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.promises import Advance, Broken, check_frames
 from pipeline.workspace.tables import read_table
 
 EDGES_FILE = "edges.parquet"
@@ -79,6 +81,12 @@ class MotionStage(SegmentStage):
     def of(cls, flight: Flight, inputs: Mapping[str, Any]) -> Self:
         """The stage of `flight`; `inputs` say how the video is read."""
         return cls(MOTION.name, flight.stage(MOTION.folder), inputs, {})
+
+    @classmethod
+    def broken(cls, flight: Path, folder: StageFolder, advance: Advance) -> Iterator[Broken]:
+        """See `SegmentStage`: each decoded frame has its row."""
+        yield from super().broken(flight, folder, advance)
+        yield from check_frames(folder.path / MOTION.file, flight / FRAMES.output, every=True)
 
     @staticmethod
     def counts(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Stage `tracks`: which detection belongs to which tracklet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,6 +16,8 @@ from pipeline.stages.motion import read_motion
 from pipeline.stages.tracking import link, split_at_jumps
 from pipeline.workspace.atomic import atomic_file
 from pipeline.workspace.folders import Flight
+from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.promises import Advance, Broken, check_detections, read_columns
 from pipeline.workspace.stage import Stage
 from pipeline.workspace.tables import read_file, read_table
 
@@ -37,6 +39,15 @@ class TracksStage(Stage):
         """The stage of `flight`; of `made_from`, the stages before it, those count that the chain's table names."""
         inputs = {stage.name: stage.fingerprint for stage in made_from if stage.name in TRACKS.needs}
         return cls(TRACKS.name, flight.stage(TRACKS.folder), inputs, config.model_dump(), config)
+
+    @classmethod
+    def broken(cls, flight: Path, folder: StageFolder, advance: Advance) -> Iterator[Broken]:
+        """As `SegmentStage.broken`: what is linked is a detection, once, and a tracklet has one in a frame."""
+        table = folder.path / TRACKS.file
+        yield from check_detections(table, flight / DETECT.output)
+        rows = read_columns(table, ("tracklet", "frame"))
+        if len(np.unique(np.stack([rows["tracklet"], rows["frame"]]), axis=1).T) < len(rows["frame"]):
+            yield Broken(table, "a tracklet has two detections in one frame")
 
     @staticmethod
     def counts(folder: Path) -> dict[str, Any]:

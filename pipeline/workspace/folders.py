@@ -12,7 +12,7 @@ from pipeline.errors import PipelineError
 from pipeline.workspace.manifest import StageFolder, read_record, write_record
 
 FORGETTING = ".forget"  # in a workspace: what `uavpipe forget` prepares
-_CARD = "flight.json"
+CARD = "flight.json"  # in a flight: which video it is of
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def locked(folder: Path, *, resuming: bool = False) -> Iterator[None]:
 
 def read_card(folder: Path) -> dict[str, Any] | None:
     """What is known of the video of the flight in `folder`: video, sha256; None where no card says."""
-    card = read_record(folder / _CARD)
+    card = read_record(folder / CARD)
     known = card is not None and all(_is_text(card.get(name)) for name in ("video", "sha256"))
     return card if known else None
 
@@ -126,7 +126,7 @@ def _is_text(value: Any) -> bool:
 def _identify(video: Path, folder: Path) -> str:
     from pipeline.video import content_hash
 
-    card = folder / _CARD
+    card = folder / CARD
     known = read_card(folder) or {}
     stamp = _stamp(video)
     if known.get("stamp") == stamp and known.get("video") == str(video.resolve()):

@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.workspace.atomic import TEMPORARY, file_sha256, read_json, write_json
+from pipeline.workspace.promises import Broken
 
 MANIFEST = "manifest.json"
 _OF_MANIFEST = {"fingerprint": str, "inputs": dict, "section": dict, "counts": dict, "files": dict}
@@ -82,6 +83,11 @@ class StageFolder:
         digests = self._digests(manifest["files"])
         there = {name: digest for name, digest in digests.items() if digest}
         write_record(self.path / MANIFEST, {**manifest, "files": there})
+
+    def broken(self) -> Iterator[Broken]:
+        """The files of the finished stage that are missing or changed."""
+        for path in self._damaged(self.manifest() or {}):
+            yield Broken(path, "other content than was written" if path.is_file() else "missing")
 
     def _digests(self, names: Iterable[str]) -> dict[str, str]:
         return {name: _digest(self.path / name) for name in names}
