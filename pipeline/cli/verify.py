@@ -1,6 +1,6 @@
 """`uavpipe verify`: check a whole workspace, without changing it."""
 
-from collections import Counter
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from pipeline.cli.options import LABELLED_WORKSPACE
 if TYPE_CHECKING:
     from pipeline.run.verify import Verified
 
-_SHOWN = 3  # files with the same trouble
+_SHOWN = 3  # images with the same trouble
 
 
 @click.command()
@@ -34,18 +34,15 @@ def verify(workspace: Path) -> None:
 
 
 def _report(result: "Verified") -> None:
-    damage = f"{len(result.findings):,} damaged files" if result.findings else "undamaged"
+    damage = f"{len(result.findings):,} damaged" if result.findings else "undamaged"
     click.echo(f"{result.name:20} {damage}; whole: {', '.join(result.whole) or 'no stage'}")
-    alike = Counter((each.what, each.mend) for each in result.findings)
-    shown: Counter[tuple[str, str]] = Counter()
-    for each in result.findings:
-        kind = each.what, each.mend
-        shown[kind] += 1
-        if shown[kind] <= _SHOWN:
+    for mend, alike in groupby(result.findings, key=lambda each: each.mend):
+        found = list(alike)
+        images = [each for each in found if each.path.suffix == ".jpg"]
+        for each in [*(each for each in found if each.path.suffix != ".jpg"), *images[:_SHOWN]]:
             click.echo(f"  {each.path}: {each.what}")
-        if shown[kind] == alike[kind]:
-            if alike[kind] > _SHOWN:
-                click.echo(f"  and {alike[kind] - _SHOWN:,} more")
-            click.echo(f"    mend: {each.mend}")
+        if len(images) > _SHOWN:
+            click.echo(f"  and {len(images) - _SHOWN:,} more images")
+        click.echo(f"    mend: {mend}")
     for remark in result.remarks:
         click.echo(f"  note: {remark}")

@@ -35,15 +35,16 @@ from pipeline.errors import PipelineError
 from pipeline.labelling.check import broken_labels
 from pipeline.lineage.commands import command_of
 from pipeline.relinking.keep import BOXES
+from pipeline.run.strays import strays
 from pipeline.stages.appearance import AppearanceStage
 from pipeline.stages.crops import CropsStage
 from pipeline.stages.detect import DetectStage
-from pipeline.stages.evaluation import broken_evaluation
+from pipeline.stages.evaluation import EVALUATION, broken_evaluation
 from pipeline.stages.frames import FramesStage
 from pipeline.stages.motion import MotionStage
 from pipeline.stages.tracks import TracksStage
 from pipeline.workspace.folders import CARD, check_whole, read_card
-from pipeline.workspace.manifest import MANIFEST, StageFolder
+from pipeline.workspace.manifest import MANIFEST, StageFolder, read_record
 from pipeline.workspace.promises import Advance, Broken
 
 _OF_FLIGHT = tuple(stage for stage in CHAIN if stage.scope is not Scope.WORKSPACE)
@@ -55,6 +56,7 @@ _CLASSES: Mapping[ChainStage, type[SegmentStage] | type[TracksStage]] = {
     APPEARANCE: AppearanceStage,
     TRACKS: TracksStage,
 }
+_SHOWN = 3  # files that no stage made
 _RESTORE = "restore a copy, or rebuild it from an exported log with `uavpipe annotate replay`"
 
 
@@ -143,6 +145,10 @@ def _check_flight(flight: Path, advance: Advance) -> Verified:
     for stage in _OF_FLIGHT:
         if check.is_whole(stage):
             check.result.whole.append(stage.name)
+    others = strays(flight, check.manifests)
+    if others:
+        shown = ", ".join(map(str, others[:_SHOWN])) + (" …" if len(others) > _SHOWN else "")
+        check.result.remarks.append(f"{len(others):,} files that no stage made: {shown}")
     return check.result
 
 
@@ -212,12 +218,13 @@ def _check_all(workspace: Path, flights: set[str], advance: Advance) -> Verified
     if (workspace / LABELS).is_file():
         if result.take(broken_labels(workspace, flights), lambda _: _RESTORE):
             result.whole.append(LABEL.name)
-    elif dataset.manifest() is not None:
+    elif has_files(dataset.path):
         result.findings.append(Finding(workspace / LABELS, "missing, and a data set was made of it", _RESTORE))
     if has_files(dataset.path):
         _check_dataset(workspace, dataset, result, advance)
-    for path in sorted((workspace / EVALUATE.folder).rglob(MANIFEST)):
-        _check_evaluation(workspace, path.parent, result)
+    networks = workspace / EVALUATE.folder
+    for folder in sorted({path.parent for name in EVALUATION for path in networks.rglob(name)}):
+        _check_evaluation(workspace, folder, result)
     return result
 
 
@@ -238,7 +245,12 @@ def _check_dataset(workspace: Path, folder: StageFolder, result: Verified, advan
             result.whole.append(DATASET.name)
 
 
-def _check_evaluation(workspace: Path, folder: Path, result: Verified) -> None:
-    command = command_of(EVALUATE, folder, StageFolder(folder).manifest() or {})
-    if result.take(broken_evaluation(folder, workspace), lambda _: command):
-        result.whole.append(folder.relative_to(workspace).as_posix())
+def _check_evaluation(workspace: Path, place: Path, result: Verified) -> None:
+    folder = StageFolder(place)
+    command = command_of(EVALUATE, place, folder.manifest() or {})
+    if folder.manifest() is None and read_record(place / MANIFEST):
+        result.remarks.append(f"{place} is of an earlier version, without hashes of its files; {command}")
+    elif folder.manifest() is None:
+        result.findings.append(unfinished(folder, command))
+    elif result.take(broken_evaluation(place, workspace), lambda _: command):
+        result.whole.append(place.relative_to(workspace).as_posix())

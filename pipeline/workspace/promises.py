@@ -39,16 +39,21 @@ def read_columns(table: Path, columns: Sequence[str]) -> dict[str, NDArray[Any]]
         PipelineError: a part is damaged, or lacks a column.
 
     """
-    found: list[pa.Table] = []
-    for path in sorted(table.glob("part-*.parquet")) if table.is_dir() else [table]:
-        try:
-            found.append(pq.read_table(path, columns=list(columns)))
-        except (OSError, pa.ArrowException) as error:
-            raise PipelineError(f"{path}: cannot be read: {' '.join(str(error).split())[:120]}") from None
-    if not found or len(found[0].column_names) < len(columns):
-        raise PipelineError(f"{table}: no such table, or it lacks a column of {', '.join(columns)}")
-    whole = pa.concat_tables(found)
-    return {name: whole[name].to_numpy() for name in columns}
+    paths = sorted(table.glob("part-*.parquet")) if table.is_dir() else [table]
+    found = [_part(path, columns) for path in paths]
+    if not found:
+        raise PipelineError(f"{table}: no such table")
+    return {name: np.concatenate([part[name].to_numpy() for part in found]) for name in columns}
+
+
+def _part(path: Path, columns: Sequence[str]) -> pa.Table:
+    try:
+        part = pq.read_table(path, columns=list(columns))
+    except (OSError, pa.ArrowException) as error:
+        raise PipelineError(f"{path}: cannot be read: {' '.join(str(error).split())[:120]}") from None
+    if len(part.column_names) < len(columns):
+        raise PipelineError(f"{path}: expected the columns {', '.join(columns)}")
+    return part
 
 
 def keys(rows: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:

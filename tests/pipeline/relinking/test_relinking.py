@@ -1,16 +1,18 @@
 import csv
 import itertools
-import json
+import shlex
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from annotate.log import database
 from annotate.log.store import LABELS, LabelStore
 from annotate.log.text import replay, write_log
 from annotate.operations import Mark, Merge, NewIdentity, Relink, SetMark, Split
+from pipeline.cli import main
 from pipeline.relinking.carry_over import NOT_CARRIED
 from pipeline.relinking.keep import BOXES, serving
 from tests.pipeline.relinking.squares import SHORT, call, label, labelled, operations
@@ -273,4 +275,34 @@ def test_one_flight_is_linked_again_beside_another(flight):
     with LabelStore(workspace / LABELS) as store:
         assert list(store.state.flights) == ["f1", "f2"]  # their numbers in the data set stay
         assert {name for name in store.state.labels if name.startswith("f2")} == {f"f2/{at}" for at in range(4)}
-        assert json.dumps([store.state.labels[f"f2/{at}"] for at in range(4)])
+        assert {store.state.labels[f"f2/{at}"] for at in range(4)} == {1, 2, 3, 4}
+
+
+def mends(path):
+    """The command that `uavpipe verify` names for the damaged `path`; it is run, and then nothing is damaged."""
+    result = call("verify")
+    assert result.exit_code == 1, result.output
+    assert f"  {path}: " in result.output
+    line = next(line for line in result.output.splitlines() if "mend: " in line)
+    command = CliRunner().invoke(main, shlex.split(line.partition("mend: uavpipe ")[2]))
+    assert command.exit_code == 0, command.output
+    assert call("verify").exit_code == 0
+
+
+def test_what_verify_names_mends(flight):
+    run("tracks", "--set", "frames.images=true")
+    crop = next((flight / "crops" / "images").rglob("*.jpg"))
+    crop.write_bytes(crop.read_bytes()[:-1] + b"?")
+    mends(crop)
+    picture = flight / "frames" / "images" / "00000008" / "00000009.jpg"
+    picture.unlink()
+    mends(picture)
+    (flight / "tracks" / "tracklets.parquet").unlink()
+    mends(flight / "tracks" / "tracklets.parquet")
+    label(flight.parent)
+    run("dataset")
+    picture = next((flight.parent / "dataset").rglob("*.jpg"))
+    picture.unlink()
+    mends(picture)
+    (flight / BOXES).write_text("")
+    assert "note: labels of f1 wait to be carried over" in run("verify")
