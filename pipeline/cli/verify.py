@@ -35,7 +35,7 @@ def verify(workspace: Path) -> None:
 
 def _report(result: "Verified") -> None:
     damage = f"{len(result.findings):,} damaged" if result.findings else "undamaged"
-    click.echo(f"{result.name:20} {damage}; whole: {', '.join(result.whole) or 'no stage'}")
+    click.echo(f"{result.name:20} {damage}; whole: {', '.join(result.whole) or 'nothing yet'}")
     for mend, alike in groupby(result.findings, key=lambda each: each.mend):
         found = list(alike)
         images = [each for each in found if each.path.suffix == ".jpg"]

@@ -1,4 +1,4 @@
-"""What a finished data set promises: its files, their bytes, and rows that fit the labels and the crops."""
+"""The promises of a finished data set: its files, their bytes, and rows that fit the labels and the crops."""
 
 from collections.abc import Iterator
 from pathlib import Path

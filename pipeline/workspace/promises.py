@@ -1,4 +1,4 @@
-"""What a finished stage promises of its files beyond their hashes: rows that fit those of other tables, images."""
+"""The promises of a finished stage beyond the hashes of its files: rows that fit other tables, and images."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

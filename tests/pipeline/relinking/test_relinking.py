@@ -282,7 +282,7 @@ def mends(path):
     """The command that `uavpipe verify` names for the damaged `path`; it is run, and then nothing is damaged."""
     result = call("verify")
     assert result.exit_code == 1, result.output
-    assert f"  {path}: " in result.output
+    assert f"  {path.relative_to(Path.cwd())}: " in result.output
     line = next(line for line in result.output.splitlines() if "mend: " in line)
     command = CliRunner().invoke(main, shlex.split(line.partition("mend: uavpipe ")[2]))
     assert command.exit_code == 0, command.output
