@@ -7,7 +7,7 @@ there, the labels wait to be carried over, and nobody may read or change them.
 import fcntl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -31,6 +31,7 @@ _LOCK = ".labelling"  # in the workspace: shared by labelling apps, taken alone 
 _KEY = b"uavpipe.linked"
 _SIDES = ("x1", "y1", "x2", "y2")
 _WAIT_S = 2.0  # for another run, which carries over the labels of another flight
+_WAYS_OUT = "use the settings and weights of before, or choose another --workspace"
 _alone = threading.Lock()  # among the threads of this process
 
 
@@ -69,7 +70,7 @@ def without_labelling(workspace: Path) -> Iterator[None]:
                 if time.monotonic() > until:
                     raise PipelineError(
                         f"{workspace / LABELS}: the labelling app is open, and labels have to be carried over to "
-                        "new tracklets; stop it and run again, or keep the settings and weights of before"
+                        f"new tracklets; stop it and run again, or {_WAYS_OUT}"
                     ) from None
                 time.sleep(0.05)
         yield
@@ -100,7 +101,8 @@ def keep_boxes(flight: Path, stages: Sequence[Stage], stale: Sequence[Stage]) ->
         stale: those of them that are about to run.
 
     Raises:
-        PipelineError: the labelling app is open, or the tables cannot be told to be those that were labelled.
+        PipelineError: the labelling app is open, or new detections would replace those of labelled tracklets that
+            cannot be read.
 
     """
     if not _touches_labels(flight, stale):
@@ -109,17 +111,32 @@ def keep_boxes(flight: Path, stages: Sequence[Stage], stale: Sequence[Stage]) ->
         linked = store.linked(flight.name)
         if linked is None or read_kept(flight, linked) is not None:
             return
-        try:
-            tracklets = _labelled(flight, linked)
-        except (AnnotateError, PipelineError) as error:
-            if _comes_out_alike(flight, stages):
-                return  # a damaged table is made again as it was
-            labelled = _decided(store, flight.name)
-            raise PipelineError(
-                f"{flight}: new tracklets cannot be compared with the {labelled} labelled ones: "
-                f"{error}; keep the settings and weights of before, or choose another --workspace"
-            ) from None
-        _write(flight, linked, tracklets)
+        tracklets = _labelled(flight, linked, stages)
+        if tracklets is not None:
+            _write(flight, linked, tracklets)
+
+
+def check_same(flight: Path, tracklets: Mapping[int, Sequence[tuple[int, int]]]) -> None:
+    """Check that `tracklets`, about to be written, are those that were labelled, unless their boxes were kept.
+
+    Args:
+        flight: its folder.
+        tracklets: number -> frame and rank of each detection.
+
+    Raises:
+        PipelineError: the labelled ones are gone, and these are others.
+
+    """
+    if not (flight.parent / LABELS).is_file():
+        return
+    with LabelStore(flight.parent / LABELS, create=False) as store:
+        linked = store.linked(flight.name)
+        if linked is None or read_kept(flight, linked) is not None or tracklets == linked.tracklets:
+            return
+        raise PipelineError(
+            f"{flight}: its {_decided(store, flight.name)} labelled tracklets are gone, and others come out now; "
+            f"{_WAYS_OUT}"
+        )
 
 
 def outlook(flight: Path, stages: Sequence[Stage], stale: Sequence[Stage]) -> str:
@@ -131,8 +148,8 @@ def outlook(flight: Path, stages: Sequence[Stage], stale: Sequence[Stage]) -> st
             linked, decided = store.linked(flight.name), _decided(store, flight.name)
             if linked is None or not decided:
                 return ""
-            if read_kept(flight, linked) is None and not _comes_out_alike(flight, stages):
-                _labelled(flight, linked)
+            if read_kept(flight, linked) is None and _labelled(flight, linked, stages) is None:
+                return f"{decided} labelled tracklets are gone; it would be refused unless the same come out"
             return f"labels of {decided} tracklets are carried over"
     except (AnnotateError, PipelineError) as error:
         return f"would be refused: {error}"
@@ -156,25 +173,23 @@ def _touches_labels(flight: Path, stale: Sequence[Stage]) -> bool:
     return relinks and (flight.parent / LABELS).is_file()
 
 
-def _labelled(flight: Path, linked: AddFlight | Relink) -> tuple[Tracklet, ...]:
-    """The tracklets of the flight, which are those that were labelled."""
-    tracklets = read_tracklets(flight.parent, flight.name)
-    if contents_of(tracklets) != linked.tracklets:
-        raise PipelineError(f"{flight / TRACKS.output} has others")
-    made_from = (StageFolder(flight / TRACKS.folder).manifest() or {}).get("inputs", {}).get(DETECT.name)
+def _labelled(flight: Path, linked: AddFlight | Relink, stages: Sequence[Stage]) -> tuple[Tracklet, ...] | None:
+    """The tracklets of the flight, which are those that were labelled; None where those are gone.
+
+    Raises:
+        PipelineError: they cannot be read, and other detections would make sure that they never can.
+
+    """
     found = (StageFolder(flight / DETECT.folder).manifest() or {}).get("fingerprint")
-    if made_from not in (None, found):
-        raise PipelineError(f"{flight / DETECT.output} has other detections")
-    return tracklets
-
-
-def _comes_out_alike(flight: Path, stages: Sequence[Stage]) -> bool:
-    """Whether the tracklets are made from the same inputs with the same settings as before."""
-    before = StageFolder(flight / TRACKS.folder).manifest() or {"inputs": {}, "fingerprint": ""}
-    needed = {stage.name: stage.fingerprint for stage in stages if stage.name in TRACKS.needs}
-    tracks = {stage.fingerprint for stage in stages if stage.name == TRACKS.name}
-    same_inputs = all(before["inputs"].get(name) == now for name, now in needed.items())
-    return same_inputs and tracks <= {before["fingerprint"]}
+    try:
+        tracklets = read_tracklets(flight.parent, flight.name)
+    except AnnotateError as error:
+        if found and any(stage.name == DETECT.name and stage.fingerprint != found for stage in stages):
+            raise PipelineError(f"{error}: the tracklets have labels; {_WAYS_OUT}") from None
+        return None
+    made_from = (StageFolder(flight / TRACKS.folder).manifest() or {}).get("inputs", {}).get(DETECT.name)
+    same = contents_of(tracklets) == linked.tracklets and made_from in (None, found)
+    return tracklets if same else None
 
 
 def _decided(store: LabelStore, flight: str) -> int:

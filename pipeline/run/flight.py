@@ -23,7 +23,7 @@ from pipeline.engine.single_pass import run_pass
 from pipeline.errors import PipelineError
 from pipeline.privacy.redactions import open_redacted
 from pipeline.relinking.carry_over import NOT_CARRIED, carry_over
-from pipeline.relinking.keep import keep_boxes
+from pipeline.relinking.keep import check_same, keep_boxes
 from pipeline.stages.appearance import AppearanceStage
 from pipeline.stages.crops import CropsStage
 from pipeline.stages.detect import DetectStage, read_detections
@@ -164,7 +164,8 @@ def run_linking(config: FlightConfig, video: Path, first: ChainStage = FRAMES) -
     """
     with open_flight(config.workspace, video) as flight:
         tracks = describe(config, flight, TRACKS, first)[-1]
-        result = tracks.run([TRACKS.file], lambda folder: write_tracklets(flight, config.tracks))
+        check = partial(check_same, flight.folder)
+        result = tracks.run([TRACKS.file], lambda folder: write_tracklets(flight, config.tracks, check))
         carried = carry_over(flight.folder)
     if carried is None:
         return [result]

@@ -1,6 +1,6 @@
 """Stage `tracks`: which detection belongs to which tracklet."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +20,8 @@ from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.promises import Advance, Broken, check_detections, read_columns
 from pipeline.workspace.stage import Stage
 from pipeline.workspace.tables import read_file, read_table
+
+Linked = dict[int, tuple[tuple[int, int], ...]]  # number of a tracklet -> frame and rank of its detections
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,15 @@ class TracksStage(Stage):
         return {"tracklets": len(lengths), "detections": int(lengths.sum()), "median_length": median}
 
 
-def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
+def write_tracklets(
+    flight: Flight, config: TracksConfig, check: Callable[[Linked], None] = lambda _: None
+) -> dict[str, Any]:
     """Link the detections of `flight` and write `tracks/tracklets.parquet`: tracklet, frame, rank.
+
+    Args:
+        flight: its other stages are finished.
+        config: of the tracker.
+        check: is given the tracklets before they are written, and may raise.
 
     Returns:
         What was found, for the manifest.
@@ -74,6 +83,12 @@ def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
         config,
     )
     tracklets = split_at_jumps(linked, read_descriptors(flight.stage(APPEARANCE.folder).path), config)
+    check(
+        {
+            int(those["tracklet"].iloc[0]): tuple(zip(those["frame"].tolist(), those["rank"].tolist(), strict=True))
+            for _, those in tracklets.sort_values(["tracklet", "frame"]).groupby("tracklet")
+        }
+    )
     path = flight.folder / TRACKS.output
     with atomic_file(path) as temporary:
         tracklets.to_parquet(temporary, index=False)

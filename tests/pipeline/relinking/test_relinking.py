@@ -144,24 +144,29 @@ def test_the_labelling_app_holds_the_labels(flight, monkeypatch):
     assert "the labelling app is open" in tried[0].output
 
 
-def test_tables_that_are_not_the_labelled_ones_refuse(flight):
+def test_labelled_tracklets_that_are_gone_are_made_again_and_no_others(flight, weights):
     workspace = flight.parent
     label(workspace)
+    before, log = labelled(workspace), operations(workspace)
     table = flight / "tracks" / "tracklets.parquet"
     rows = pd.read_parquet(table)
     rows[rows["tracklet"] > 0].to_parquet(table, index=False)
-    result = call("tracks", *LONGER)
-    assert result.exit_code == 1
-    assert (
-        "cannot be compared with the 4 labelled ones: runs/f1/tracks/tracklets.parquet has others" in result.output
-    )
-    assert "or choose another --workspace" in result.output
-    run("tracks")  # made again with the settings of before, they are the labelled ones
-    assert names(workspace)
-    shutil.rmtree(flight / "tracks")
+    gone = "its 4 labelled tracklets are gone, and others come out now; use the settings and weights of before"
+    assert "refused unless the same come out" in run("tracks", *LONGER, "--dry-run")
+    for damage in (lambda: None, lambda: shutil.rmtree(flight / "tracks")):
+        damage()
+        result = call("tracks", *LONGER)
+        assert result.exit_code == 1
+        assert f"runs/f1: {gone}, or choose another --workspace" in result.output
+        assert len(result.output.splitlines()) == 1
+    weights.append(2)
     result = call("tracks")
     assert result.exit_code == 1
     assert "no such table" in result.output
+    weights.append(1)
+    assert "up to date" in run("detect").splitlines()[1]  # nothing was overwritten
+    run("tracks")
+    assert (labelled(workspace), operations(workspace)) == (before, log)
 
 
 def test_detections_alone_leave_the_labels_waiting(flight, weights):
