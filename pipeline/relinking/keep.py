@@ -7,6 +7,7 @@ there, the labels wait to be carried over, and nobody may read or change them.
 import fcntl
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
@@ -16,14 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from annotate.errors import AnnotateError
-from annotate.log.store import LABELS, LabelStore, contents_of
+from annotate.log.store import LABELS, LabelStore
 from annotate.operations import AddFlight, Mark, Relink, Seen, flight_of, write_operation
-from annotate.records import Box, Tracklet, read_tracklets
+from annotate.records import Box
 from pipeline.chain.table import DETECT, TRACKS
 from pipeline.errors import PipelineError
 from pipeline.workspace.atomic import atomic_file
 from pipeline.workspace.folders import read_card
 from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.promises import read_columns
 from pipeline.workspace.stage import Stage
 
 BOXES = "labelled_boxes.parquet"  # in the flight's folder
@@ -111,9 +113,9 @@ def keep_boxes(flight: Path, stages: Sequence[Stage], stale: Sequence[Stage]) ->
         linked = store.linked(flight.name)
         if linked is None or read_kept(flight, linked) is not None:
             return
-        tracklets = _labelled(flight, linked, stages)
-        if tracklets is not None:
-            _write(flight, linked, tracklets)
+        boxes = _labelled(flight, linked, stages)
+        if boxes is not None:
+            _write(flight, linked, boxes)
 
 
 def check_same(flight: Path, tracklets: Mapping[int, Sequence[tuple[int, int]]]) -> None:
@@ -173,8 +175,8 @@ def _touches_labels(flight: Path, stale: Sequence[Stage]) -> bool:
     return relinks and (flight.parent / LABELS).is_file()
 
 
-def _labelled(flight: Path, linked: AddFlight | Relink, stages: Sequence[Stage]) -> tuple[Tracklet, ...] | None:
-    """The tracklets of the flight, which are those that were labelled; None where those are gone.
+def _labelled(flight: Path, linked: AddFlight | Relink, stages: Sequence[Stage]) -> dict[Seen, Box] | None:
+    """The boxes of the tracklets that were labelled; None where those are gone.
 
     Raises:
         PipelineError: they cannot be read, and other detections would make sure that they never can.
@@ -182,14 +184,30 @@ def _labelled(flight: Path, linked: AddFlight | Relink, stages: Sequence[Stage])
     """
     found = (StageFolder(flight / DETECT.folder).manifest() or {}).get("fingerprint")
     try:
-        tracklets = read_tracklets(flight.parent, flight.name)
-    except AnnotateError as error:
+        contents, boxes = _tables(flight)
+    except PipelineError as error:
         if found and any(stage.name == DETECT.name and stage.fingerprint != found for stage in stages):
             raise PipelineError(f"{error}: the tracklets have labels; {_WAYS_OUT}") from None
         return None
     made_from = (StageFolder(flight / TRACKS.folder).manifest() or {}).get("inputs", {}).get(DETECT.name)
-    same = contents_of(tracklets) == linked.tracklets and made_from in (None, found)
-    return tracklets if same else None
+    same = contents == {number: set(content) for number, content in linked.tracklets.items()}
+    if not same or made_from not in (None, found):
+        return None
+    seen = (Seen(*each) for content in linked.tracklets.values() for each in content)
+    return {each: boxes[each] for each in seen} if set().union(*contents.values()) <= boxes.keys() else None
+
+
+def _tables(flight: Path) -> tuple[dict[int, set[tuple[int, int]]], dict[tuple[int, int], Box]]:
+    """The detections of each tracklet, and the boxes of all detections, by frame and rank."""
+    names = ("frame", "rank")
+    rows = read_columns(flight / TRACKS.output, ("tracklet", *names))
+    contents: dict[int, set[tuple[int, int]]] = defaultdict(set)
+    for number, frame, rank in zip(*(rows[name].tolist() for name in ("tracklet", *names)), strict=True):
+        contents[number].add((frame, rank))
+    found = read_columns(flight / DETECT.output, (*names, *_SIDES))
+    boxes = zip(*(found[side].tolist() for side in _SIDES), strict=True)
+    seen = zip(*(found[name].tolist() for name in names), strict=True)
+    return contents, dict(zip(seen, boxes, strict=True))
 
 
 def _decided(store: LabelStore, flight: str) -> int:
@@ -197,10 +215,9 @@ def _decided(store: LabelStore, flight: str) -> int:
     return sum(flight_of(name) == flight and label not in (Mark.OPEN, Mark.SKIPPED) for name, label in labels)
 
 
-def _write(flight: Path, linked: AddFlight | Relink, tracklets: Sequence[Tracklet]) -> None:
-    detections = [each for tracklet in tracklets for each in tracklet.detections]
-    columns = {"frame": [each.frame for each in detections], "rank": [each.rank for each in detections]}
-    sides = {side: pa.array([each.box[at] for each in detections], pa.float64()) for at, side in enumerate(_SIDES)}
+def _write(flight: Path, linked: AddFlight | Relink, boxes: Mapping[Seen, Box]) -> None:
+    columns = {"frame": [each.frame for each in boxes], "rank": [each.rank for each in boxes]}
+    sides = {side: pa.array([box[at] for box in boxes.values()], pa.float64()) for at, side in enumerate(_SIDES)}
     table = pa.table({**columns, **sides}).replace_schema_metadata({_KEY: _stamp(linked)})
     with atomic_file(flight / BOXES) as temporary:
         pq.write_table(table, temporary, write_page_checksum=True)

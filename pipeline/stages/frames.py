@@ -135,8 +135,9 @@ class FramesStage(SegmentStage):
         if not manifest["section"].get("images"):
             return
         firsts = sorted(_first(name) for name in manifest["files"])
+        stride = manifest["section"].get("stride", 1)
         for frame in rows["frame"][~rows["lost"].astype(bool)].tolist():
-            if frame % manifest["section"]["stride"] == 0:
+            if frame % stride == 0:
                 segment = firsts[bisect_right(firsts, frame) - 1]
                 broken = check_image(folder.path / "images" / f"{segment:08d}" / f"{frame:08d}.jpg", None, None)
                 advance(1)

@@ -54,6 +54,13 @@ def test_other_settings_keep_the_labels_and_list_what_is_gone(flight):
     assert {name for (lane, _), name in names(workspace).items() if lane == SHORT} == {"open"}
 
 
+def test_crops_that_are_gone_hold_nothing_up(flight):
+    label(flight.parent)
+    shutil.rmtree(flight / "crops")
+    assert "label      3 carried over" in run("tracks", *LONGER)
+    names(flight.parent)
+
+
 def test_a_newer_checkpoint_keeps_the_labels_though_ranks_and_boxes_are_others(flight, weights):
     workspace = flight.parent
     label(workspace)
@@ -162,7 +169,8 @@ def test_labelled_tracklets_that_are_gone_are_made_again_and_no_others(flight, w
     weights.append(2)
     result = call("tracks")
     assert result.exit_code == 1
-    assert "no such table" in result.output
+    assert "tracklets.parquet: cannot be read" in result.output
+    assert "the tracklets have labels; use the settings and weights of before" in result.output
     weights.append(1)
     assert "up to date" in run("detect").splitlines()[1]  # nothing was overwritten
     run("tracks")
