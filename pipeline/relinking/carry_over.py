@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from annotate.errors import Refused
 from annotate.files import read_text, write_text
 from annotate.log.state import Label, State
 from annotate.log.store import LABELS, Decide, LabelStore, contents_of
@@ -61,7 +62,7 @@ def carry_over(flight: Path) -> Carried | None:
         None where the tracklets are the ones that were labelled.
 
     Raises:
-        PipelineError: the labelling app is open.
+        PipelineError: the labelling app is open, or the kept boxes are damaged.
         AnnotateError: a table or the labels are damaged.
 
     """
@@ -73,22 +74,17 @@ def carry_over(flight: Path) -> Carried | None:
         return None
     with without_labelling(flight.parent), LabelStore(flight.parent / LABELS, create=False) as store:
         linked = store.linked(flight.name)
-        boxes = read_kept(flight, linked) if linked else None
-        found = None
-        if linked is not None and boxes is not None:  # else they were carried over, and the run killed just then
-            found = _carry_over(flight, store, linked, boxes)
+        found = _carry_over(flight, store, linked) if linked is not None else None
         kept.unlink()
     return found
 
 
-def _carry_over(
-    flight: Path, store: LabelStore, linked: AddFlight | Relink, boxes: Mapping[Seen, Box]
-) -> Carried | None:
+def _carry_over(flight: Path, store: LabelStore, linked: AddFlight | Relink) -> Carried | None:
     tracklets = read_tracklets(flight.parent, flight.name)
-    contents = contents_of(tracklets)
+    contents, boxes = contents_of(tracklets), read_kept(flight, linked)
     now = {Seen(each.frame, each.rank): each.box for tracklet in tracklets for each in tracklet.detections}
-    if contents == linked.tracklets and now == boxes:
-        return None
+    if boxes is None or (contents == linked.tracklets and now == boxes):
+        return None  # without boxes: a run was killed when it had carried them over
     sequence = len(store.entries) + 1
     old = _known(store.state, flight.name, linked, boxes)
     pieces = carry(old, _places(tracklets))
@@ -99,6 +95,8 @@ def _carry_over(
     authors = {name: _author(store.labeller(name)) for name in {known.tracklet for _, known in old}}
     identifier = f"relink-{sha256(flight.name.encode()).hexdigest()[:16]}-{sequence}"
     with store.together(user=_USER, id=identifier) as decide:
+        if len(store.entries) >= sequence:
+            raise Refused(f"{store.path}: somebody decided meanwhile; run again")
         decide(Relink(flight=flight.name, tracklets=contents))
         _decide(decide, flight.name, pieces, authors)
     labels = sum(piece.label not in (Mark.OPEN, Mark.SKIPPED) for piece in pieces)

@@ -8,11 +8,13 @@ import fcntl
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -118,26 +120,30 @@ def keep_boxes(flight: Path, stages: Sequence[Stage], stale: Sequence[Stage]) ->
             _write(flight, linked, boxes)
 
 
-def check_same(flight: Path, tracklets: Mapping[int, Sequence[tuple[int, int]]]) -> None:
-    """Check that `tracklets`, about to be written, are those that were labelled, unless their boxes were kept.
+def check_same(flight: Path, tracks: Stage, link: Callable[[], pd.DataFrame]) -> None:
+    """Check, where no boxes were kept, that the new tracklets of a flight will be those that were labelled.
 
     Args:
-        flight: its folder.
-        tracklets: number -> frame and rank of each detection.
+        flight: its folder, which the caller has locked.
+        tracks: the stage that is about to run; nothing of it is overwritten yet.
+        link: gives the new tracklets: columns tracklet, frame, rank.
 
     Raises:
-        PipelineError: the labelled ones are gone, and these are others.
+        PipelineError: the labelled tracklets are gone, and others would come out; or the kept boxes are damaged.
 
     """
-    if not (flight.parent / LABELS).is_file():
+    if tracks.is_current() or not (flight.parent / LABELS).is_file():
         return
     with LabelStore(flight.parent / LABELS, create=False) as store:
-        linked = store.linked(flight.name)
-        if linked is None or read_kept(flight, linked) is not None or tracklets == linked.tracklets:
-            return
+        linked, decided = store.linked(flight.name), _decided(store, flight.name)
+    if linked is None or read_kept(flight, linked) is not None:
+        return
+    before = (tracks.folder.manifest() or {}).get("inputs", {}).get(DETECT.name)
+    # The same frames and ranks of other detections are other persons.
+    replaced = before not in (None, tracks.inputs[DETECT.name]) and _has_linked(flight, linked)
+    if replaced or _grouped(link()) != _sets(linked):
         raise PipelineError(
-            f"{flight}: its {_decided(store, flight.name)} labelled tracklets are gone, and others come out now; "
-            f"{_WAYS_OUT}"
+            f"{flight}: its {decided} labelled tracklets are gone, and others come out now; {_WAYS_OUT}"
         )
 
 
@@ -158,11 +164,21 @@ def outlook(flight: Path, stages: Sequence[Stage], stale: Sequence[Stage]) -> st
 
 
 def read_kept(flight: Path, linked: AddFlight | Relink) -> dict[Seen, Box] | None:
-    """The boxes of the detections of `linked`; None where none were kept, or for other tracklets."""
+    """The boxes of the detections of `linked`; None where none were kept, or for other tracklets.
+
+    Raises:
+        PipelineError: they are damaged.
+
+    """
     try:
         table = pq.read_table(flight / BOXES, page_checksum_verification=True)
-    except (OSError, pa.ArrowException):
+    except FileNotFoundError:
         return None
+    except (OSError, pa.ArrowException):
+        raise PipelineError(
+            f"{flight / BOXES}: damaged, and labels have to be carried over by it; restore it from a copy, or "
+            "choose another --workspace"
+        ) from None
     if (table.schema.metadata or {}).get(_KEY) != _stamp(linked):
         return None
     boxes = zip(*(table[side].to_pylist() for side in _SIDES), strict=True)
@@ -184,30 +200,48 @@ def _labelled(flight: Path, linked: AddFlight | Relink, stages: Sequence[Stage])
     """
     found = (StageFolder(flight / DETECT.folder).manifest() or {}).get("fingerprint")
     try:
-        contents, boxes = _tables(flight)
+        contents, boxes = _contents(flight), _boxes(flight)
     except PipelineError as error:
         if found and any(stage.name == DETECT.name and stage.fingerprint != found for stage in stages):
             raise PipelineError(f"{error}: the tracklets have labels; {_WAYS_OUT}") from None
         return None
     made_from = (StageFolder(flight / TRACKS.folder).manifest() or {}).get("inputs", {}).get(DETECT.name)
-    same = contents == {number: set(content) for number, content in linked.tracklets.items()}
-    if not same or made_from not in (None, found):
+    if contents != _sets(linked) or made_from not in (None, found):
         return None
     seen = (Seen(*each) for content in linked.tracklets.values() for each in content)
     return {each: boxes[each] for each in seen} if set().union(*contents.values()) <= boxes.keys() else None
 
 
-def _tables(flight: Path) -> tuple[dict[int, set[tuple[int, int]]], dict[tuple[int, int], Box]]:
-    """The detections of each tracklet, and the boxes of all detections, by frame and rank."""
-    names = ("frame", "rank")
-    rows = read_columns(flight / TRACKS.output, ("tracklet", *names))
+def _has_linked(flight: Path, linked: AddFlight | Relink) -> bool:
+    """Whether the table of tracklets has those that were labelled."""
+    try:
+        return _contents(flight) == _sets(linked)
+    except PipelineError:
+        return False
+
+
+def _sets(linked: AddFlight | Relink) -> dict[int, set[tuple[int, int]]]:
+    return {number: set(content) for number, content in linked.tracklets.items()}
+
+
+def _contents(flight: Path) -> dict[int, set[tuple[int, int]]]:
+    """The detections of each tracklet, by frame and rank."""
+    return _grouped(read_columns(flight / TRACKS.output, ("tracklet", "frame", "rank")))
+
+
+def _grouped(rows: pd.DataFrame | Mapping[str, Any]) -> dict[int, set[tuple[int, int]]]:
     contents: dict[int, set[tuple[int, int]]] = defaultdict(set)
-    for number, frame, rank in zip(*(rows[name].tolist() for name in ("tracklet", *names)), strict=True):
+    columns = (rows[name].tolist() for name in ("tracklet", "frame", "rank"))
+    for number, frame, rank in zip(*columns, strict=True):
         contents[number].add((frame, rank))
-    found = read_columns(flight / DETECT.output, (*names, *_SIDES))
+    return contents
+
+
+def _boxes(flight: Path) -> dict[tuple[int, int], Box]:
+    """The boxes of all detections, by frame and rank."""
+    found = read_columns(flight / DETECT.output, ("frame", "rank", *_SIDES))
     boxes = zip(*(found[side].tolist() for side in _SIDES), strict=True)
-    seen = zip(*(found[name].tolist() for name in names), strict=True)
-    return contents, dict(zip(seen, boxes, strict=True))
+    return dict(zip(zip(found["frame"].tolist(), found["rank"].tolist(), strict=True), boxes, strict=True))
 
 
 def _decided(store: LabelStore, flight: str) -> int:

@@ -30,7 +30,7 @@ from pipeline.stages.detect import DetectStage, read_detections
 from pipeline.stages.frames import FramesStage
 from pipeline.stages.motion import MotionStage
 from pipeline.stages.overlay import write_overlay
-from pipeline.stages.tracks import TracksStage, write_tracklets
+from pipeline.stages.tracks import TracksStage, link_flight, write_tracklets
 from pipeline.telemetry import find_telemetry
 from pipeline.telemetry.ground_plane import remember_camera
 from pipeline.video import Video
@@ -164,8 +164,8 @@ def run_linking(config: FlightConfig, video: Path, first: ChainStage = FRAMES) -
     """
     with open_flight(config.workspace, video) as flight:
         tracks = describe(config, flight, TRACKS, first)[-1]
-        check = partial(check_same, flight.folder)
-        result = tracks.run([TRACKS.file], lambda folder: write_tracklets(flight, config.tracks, check))
+        check_same(flight.folder, tracks, lambda: link_flight(flight, config.tracks))
+        result = tracks.run([TRACKS.file], lambda folder: write_tracklets(flight, config.tracks))
         carried = carry_over(flight.folder)
     if carried is None:
         return [result]

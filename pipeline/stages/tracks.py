@@ -1,11 +1,12 @@
 """Stage `tracks`: which detection belongs to which tracklet."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 
 from pipeline.boxes import Tracked
 from pipeline.chain.table import APPEARANCE, DETECT, FRAMES, MOTION, TRACKS
@@ -20,8 +21,6 @@ from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.promises import Advance, Broken, check_detections, read_columns
 from pipeline.workspace.stage import Stage
 from pipeline.workspace.tables import read_file, read_table
-
-Linked = dict[int, tuple[tuple[int, int], ...]]  # number of a tracklet -> frame and rank of its detections
 
 
 @dataclass(frozen=True)
@@ -59,20 +58,22 @@ class TracksStage(Stage):
         return {"tracklets": len(lengths), "detections": int(lengths.sum()), "median_length": median}
 
 
-def write_tracklets(
-    flight: Flight, config: TracksConfig, check: Callable[[Linked], None] = lambda _: None
-) -> dict[str, Any]:
+def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
     """Link the detections of `flight` and write `tracks/tracklets.parquet`: tracklet, frame, rank.
-
-    Args:
-        flight: its other stages are finished.
-        config: of the tracker.
-        check: is given the tracklets before they are written, and may raise.
 
     Returns:
         What was found, for the manifest.
 
     """
+    tracklets = link_flight(flight, config)
+    path = flight.folder / TRACKS.output
+    with atomic_file(path) as temporary:
+        tracklets.to_parquet(temporary, index=False)
+    return TracksStage.counts(path.parent)
+
+
+def link_flight(flight: Flight, config: TracksConfig) -> pd.DataFrame:
+    """The tracklets of `flight`, whose other stages are finished: tracklet, frame, rank."""
     frames = read_table(flight.folder / FRAMES.output)
     decoded = frames[~frames["lost"]]
     times = dict(zip(decoded["frame"].tolist(), decoded["pts_s"].tolist(), strict=True))
@@ -82,17 +83,7 @@ def write_tracklets(
         times,
         config,
     )
-    tracklets = split_at_jumps(linked, read_descriptors(flight.stage(APPEARANCE.folder).path), config)
-    check(
-        {
-            int(those["tracklet"].iloc[0]): tuple(zip(those["frame"].tolist(), those["rank"].tolist(), strict=True))
-            for _, those in tracklets.sort_values(["tracklet", "frame"]).groupby("tracklet")
-        }
-    )
-    path = flight.folder / TRACKS.output
-    with atomic_file(path) as temporary:
-        tracklets.to_parquet(temporary, index=False)
-    return TracksStage.counts(path.parent)
+    return split_at_jumps(linked, read_descriptors(flight.stage(APPEARANCE.folder).path), config)
 
 
 def read_tracked(flight_folder: Path) -> dict[int, Tracked]:

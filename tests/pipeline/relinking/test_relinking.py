@@ -15,6 +15,7 @@ from annotate.operations import Mark, Merge, NewIdentity, Relink, SetMark, Split
 from pipeline.cli import main
 from pipeline.relinking.carry_over import NOT_CARRIED
 from pipeline.relinking.keep import BOXES, serving
+from pipeline.relinking.match import carry
 from tests.pipeline.relinking.squares import SHORT, call, label, labelled, operations
 
 LONGER = ("--set", "tracks.min_length=10")
@@ -267,6 +268,58 @@ def test_killed_then_run_with_the_settings_of_before_nothing_happened(flight, we
     weights.append(1)
     run("tracks")
     assert (labelled(workspace), operations(workspace)) == (before, log)
+
+
+def test_kept_boxes_that_are_damaged_refuse(flight, weights):
+    workspace = flight.parent
+    label(workspace)
+    weights.append(2)
+    run("detect")
+    kept, before = flight / BOXES, files(workspace)
+    whole = kept.read_bytes()
+    for damage in (whole[:-9], whole[:40] + bytes([whole[40] ^ 1]) + whole[41:], b""):
+        kept.write_bytes(damage)
+        result = call("tracks")
+        assert result.exit_code == 1
+        assert "labelled_boxes.parquet: damaged, and labels have to be carried over by it" in result.output
+        kept.write_bytes(whole)
+        assert files(workspace) == before
+    run("tracks")
+    names(workspace)
+
+
+def test_the_same_ranks_of_other_detections_are_other_persons(flight, weights):
+    workspace = flight.parent
+    label(workspace)
+    before = labelled(workspace)
+    weights.append(2)
+    run("detect")
+    (flight / BOXES).unlink()  # as an earlier version left it, which kept none
+    result = call("tracks")
+    assert result.exit_code == 1
+    assert "its 4 labelled tracklets are gone, and others come out now" in result.output
+    weights.append(1)
+    run("tracks")
+    assert labelled(workspace) == before
+
+
+def test_a_decision_meanwhile_is_not_lost(flight, monkeypatch):
+    workspace = flight.parent
+    label(workspace)
+
+    def meanwhile(*arguments):
+        with LabelStore(workspace / LABELS) as other:
+            other.apply(SetMark(tracklets=("f1/0",), mark=Mark.JUNK), user="bob", id="b1")
+        return carry(*arguments)
+
+    monkeypatch.setattr("pipeline.relinking.carry_over.carry", meanwhile)
+    result = call("tracks", *LONGER)
+    assert result.exit_code == 1
+    assert "somebody decided meanwhile; run again" in result.output
+    monkeypatch.undo()
+    monkeypatch.chdir(workspace.parent)
+    run("tracks", *LONGER)
+    assert {name for (lane, _), name in labelled(workspace).items() if lane == 0} == {"junk"}
 
 
 def test_forgetting_somebody_deletes_the_list_and_the_tracklets_of_before(flight):
