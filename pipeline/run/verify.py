@@ -1,7 +1,7 @@
 """A finished workspace, compared with what its stages promise: their manifests, tables, images and labels.
 
-Nothing is changed, and no video is opened. Each stage says itself what it promises, see `SegmentStage.broken`; here it is
-asked along the chain, with the command that makes it again.
+Nothing is changed, and no video is opened. Each stage says itself what it promises, see `SegmentStage.broken`; here
+it is asked along the chain, with the command that makes it again.
 """
 
 from collections.abc import Callable, Iterator, Mapping
