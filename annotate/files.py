@@ -1,14 +1,18 @@
-"""Reading text files, and writing files atomically: a file is whole or absent."""
+"""Reading regular files and text files, and writing files atomically: a file is whole or absent."""
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from uuid import uuid4
 
 from annotate.errors import AnnotateError
 
 TEXT_LOG = ".log.jsonl"  # ends the name of the text beside a database of labels
+LARGEST = 1 << 30  # bytes of a file that is read as a whole
 
 
 def read_text(path: Path) -> str:
@@ -19,7 +23,8 @@ def read_text(path: Path) -> str:
 
     """
     try:
-        return path.read_text("utf-8-sig")
+        with TextIOWrapper(open_regular(path), "utf-8-sig") as file:
+            return file.read(LARGEST)
     except OSError as error:
         raise AnnotateError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -70,3 +75,31 @@ def sync_file(path: Path) -> None:
 def sync_folder(folder: Path) -> None:
     """Put the names in `folder` on the disk."""
     sync_file(folder)
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """The file `path`, open for reading; a pipe or a device is refused, not waited for.
+
+    Raises:
+        OSError: it cannot be opened, or is not a regular file.
+
+    """
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of the file `path`, as `open_regular`; a file of more than `LARGEST` bytes is refused.
+
+    Raises:
+        OSError: as above, or it is too large.
+
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > LARGEST:
+            raise OSError(errno.EINVAL, f"too large: {size:,} bytes, at most {LARGEST:,} are read", str(path))
+        return file.read()

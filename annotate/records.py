@@ -132,10 +132,16 @@ def flights_with_tracklets(workspace: Path) -> list[str]:
         AnnotateError: there is none.
 
     """
-    found = sorted(path.parents[1].name for path in workspace.glob(f"*/{TRACKLETS}"))
+    tables = workspace.glob(f"[!.]*/{TRACKLETS}")  # a hidden folder is unfinished, or a trash
+    found = sorted(path.parents[1].name for path in tables)
     if not found:
         raise AnnotateError(f"{workspace}: no flight with tracklets here; make them with `uavpipe tracks`")
     return found
+
+
+def crops_folder(workspace: Path, flight: str) -> Path:
+    """The folder of the crops of `flight`; it may be a link to another disk, but nothing in it leads out of it."""
+    return (workspace / flight / CROPS).parent
 
 
 def read_tracklets(workspace: Path, flight: str) -> tuple[Tracklet, ...]:
@@ -173,6 +179,20 @@ def count_frames(workspace: Path, flight: str) -> int | None:
     return len(_read(table, ["frame"], "uavpipe frames")) if table.exists() else None
 
 
+def parts_of(path: Path) -> list[Path]:
+    """The files of the table in `path`, one file or a folder of parts; other files in the folder are left out.
+
+    Raises:
+        FileNotFoundError: there is none.
+
+    """
+    found = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
+    files = [each for each in found if each.is_file()]
+    if not files:
+        raise FileNotFoundError(f"{path}: not a file, nor a folder with parts of a table")
+    return files
+
+
 def _read(path: Path, columns: list[str], command: str) -> "pd.DataFrame":
     import pandas as pd
     from pandas.api.types import is_integer_dtype, is_numeric_dtype
@@ -180,7 +200,7 @@ def _read(path: Path, columns: list[str], command: str) -> "pd.DataFrame":
     if not path.exists():
         raise AnnotateError(f"{path}: no such table; make it with `{command}`")
     try:
-        rows = pd.read_parquet(path, columns=columns)
+        rows = pd.read_parquet(parts_of(path), columns=columns)  # type: ignore[call-overload]  # lists
     except Exception as error:  # Arrow and pandas raise nearly anything on a damaged file
         raise AnnotateError(
             f"{path}: not a table with columns {', '.join(columns)}; make it again with `{command}`: {error}"

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.errors import ReidError
+from reid.files import read_regular
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -19,7 +20,7 @@ def read_crop(path: Path, height: int, width: int) -> NDArray[np.uint8]:
 
     """
     try:
-        data = np.fromfile(path, np.uint8)
+        data = np.frombuffer(read_regular(path), np.uint8)
     except OSError as error:
         raise ReidError(f"{path}: cannot be read: {error.strerror}") from None
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None

@@ -4,12 +4,14 @@ import csv
 import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from reid.errors import ReidError
+from reid.files import open_regular
 from reid.records import JUNK, Samples
 from reid.sources import inside
 
@@ -105,7 +107,7 @@ def read_table(table: Path, folder: Path | None) -> list[Label]:
 
     """
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
+        with TextIOWrapper(open_regular(table), "utf-8-sig", newline="") as file:
             lines = csv.DictReader(file)
             columns = set(lines.fieldnames or ())
             needed = "identity" if "identity" in columns else "path"
@@ -137,6 +139,11 @@ def _number(text: str, column: str, where: str, least: int) -> int:
     if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII) or int(text) < least:
         raise ReidError(f"{where}: {column} '{text[:40]}': expected a whole number from {least} up")
     return int(text)
+
+
+def is_label(name: str) -> bool:
+    """Whether `label_of_name` can parse `name`."""
+    return _NAME.match(name) is not None
 
 
 def label_of_name(name: str, path: Path | None, where: str) -> Label:

@@ -1,9 +1,11 @@
 """Image files of a folder or of a list."""
 
 import csv
+from io import TextIOWrapper
 from pathlib import Path
 
 from reid.errors import ReidError
+from reid.files import open_regular
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 
@@ -19,13 +21,20 @@ def image_files(source: Path) -> list[Path]:
 
     """
     if source.is_dir():
-        found = [path for path in source.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file()]
+        found = [path for path in source.rglob("*") if _is_image(path, source)]
         found.sort(key=lambda path: path.relative_to(source).parts)
     else:
         found = [inside(source.parent, name, f"{source} line {line}") for line, name in listed(source)]
     if not found:
         raise ReidError(f"{source}: no images; expected a folder of images, or a list of them")
     return found
+
+
+def _is_image(path: Path, folder: Path) -> bool:
+    """Whether it is a file with an image's name; what is hidden, or begins with @, is of an operating system."""
+    if path.suffix.lower() not in _SUFFIXES or any(part[0] in ".@" for part in path.relative_to(folder).parts):
+        return False
+    return path.is_file()
 
 
 def listed(source: Path) -> list[tuple[int, str]]:
@@ -36,7 +45,7 @@ def listed(source: Path) -> list[tuple[int, str]]:
 
     """
     try:
-        with source.open(encoding="utf-8-sig", newline="") as file:
+        with TextIOWrapper(open_regular(source), "utf-8-sig", newline="") as file:
             if source.suffix.lower() != ".csv":
                 return [(number, line.strip()) for number, line in enumerate(file, 1) if line.strip()]
             rows = csv.DictReader(file)

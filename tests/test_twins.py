@@ -35,6 +35,18 @@ def functions(package):
     return {name: ast.unparse(part).replace(ERRORS[package], "Error") for name, part in found.items()}
 
 
+def file_functions(package):
+    """The code of the functions of a package's `files.py`, by name."""
+    body = ast.parse((ROOT / package / "files.py").read_text("utf-8")).body
+    return {node.name: ast.unparse(node) for node in body if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("name", ["open_regular", "read_regular"])
+@pytest.mark.parametrize("package", ["annotate", "detector", "reid"])
+def test_all_packages_open_files_alike(package, name):
+    assert file_functions(package)[name] == file_functions("pipeline")[name]
+
+
 @pytest.mark.parametrize("name", TWINS)
 def test_twins_are_equal(name):
     first, second = (functions(package)[name] for package in ERRORS)

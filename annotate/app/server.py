@@ -20,6 +20,7 @@ from annotate.app import views
 from annotate.app.access import Access, Guard
 from annotate.app.refresh import Refresh
 from annotate.errors import AnnotateError, Busy, Refused, Unusable
+from annotate.files import read_regular
 from annotate.log.state import State
 from annotate.log.store import Outcome
 from annotate.operations import (
@@ -176,7 +177,7 @@ def _pictures(app: FastAPI, project: Project, picture: Picture) -> None:
     @app.get("/api/crops/{flight}/{frame}/{rank}.jpg")
     def crop(flight: str, frame: int, rank: int) -> Response:
         try:
-            content = project.crop_file(flight, Seen(frame, rank)).read_bytes()
+            content = read_regular(project.crop_file(flight, Seen(frame, rank)))
         except (AnnotateError, OSError) as error:
             raise _MissingError(str(error)) from None
         return Response(content, media_type="image/jpeg", headers={"Cache-Control": _FOREVER})

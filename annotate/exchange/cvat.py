@@ -19,7 +19,7 @@ from xml.sax.xmlreader import AttributesImpl, Locator
 
 from annotate.errors import AnnotateError
 from annotate.exchange.records import Clip, TrackBox, number
-from annotate.files import write_text
+from annotate.files import open_regular, write_text
 
 _SHAPES = {"polygon", "polyline", "points", "cuboid", "ellipse", "mask", "skeleton"}
 _FLAGS = ("occluded", "keyframe")
@@ -44,7 +44,7 @@ def read_cvat(path: Path, name: str) -> Clip:
 
     reader = _Reader(path)
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             parse(file, reader, forbid_dtd=True)
     except OSError as error:
         raise AnnotateError(f"{path}: cannot be read: {error.strerror}") from None

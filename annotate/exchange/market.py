@@ -54,8 +54,10 @@ def read_market(root: Path) -> list[NamedCrop]:
     found: dict[str, NamedCrop] = {}
     for folder in FOLDERS:
         for path in sorted((root / folder).glob("*")):
-            if path.suffix.lower() not in _SUFFIXES:
+            if path.suffix.lower() not in _SUFFIXES or path.name.startswith("."):
                 continue
+            if not path.is_file():
+                raise AnnotateError(f"{path}: not a regular file; remove it, or get the picture again")
             first = found.setdefault(path.name, _parse(path))
             if first.path != path and first.path.read_bytes() != path.read_bytes():
                 raise AnnotateError(f"{path}: another picture than {first.path}; rename one of them")

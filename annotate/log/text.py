@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from annotate.errors import AnnotateError, Refused
-from annotate.files import temporary_beside, write_text
+from annotate.files import read_regular, temporary_beside, write_text
 from annotate.log.history import Entry
 from annotate.log.lines import parse_line, read_head, write_head, write_line
 from annotate.log.store import LabelStore
@@ -33,7 +33,7 @@ def read_log(path: Path) -> list[Entry]:
 
     """
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = read_regular(path).split(b"\n")
     except OSError as error:
         raise AnnotateError(f"{path}: cannot be read: {error.strerror}") from None
     expected = read_head(str(path), lines[0])

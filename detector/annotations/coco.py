@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from detector.config import DataSource
 from detector.errors import DetectorError
+from detector.files import read_regular
 from detector.records import areas
 
 # VisDrone has pedestrians (standing or walking) and people (in any other pose).
@@ -95,7 +96,7 @@ def read_annotations(annotations: Path, images: Path) -> list[AnnotatedImage]:
 
     """
     with _complaints(annotations):
-        return _parse(json.loads(annotations.read_text("utf-8")), annotations, images)
+        return _parse(json.loads(read_regular(annotations)), annotations, images)
 
 
 def person_categories(annotations: Path) -> list[int]:
@@ -106,7 +107,7 @@ def person_categories(annotations: Path) -> list[int]:
 
     """
     with _complaints(annotations):
-        return _person_categories(annotations, json.loads(annotations.read_text("utf-8")))
+        return _person_categories(annotations, json.loads(read_regular(annotations)))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from PIL import Image, UnidentifiedImageError
 
 from detector.errors import DetectorError
-from detector.files import atomic_file
+from detector.files import atomic_file, open_regular, read_regular
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 _ORIENTATION, _LYING = 0x0112, range(5, 9)  # EXIF: the sensor was turned by 90 degrees
@@ -128,7 +128,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
     """
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file) as image:
             width, height = image.size
             return (height, width) if image.getexif().get(_ORIENTATION) in _LYING else (width, height)
     except (UnidentifiedImageError, ValueError):
@@ -149,7 +149,7 @@ def read_rows(
 
     """
     try:
-        lines = path.read_text("utf-8-sig").splitlines()
+        lines = read_regular(path).decode("utf-8-sig").splitlines()
     except OSError as error:
         raise DetectorError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

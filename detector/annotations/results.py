@@ -9,6 +9,7 @@ import numpy as np
 
 from detector.annotations.coco import AnnotatedImage, read_bbox, read_number
 from detector.errors import DetectorError
+from detector.files import read_regular
 from detector.records import Detections, as_xywh
 
 
@@ -35,7 +36,7 @@ def read_results(path: Path, images: Sequence[AnnotatedImage], categories: Seque
 
     """
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(read_regular(path))
     except OSError as error:
         raise DetectorError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from detector.config import Resize
 from detector.errors import DetectorError
+from detector.files import read_regular
 from detector.records import Detections
 
 _MIN_SIDE = 8  # px: a smaller image shows no person, whatever the model finds in it
@@ -46,7 +47,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     """
     try:
-        data = np.fromfile(path, np.uint8)
+        data = np.frombuffer(read_regular(path), np.uint8)
     except OSError as error:
         raise DetectorError(f"{path}: cannot be read: {error.strerror}") from None
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None

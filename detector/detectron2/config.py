@@ -15,6 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from detector.errors import DetectorError
+from detector.files import read_regular
 from detector.models.presets import DETECTRON2, STRIDES, Architecture
 
 _MAX_BYTES = 1_000_000
@@ -55,10 +56,10 @@ def read_config(path: Path) -> dict[str, Any]:
 
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
+        text = read_regular(path)
+        if len(text) > _MAX_BYTES:
             raise DetectorError(f"{path}: larger than {_MAX_BYTES} bytes; expected detectron2's YAML")
-        text = path.read_text("utf-8")
-        content = yaml.safe_load(text)
+        content = yaml.safe_load(text.decode("utf-8"))
     except OSError as error:
         raise DetectorError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:

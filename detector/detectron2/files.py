@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from detector.errors import DetectorError
+from detector.files import open_regular
 
 _NUMBERS = "biuf"  # kinds of NumPy types that are numbers: bool, int, unsigned, float
 
@@ -48,11 +49,12 @@ def read_detectron2(path: Path) -> dict[str, Tensor]:
 def _torch_load(path: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of pickle protocols; our one line is enough
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path) as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _unpickle(path: Path) -> Any:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return _ArraysOnly(file, encoding="latin1").load()  # old ones were written by Python 2
 
 

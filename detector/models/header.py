@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from detector.config import Resize
 from detector.errors import DetectorError
+from detector.files import open_regular
 from detector.models.presets import ARCHITECTURES, Architecture
 
 FORMAT = "uavpipe.detector.1"
@@ -81,7 +82,7 @@ def read_header(path: Path) -> Header:
 
 def _metadata(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(8)
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
             text = file.read(length) if 2 <= length <= _MAX_HEADER else b""

@@ -4,6 +4,7 @@ The rows are in the order of work. Nothing is run here: `pipeline.run` goes alon
 report, lineage, erasure and the tests of the Makefile read it.
 """
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
@@ -30,6 +31,7 @@ class ChainStage:
         title: for a person.
         summary: what the command does, a sentence.
         file: in its folder: the table, clip or page that others read; "" where there is none.
+        writes: a regular expression for the other files that it writes, relative to its folder.
         takes_video: whether the command is for one video; else it is for the whole workspace.
         is_step: whether `uavpipe run` can begin and end with it.
 
@@ -44,6 +46,7 @@ class ChainStage:
     title: str
     summary: str
     file: str = ""
+    writes: str = "$"
     takes_video: bool = False
     is_step: bool = False
 
@@ -52,20 +55,26 @@ class ChainStage:
         """Its file, relative to the flight's folder or the workspace."""
         return f"{self.folder}/{self.file}"
 
+    @property
+    def ours(self) -> str:
+        """A regular expression for all files that it writes, relative to its folder; a table may be in parts."""
+        return rf"{re.escape(self.file)}(/part-\d+\.parquet)?|{self.writes}"
+
 
 # fmt: off
 FRAMES = ChainStage("frames", "frames", Scope.SEGMENT, section="frames", command="frames",
     title="Frames", summary="List the frames of a video and its damage.",
-    needs=(), file="frames.parquet", takes_video=True, is_step=True)
+    needs=(), file="frames.parquet", writes=r"images/\d{8}/\d{8}\.jpg", takes_video=True, is_step=True)
 DETECT = ChainStage("detect", "detections", Scope.SEGMENT, section="detector", command="detect",
     title="Detections", summary="Detect the persons in every frame.",
     needs=(), file="detections.parquet", takes_video=True, is_step=True)
 CROPS = ChainStage("crops", "crops", Scope.SEGMENT, section="crops", command="crops",
     title="Crops", summary="Cut the detected persons out of the frames.",
-    needs=("detect",), file="crops.parquet", takes_video=True, is_step=True)
+    needs=("detect",), file="crops.parquet", writes=r"images/(\d{8}/)?[-\w]+\.(jpg|jpeg|png|JPG|JPEG|PNG)",
+    takes_video=True, is_step=True)
 MOTION = ChainStage("motion", "motion", Scope.SEGMENT, section=None, command="tracks",
     title="Camera motion", summary="Estimate the camera's motion from frame to frame.",
-    needs=(), file="motion.parquet", takes_video=True)
+    needs=(), file="motion.parquet", writes=r"edges\.parquet/part-\d+\.parquet", takes_video=True)
 APPEARANCE = ChainStage("appearance", "appearance", Scope.SEGMENT, section="tracks", command="tracks",
     title="Descriptors", summary="Describe the colours of every detected person.",
     needs=("detect",), file="appearance.parquet", takes_video=True)
@@ -83,7 +92,9 @@ LABEL = ChainStage("label", "", Scope.WORKSPACE, section=None, command="annotate
     needs=("crops", "tracks"))
 DATASET = ChainStage("dataset", "dataset", Scope.WORKSPACE, section="dataset", command="dataset",
     title="Data set", summary="Make a re-ID data set of the labelled crops.",
-    needs=("crops", "tracks", "label"), file="dataset.parquet", is_step=True)
+    needs=("crops", "tracks", "label"), file="dataset.parquet", is_step=True,
+    writes=r"statistics\.(json|html)"
+    r"|(bounding_box_train|query|bounding_box_test)/(-1|\d{4,})_c\d+s1_\d{6,}_\d{2,}\.jpg")
 TRAIN = ChainStage("train", "reid", Scope.WORKSPACE, section="reid", command="reid train",
     title="Training", summary="Train a re-ID network on the data set.",
     needs=("dataset",), is_step=True)
@@ -96,13 +107,17 @@ CLIP = ChainStage("clip", "clip", Scope.FLIGHT, section="report", command="repor
 REPORT = ChainStage("report", "report", Scope.WORKSPACE, section="report", command="report",
     title="Report", summary="Write what was found as a page.",
     needs=("frames", "detect", "crops", "tracks", "label", "dataset", "train", "evaluate", "clip"),
-    file="index.html", is_step=True)
+    file="index.html", writes=r"crops/[0-9a-f]{16}\.jpg|[^/]+\.mp4", is_step=True)
 
 CHAIN = (
     FRAMES, DETECT, CROPS, MOTION, APPEARANCE, TRACKS, OVERLAY, EMBEDDINGS,
     LABEL, DATASET, TRAIN, EVALUATE, CLIP, REPORT,
 )
 # fmt: on
+# A regular expression for the tables of a flight, relative to its folder.
+FLIGHT_TABLES = "|".join(
+    rf"{each.output}(/part-\d+\.parquet)?" for each in CHAIN if each.scope is not Scope.WORKSPACE and each.file
+)
 SEGMENT_STAGES = tuple(stage for stage in CHAIN if stage.scope is Scope.SEGMENT)
 STEPS = tuple(stage for stage in CHAIN if stage.is_step)
 

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from pipeline.errors import PipelineError
+from pipeline.files import read_regular
 
 MAX_BYTES = 1_000_000  # a configuration is a page or two; more is a mistake or an attack
 MAX_DEPTH = 30
@@ -82,22 +83,22 @@ def read_yaml_mapping(path: Path) -> dict[str, Any]:
 
     """
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise PipelineError(f"{path}: {size} bytes; a configuration has at most {MAX_BYTES}")
-        text = path.read_text("utf-8")
+        content = read_regular(path)
+        if len(content) > MAX_BYTES:
+            raise PipelineError(f"{path}: {len(content)} bytes; a configuration has at most {MAX_BYTES}")
+        text = content.decode("utf-8")
     except FileNotFoundError:
         raise PipelineError(f"{path}: no such configuration file") from None
     except UnicodeDecodeError:
         raise PipelineError(f"{path}: not a text file in UTF-8; expected a YAML configuration") from None
     except OSError as error:
         raise PipelineError(f"{path}: cannot be read: {error.strerror}") from None
-    content = parse_yaml(text, str(path))
-    if content is None:
+    mapping = parse_yaml(text, str(path))
+    if mapping is None:
         return {}
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
-        raise PipelineError(f"{path}: expected 'key: value' lines, found {type(content).__name__}")
-    return content
+    if not isinstance(mapping, dict) or not all(isinstance(key, str) for key in mapping):
+        raise PipelineError(f"{path}: expected 'key: value' lines, found {type(mapping).__name__}")
+    return mapping
 
 
 def apply_settings(content: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:

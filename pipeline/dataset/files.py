@@ -10,6 +10,7 @@ import pandas as pd
 from pipeline.chain.table import CROPS
 from pipeline.dataset.labelled import JUNK, UNKNOWN
 from pipeline.errors import PipelineError
+from pipeline.files import is_inside
 from pipeline.lineage.commands import stage_of
 from pipeline.stages.crops import changed_files
 
@@ -34,7 +35,7 @@ def place_files(crops: pd.DataFrame, workspace: Path, folder: Path, *, copies: b
 
     Args:
         crops: with the columns split, name and crop.
-        workspace: what `crop` is relative to; nothing outside is taken.
+        workspace: what `crop` is relative to; nothing outside of a flight's folder of crops is taken.
         folder: the data set's.
         copies: instead of hard links. Where the disk has no such links, copies are made anyway.
 
@@ -45,9 +46,13 @@ def place_files(crops: pd.DataFrame, workspace: Path, folder: Path, *, copies: b
     for split in crops["split"].unique():
         (folder / FOLDERS[split]).mkdir()
     for parent in {os.path.dirname(crop) for crop in crops["crop"]}:  # noqa: PTH120 - a Path for each takes seconds
-        if not (workspace / parent).resolve().is_relative_to(workspace.resolve()):
+        parts = Path(parent).parts
+        own = (
+            workspace.joinpath(*parts[:2]) if parts[1:2] == (CROPS.folder,) else workspace
+        )  # may be on another disk
+        if not is_inside(workspace / parent, own):
             raise PipelineError(
-                f"{workspace / parent}: a link out of the workspace; only crops inside are accepted"
+                f"{workspace / parent}: a link out of the workspace's crops; only crops inside are accepted"
             )
     for split, name, crop in crops[["split", "name", "crop"]].itertuples(index=False):
         source, target = f"{workspace}/{crop}", f"{folder}/{FOLDERS[split]}/{name}"

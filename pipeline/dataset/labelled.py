@@ -14,7 +14,6 @@ from annotate.operations import Mark, Seen, flight_of
 from annotate.records import Detection, read_tracklets
 from pipeline.chain.table import CROPS, DETECT, TRACKS, ChainStage
 from pipeline.stages.crops import checksums
-from pipeline.workspace.atomic import TEMPORARY
 from pipeline.workspace.folders import read_card
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.tables import read_rows
@@ -102,8 +101,8 @@ def state_of_inputs(workspace: Path, store: LabelStore) -> dict[str, Any]:
 
 
 def _flights(workspace: Path) -> list[str]:
-    names = (path.parents[1].name for path in workspace.glob(f"*/{CROPS.output}"))
-    return sorted(name for name in names if not name.startswith(TEMPORARY))
+    found = workspace.glob(f"[!.]*/{CROPS.output}")  # a hidden folder is unfinished, or a trash
+    return sorted(path.parents[1].name for path in found)
 
 
 def _detections(store: LabelStore, workspace: Path, flight: str) -> dict[Seen, Detection]:

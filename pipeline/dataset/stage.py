@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from annotate.log.store import LABELS, LabelStore
-from pipeline.chain.table import DATASET
+from pipeline.chain.table import DATASET, FLIGHT_TABLES
 from pipeline.config.models import DatasetConfig
 from pipeline.dataset.files import FOLDERS, check_unchanged, file_names, place_files
 from pipeline.dataset.labelled import read_labelled, state_of_inputs
@@ -22,6 +22,7 @@ from pipeline.dataset.thin import kept
 from pipeline.errors import PipelineError
 from pipeline.relinking.keep import check_carried
 from pipeline.workspace.atomic import read_json, sweep, write_json
+from pipeline.workspace.entries import files_below, is_ours, is_taken
 from pipeline.workspace.folders import locked
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.stage import Stage, StageResult
@@ -81,8 +82,8 @@ def run_dataset(workspace: Path, config: DatasetConfig) -> StageResult:
     with locked(workspace), LabelStore(workspace / LABELS, write=False) as store:
         stage = dataset_stage(workspace, config, store)
         _check_place(stage.folder)
-        sweep(stage.folder.path)
-        result = stage.run([_TABLE, _FIGURES, _PAGE], make, at_once=True)
+        sweep(stage.folder.path, f"{DATASET.ours}|{FLIGHT_TABLES}")
+        result = stage.run([_TABLE, _FIGURES, _PAGE], make, at_once=DATASET.ours)
     return replace(result, counts=read_json(result.folder / _FIGURES) or {})
 
 
@@ -102,7 +103,9 @@ def finished_dataset(workspace: Path) -> StageResult:
 
 def _check_place(folder: StageFolder) -> None:
     """Refuse to replace a folder that is no data set: a video may be called `dataset` as well."""
-    if folder.path.exists() and (folder.manifest() or {}).get("stage") != DATASET.name:
+    if (folder.manifest() or {}).get("stage") != DATASET.name and is_taken(
+        folder.path, f"{DATASET.ours}|{FLIGHT_TABLES}"
+    ):
         raise PipelineError(
             f"{folder.path}: already exists but was not created by uavpipe; move it or rename the flight"
         )
@@ -143,10 +146,10 @@ def _all_there(folder: StageFolder, workspace: Path, *, verify: bool) -> bool:
 
     With `verify` also whether they have the bytes that they had.
     """
-    counts = (folder.manifest() or {})["counts"]
-    if any(sum(1 for _ in (folder.path / FOLDERS[split]).glob("*")) != n for split, n in counts.items()):
-        return False
     rows = pd.read_parquet(folder.path / _TABLE)
+    there = {name for name in files_below(folder.path) if name.endswith(".jpg") and is_ours(name, DATASET.ours)}
+    if len(there) != len(rows):
+        return False
     for split, name, crop in rows[["split", "name", "crop"]].itertuples(index=False):
         size = _size(f"{folder.path}/{FOLDERS[split]}/{name}")
         if size is None or _size(f"{workspace}/{crop}") not in (None, size):

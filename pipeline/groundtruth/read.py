@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.boxes import intersection
 from pipeline.errors import PipelineError
+from pipeline.files import read_regular
 
 MIN_VISIBILITY = 0.25  # persons hidden more than this are not evaluated, and boxes on them not wrong
 _REGION, _PERSONS = 0, (1, 2)  # of VisDrone's categories: not annotated in there; pedestrian, people
@@ -54,7 +55,7 @@ def read_truth(path: Path) -> dict[int, Truth]:
 
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = read_regular(path).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise PipelineError(f"{path}: cannot be read as text: {error}") from None
     rows = [(number, _numbers(path, number, line)) for number, line in enumerate(lines, start=1) if line.strip()]

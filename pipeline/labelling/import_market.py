@@ -1,6 +1,5 @@
 """Import of a Market-1501 folder: it becomes flights of a workspace, with their labels."""
 
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Mark, NewIdentity, SetMark, tracklet_id
 from annotate.records import CROPS, DETECTIONS, TRACKLETS, read_tracklets
 from pipeline.errors import PipelineError
+from pipeline.files import read_regular
 from pipeline.stages import crops, detect
 from pipeline.workspace.atomic import atomic_folder
 from pipeline.workspace.tables import SegmentTable
@@ -91,9 +91,10 @@ def _write_flight(folder: Path, tracklets: Sequence[Sequence[NamedCrop]], fps: f
             for crop in content:
                 place = {"frame": crop.frame, "rank": ranks[crop.frame]}
                 ranks[crop.frame] += 1
-                shutil.copyfile(crop.path, images / crop.path.name)
+                picture = _picture(crop.path)
+                (images / crop.path.name).write_bytes(picture)
                 members.append({"tracklet": number, **place})
-                measured = _measure(crop.path, ends[crop.frame])
+                measured = _measure(crop.path, picture, ends[crop.frame])
                 ends[crop.frame] = measured["right"]
                 rows.append({**place, "pts_s": crop.frame / fps, "score": 1.0, **measured})
         rows.sort(key=lambda row: (row["frame"], row["rank"]))
@@ -103,8 +104,15 @@ def _write_flight(folder: Path, tracklets: Sequence[Sequence[NamedCrop]], fps: f
         pd.DataFrame(members).to_parquet(temporary / TRACKLETS, index=False)
 
 
-def _measure(path: Path, left: int) -> dict[str, Any]:
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+def _picture(path: Path) -> bytes:
+    try:
+        return read_regular(path)
+    except OSError as error:
+        raise PipelineError(f"{path}: cannot be read: {error.strerror}; remove it or get it again") from None
+
+
+def _measure(path: Path, picture: bytes, left: int) -> dict[str, Any]:
+    image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR) if picture else None
     if image is None:
         raise PipelineError(f"{path}: not a readable picture; remove it or get it again")
     height, width = image.shape[:2]

@@ -1,7 +1,6 @@
 """Embeddings of tracklets for the labelling app's suggestions, and training their network on the labels."""
 
 import hashlib
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,8 @@ from annotate.records import flights_with_tracklets, read_tracklets
 from pipeline.chain.table import EMBEDDINGS
 from pipeline.engine.progress import Progress
 from pipeline.errors import PipelineError
-from pipeline.workspace.atomic import atomic_file
+from pipeline.workspace.atomic import atomic_file, file_sha256
+from pipeline.workspace.entries import empty
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.stage import Stage
 from reid.checkpoint import load_checkpoint
@@ -32,6 +32,7 @@ from reid.training.train import train
 PER_TRACKLET = 16  # crops of a tracklet that are embedded: more add little, and each costs the same
 _FEWEST = 4  # identities that a network can be trained on
 _T = TypeVar("_T")
+RUN_FILES = r".+\.(safetensors|pt|json|jsonl)|tensorboard/.+"
 RUN = "suggestions"  # in the workspace: the network that is trained on its labels
 
 
@@ -48,7 +49,7 @@ def embed_flights(workspace: Path, weights: Path, progress: Progress, device: st
         ReidError: no such weights or device, or a crop that cannot be read.
 
     """
-    model = hashlib.sha256(weights.read_bytes()).hexdigest()
+    model = file_sha256(weights)
     embedder: Embedder | None = None
     count = 0
     for flight in flights_with_tracklets(workspace):
@@ -108,7 +109,7 @@ def retrain(
     none = np.zeros(0, np.int64)
     nobody = Samples(none, none, none)
     run = workspace / RUN
-    shutil.rmtree(run, ignore_errors=True)  # an earlier run's: its data were other labels
+    empty(run, RUN_FILES)  # an earlier run's: its data were other labels
     best = train(config, ReidData(workspace.name, data, nobody, nobody), run, advance=advance)
     embed_flights(workspace, best, progress, device)
     return identities

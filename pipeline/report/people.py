@@ -167,7 +167,7 @@ def _strips(project: Project, state: State) -> dict[str, tuple[Strip, ...]]:
 
 def _unlabelled(workspace: Path, trouble: str) -> People:
     found = {
-        path.parents[1].name: _unlabelled_strips(path) for path in sorted(workspace.glob(f"*/{TRACKS.output}"))
+        path.parents[1].name: _unlabelled_strips(path) for path in sorted(workspace.glob(f"[!.]*/{TRACKS.output}"))
     }
     return People(tracklets=sum(map(len, found.values())), strips=_in_time(found), trouble=trouble)
 

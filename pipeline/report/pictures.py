@@ -1,10 +1,13 @@
 """Crops for the report, each once, no larger than they are shown."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
+
+from pipeline.files import is_inside, open_regular
 
 _HEIGHT = 160  # px: twice what is shown, for screens that have as many
 _QUALITY = 85
@@ -16,22 +19,28 @@ class Pictures:
 
     Attributes:
         folder: the report's.
-        missing: crops that could not be read, of which there is no picture.
+        roots: the folders whose pictures are shown, those of the crops and of the evaluated data sets: tables of a
+            workspace from elsewhere may name any file, and a report is made to be shared.
+        missing: crops of which there is no picture: they could not be read, or are outside of `roots`.
 
     """
 
     folder: Path
+    roots: Sequence[Path]
     missing: list[Path] = field(default_factory=list)
 
     def add(self, crop: Path) -> str | None:
-        """The address of `crop`'s picture, relative to the page; None where the crop is gone or damaged."""
+        """The address of `crop`'s picture, relative to the page; None where there is none, as for `missing`."""
         name = f"crops/{hashlib.sha256(str(crop).encode()).hexdigest()[:16]}.jpg"
         path = self.folder / name
         if path.exists():
             return name
+        if not any(is_inside(crop, root) for root in self.roots):
+            self.missing.append(crop)
+            return None
         path.parent.mkdir(exist_ok=True)
         try:
-            with Image.open(crop) as opened:
+            with open_regular(crop) as file, Image.open(file) as opened:
                 picture = opened.convert("RGB")
         except (OSError, ValueError, Image.DecompressionBombError):
             self.missing.append(crop)

@@ -12,11 +12,13 @@ import pandas as pd
 from markupsafe import Markup
 
 from pipeline.chain.table import DATASET, EVALUATE, TRAIN
+from pipeline.files import read_regular
 from pipeline.report import plots
 from pipeline.report.provenance import provenance_id
 from pipeline.report.records import Fact, clock
 from pipeline.stages.evaluation import FIGURES, StoredEvaluation, read_evaluation
 from pipeline.workspace.tables import read_rows
+from reid.datasets.load import parse
 
 _LOSSES = ("loss", "triplet", "lgm", "cross_entropy")
 _TEST = ("mAP", "rank-1")
@@ -93,6 +95,7 @@ class EvaluationPart:
         facts: mAP, mINP, rank-1 …
         curve: CMC, float64 (ranks,).
         lists: ranked lists, from the worst to the best.
+        roots: the folders of the pictures that it was measured on, as they were recorded with it.
 
     """
 
@@ -103,6 +106,7 @@ class EvaluationPart:
     facts: tuple[Fact, ...]
     curve: "np.typing.NDArray[np.float64]"
     lists: tuple[RankedList, ...]
+    roots: tuple[Path, ...] = ()
 
 
 def read_trainings(workspace: Path) -> list[Training]:
@@ -148,7 +152,7 @@ def read_table1(workspace: Path) -> list[list[list[str]]] | None:
     if not path.is_file():
         return None
     tables: list[list[list[str]]] = [[]]
-    for line in path.read_text("utf-8", "replace").splitlines():
+    for line in read_regular(path).decode("utf-8", "replace").splitlines():
         if line.startswith("|"):
             fields = [field.strip() for field in line.strip("| ").split("|")]
             if not set("".join(fields)) <= set("-: "):
@@ -160,7 +164,7 @@ def read_table1(workspace: Path) -> list[list[list[str]]] | None:
 
 def read_log(path: Path) -> pd.DataFrame:
     """The log of a training, a row for each iteration; incomplete lines are left out."""
-    lines = path.read_text("utf-8", "replace").splitlines()
+    lines = read_regular(path).decode("utf-8", "replace").splitlines()
     return pd.DataFrame([row for line in lines if (row := _logged(line))])
 
 
@@ -190,6 +194,7 @@ def _evaluation(
         facts=tuple(Fact(key, f"{value:.3f}", provenance) for key, value in figures.items()),
         curve=measured.cmc(_RANKS),
         lists=tuple(_lists(measured, origin, queries)),
+        roots=tuple(_roots(measured.content["inputs"])),
     )
 
 
@@ -220,6 +225,17 @@ def _lists(measured: StoredEvaluation, origin: Mapping[str, str], count: int) ->
                 for each in crops
             ),
         )
+
+
+def _roots(inputs: Mapping[str, Any]) -> Iterator[Path]:
+    """The folders of the pictures of an evaluation; a data set may also be a table, which names files beside it."""
+    if isinstance(inputs.get("data"), str):
+        _, place = parse(inputs["data"])
+        yield place.parent if place.is_file() else place
+    images = inputs.get("images")
+    yield from (
+        Path(folder) for folder in (images if isinstance(images, list) else [images]) if isinstance(folder, str)
+    )
 
 
 def _caption(row: Mapping[Any, Any], origin: Mapping[str, str]) -> str:

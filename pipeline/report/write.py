@@ -1,5 +1,6 @@
 """Writing the report: gathers all parts and renders the page."""
 
+import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipeline.chain.table import DATASET, FRAMES, REPORT, TRACKS
+from pipeline.chain.table import CROPS, DATASET, FLIGHT_TABLES, FRAMES, REPORT, TRACKS
 from pipeline.config.models import ReportConfig
 from pipeline.dataset.page import SPLIT_COLOURS, plots
 from pipeline.errors import PipelineError
@@ -28,6 +29,7 @@ from pipeline.report.records import Fact, Provenance, clock
 from pipeline.report.reidentification import EvaluationPart, read_evaluations, read_table1, read_trainings
 from pipeline.report.timeline import timeline
 from pipeline.workspace.atomic import atomic_folder, read_json, sweep
+from pipeline.workspace.entries import is_taken
 from pipeline.workspace.folders import locked
 from pipeline.workspace.manifest import MANIFEST
 from pipeline.workspace.tables import read_rows
@@ -38,6 +40,7 @@ _FIGURES = (
     *("protocol", "crops", "identities", "splits", "left_out", "leakage", "flights"),
     *("crops_per_identity", "flights_per_identity", "height_px"),
 )
+log = logging.getLogger("uavpipe")
 _OURS = 'content="uavpipe"'  # in the page: tells our folder from a foreign one
 
 
@@ -65,12 +68,12 @@ def write_report(workspace: Path, config: ReportConfig, progress: Bar) -> Path:
             workspace, or the file of the ground truth that the configuration names does not exist.
 
     """
-    folders = sorted({path.parents[1] for name in _FLIGHT for path in workspace.glob(f"*/{name}")})
+    folders = sorted({path.parents[1] for name in _FLIGHT for path in workspace.glob(f"[!.]*/{name}")})
     if not folders:
         raise PipelineError(f"{workspace}: no flight here to report on; first: uavpipe run VIDEO")
     with locked(workspace):
         _check_place(workspace / REPORT.folder)
-        sweep(workspace / REPORT.folder)
+        sweep(workspace / REPORT.folder, REPORT.ours)
         return _write(workspace, folders, config, progress)
 
 
@@ -80,8 +83,8 @@ def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progr
     dataset = _dataset(workspace)
     trainings = read_trainings(workspace)
     evaluations = read_evaluations(workspace, config.queries)
-    with atomic_folder(workspace / REPORT.folder) as folder:
-        pictures = Pictures(folder)
+    with atomic_folder(workspace / REPORT.folder, REPORT.ours) as folder:
+        pictures = Pictures(folder, _roots(workspace, folders, evaluations))
         for flight in flights:
             if flight.clip is not None:
                 shutil.copyfile(flight.clip.file, folder / f"{flight.name}.mp4")
@@ -110,15 +113,28 @@ def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progr
             clock=clock,
         )
         (folder / REPORT.file).write_text(page, "utf-8")
+    if pictures.missing:
+        log.warning(
+            "%s: %d crops without a picture, as %s: missing, or not of the workspace or an evaluated data set",
+            workspace / REPORT.output,
+            len(pictures.missing),
+            pictures.missing[0],
+        )
     return workspace / REPORT.output
+
+
+def _roots(workspace: Path, folders: Sequence[Path], evaluations: Sequence[EvaluationPart]) -> list[Path]:
+    """The folders whose pictures are shown."""
+    recorded = [root for each in evaluations for root in each.roots]
+    return [*(folder / CROPS.folder for folder in folders), workspace / DATASET.folder, *recorded]
 
 
 def _check_place(folder: Path) -> None:
     """Refuse to replace a folder that is no report: a video may be called `report` as well."""
-    if not folder.exists():
-        return
     page = folder / REPORT.file
-    if not page.is_file() or _OURS not in page.read_text("utf-8", errors="replace")[:2000]:
+    if page.is_file() and _OURS in page.read_text("utf-8", errors="replace")[:2000]:
+        return
+    if is_taken(folder, f"{REPORT.ours}|{FLIGHT_TABLES}"):
         raise PipelineError(
             f"{folder}: already exists but is not a report by uavpipe; move it, or rename the flight"
         )

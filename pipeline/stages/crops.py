@@ -1,6 +1,6 @@
 """Stage `crops`: each detection above the threshold cut out of its frame, with what is needed to judge it."""
 
-import shutil
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,10 +19,12 @@ from pipeline.boxes import pixel_window
 from pipeline.chain.table import CROPS, DETECT
 from pipeline.config.models import CameraConfig, CropsConfig
 from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
+from pipeline.files import read_regular
 from pipeline.telemetry import Telemetry, TelemetrySource, no_telemetry
 from pipeline.telemetry.ground_plane import View, make_view
 from pipeline.video import Frame, Segment
 from pipeline.workspace.atomic import atomic_folder
+from pipeline.workspace.entries import empty
 from pipeline.workspace.folders import Flight
 from pipeline.workspace.jpeg import encode_jpeg
 from pipeline.workspace.manifest import StageFolder
@@ -49,6 +51,7 @@ SCHEMA = pa.schema(
         ("crc32", pa.int64()),  # of its bytes: tells what was changed inside, where somebody asks
     ]
 )
+_FILE = r"\d{8}_\d{3,}\.jpg"  # of a crop, in its segment's folder
 _SHARPNESS_SIZE = (64, 128)  # width, height at which crops are compared
 
 
@@ -73,14 +76,14 @@ def checksums(rows: pd.DataFrame) -> dict[str, int]:
 
 def changed_files(folder: Path, expected: Mapping[str, int]) -> list[str]:
     """Which of the files `expected`, CRC-32 by name in `folder`, have other bytes."""
-    return [name for name, crc in expected.items() if crc32((folder / name).read_bytes()) != crc]
+    return [name for name, crc in expected.items() if crc32(read_regular(folder / name)) != crc]
 
 
 class _CropsWriter(SegmentWriter["CropsStage"]):
     def __init__(self, stage: "CropsStage", segment: Segment) -> None:
         super().__init__(stage, segment)
         self._name = f"images/{segment.first:08d}"
-        self._folder = self.unfinished.enter_context(atomic_folder(stage.folder.path / self._name))
+        self._folder = self.unfinished.enter_context(atomic_folder(stage.folder.path / self._name, _FILE))
 
     def add(self, frame: Frame, detections: Detections | None) -> None:
         config = self.stage.config
@@ -172,9 +175,9 @@ class CropsStage(SegmentStage):
     def end(self, segments: Sequence[Segment], seconds: float) -> None:
         """Remove images that no segment claims, and finish as every stage does."""
         claimed = {f"{segment.first:08d}" for segment in segments}
-        for folder in (self.folder.path / "images").glob("*"):
+        for folder in (self.folder.path / "images").glob("[0-9]*"):
             if folder.name not in claimed:
-                shutil.rmtree(folder)
+                empty(folder, _FILE)
         super().end(segments, seconds)
 
     def is_done(self, segment: Segment) -> bool:
@@ -189,7 +192,8 @@ class CropsStage(SegmentStage):
     def _are_intact(self, rows: pd.DataFrame, segments: str) -> bool:
         """Whether the images of `segments`, a pattern, are just those of `rows`."""
         images = (self.folder.path / "images").glob(f"{segments}/*.jpg")
-        there = {f"images/{path.parent.name}/{path.name}": path.stat().st_size for path in images}
+        ours = (path for path in images if re.fullmatch(_FILE, path.name))
+        there = {f"images/{path.parent.name}/{path.name}": path.stat().st_size for path in ours}
         if there != dict(zip(rows["crop"], rows["bytes"], strict=True)):
             return False
         return not self.config.verify or not changed_files(self.folder.path, checksums(rows))

@@ -44,7 +44,7 @@ class _FramesWriter(SegmentWriter["FramesStage"]):
         super().__init__(stage, segment)
         self._folder: Path | None = None
         if stage.config.images:
-            images = atomic_folder(stage.folder.path / "images" / f"{segment.first:08d}")
+            images = atomic_folder(stage.folder.path / "images" / f"{segment.first:08d}", r"\d{8}\.jpg")
             self._folder = self.unfinished.enter_context(images)
 
     def add(self, frame: Frame, detections: Detections | None) -> None:

@@ -4,12 +4,14 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TypeVar
 
 import av
 
 from pipeline.errors import PipelineError
+from pipeline.files import open_regular
 from pipeline.telemetry.records import Telemetry
 from pipeline.telemetry.srt import Cues, read_cues
 from pipeline.telemetry.table import TableError, is_telemetry, read_rows
@@ -124,7 +126,7 @@ def _beside(folder: Path, video: Path) -> Path | None:
 
 def _with_lines(path: Path, read: Callable[[Iterator[str]], _Read]) -> _Read:
     try:
-        with path.open(encoding="utf-8", errors="replace", newline=None) as handle:
+        with TextIOWrapper(open_regular(path), "utf-8", "replace", newline=None) as handle:
             return read(iter(lambda: handle.readline(_LINE), ""))
     except OSError as error:
         raise PipelineError(f"{path}: cannot be read: {error.strerror}") from None

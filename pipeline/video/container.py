@@ -9,6 +9,7 @@ import av
 import av.error
 
 from pipeline.errors import PipelineError
+from pipeline.files import open_regular
 
 # Formats that make FFmpeg open other files or addresses, talk to devices, or draw text as video: a file of
 # unknown origin must not get that far. Everything else that FFmpeg reads is welcome.
@@ -62,8 +63,8 @@ def open_container(path: Path) -> tuple[Any, Any]:
 def _check_regular(path: Path) -> None:
     try:
         found = path.stat()
-        with path.open("rb"):
-            pass
+        if stat.S_ISREG(found.st_mode):
+            open_regular(path).close()
     except FileNotFoundError as error:
         raise PipelineError(f"{path}: no such file; a video file or a folder of images was expected") from error
     except PermissionError as error:

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from pipeline.errors import PipelineError
+from pipeline.files import open_regular
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 
@@ -25,7 +26,7 @@ def content_hash(path: Path) -> str:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

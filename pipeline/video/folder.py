@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
+from pipeline.files import read_regular
 from pipeline.video.content_hash import IMAGE_SUFFIXES, list_images
 from pipeline.video.pixels import fit
 from pipeline.video.records import Damage, Frame, Segment, Video
@@ -80,7 +81,7 @@ class ImageFolder(Video):
 def _load(path: Path) -> NDArray[np.uint8] | None:
     """uint8 (H, W, 3) RGB, or None."""
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)  # not imread: it fails on some names on some systems
+        data = np.frombuffer(read_regular(path), np.uint8)  # not imread: it fails on some names on some systems
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     except (OSError, cv2.error):
         return None

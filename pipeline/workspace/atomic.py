@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.files import open_regular, read_regular
+from pipeline.workspace.entries import rescue
+
 TEMPORARY = ".part-"  # prefix of everything unfinished; swept at the next start
 
 
@@ -21,6 +24,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; what is written there becomes `path` at the end, or vanishes."""
     temporary = path.with_name(f"{TEMPORARY}{path.name}")
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove(temporary)  # a link of that name would be written through
     try:
         yield temporary
         with temporary.open("rb") as handle:
@@ -32,26 +36,64 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """A fresh temporary folder beside `path`; it takes the place of `path` at the end, or vanishes."""
+def atomic_folder(path: Path, ours: str = ".*") -> Iterator[Path]:
+    """A fresh temporary folder beside `path`; it takes the place of `path` at the end, or vanishes.
+
+    Where `path` is a link to a folder, that folder is replaced and the link stays.
+
+    Args:
+        path: the folder.
+        ours: a regular expression for the files that uavpipe writes there, relative to it; other files are
+            kept.
+
+    """
+    path = _target(path)
     temporary, former = _unfinished(path)
-    sweep(path)
+    sweep(path, ours)
     temporary.mkdir(parents=True)
     try:
         yield temporary
         if path.exists():
             path.replace(former)  # aside first: deleting takes long, and half a folder would be believed
         temporary.replace(path)
+        rescue(former, path, ours)
         shutil.rmtree(former, ignore_errors=True)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 
-def sweep(path: Path) -> None:
-    """Remove what a killed run left of making the folder `path`."""
-    for leftover in _unfinished(path):
-        shutil.rmtree(leftover, ignore_errors=True)
+def sweep(path: Path, ours: str = ".*") -> None:
+    """Remove what a killed run left of making the folder `path`; the user's own files go back into it.
+
+    Raises:
+        OSError: it cannot be removed.
+
+    """
+    path = _target(path)
+    temporary, former = _unfinished(path)
+    remove(temporary)
+    if former.is_dir() and not former.is_symlink():
+        rescue(former, path, ours)
+    remove(former)
+
+
+def remove(path: Path) -> None:
+    """Delete the file or folder `path`, if there is one; of a link the link itself, never what it leads to.
+
+    Raises:
+        OSError: it cannot be deleted.
+
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path)
+
+
+def _target(path: Path) -> Path:
+    """Where the folder `path` is: a link to a larger disk stays a link."""
+    return path.resolve() if path.is_symlink() else path
 
 
 def _unfinished(path: Path) -> tuple[Path, Path]:
@@ -68,7 +110,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """The JSON object in `path`; None if there is no file or no whole object in it."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(read_regular(path))
     except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
@@ -81,5 +123,5 @@ def file_sha256(path: Path) -> str:
         OSError: it cannot be read.
 
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

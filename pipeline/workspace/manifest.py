@@ -2,14 +2,14 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.workspace.atomic import TEMPORARY, file_sha256, read_json, write_json
+from pipeline.files import is_inside
+from pipeline.workspace.atomic import TEMPORARY, file_sha256, read_json, remove, write_json
 from pipeline.workspace.promises import Broken
 
 MANIFEST = "manifest.json"
@@ -59,11 +59,11 @@ class StageFolder:
         """Open the folder for work: without a manifest, and free of what is damaged or a killed run left."""
         self.path.mkdir(parents=True, exist_ok=True)
         for path in self._damaged(self.manifest() or {}):
-            if path.is_file():
+            if path.is_file() and is_inside(path, self.path):
                 path.unlink()
         (self.path / MANIFEST).unlink(missing_ok=True)
         for leftover in self.path.rglob(f"{TEMPORARY}*"):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            remove(leftover)
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
         """Write `manifest`, in which `files` are names: the stage's last act.

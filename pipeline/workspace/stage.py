@@ -104,21 +104,22 @@ class Stage:
         return StageResult(self.name, self.folder.path, (self.folder.manifest() or {})["counts"], skipped)
 
     def run(
-        self, files: Sequence[str], make: Callable[[Path], Mapping[str, Any]], *, at_once: bool = False
+        self, files: Sequence[str], make: Callable[[Path], Mapping[str, Any]], *, at_once: str = ""
     ) -> StageResult:
         """Bring the stage up to date.
 
         Args:
             files: names, relative to the folder, whose content `is_current` checks.
             make: writes them into the folder it is given, and returns the counts.
-            at_once: the whole folder is written beside the old one and takes its place at the end.
+            at_once: the files that the stage writes, as a regular expression: its folder is written beside the old
+                one and takes its place at the end.
 
         """
         if self.is_current():
             return self.result(skipped=True)
         started = time.monotonic()
         if at_once:
-            with atomic_folder(self.folder.path) as temporary:
+            with atomic_folder(self.folder.path, at_once) as temporary:
                 there = replace(self, folder=StageFolder(temporary))
                 there.finish(make(temporary), time.monotonic() - started, files)
         else:

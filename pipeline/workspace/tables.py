@@ -69,6 +69,20 @@ class SegmentTable:
         return [self.part(first).relative_to(root).as_posix() for first in firsts]
 
 
+def parts_of(path: Path) -> list[Path]:
+    """The files of the table in `path`, one file or a folder of parts; other files in the folder are left out.
+
+    Raises:
+        FileNotFoundError: there is none.
+
+    """
+    found = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
+    files = [each for each in found if each.is_file()]
+    if not files:
+        raise FileNotFoundError(f"{path}: not a file, nor a folder with parts of a table")
+    return files
+
+
 def read_table(folder: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """All rows of the table in `folder`, in order of frames.
 
@@ -95,7 +109,7 @@ def read_file(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
 
     """
     try:
-        rows = pd.read_parquet(path)
+        rows = pd.read_parquet(parts_of(path))  # type: ignore[call-overload]  # the stubs lack lists
         for name in rows.columns[[dtype == "str" for dtype in rows.dtypes]]:
             rows[name].tolist()  # now, not later, to tell bytes that are no text
     except Exception as error:  # Arrow and pandas raise nearly anything on a damaged file

@@ -19,6 +19,7 @@ from reid.datasets.market import FOLDERS, read_market
 from reid.datasets.mat import read_mat
 from reid.datasets.parts import Parts
 from reid.errors import ReidError
+from reid.files import read_regular
 from reid.labels import Label
 from reid.sources import inside
 
@@ -91,7 +92,7 @@ def _configuration(table: Path, boxes: Boxes) -> tuple[list[str], Sequence[int],
 def _classic_split(table: Path) -> list[list[str]]:
     """File names of the first split's training and test images; their folders are of another machine."""
     try:
-        first = json.loads(table.read_text(encoding="utf-8"))[0]
+        first = json.loads(read_regular(table))[0]
         return [_file_names(first[part]) for part in ("train", "query")]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ReidError(f"{table}: not the splits of CUHK03: {' '.join(str(error).split())[:100]}") from None

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from reid.datasets.market import FOLDERS
 from reid.datasets.mat import read_mat
 from reid.errors import ReidError
+from reid.files import read_regular
 from reid.sources import inside
 
 _IMAGES = Path("Image", "SSM")
@@ -134,7 +135,8 @@ def _cut(picture: NDArray[np.uint8], box: _Box) -> NDArray[np.uint8]:
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
-    picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) if path.stat().st_size else None
+    data = np.frombuffer(read_regular(path), np.uint8)
+    picture = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if picture is None:
         raise ReidError(f"{path}: not an image that can be decoded")
     return np.asarray(picture)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from reid.datasets.parts import Parts
 from reid.errors import ReidError
-from reid.labels import Label, label_of_name
+from reid.labels import Label, is_label, label_of_name
 from reid.records import DISTRACTOR
 from reid.sources import image_files
 
@@ -33,6 +33,8 @@ def read_market(folder: Path) -> Parts:
     if not any(groups):
         raise ReidError(f"{folder}: no data set; expected images in its folders {', '.join(FOLDERS)}")
     origins = _origins(folder / _TABLE) if (folder / _TABLE).exists() else None
+    if origins is not None:  # other pictures are the user's own
+        groups = [[path for path in group if path.name in origins or is_label(path.name)] for group in groups]
     return Parts(*([_label(path, origins) for path in group] for group in groups))
 
 

@@ -6,6 +6,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from reid.files import open_regular
+
 
 def read_mat(path: Path, *, simplify_cells: bool = False) -> dict[str, Any]:
     """The content of `path`, read by SciPy's `loadmat`.
@@ -18,5 +20,6 @@ def read_mat(path: Path, *, simplify_cells: bool = False) -> dict[str, Any]:
     """
     from scipy.io import loadmat
 
+    open_regular(path).close()
     with ProcessPoolExecutor(1, get_context("fork"), initializer=faulthandler.disable) as process:
         return dict(process.submit(loadmat, path, simplify_cells=simplify_cells).result())

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.errors import ReidError
+from reid.files import open_regular
 
 
 def read_features(path: Path) -> NDArray[np.float32]:
@@ -16,6 +17,7 @@ def read_features(path: Path) -> NDArray[np.float32]:
 
     """
     try:
+        open_regular(path).close()
         features = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise ReidError(f"{path}: no such file") from None

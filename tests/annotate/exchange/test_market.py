@@ -51,3 +51,20 @@ def test_the_real_subset_has_the_numbers_its_authors_give():
     assert len(found) == 6970 + 439 + 1273
     assert len({crop.identity for crop in found}) == 500
     assert {crop.camera for crop in found} == set(range(1, 7))
+
+
+@pytest.mark.timeout(20)
+def test_pipes_and_devices_are_refused_and_leftovers_passed_over(tmp_path):
+    folder = tmp_path / "query"
+    folder.mkdir()
+    (folder / "0001_c1s1_000001_01.jpg").write_bytes(b"picture")
+    for name in ("._0001_c1s1_000001_01.jpg", ".DS_Store", "Thumbs.db", "notes.txt"):
+        (folder / name).write_text("stray")
+    assert [crop.path.name for crop in read_market(tmp_path)] == ["0001_c1s1_000001_01.jpg"]
+    (folder / "0002_c1s1_000001_01.jpg").symlink_to("/dev/zero")
+    with pytest.raises(AnnotateError, match=r"0002_c1s1_000001_01\.jpg: not a regular file"):
+        read_market(tmp_path)
+    (folder / "0002_c1s1_000001_01.jpg").unlink()
+    os.mkfifo(folder / "0003_c1s1_000001_01.jpg")
+    with pytest.raises(AnnotateError, match=r"0003_c1s1_000001_01\.jpg: not a regular file"):
+        read_market(tmp_path)

@@ -5,6 +5,8 @@ import math
 import shlex
 import shutil
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -163,3 +165,57 @@ def test_the_command_of_an_evaluation_measures_the_same_again(reported, tmp_path
     result = CliRunner().invoke(main, words[1:])
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "again" / "metrics.json").read_text()) == json.loads(metrics.read_text())
+
+
+def secret(folder):
+    """A picture that is nobody's business."""
+    folder.mkdir()
+    path = folder / "secret.png"
+    cv2.imwrite(str(path), np.full((40, 20, 3), (0, 0, 255), np.uint8))
+    return path
+
+
+def shown(workspace):
+    """The number of pictures in the report, all of which are of one colour."""
+    return [cv2.imread(str(path))[5, 5].tolist() for path in (workspace / "report" / "crops").glob("*.jpg")]
+
+
+def test_a_report_shows_no_picture_that_a_ranked_list_names_outside(make_workspace, walk, tmp_path, caplog):
+    workspace, path = make_workspace({"f1": [walk(1, 0, 8)]}), secret(tmp_path / "home")
+    test = workspace / "reid" / "x" / "test"
+    test.mkdir(parents=True)
+    (workspace / "dataset").mkdir()
+    (workspace / "dataset" / "link.png").symlink_to(path)
+    names = [str(path), f"{workspace}/dataset/../../home/secret.png", f"{workspace}/dataset/link.png"]
+    of_query = {"repeat": 0, "identity": 1, "camera": 1, "average_precision": 0.5, "first_hit": 1, "positives": 1}
+    queries = [{"query": place, **of_query, "path": name} for place, name in enumerate(names)]
+    pd.DataFrame(queries).to_parquet(test / "queries.parquet")
+    ranked = [{"query": 0, "place": place, "path": name} for place, name in enumerate(names, 1)]
+    of_ranked = {"camera": 1, "distance": 0.5, "right": True}
+    pd.DataFrame([{**row, **of_ranked} for row in ranked]).to_parquet(test / "ranked.parquet")
+    counts = {"queries": 3, "queries_skipped": 0, "gallery": 3}
+    figures = {"mAP": 0.5, "rank-1": 0.5, "counts": counts, "settings": {}, "inputs": {}}
+    (test / "metrics.json").write_text(json.dumps(figures))
+    assert report(workspace).exit_code == 0
+    assert [0, 0, 254] not in shown(workspace)
+    assert "no picture" in (workspace / "report" / "index.html").read_text()
+    assert "crops without a picture" in caplog.text
+    figures["inputs"] = {"data": f"market:{path.parent}"}  # it was measured on them, and says so
+    (test / "metrics.json").write_text(json.dumps(figures))
+    assert report(workspace).exit_code == 0
+    assert [0, 0, 254] in shown(workspace)
+
+
+def test_a_report_shows_no_crop_that_leads_out_of_its_folder(make_workspace, walk, tmp_path):
+    workspace, path = make_workspace({"f1": [walk(1, 0, 8), walk(2, 0, 8)]}), secret(tmp_path / "home")
+    crops = workspace / "f1" / "crops" / "images"
+    for crop in list(crops.glob("*_0.jpg")):
+        crop.unlink()
+        crop.symlink_to(path)
+    project = Project(workspace)
+    for number in range(2):
+        project.store.apply(NewIdentity(tracklets=(f"f1/{number}",)), user="ann", id=f"a{number}")
+    project.close()
+    assert report(workspace).exit_code == 0
+    assert len(shown(workspace)) == 4  # of the other identity
+    assert [0, 0, 254] not in shown(workspace)
