@@ -49,13 +49,21 @@ def forget(identity: int, workspace: Path, yes: bool) -> None:
     """
     from annotate.log.store import LABELS, LabelStore
     from pipeline.errors import PipelineError
+    from pipeline.privacy.forget import find_places, resume, select_identity
     from pipeline.privacy.forget import forget as erase
-    from pipeline.privacy.forget import resume, select_identity
     from pipeline.privacy.forget.commit import workspace_to_oneself
+    from pipeline.workspace.folders import FORGETTING
 
     if not (workspace / LABELS).is_file():
         raise PipelineError(f"{workspace / LABELS}: no labels here, so no identities; name the --workspace")
     with workspace_to_oneself(workspace):
+        places = find_places(workspace)
+        for folder in places.links:
+            click.echo(
+                f"{workspace / folder}: a link; files of uavpipe in {(workspace / folder).resolve()} are erased"
+            )
+        if places.links and (workspace / FORGETTING / "journal.json").exists() and not yes:
+            click.confirm("resume the interrupted erasure there?", abort=True)
         resumed = resume(workspace)
         if resumed:
             click.echo(f"{workspace}: finished an interrupted `uavpipe forget`")
@@ -75,6 +83,8 @@ def forget(identity: int, workspace: Path, yes: bool) -> None:
                 "suggestions\n"
                 "not deleted: the videos, copies and backups elsewhere, networks trained outside of this folder"
             )
+            for name in places.own_files():
+                click.echo(f"not deleted, as uavpipe did not write it; look whether it shows the person: {name}")
             if not yes:
                 click.confirm("delete for good?", abort=True)
             erase(workspace, store, selection)

@@ -11,8 +11,9 @@ import pandas as pd
 
 from pipeline.chain.table import EVALUATE
 from pipeline.workspace.atomic import atomic_file, atomic_folder, file_sha256, read_json, write_json
+from pipeline.workspace.entries import files_below, is_ours
 from pipeline.workspace.folders import locked
-from pipeline.workspace.manifest import MANIFEST, StageFolder
+from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.promises import Broken
 from pipeline.workspace.stage import Stage
 from pipeline.workspace.tables import read_rows
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     from reid.evaluation.evaluate import Options, Result
 
 _FILES = FIGURES, QUERIES, _RANKED, _SHEETS = "metrics.json", "queries.parquet", "ranked.parquet", "ranked"
-EVALUATION = (*_FILES, MANIFEST)
 _OF_QUERIES = ("query", "repeat", "identity", "camera", "average_precision", "first_hit", "positives")
 _OF_RANKED = ("query", "place", "path", "camera", "distance", "right")
 _COUNTS = ("queries", "queries_skipped", "gallery")
+_SHEET = r"\d{3,}\.jpg"
 _LENGTH = 20  # gallery crops of each query that are kept
 
 
@@ -120,8 +121,8 @@ def write_evaluation(
 
 
 def _files(folder: Path) -> list[str]:
-    found = (path for name in _FILES for path in sorted(folder.glob(f"{name}/*")) or [folder / name])
-    return [path.relative_to(folder).as_posix() for path in found if path.is_file()]
+    sheets = [f"{_SHEETS}/{name}" for name in sorted(files_below(folder / _SHEETS)) if is_ours(name, _SHEET)]
+    return [name for name in (*_FILES, *sheets) if (folder / name).is_file()]
 
 
 def read_evaluation(folder: Path) -> StoredEvaluation | None:
@@ -219,6 +220,6 @@ def _ranked(result: "Result") -> Iterator[dict[str, Any]]:
 def _draw(folder: Path, result: "Result", queries: int) -> None:
     from reid.evaluation.ranked_lists import sheets
 
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, _SHEET) as temporary:
         for number, sheet in enumerate(sheets(result, queries)):
             sheet.save(temporary / f"{number:03d}.jpg", quality=90)

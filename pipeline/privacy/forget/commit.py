@@ -4,28 +4,32 @@ Until the journal exists nothing is changed, and prepared files are deleted. Fro
 two states: `pipeline.workspace.folders.locked` keeps everybody out until `resume` has finished.
 """
 
+import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from annotate.log.store import LABELS, LabelStore
-from pipeline.chain.table import APPEARANCE, CROPS, DETECT, EMBEDDINGS, TRACKS
+from annotate.operations import Seen
+from pipeline.chain.table import APPEARANCE, CROPS, DATASET, DETECT, EMBEDDINGS, REPORT, TRACKS
 from pipeline.errors import PipelineError
-from pipeline.privacy.forget.rewrite import rewrite
-from pipeline.privacy.forget.selection import Selection
+from pipeline.privacy.forget.places import OF_FLIGHT, Places, find_places
+from pipeline.privacy.forget.rewrite import Rewritten, rewrite
+from pipeline.privacy.forget.selection import BOX, Selection
+from pipeline.privacy.forget.verify import fingerprints, remains
 from pipeline.relinking.keep import check_carried
 from pipeline.stages.appearance import AppearanceStage
 from pipeline.stages.crops import CropsStage
 from pipeline.stages.detect import DetectStage
 from pipeline.stages.tracks import TracksStage
-from pipeline.workspace.atomic import read_json, write_json
+from pipeline.workspace.atomic import atomic_file, read_json, remove, sweep, write_json
+from pipeline.workspace.entries import remove_empty
 from pipeline.workspace.folders import FORGETTING, locked
 from pipeline.workspace.manifest import MANIFEST, StageFolder
+from pipeline.workspace.tables import read_file
 
 _COUNTS = {
     DETECT.name: DetectStage.counts,
@@ -45,7 +49,7 @@ def workspace_to_oneself(workspace: Path) -> Iterator[None]:
     """
     with ExitStack() as stack:
         stack.enter_context(locked(workspace, resuming=True))
-        for path in sorted(workspace.glob(f"*/{TRACKS.folder}")):
+        for path in sorted(workspace.glob(f"[!.]*/{TRACKS.folder}")):
             stack.enter_context(locked(path.parent, resuming=True))
         check_carried(workspace)
         yield
@@ -57,27 +61,59 @@ def forget(workspace: Path, store: LabelStore, selection: Selection) -> None:
     Closes `store`, whose file is replaced.
 
     Raises:
-        PipelineError: the labels are in use, a file is damaged or gone, or the disk is full; nothing was deleted.
+        PipelineError: the labels are in use, a file is damaged or gone, a link leads out, or the disk is full;
+            nothing was deleted. Or as `resume`.
 
     """
     area = workspace / FORGETTING
-    shutil.rmtree(area, ignore_errors=True)
+    places = find_places(workspace)
     try:
-        new = rewrite(workspace, store, selection, area / "files")
+        remove(area)
+        for stage in (DATASET, REPORT):
+            sweep(workspace / stage.folder, stage.ours)
+        new = rewrite(places, store, selection, area / "files")
+        boxes = _boxes(places, selection)
+        seen = fingerprints(new.pictures, _kept(places, selection, new))
     except (OSError, ValueError, KeyError) as error:  # a full disk, a torn table, a picture that is gone
         shutil.rmtree(area, ignore_errors=True)
         reason = " ".join(str(error).split())[:160]
         raise PipelineError(f"{workspace}: nothing was deleted, as not all could be prepared: {reason}") from None
+    except PipelineError:
+        shutil.rmtree(area, ignore_errors=True)
+        raise
     store.close()
     if (workspace / f"{LABELS}-wal").exists():  # the last process that closes the store removes it
         shutil.rmtree(area)
         raise PipelineError(f"{workspace / LABELS}: in use; stop the labelling app first")
     flights = sorted({name.split("/")[0] for name in new.move if "/" in name})
     os.sync()
-    write_json(
-        area / "journal.json", {"step": "delete", "delete": new.delete, "move": new.move, "flights": flights}
-    )
+    journal = {"step": "delete", "delete": new.delete, "move": new.move, "flights": flights, "empty": new.empty}
+    check = {"identity": selection.identity, "pictures": seen, "boxes": boxes}
+    write_json(area / "journal.json", {**journal, "check": check})
     resume(workspace)
+
+
+def _kept(places: Places, selection: Selection, new: Rewritten) -> Iterator[Path]:
+    """The pictures that stay: crops as they are, and what was painted over, where that changed nothing in it."""
+    yield from new.folder.rglob("*.jpg")
+    changed = set(new.pictures)
+    for flight in selection.flights:
+        for name in places.below(f"{flight}/{CROPS.folder}"):
+            path = places.workspace / flight / CROPS.folder / name
+            if path.suffix == ".jpg" and path not in changed:
+                yield path
+
+
+def _boxes(places: Places, selection: Selection) -> dict[str, dict[int, list[list[float]]]]:
+    """The boxes of the detections that go, by flight and frame."""
+    found: dict[str, dict[int, list[list[float]]]] = {}
+    for flight, part in selection.flights.items():
+        rows = read_file(places.workspace / flight / DETECT.output, ["frame", "rank", *BOX])
+        found[flight] = {}
+        for frame, rank, *box in rows[["frame", "rank", *BOX]].itertuples(index=False):
+            if Seen(frame, rank) in part.gone:
+                found[flight].setdefault(frame, []).append([float(side) for side in box])
+    return found
 
 
 def resume(workspace: Path) -> bool:
@@ -87,43 +123,113 @@ def resume(workspace: Path) -> bool:
         Whether there was something to finish.
 
     Raises:
-        PipelineError: the journal is damaged, or names files outside of the workspace.
+        PipelineError: the journal is damaged, or names files outside of the workspace; a file cannot be deleted; or
+            something of the person is left, by the content of the files. The erasure is not finished then, and the
+            next call resumes it.
 
     """
     area = workspace / FORGETTING
+    if area.is_symlink():
+        raise PipelineError(f"{area}: a link, which `uavpipe forget` does not make; remove it")
     if not (area / "journal.json").exists():
         return False
-    journal = _read_journal(area / "journal.json")
+    journal, places = _read_journal(area / "journal.json"), find_places(workspace)
+    for name in (*journal["delete"], *journal["move"], *journal["flights"]):
+        places.locate(name)
+    for name in journal["empty"]:
+        places.locate_folder(name)
     if journal["step"] == "delete":
-        for name in journal["delete"]:
-            path = workspace / name
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        _delete(places, journal["delete"])
+        for name in journal["empty"]:
+            remove_empty(places.locate_folder(name))
         journal["step"] = "move"
         write_json(area / "journal.json", journal)
-    for name in journal["move"]:
-        source, target = area / "files" / name, workspace / name
-        if source.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            source.replace(target)
+    _move(places, area / "files", journal["move"])
     for flight in journal["flights"]:
-        for path in sorted((workspace / flight).glob(f"*/{MANIFEST}")):
-            _update_manifest(StageFolder(path.parent))
+        for folder in OF_FLIGHT:
+            _update_manifest(StageFolder(places.locate(f"{flight}/{folder}/{MANIFEST}").parent))
     os.sync()
+    _check_gone(places, journal["check"])
     (area / "journal.json").unlink()
     shutil.rmtree(area)
     return True
 
 
+def _delete(places: Places, names: Sequence[str]) -> None:
+    failed: list[tuple[Path, str]] = []
+    for name in names:
+        path = places.locate(name)
+        try:
+            remove(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            failed.append((path, error.strerror or type(error).__name__))
+    if failed:
+        path, reason = failed[0]
+        raise PipelineError(
+            f"{path}: cannot be deleted: {reason} ({len(failed):,} such files); the person is not erased yet: "
+            "make it possible, then run `uavpipe forget` again with the same number to resume"
+        )
+
+
+def _move(places: Places, source: Path, names: Sequence[str]) -> None:
+    for name in names:
+        new, target = source / name, places.locate(name)
+        if not new.exists():
+            continue
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _put(new, target)
+        except OSError as error:
+            raise PipelineError(
+                f"{target}: cannot be replaced: {error.strerror}; the person is not erased yet: make it possible, "
+                "then run `uavpipe forget` again with the same number to resume"
+            ) from None
+
+
+def _put(new: Path, target: Path) -> None:
+    try:
+        new.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # behind a link to another disk
+            raise
+        with atomic_file(target) as temporary:
+            shutil.copyfile(new, temporary)
+        new.unlink()
+
+
+def _check_gone(places: Places, check: Mapping[str, Any]) -> None:
+    left = remains(places, check["identity"], check["pictures"], check["boxes"])
+    if left:
+        raise PipelineError(
+            f"{places.workspace}: not erased yet, {len(left):,} files still have something of the person: "
+            f"{', '.join(left[:10])}; delete or move them, then run `uavpipe forget` again with the same number"
+        )
+
+
 def _read_journal(path: Path) -> dict[str, Any]:
-    journal = read_json(path) or {}
-    if journal.get("step") not in ("delete", "move") or not all(
-        isinstance(journal.get(part), list) for part in ("delete", "move", "flights")
-    ):
-        raise PipelineError(f"{path}: damaged; restore the workspace from a copy and run `uavpipe forget` there")
-    for name in (*journal["delete"], *journal["move"], *journal["flights"]):
-        if not isinstance(name, str) or not name.isprintable() or not {"..", ".", ""}.isdisjoint(name.split("/")):
-            raise PipelineError(f"{path}: {str(name)[:80]!r} is no file of this workspace")
-    return journal
+    """The journal; one of an earlier version has no check and no empty folders."""
+    journal = {"empty": [], "check": {"identity": 0, "pictures": [], "boxes": {}}} | (read_json(path) or {})
+    names = [journal.get(part) for part in ("delete", "move", "flights", "empty")]
+    if journal.get("step") in ("delete", "move") and all(map(_are_names, names)) and _is_check(journal["check"]):
+        return journal
+    raise PipelineError(f"{path}: damaged; restore the workspace from a copy and run `uavpipe forget` there")
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _is_check(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("identity"), int):
+        return False
+    pictures, boxes = value.get("pictures"), value.get("boxes")
+    if not isinstance(pictures, list) or not isinstance(boxes, dict):
+        return False
+    if any(not isinstance(each, list) or [*map(type, each)] != [int, str, str] for each in pictures):
+        return False
+    return all(isinstance(frames, dict) and all(map(str.isdecimal, frames)) for frames in boxes.values())
 
 
 def _update_manifest(folder: StageFolder) -> None:
@@ -138,5 +244,5 @@ def _counts(folder: StageFolder, manifest: dict[str, Any]) -> dict[str, Any]:
     if count is not None:
         return count(folder.path) if any(folder.path.glob("*.parquet")) else manifest["counts"]
     if manifest["stage"] == EMBEDDINGS.name:
-        return manifest["counts"] | {"crops": len(pd.read_parquet(folder.path / EMBEDDINGS.file))}
+        return manifest["counts"] | {"crops": len(read_file(folder.path / EMBEDDINGS.file))}
     return dict(manifest["counts"])

@@ -1,8 +1,9 @@
 """Rewriting every file with data of a person, without the person, in a separate folder; nothing is changed yet."""
 
 import os
+import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from zlib import crc32
@@ -18,20 +19,22 @@ from annotate.files import TEXT_LOG
 from annotate.log.forget import contents_without, log_without
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Seen
-from pipeline.chain.table import CLIP, DATASET, EVALUATE, FRAMES, MOTION, OVERLAY, REPORT, TRACKS
+from pipeline.chain.table import CLIP, DATASET, FRAMES, MOTION, OVERLAY, REPORT, TRACKS
+from pipeline.files import is_inside
+from pipeline.privacy.forget.networks import made_of_people
+from pipeline.privacy.forget.places import FLIGHT, OF_FLIGHT, OF_WORKSPACE, SUGGESTIONS, Places, is_mark
 from pipeline.privacy.forget.selection import Part, Selection
 from pipeline.privacy.redact import Boxes, paint_over
 from pipeline.privacy.redactions import FILE, read_redactions
 from pipeline.privacy.shared_clip import FOLDER
 from pipeline.relinking.carry_over import NOT_CARRIED
-from pipeline.stages.evaluation import EVALUATION
 from pipeline.stages.motion import EDGES_FILE
-from pipeline.workspace.atomic import TEMPORARY, read_json, write_json
+from pipeline.workspace.atomic import TEMPORARY, write_json
+from pipeline.workspace.entries import is_leftover, is_ours, is_salvage
 from pipeline.workspace.jpeg import encode_jpeg
 
-# Made from several people at once: deleted as a whole, and made again by their own commands.
-_WHOLE_WORKSPACE = (DATASET.folder, REPORT.folder, "suggestions", NOT_CARRIED)
-_WHOLE_FLIGHT = (OVERLAY.folder, CLIP.folder, FOLDER, REPORT.folder)
+# In the workspace: SQLite's own files, backups, copies, and what could not be carried over.
+_OF_LABELS = re.compile(rf"labels(\.sqlite.+|[-_.].*\.sqlite.*)|{re.escape(NOT_CARRIED)}")
 _QUALITY = 95
 
 
@@ -43,12 +46,16 @@ class Rewritten:
         folder: of the new files.
         delete: files and folders to remove first.
         move: files to move from `folder` after that.
+        empty: folders to remove where no file is left in them.
+        pictures: files that show the person as they are now.
 
     """
 
     folder: Path
     delete: list[str] = field(default_factory=list)
     move: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    pictures: list[Path] = field(default_factory=list)
 
     def place(self, name: str) -> Path:
         """Where to write what becomes file `name` of the workspace."""
@@ -58,55 +65,56 @@ class Rewritten:
         return path
 
 
-def rewrite(workspace: Path, store: LabelStore, selection: Selection, folder: Path) -> Rewritten:
-    """Write into `folder` the files of `workspace` that change when `selection` is erased."""
+def rewrite(places: Places, store: LabelStore, selection: Selection, folder: Path) -> Rewritten:
+    """Write into `folder` the files of the workspace that change when `selection` is erased."""
     result = Rewritten(folder)
     for flight, part in selection.flights.items():
-        _rewrite_flight(workspace, flight, part, result)
+        _rewrite_flight(places, flight, part, result)
     gone = {flight: part.gone for flight, part in selection.flights.items()}
     contents = contents_without(store, gone, {flight: part.ranks for flight, part in selection.flights.items()})
     for flight, tracklets in contents.items():
-        _write_tracklets(workspace, flight, tracklets, result)
+        _write_tracklets(places.workspace, flight, tracklets, result)
     with LabelStore(result.place(LABELS)) as without:
         without.take_log(log_without(store, selection.identity, contents))
     result.move.append(f"{LABELS}{TEXT_LOG}")
-    result.delete += [_name(workspace, path) for path in sorted(workspace.glob(f"{LABELS}.*"))]  # text, backups
-    _delete_whole(workspace, "", _WHOLE_WORKSPACE, result)
-    result.delete += [_name(workspace, path) for path in _unfinished(workspace, selection.flights)]
-    networks = workspace / EVALUATE.folder
-    for evaluated in sorted({path.parent for name in EVALUATION for path in networks.rglob(name)}):
-        _delete_whole(workspace, f"{_name(workspace, evaluated)}/", EVALUATION, result)
-    for run in sorted(networks.rglob("run.json")):
-        if _trained_here(run):
-            result.delete += [_name(workspace, path) for path in sorted(run.parent.iterdir()) if path.is_file()]
+    for name in (DATASET.folder, REPORT.folder, SUGGESTIONS):
+        _delete_whole(places, name, OF_WORKSPACE[name], result)
+    files = list(places.files())
+    scattered = [*filter(_may_show, files), *made_of_people(places, files)]
+    result.delete += scattered
+    result.empty += sorted({name[: name.rindex("/")] for name in scattered if "/" in name})
+    for name in result.delete:
+        places.locate(name)
+    result.delete = sorted(dict.fromkeys(result.delete), key=is_mark)  # those last that tell whose a folder is
     return result
 
 
-def _unfinished(workspace: Path, flights: Iterable[str]) -> Iterator[Path]:
-    """Half-written files of killed runs: they may show the person, and few commands would remove them."""
-    yield from sorted(workspace.glob(f"{TEMPORARY}*"))
-    for folder in (EVALUATE.folder, *flights):
-        yield from sorted((workspace / folder).rglob(f"{TEMPORARY}*"))
+def _may_show(name: str) -> bool:
+    """Whether a file may show the person, whoever it is of.
+
+    Half-written files of killed runs, file managers' small pictures of a folder, and copies of the labels.
+    """
+    path = PurePosixPath(name)
+    if any(part.startswith(TEMPORARY) for part in path.parts):
+        return True
+    return (is_leftover(name) and not is_salvage(name)) or _OF_LABELS.fullmatch(name) is not None
 
 
-def _trained_here(run: Path) -> bool:
-    """Whether a network was trained on the workspace's data set: its weights describe the people in it."""
-    data = (read_json(run) or {}).get("data")
-    return isinstance(data, dict) and data.get("name") == DATASET.folder
-
-
-def _rewrite_flight(workspace: Path, flight: str, part: Part, result: Rewritten) -> None:
-    for path in sorted((workspace / flight).rglob("*.parquet")):
-        hidden = any(each.startswith(TEMPORARY) for each in path.relative_to(workspace).parts)
-        if path.is_file() and not hidden and {"frame", "rank"} <= set(pq.read_schema(path).names):
+def _rewrite_flight(places: Places, flight: str, part: Part, result: Rewritten) -> None:
+    workspace = places.workspace
+    for name in sorted(places.below(flight)):
+        path = workspace / flight / name
+        if not is_ours(name, FLIGHT) or _may_show(name):
+            continue
+        if path.suffix == ".parquet" and {"frame", "rank"} <= set(pq.read_schema(path).names):
             _rewrite_table(workspace, path, part, result)
-    for path in sorted((workspace / flight / FRAMES.folder / "images").glob("*/*.jpg")):
-        if path.stem.isdecimal() and int(path.stem) in part.boxes:
-            image = _read(path)
-            _write(result.place(_name(workspace, path)), paint_over(image, part.boxes[int(path.stem)]))
-    for path in sorted((workspace / flight / MOTION.folder / EDGES_FILE).glob("part-*.parquet")):
-        _rewrite_edges(workspace, path, part, result)
-    _delete_whole(workspace, f"{flight}/", _WHOLE_FLIGHT, result)
+        elif name.startswith(f"{MOTION.folder}/{EDGES_FILE}/"):
+            _rewrite_edges(workspace, path, part, result)
+        elif name.startswith(f"{FRAMES.folder}/images/") and int(path.stem) in part.boxes:
+            result.pictures.append(path)
+            _write(result.place(_name(workspace, path)), paint_over(_read(path), part.boxes[int(path.stem)]))
+    for folder in (OVERLAY.folder, CLIP.folder, FOLDER, REPORT.folder):
+        _delete_whole(places, f"{flight}/{folder}", OF_FLIGHT[folder], result)
     known = read_redactions(workspace / flight)
     frames = {
         str(frame): [
@@ -120,8 +128,10 @@ def _rewrite_flight(workspace: Path, flight: str, part: Part, result: Rewritten)
     write_json(result.place(f"{flight}/{FILE}"), {"frames": frames})
 
 
-def _delete_whole(workspace: Path, prefix: str, names: tuple[str, ...], result: Rewritten) -> None:
-    result.delete += [f"{prefix}{name}" for name in names if (workspace / f"{prefix}{name}").exists()]
+def _delete_whole(places: Places, folder: str, ours: str, result: Rewritten) -> None:
+    """Delete what uavpipe wrote into `folder`, which shows several people at once; its command makes it again."""
+    result.delete += [f"{folder}/{name}" for name in places.below(folder) if is_ours(name, ours)]
+    result.empty.append(folder)
 
 
 def _rewrite_table(workspace: Path, path: Path, part: Part, result: Rewritten) -> None:
@@ -151,12 +161,16 @@ def _rewrite_crops(
         renamed = key in part.ranks and name.stem == f"{key.frame:08d}_{key.rank:03d}"
         names.append(str(new if renamed else name))
         old = stage / name
+        if not is_inside(old, stage):
+            raise ValueError(f"{path}: the crop {row['crop']!r} is outside of its folder")
         if key in part.gone or renamed:
             result.delete.append(_name(workspace, old))
         if key in part.gone:
+            result.pictures.append(old)
             continue
         covered = _covered(row, part.boxes.get(key.frame))
         if covered is not None:
+            result.pictures.append(old)
             painted = result.place(_name(workspace, stage / names[-1]))
             _write(painted, _uncover(_read(old), row, covered))
             of_file = {"bytes": painted.stat().st_size, "crc32": crc32(painted.read_bytes())}

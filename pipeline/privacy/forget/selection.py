@@ -15,7 +15,7 @@ from pipeline.privacy.redact import Boxes, follow
 from pipeline.workspace.tables import read_rows
 
 SAME = 0.5  # IoU from which a box without a tracklet is the same person's
-_BOX = ["x1", "y1", "x2", "y2"]
+BOX = ["x1", "y1", "x2", "y2"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def select_identity(workspace: Path, store: LabelStore, identity: int) -> Select
 
 def _part(flight: Path, tracklets: dict[str, tuple[Seen, ...]], tracked: set[Seen]) -> Part:
     table = flight / DETECT.output
-    rows = read_rows(table, ["frame", "rank", "pts_s", *_BOX])
+    rows = read_rows(table, ["frame", "rank", "pts_s", *BOX])
     if rows is None:
         raise PipelineError(f"{table}: no such table; make it again with `uavpipe detect`")
     own = {seen: number for number, content in enumerate(tracklets.values()) for seen in content}
@@ -91,12 +91,12 @@ def _part(flight: Path, tracklets: dict[str, tuple[Seen, ...]], tracked: set[See
     mine = rows.assign(tracklet=[own.get(key, -1) for key in keys])
     mine = mine[mine["tracklet"] >= 0]
     seen_at = {
-        int(those["frame"].iloc[0]): Tracked(those[_BOX].to_numpy(np.float32), those["tracklet"].to_numpy(np.int64))
+        int(those["frame"].iloc[0]): Tracked(those[BOX].to_numpy(np.float32), those["tracklet"].to_numpy(np.int64))
         for _, those in mine.groupby("frame")
     }
     boxes = follow(seen_at, _times(flight, rows))
     gone = set(own)
-    for key, box in zip(keys, rows[_BOX].to_numpy(np.float32), strict=True):
+    for key, box in zip(keys, rows[BOX].to_numpy(np.float32), strict=True):
         if key not in tracked and key.frame in boxes and iou(box[None], boxes[key.frame]).max() >= SAME:
             gone.add(key)
     return Part(tuple(tracklets), frozenset(gone), _ranks(keys, gone), boxes)

@@ -48,7 +48,7 @@ def flown(tmp_path_factory):
     run_stages(settings(workspace), files.video, TRACKS, progress_bar)
     run_overlay(settings(workspace), files.video, progress_bar)
     (workspace / "dataset").mkdir()
-    (workspace / "dataset" / "page.html").write_text(NAME)
+    (workspace / "dataset" / "statistics.html").write_text(NAME)
     test = workspace / "reid" / "drone" / "test"
     (test / "ranked").mkdir(parents=True)
     for name in ("metrics.json", "queries.parquet", "ranked.parquet", "ranked/000.jpg"):
@@ -281,7 +281,7 @@ def test_what_cannot_be_prepared_deletes_nothing(workspace):
 def test_what_killed_runs_left_goes_too(workspace):
     left = [
         ".part-report/crops/0.jpg",
-        ".part-former-report/crops/0.jpg",
+        ".part-former-report/crops/0123456789abcdef.jpg",
         ".part-dataset/query/0.jpg",
         "reid/drone/test/.part-ranked/000.jpg",
         "reid/drone/test/.part-queries.parquet",
