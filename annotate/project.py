@@ -15,7 +15,7 @@ from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Seen, flight_of
 from annotate.progress import Progress, Tally, progress
 from annotate.queue import Turn, next_turn
-from annotate.records import Detection, Tracklet, crops_folder, flights_with_tracklets, read_tracklets
+from annotate.records import Detection, Tracklet, flights_with_tracklets, read_tracklets
 from annotate.suggestions.checks import Finding, findings
 from annotate.suggestions.co_occurrence import CoOccurrence
 from annotate.suggestions.features import read_features
@@ -174,7 +174,7 @@ class Project:
         """The JPEG of a detection.
 
         Raises:
-            AnnotateError: there is no such crop, it is missing, or it is outside the folder of the crops.
+            AnnotateError: there is no such crop, it is missing, or it is outside the workspace.
 
         """
         detection = self._detections.get(flight, {}).get(seen)
@@ -183,9 +183,8 @@ class Project:
         path = self.workspace / PurePosixPath(detection.crop)
         if not path.is_file():
             raise AnnotateError(f"{path}: the crop is missing; run `uavpipe crops` again")
-        folder = crops_folder(self.workspace, flight)
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise AnnotateError(f"{path}: a link out of {folder}; only crops inside are shown")
+        if not path.resolve().is_relative_to(self.workspace.resolve()):
+            raise AnnotateError(f"{path}: a link out of the workspace; only crops inside are shown")
         return path
 
     def _visible(self, state: State, tracklet: str) -> bool:

@@ -139,11 +139,6 @@ def flights_with_tracklets(workspace: Path) -> list[str]:
     return found
 
 
-def crops_folder(workspace: Path, flight: str) -> Path:
-    """The folder of the crops of `flight`; it may be a link to another disk, but nothing in it leads out of it."""
-    return (workspace / flight / CROPS).parent
-
-
 def read_tracklets(workspace: Path, flight: str) -> tuple[Tracklet, ...]:
     """The tracklets of `flight`, by number.
 
