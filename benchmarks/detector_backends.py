@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
 from detector.backends.images import Prepared
 from detector.backends.load import load_predictor
@@ -65,6 +64,8 @@ def over(detector: PersonDetector) -> Callable[[list[Prepared]], None]:
 
 
 def over_onnx(path: Path) -> Callable[[list[Prepared]], None]:
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
     def run(images: list[Prepared]) -> None:

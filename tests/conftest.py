@@ -10,6 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.network.watch import (  # noqa: F401 - pytest's hooks
+    pytest_configure,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_unconfigure,
+)
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 LOOK = 16  # numbers in a descriptor
 

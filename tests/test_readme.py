@@ -58,7 +58,7 @@ def test_the_python_runs(folder):
     result = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
-        env=os.environ | {"UAVPIPE_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
+        env=os.environ | {"UAVPIPE_OFFLINE": "1"},
         capture_output=True,
         text=True,
     )
@@ -84,7 +84,7 @@ def _make(arguments, folder):
     if arguments == ["dataset"]:
         _label_everybody_as_one(folder / "runs")
     dry = ["-n"] if not arguments or arguments[0] in _LOOKED_AT else []
-    environment = os.environ | {"UAVPIPE_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"UAVPIPE_OFFLINE": "1"}
     ready = Path(sys.prefix) / ".ready"
     result = subprocess.run(
         ["make", "-f", ROOT / "Makefile", f"VENV={sys.prefix}", "-o", ready, *dry, *arguments],

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from click.testing import CliRunner
 
@@ -14,6 +13,7 @@ from detector.errors import DetectorError
 from detector.models.weights import source_of
 from pipeline.cli import main
 
+onnxruntime = pytest.importorskip("onnxruntime")
 CONFIG = DetectorConfig(weights="embedded", floor=0.01, resize=Resize(width=192, height=192))
 
 

@@ -84,11 +84,9 @@ def test_a_signal_to_all_processes_of_the_run_saves_it(data, tmp_path):
         "from detector.training.train import train\n"
         "text = Path('config.txt').read_text()\ntrain(TrainConfig.model_validate_json(text), Path('run'))\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env=environment,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -129,7 +127,7 @@ def test_two_processes_at_half_the_batch_give_the_losses_of_one(data, tmp_path):
     )
     (tmp_path / "config.txt").write_text(settings.model_dump_json())
     (tmp_path / "script.py").write_text(DISTRIBUTED)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     for name, launcher in (("one", []), ("two", torchrun)):
         command = [sys.executable, *launcher, "script.py", name]

@@ -223,7 +223,7 @@ def test_the_papers_rates_by_hand():
 def run_elsewhere(script, folder, *launcher, arguments=()):
     (folder / "config.txt").write_text(config().model_dump_json())
     (folder / "script.py").write_text(script)
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, *launcher, "script.py", *arguments],
         cwd=folder,
