@@ -22,6 +22,8 @@ DETECTRON2_SRC ?= git+https://github.com/facebookresearch/detectron2.git@02b5c4e
 VENV      ?= .venv
 
 UAVPIPE  := $(VENV)/bin/uavpipe
+# Runs a command without a network, and counts its attempts to reach another machine.
+COUNT    := $(VENV)/bin/python -m tests.network.count
 READY    := $(VENV)/.ready
 FLIGHT   := $(WORKSPACE)/$(basename $(notdir $(VIDEO)))
 # Without VIDEO the configuration names the videos, and the workspace with them.
@@ -125,7 +127,7 @@ openvino: $(READY) ## Install OpenVINO, for detector.backend: openvino (faster o
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[openvino]'
 
 demo: $(READY) ## Simulate two flights over the same people and run the whole chain on them
-	$(UAVPIPE) demo
+	$(COUNT) $(UAVPIPE) demo
 
 test: $(READY) $(VENV)/.browser ## Run the tests
 	$(VENV)/bin/python -m pytest $(TESTS)

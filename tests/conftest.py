@@ -12,11 +12,14 @@ import pytest
 
 from tests.network.watch import (  # noqa: F401 - pytest's hooks
     pytest_configure,
+    pytest_runtest_protocol,
     pytest_sessionfinish,
     pytest_terminal_summary,
     pytest_unconfigure,
 )
 
+# It looks up no other machine, as it would for its maker's services.
+ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 LOOK = 16  # numbers in a descriptor
 
@@ -121,7 +124,7 @@ def browser():
     path = named or next(filter(None, map(shutil.which, BROWSERS)), None)
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=path)
+            browser = playwright.chromium.launch(executable_path=path, args=[ALONE])
         except Error:
             pytest.skip("no Chromium: install one (apt-get install chromium) or name it in UAVPIPE_BROWSER")
         yield browser

@@ -1,5 +1,6 @@
 """The choice of a detector's weights, made without torch so that a skipped stage is fast."""
 
+import logging
 import os
 import shutil
 import urllib.error
@@ -21,6 +22,7 @@ COCO_URL = "https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258
 DETECTRON2_SUFFIXES = (".pkl", ".pth")
 OFFLINE = "UAVPIPE_OFFLINE"  # if set, weights are never downloaded
 _CONNECT_SECONDS = 5.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ def source_of(config: DetectorConfig) -> WeightsSource:
     )
 
 
-def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) -> WeightsSource:
+def resolve(
+    weights: str, preset: str | None, folder: Path = Path("weights"), *, download: bool = True
+) -> WeightsSource:
     """Find the weights that a configuration names.
 
     `auto` takes the newest checkpoint in `folder`; else torchvision's COCO weights of `fpn` (from torch's
@@ -80,17 +84,18 @@ def resolve(weights: str, preset: str | None, folder: Path = Path("weights")) ->
         weights: `auto`, `embedded`, `coco`, or the path of a checkpoint.
         preset: required architecture; None: any.
         folder: where `auto` searches first.
+        download: whether COCO weights that are not on this machine may be downloaded.
 
     Raises:
         DetectorError: they do not exist, or are of another architecture.
 
     """
     if weights == "auto":
-        return _automatic(preset, folder)
+        return _automatic(preset, folder, download)
     if weights == "embedded":
         return _checked(replace(_embedded(), warning=None), preset)  # chosen by name: no warning needed
     if weights == "coco":
-        found = _coco()
+        found = _coco(download)
         if found is None:
             raise DetectorError(
                 f"torchvision's COCO weights are not on this machine and could not be downloaded from {COCO_URL}; "
@@ -116,7 +121,7 @@ def _file(path: Path, preset: str | None) -> WeightsSource:
     return _uavpipe(path, str(path))
 
 
-def _automatic(preset: str | None, folder: Path) -> WeightsSource:
+def _automatic(preset: str | None, folder: Path, download: bool) -> WeightsSource:
     # Hidden files are our unfinished ones; other models may be in the same folder.
     visible = [path for path in folder.glob("*.safetensors") if not path.name.startswith(".")]
     for path in sorted(visible, key=lambda path: (-path.stat().st_mtime_ns, path.name)):
@@ -126,7 +131,7 @@ def _automatic(preset: str | None, folder: Path) -> WeightsSource:
             continue
         if preset in (None, source.architecture.preset):
             return source
-    if preset in (None, "fpn") and (found := _coco()):
+    if preset in (None, "fpn") and (found := _coco(download)):
         return found
     if preset in (None, "small"):
         return _embedded()
@@ -168,9 +173,9 @@ def _checked(source: WeightsSource, preset: str | None) -> WeightsSource:
     return source
 
 
-def _coco() -> WeightsSource | None:
+def _coco(download: bool) -> WeightsSource | None:
     path = _cache_folder() / COCO_URL.rsplit("/", 1)[1]
-    if not path.exists() and not _download(path):
+    if not path.exists() and not (download and _download(path)):
         return None
     return WeightsSource(
         path,
@@ -190,6 +195,7 @@ def _cache_folder() -> Path:
 def _download(path: Path) -> bool:
     if os.environ.get(OFFLINE) or not _reachable():
         return False
+    _log.warning("downloading torchvision's COCO weights, 160 MB: %s (%s=1 prevents this)", COCO_URL, OFFLINE)
     expected = path.stem.rsplit("-", 1)[1]  # the name ends in the first digits of the hash
     try:
         with atomic_file(path) as temporary:

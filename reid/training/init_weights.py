@@ -61,13 +61,13 @@ def weights_hash(module: nn.Module) -> str:
 
 def _imagenet(backbone: str) -> Mapping[str, Tensor]:
     if backbone.startswith("timm:"):
-        _refuse_offline(backbone)
+        _announce_download(f"timm's {backbone.removeprefix('timm:')}")
         return timm_trunk(backbone.removeprefix("timm:"), pretrained=True).state_dict()
     # The first weights that torchvision published for a backbone: for ResNet-50 those of the paper's time.
     source = next(iter(models.get_model_weights(backbone)))
     cached = Path(torch.hub.get_dir()) / "checkpoints" / source.url.rsplit("/", 1)[1]
     if not cached.exists():
-        _refuse_offline(str(cached))
+        _announce_download(str(cached))
     try:
         state: Mapping[str, Tensor] = source.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:
@@ -78,12 +78,13 @@ def _imagenet(backbone: str) -> Mapping[str, Tensor]:
     return state
 
 
-def _refuse_offline(what: str) -> None:
+def _announce_download(what: str) -> None:
     if os.environ.get(_OFFLINE):
         raise ReidError(
             f"init 'imagenet': {what} is not on this machine, and {_OFFLINE} forbids downloading it; "
             "put the file there, or take init: random"
         )
+    _log.warning("init 'imagenet': downloading %s (%s=1 prevents this)", what, _OFFLINE)
 
 
 def _load_trunk(network: Network, state: Mapping[str, Tensor], source: str) -> None:

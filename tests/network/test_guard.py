@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from tests.network.count import guarded, summary
 from tests.network.guard.sitecustomize import is_local
-from tests.network.watch import guarded, summary
 
 
 def run(code, notes):

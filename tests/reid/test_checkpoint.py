@@ -114,6 +114,18 @@ def test_training_starts_from_torchvisions_weights(prefix, tmp_path):
         assert torch.equal(value, whole.state_dict()[name]), name
 
 
+def test_a_download_is_announced_and_its_failure_is_one_line(tmp_path, monkeypatch, caplog):
+    def nobody(*_, **__):
+        raise OSError("no such host")
+
+    monkeypatch.delenv("UAVPIPE_OFFLINE")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", nobody)
+    with pytest.raises(ReidError, match=r"could not be downloaded \(no such host\); put that file into"):
+        initialise(Network(SMALL), "imagenet", heads=False)
+    assert "UAVPIPE_OFFLINE=1 prevents this" in caplog.text
+
+
 def test_a_start_that_is_impossible_is_one_line(trained, tmp_path, monkeypatch):
     monkeypatch.setenv("UAVPIPE_OFFLINE", "1")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

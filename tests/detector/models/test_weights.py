@@ -1,6 +1,8 @@
+import io
 import os
 import pickle
 import re
+import urllib.error
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +26,7 @@ from detector.models.checkpoint import (
 )
 from detector.models.faster_rcnn import build
 from detector.models.presets import ARCHITECTURES
-from detector.models.weights import EMBEDDED, OFFLINE, resolve
+from detector.models.weights import COCO_URL, EMBEDDED, OFFLINE, _reachable, resolve
 
 RULE = Resize(width=96, height=96)
 SMALL = ARCHITECTURES["small"].model_copy(update={"resize": RULE})
@@ -83,6 +85,48 @@ def test_auto_passes_over_other_models_and_half_written_files(checkpoint, tmp_pa
     for newer in (folder / "reid.safetensors", folder / ".part-last.safetensors"):
         os.utime(newer, (mine.stat().st_mtime + 9,) * 2)
     assert resolve("auto", None, folder).path == mine
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The addresses that are asked for weights, online; nobody answers."""
+    addresses = []
+
+    def nobody(request, **_):
+        addresses.append(getattr(request, "full_url", request))
+        raise urllib.error.URLError("no such host")
+
+    monkeypatch.delenv(OFFLINE)
+    monkeypatch.setattr("urllib.request.urlopen", nobody)
+    _reachable.cache_clear()
+    yield addresses
+    _reachable.cache_clear()
+
+
+def test_nobody_is_asked_for_weights_where_others_do(checkpoint, tmp_path, asked):
+    folder = tmp_path / "weights"
+    assert resolve("auto", "small", folder).path == EMBEDDED
+    assert resolve("embedded", None, folder).path == EMBEDDED
+    assert resolve("auto", None, folder, download=False).path == EMBEDDED
+    folder.mkdir()
+    mine = checkpoint.rename(folder / "mine.safetensors")
+    assert resolve("auto", None, folder).path == resolve(str(mine), None).path == mine
+    assert asked == []
+
+
+def test_without_a_network_auto_takes_the_embedded_model(tmp_path, asked):
+    assert resolve("auto", None, tmp_path).path == EMBEDDED
+    assert asked == [COCO_URL]
+    with pytest.raises(DetectorError, match="could not be downloaded from"):
+        resolve("coco", None)
+
+
+def test_a_download_is_announced_and_checked(tmp_path, asked, monkeypatch, caplog):
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: io.BytesIO(b"not the weights"))
+    assert resolve("auto", None, tmp_path).path == EMBEDDED
+    assert "160 MB" in caplog.text
+    assert "UAVPIPE_OFFLINE=1 prevents this" in caplog.text
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_auto_does_not_pass_over_a_damaged_checkpoint(checkpoint, tmp_path):

@@ -1,6 +1,7 @@
 """Refuses and notes each attempt of a Python process to reach another machine.
 
-Python imports this module when it starts, if its folder is on PYTHONPATH: the processes that tests start do so. It is active if `UAVPIPE_CONNECTIONS` names the file for the notes: one line for each attempt.
+Python imports this module when it starts, if its folder is on PYTHONPATH: the processes that tests start do so. It
+is active if `UAVPIPE_CONNECTIONS` names the file for the notes: one line for each attempt.
 """
 
 import errno

@@ -80,7 +80,8 @@ def test_a_workspace_that_cannot_be_written_is_one_line(tmp_path):
     assert len(shown.output.splitlines()) == 1
 
 
-def test_doctor_names_what_is_there():
+def test_doctor_names_what_is_there(monkeypatch):
+    monkeypatch.delenv("UAVPIPE_OFFLINE", raising=False)  # yet nobody is asked for weights
     shown = run("doctor")
     assert shown.exit_code == 0, shown.output
     for word in ("torch", "opencv", "PyAV", "detectron2", "weights", "cores"):
