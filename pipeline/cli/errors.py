@@ -10,6 +10,7 @@ import click
 
 from annotate.errors import AnnotateError
 from detector.errors import DetectorError
+from pipeline.cli.memory import explanation, ran_out
 from pipeline.errors import PipelineError
 from reid.errors import ReidError
 
@@ -30,7 +31,8 @@ def one_line_errors() -> Iterator[None]:
     """Turn the errors that a user can correct into one line; print each warning on one line."""
     logging.basicConfig(level=logging.WARNING, format="uavpipe: %(message)s", stream=sys.stderr)
     try:
-        yield
+        with _memory_errors():
+            yield
     except (PipelineError, AnnotateError, DetectorError, ReidError) as error:
         raise UserError(str(error)) from None
     except OSError as error:
@@ -45,6 +47,20 @@ def one_line_errors() -> Iterator[None]:
         raise
     except KeyboardInterrupt:
         raise UserError("stopped; finished work is kept, run again to resume") from None
+
+
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Whatever error a library has for it, and whatever was made of that: memory ran out."""
+    try:
+        yield
+    except Exception as error:
+        if not ran_out(error):
+            raise
+        text = explanation(error)
+    else:
+        return
+    raise UserError(text)  # here: the error, and what its frames hold, are gone
 
 
 def _at(error: OSError) -> str:

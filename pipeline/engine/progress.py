@@ -16,6 +16,8 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from pipeline.errors import during
+
 
 class Progress(Protocol):
     """Opens a bar of `total` frames; the `with` gives the function to advance it by n."""
@@ -39,7 +41,7 @@ class _Rate(ProgressColumn):
 @contextmanager
 def progress_bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar of `total` frames with rate and time left; the `with` gives the function that advances it by n."""
-    with _bar(_Rate()) as bar:
+    with during(title), _bar(_Rate()) as bar:
         task = bar.add_task(title, total=total)
         yield lambda count: bar.advance(task, count)
 
@@ -47,7 +49,7 @@ def progress_bar(title: str, total: int | None) -> Iterator[Callable[[int], None
 @contextmanager
 def training_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
     """A bar of `total` iterations; the `with` gives the function that sets it to n and shows a text."""
-    with _bar(TextColumn("{task.fields[text]}")) as bar:
+    with during(title), _bar(TextColumn("{task.fields[text]}")) as bar:
         task = bar.add_task(title, total=total, text="")
         yield lambda done, text: bar.update(task, completed=done, text=text)
 

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, during
 from pipeline.workspace.atomic import atomic_folder
 from pipeline.workspace.manifest import StageFolder, fingerprint
 
@@ -118,13 +118,14 @@ class Stage:
         if self.is_current():
             return self.result(skipped=True)
         started = time.monotonic()
-        if at_once:
-            with atomic_folder(self.folder.path, at_once) as temporary:
-                there = replace(self, folder=StageFolder(temporary))
-                there.finish(make(temporary), time.monotonic() - started, files)
-        else:
-            self.folder.begin()
-            self.finish(make(self.folder.path), time.monotonic() - started, files)
+        with during(f"{self.name} ({self.folder.path})"):
+            if at_once:
+                with atomic_folder(self.folder.path, at_once) as temporary:
+                    there = replace(self, folder=StageFolder(temporary))
+                    there.finish(make(temporary), time.monotonic() - started, files)
+            else:
+                self.folder.begin()
+                self.finish(make(self.folder.path), time.monotonic() - started, files)
         return self.result(skipped=False)
 
     def finish(self, counts: Mapping[str, Any], seconds: float, files: Sequence[str]) -> None:
