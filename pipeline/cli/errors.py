@@ -2,7 +2,9 @@
 
 import errno
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,12 +28,18 @@ class UserError(click.ClickException):
         click.echo(f"uavpipe: {' '.join(self.message.split())}", err=True)
 
 
+class StoppedError(UserError):
+    """The same by Ctrl-C, with the exit status that a shell gives to it."""
+
+    exit_code = 128 + signal.SIGINT
+
+
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn the errors that a user can correct into one line; print each warning on one line."""
     logging.basicConfig(level=logging.WARNING, format="uavpipe: %(message)s", stream=sys.stderr)
     try:
-        with _memory_errors():
+        with _interruptible(), _memory_errors():
             yield
     except (PipelineError, AnnotateError, DetectorError, ReidError) as error:
         raise UserError(str(error)) from None
@@ -46,7 +54,24 @@ def one_line_errors() -> Iterator[None]:
             raise UserError(f"{str(error.filename)[:200]}…: {error.strerror}") from None
         raise
     except KeyboardInterrupt:
-        raise UserError("stopped; finished work is kept, run again to resume") from None
+        raise StoppedError("stopped; finished work is kept, run again to resume") from None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C raise an error in the block, where it ends the process at once; `pipeline.__main__` does so."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL or not _in_main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ _COUNTERS = ("Ip: OutNoRoutes", "Ip6OutNoRoutes", "Udp: NoPorts", "Udp6NoPorts")
 
 
 def is_cut_off() -> bool:
-    """Whether this process has a network of its own without a route: the kernel counts in it what is written above."""
+    """Whether this process is in a network without a route, such as the kernel counts in."""
     return len(_lines(Path("/proc/net/route"))) == 1  # the heading
 
 
