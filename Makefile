@@ -139,8 +139,9 @@ $(VENV)/.browser: $(READY)
 fuzz: $(READY) ## Damage the files of every reader for MINUTES minutes; none may end in a traceback
 	UAVPIPE_FUZZ_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest tests/fuzz -k damage
 
-faults: $(READY) ## Kill, fill the disk, damage and delete at random, ROUNDS times; a rerun must recover
+faults: $(READY) ## Kill, damage, fill the disk ROUNDS times; let each write, fsync, rename fail; a rerun must recover
 	$(VENV)/bin/python -m tests.faults.harness --rounds $(ROUNDS) --seed $(SEED)
+	$(VENV)/bin/python -m tests.faults.every
 
 lint: $(READY) ## Check style, types and imports
 	$(VENV)/bin/ruff check .

@@ -17,6 +17,7 @@ from pipeline.errors import PipelineError
 from reid.errors import ReidError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FAILING = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE)  # a disk that breaks or is pulled out
 _CANNOT_WRITE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -47,6 +48,10 @@ def one_line_errors() -> Iterator[None]:
         if error.errno in _FULL:
             raise UserError(
                 f"no space left on the disk{_at(error)}; finished work is kept: free some space and run again"
+            ) from None
+        if error.errno in _FAILING:
+            raise UserError(
+                f"the disk fails{_at(error)}: {error.strerror}; finished work is kept: check the disk and run again"
             ) from None
         if error.errno in _CANNOT_WRITE:
             raise UserError(f"cannot write{_at(error)}: {error.strerror}; choose another --workspace") from None

@@ -63,6 +63,22 @@ def run(video: Path, workspace: Path) -> None:
     _uavpipe("anonymize", str(workspace / video.stem), "--blur-people")
 
 
+def make_short_video(path: Path) -> Path:
+    """Half a second: one segment."""
+    simulate_flight(path, people=3, seconds=0.5, seed=3, size=(160, 96), fps=8, altitude=12)
+    return path
+
+
+def short_run(video: Path, workspace: Path) -> None:
+    """From the video to the data set, with somebody who labels in between."""
+    arguments = ["run", str(video), "--workspace", str(workspace)]
+    for setting in (*_SETTINGS, "detector.resize={width: 160, height: 160}"):
+        arguments += ["--set", setting]
+    _uavpipe(*arguments, "--until", "tracks")
+    _label(workspace, video.stem)
+    _uavpipe("dataset", "--workspace", str(workspace), "--set", _SETTINGS[-2])
+
+
 def forget(video: Path, workspace: Path) -> None:
     """Take one identity out; where it is out already that is no mistake."""
     try:

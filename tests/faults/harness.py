@@ -96,7 +96,7 @@ class Rounds:
         return " ".join([*what, "→", self._judge(self._run())])
 
     def _judge(self, ending: Ending) -> str:
-        if _refused(ending):
+        if refused(ending):
             return f"{_last(ending)} refused"
         if ending.code:
             return f"{ending.said} code {ending.code} FAILED"
@@ -126,7 +126,7 @@ class Rounds:
     def _fill(self) -> str:
         largest = int(10 ** self._draw.uniform(1, 5))
         ending = self._run(largest)
-        return f"no file beyond {largest} bytes: {_told(ending)}"
+        return f"no file beyond {largest} bytes: {told(ending)}"
 
     def _full(self) -> str:
         """A disk that is really full, until somebody makes room."""
@@ -135,7 +135,7 @@ class Rounds:
         _mount("mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(self._workspace))
         ending = self._run()
         _mount("mount", "-o", "remount,size=1g", str(self._workspace))
-        return f"a disk of {size} bytes: {_told(ending)}"
+        return f"a disk of {size} bytes: {told(ending)}"
 
     def _two(self) -> str:
         said = [self._folder / "one.txt", self._folder / "two.txt"]
@@ -144,8 +144,8 @@ class Rounds:
             children.append(self._start(path))
             time.sleep(self._draw.choice((0.0, self._draw.uniform(0, self._job.seconds))))
         endings = [wait(child, path) for child, path in zip(children, said, strict=True)]
-        told = sorted(map(_told, endings), key=lambda each: each.endswith("FAILED"))  # the last word counts
-        return f"two at once: {' | '.join(told)}"
+        heard = sorted(map(told, endings), key=lambda each: each.endswith("FAILED"))  # the last word counts
+        return f"two at once: {' | '.join(heard)}"
 
     def _damage(self) -> str:
         path = self._some_file()
@@ -171,7 +171,7 @@ class Rounds:
             moment = time.time() + self._draw.uniform(-1, 1) * 3e8
             os.utime(path, (moment, moment))
         ahead = self._draw.uniform(-1, 1) * 3e8
-        return f"clocks moved, ours by {ahead / 86_400:.0f} days: {_told(self._run(ahead=ahead))}"
+        return f"clocks moved, ours by {ahead / 86_400:.0f} days: {told(self._run(ahead=ahead))}"
 
     def _some_file(self) -> Path:
         return self._some([path for path in self._workspace.rglob("*") if path.is_file() and path.stat().st_size])
@@ -211,7 +211,7 @@ def _mount(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def _refused(ending: Ending) -> bool:
+def refused(ending: Ending) -> bool:
     """Whether it ended with the one line of a refusal."""
     return ending.code == 1 and bool(_refusals(ending)) and "Traceback" not in ending.said
 
@@ -220,8 +220,8 @@ def _refusals(ending: Ending) -> list[str]:
     return [line for line in ending.said.splitlines() if line.startswith(("uavpipe: ", "failed: "))]
 
 
-def _told(ending: Ending) -> str:
-    return _last(ending) if not ending.code or _refused(ending) else f"{ending.said} code {ending.code} FAILED"
+def told(ending: Ending) -> str:
+    return _last(ending) if not ending.code or refused(ending) else f"{ending.said} code {ending.code} FAILED"
 
 
 def _sha256(path: Path) -> str:
