@@ -66,7 +66,9 @@ def test_makes_help_is_the_chains_summaries():
     assert {name: texts.get(name) for name in summaries} == summaries
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CHANGELOG.md", *PAGES], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *PAGES], ids=lambda page: page.name
+)
 def test_no_line_of_prose_is_longer_than_116(page):
     prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL).splitlines()
     assert [line for line in prose if len(line) > 116 and not line.startswith(("|", "    "))] == []
@@ -90,6 +92,13 @@ def test_links_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_page_is_reached_from_the_readme(page):
     assert f"docs/{page.name}" in (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", [ROOT / "SECURITY.md", ROOT / "docs" / "privacy.md"], ids=lambda page: page.name)
+def test_the_tests_that_hold_a_promise_exist(page):
+    named = re.findall(r"`(tests/[\w/]+\.py)`", page.read_text("utf-8"))
+    assert len(named) >= 3
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_no_module_imports_itself_by_way_of_others():

@@ -10,7 +10,13 @@ import pytest
 from pipeline.cli import main
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "Makefile", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
+    ROOT / "Makefile",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 PACKAGES = ("pipeline", "annotate", "detector", "reid")
 MODULES = [path for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py"))]
 # What is not said, and what is said instead.

@@ -68,9 +68,19 @@ def _interruptible() -> Iterator[None]:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL or not _in_main_thread():
         yield
         return
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    stopped: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        stopped.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
     try:
         yield
+    except Exception:
+        if not stopped:
+            raise
+        raise KeyboardInterrupt from None  # a library made another error of it, such as of a half import
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 

@@ -41,6 +41,13 @@ def test_while_a_command_works(tmp_path):
     assert ended.stderr == "uavpipe: stopped; finished work is kept, run again to resume\n"
 
 
+def test_where_a_library_makes_another_error_of_it(tmp_path):
+    text = f"try:\n    {INTERRUPT.strip().replace(chr(10), chr(10) + '    ')}\nexcept KeyboardInterrupt:\n    a.b\n"
+    ended = uavpipe(tmp_path, "yaml", text, "config")
+    assert ended.returncode == 130
+    assert ended.stderr == "uavpipe: stopped; finished work is kept, run again to resume\n"
+
+
 def test_where_it_is_ignored_it_stays_so(tmp_path):
     (tmp_path / "click.py").write_text(f"{INTERRUPT}raise SystemExit(7)\n")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
