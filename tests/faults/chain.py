@@ -79,6 +79,12 @@ def short_run(video: Path, workspace: Path) -> None:
     _uavpipe("dataset", "--workspace", str(workspace), "--set", _SETTINGS[-2])
 
 
+def relink(video: Path, workspace: Path) -> None:
+    """Link again with another setting, as somebody might who has labelled already."""
+    settings = [word for setting in (*_SETTINGS, "tracks.min_length=5") for word in ("--set", setting)]
+    _uavpipe("tracks", str(video), "--workspace", str(workspace), *settings)
+
+
 def forget(video: Path, workspace: Path) -> None:
     """Take one identity out; where it is out already that is no mistake."""
     try:
@@ -106,13 +112,21 @@ def _label(workspace: Path, flight: str) -> None:
                 store.apply(Assign(tracklets=(name,), identity=place % PEOPLE + 1), user="script", id=f"d{place}")
 
 
-def start(job: Callable[[], None], said: Path, *, largest: int | None = None, ahead: float = 0.0) -> int:
+def start(
+    job: Callable[[], None],
+    said: Path,
+    *,
+    largest: int | None = None,
+    memory: int | None = None,
+    ahead: float = 0.0,
+) -> int:
     """Begin `job` in a child process, and give its id.
 
     Args:
         job: what it does.
         said: takes what it prints.
         largest: files that would grow beyond so many bytes cannot be written; None: any may.
+        memory: bytes that it may have beyond those of this process; None: any.
         ahead: seconds by which Python's `time.time` is ahead there.
 
     """
@@ -127,6 +141,9 @@ def start(job: Callable[[], None], said: Path, *, largest: int | None = None, ah
         if largest is not None:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+        if memory is not None:
+            now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (now + memory, now + memory))
         if ahead:
             real = time.time
             time.time = lambda: real() + ahead

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from annotate.log.store import LABELS, LabelStore
-from tests.faults.chain import Ending, forget, make_video, run, start, wait
+from tests.faults.chain import Ending, forget, make_video, relink, run, start, wait
 
 _TABLES = {".parquet", ".jpg"}
 
@@ -44,10 +44,12 @@ class Rounds:
     Args:
         folder: where the workspaces lie while it goes on.
         seed: of what happens.
+        only: names of faults; empty: all.
 
     """
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, only: frozenset[str] = frozenset()) -> None:
+        self._only = only
         self._folder, self._draw = folder, random.Random(seed)
         self._video = make_video(folder / "flight.mp4")
         self._workspace, self._finished = folder / "runs", folder / "finished"
@@ -85,9 +87,14 @@ class Rounds:
             shutil.copytree(self._finished, self._workspace)
         faults: list[Callable[[], str]] = [self._kill, self._fill, self._two]
         if begin == "finished":
-            faults = [self._damage, self._cut, self._delete, self._clock, self._two]
+            faults = [self._damage, self._cut, self._delete, self._clock, self._two, self._relink, self._lose_wal]
+        faults += [self._memory, self._vanish]
+        if begin != "empty":
+            faults += [self._link, self._stray, self._undeletable]
         if begin == "empty" and self.mounts:
             faults.append(self._full)
+        if self._only:
+            faults = [fault for fault in faults if fault.__name__ in self._only] or faults
         what = [f"{begin}:"]
         for fault in self._draw.sample(faults, self._draw.choice((1, 1, 2))):
             what.append(fault())
@@ -173,6 +180,65 @@ class Rounds:
         ahead = self._draw.uniform(-1, 1) * 3e8
         return f"clocks moved, ours by {ahead / 86_400:.0f} days: {told(self._run(ahead=ahead))}"
 
+    def _memory(self) -> str:
+        memory = int(10 ** self._draw.uniform(6, 9))
+        said = self._folder / "said.txt"
+        child = start(lambda: self._job.command(self._video, self._workspace), said, memory=memory)
+        ending = wait(child, said)
+        if ending.code < 0:  # native code ends the process so where it gets no memory
+            return f"{memory} more bytes of memory: signal {-ending.code}"
+        return f"{memory} more bytes of memory: {told(ending)}"
+
+    def _vanish(self) -> str:
+        """A part is deleted while the command is at work."""
+        said = self._folder / "said.txt"
+        child = self._start(said)
+        time.sleep(self._draw.uniform(0, self._job.seconds))
+        parts = sorted(self._workspace.rglob("part-*.parquet"))
+        gone = self._draw.choice(parts) if parts else None
+        if gone:
+            gone.unlink(missing_ok=True)
+        return f"vanished meanwhile: {gone and self._name(gone)}: {told(wait(child, said))}"
+
+    def _link(self) -> str:
+        """A folder is moved to another disk, and a link put in its place."""
+        folders = [path for path in self._workspace.rglob("*") if path.is_dir() and not path.is_symlink()]
+        path = self._draw.choice(sorted(folders))
+        name, elsewhere = self._name(path), self._folder / f"elsewhere-{self._draw.random()}"
+        path.rename(elsewhere)
+        path.symlink_to(elsewhere)
+        return f"moved {name} behind a link"
+
+    def _stray(self) -> str:
+        """A file of the desktop, or a note, is put among ours."""
+        folder = self._draw.choice(sorted(path for path in self._workspace.rglob("*") if path.is_dir()))
+        name = self._draw.choice((".DS_Store", "Thumbs.db", "desktop.ini", "._a.jpg", ".nfs0001", "notes.txt"))
+        (folder / name).write_bytes(b"\0\0\0\1Bud1")
+        return f"put {self._name(folder / name)}"
+
+    def _undeletable(self) -> str:
+        """A file cannot be deleted or replaced while the command runs; afterwards it can."""
+        path = self._some_file()
+        name = self._name(path)
+        if shutil.which("chattr") is None or subprocess.run(["chattr", "+i", path], capture_output=True).returncode:
+            return "no file can be made undeletable here"
+        try:
+            ending = self._run()
+        finally:
+            subprocess.run(["chattr", "-R", "-i", self._workspace], capture_output=True)  # it may have moved
+        return f"undeletable {name}: {told(ending)}"
+
+    def _lose_wal(self) -> str:
+        lost = sorted(self._workspace.glob(f"{LABELS}-*"))
+        for path in lost:
+            path.unlink()
+        return f"lost {', '.join(map(self._name, lost)) or 'no WAL: there is none'}"
+
+    def _relink(self) -> str:
+        said = self._folder / "said.txt"
+        ending = wait(start(lambda: relink(self._video, self._workspace), said), said)
+        return f"linked again by other settings: {told(ending)}"
+
     def _some_file(self) -> Path:
         return self._some([path for path in self._workspace.rglob("*") if path.is_file() and path.stat().st_size])
 
@@ -187,7 +253,9 @@ class Rounds:
 
 def contents(workspace: Path) -> dict[str, str]:
     """What must not depend on what happened: each table and picture by its hash, and the labels' log by its own."""
-    files = (path for path in workspace.rglob("*") if path.suffix in _TABLES and path.is_file())
+    walk = os.walk(workspace, followlinks=True)
+    paths = (Path(folder, name) for folder, _, names in walk for name in names)
+    files = (path for path in paths if path.suffix in _TABLES and not path.name.startswith("."))
     found = {path.relative_to(workspace).as_posix(): _sha256(path) for path in files}
     if (workspace / LABELS).exists():
         with LabelStore(workspace / LABELS, write=False) as store:
@@ -237,10 +305,12 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="faults, by their names here, with commas between")
     arguments = parser.parse_args()
     tally: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        rounds = Rounds(Path(folder), arguments.seed)
+        only = frozenset(f"_{name}" for name in arguments.only.split(",") if name)
+        rounds = Rounds(Path(folder), arguments.seed, only)
         if not rounds.mounts:
             print("no disk that is really full: mounting one needs root")
         for number in range(1, arguments.rounds + 1):
