@@ -1,12 +1,15 @@
 """One decoder's run over the packets of a video, from a fresh start to its end, surviving damage.
 
-Two decoders share the work. The strict one uses all threads and gives up at the first sign of damage; the
-patient one uses one thread, because only then are the made-up parts of damaged pictures the same each time, and
-every error belongs to the packet just given. The patient one goes over the run again, so that the frames do not
-depend on the number of threads.
+Three decoders share the work. The strict one uses all threads and gives up at the first sign of damage. Then the
+patient one goes over the run again, so that the frames do not depend on the number of threads: it uses one thread,
+because only then are the made-up parts of damaged pictures the same each time, and every error belongs to the packet
+just given. Before it delivers, two surveys collect the evidence of damage, for what is wrong with a frame may show
+only after it: one by the patient decoder, one by a pedantic one that complains where the patient one conceals.
 """
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from pipeline.video.container import demux, open_container
 from pipeline.video.scan import NO_TIME, Packets
 
 _DEPTH = 16  # pictures that H.264 may hold back at most
+_DELAY = 3  # frames of the strict decoder held back: damage may show only in what follows a frame
 _HELD = 20  # decoded frames held back to put them in order; a few more than the decoder may have confused
 
 Name = Callable[[Any], int | None]  # the index of a decoded frame; None for one that was not announced
@@ -99,11 +103,27 @@ class _DamageSeenError(Exception):
     """The strict decoder saw something that only the patient one may judge."""
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What was wrong in a run.
+
+    Attributes:
+        lost: indices of the frames that were not made.
+        corrupt: indices of those that the decoder had to make up in part.
+        complaints: by packet rank, what a decoder did not like about it.
+    """
+
+    lost: frozenset[int]
+    corrupt: frozenset[int]
+    complaints: dict[int, str]
+
+
 class DecoderRun:
     """A decoder's way through a range of packets.
 
     Attributes:
         reasons: by packet rank, why the decoder could not take it.
+        evidence: of damage; None as long as there is none. Complete before the first frame that it concerns.
     """
 
     def __init__(
@@ -114,67 +134,101 @@ class DecoderRun:
         span: tuple[int, int],
         first: int,
         stop: int | None,
-        threads: int | None,
         *,
+        threads: int | None = 1,
+        strict: bool = False,
         by_time: bool = False,
     ) -> None:
         """`span` is the range of packet ranks; `stop` None means to the last frame, however many there are.
 
         `name` makes a function that is called with each decoded frame in turn; `by_time` says that the order
-        in which they come does not matter to it. `threads` 1 is the patient decoder alone.
+        in which they come does not matter to it. `strict` says that the decoder owns up to damage, and may
+        therefore use `threads`.
         """
         self._path, self._reader, self._name = path, PacketReader(path, packets), name
-        self._span, self._first, self._stop, self._threads = span, first, stop, threads
-        self._by_time = by_time
+        self.span, self._first, self._stop = span, first, stop
+        self._threads, self._strict, self._by_time = threads, strict, by_time
         self.reasons: dict[int, str] = {}
+        self.evidence: Evidence | None = None
 
     def frames(self) -> Generator[tuple[int, Any]]:
         """(index, decoded frame) for the frames that can be made, in ascending order of index."""
         expected = self._first
-        if self._threads != 1 and self._stop is not None:
+        if self._stop is not None:
             try:
-                for index, frame in self._decode(strict=True):
-                    if index < expected:
-                        continue
-                    if index != expected or frame.is_corrupt:
-                        raise _DamageSeenError
+                for index, frame in _delayed(self._sound_frames()):
                     yield index, frame
-                    expected += 1
+                    expected = index + 1
                 if expected == self._stop:
                     return
             except (av.error.FFmpegError, _DamageSeenError):
                 pass
-        for index, frame in _ascending(self._decode(strict=False), _HELD if self._by_time else 0):
+            self.evidence = self._survey(self._stop)
+        for index, frame in self._patient_frames():
             # A frame that comes after its time counts as lost: order is worth more.
             if index >= expected:
                 yield index, frame
                 expected = index + 1
 
-    def _decode(self, strict: bool) -> Iterator[tuple[int, Any]]:
+    def _sound_frames(self) -> Iterator[tuple[int, Any]]:
+        """The frames up to the first sign of damage."""
+        expected = self._first
+        for index, frame in self._decode(None if self._strict else self.reasons, strict=self._strict):
+            if index < expected:
+                continue
+            if index != expected or frame.is_corrupt or self.reasons:
+                raise _DamageSeenError
+            yield index, frame
+            expected += 1
+
+    def _patient_frames(self) -> Iterator[tuple[int, Any]]:
+        return _ascending(self._decode(self.reasons), _HELD if self._by_time else 0)
+
+    def _survey(self, stop: int) -> Evidence:
+        complaints: dict[int, str] = {}
+        for _ in self._decode(complaints, strict=True):
+            pass
+        lost, corrupt = set(range(self._first, stop)), set()
+        expected = 0
+        for index, frame in self._patient_frames():
+            if index < expected:
+                continue
+            expected = index + 1
+            lost.discard(index)
+            if frame.is_corrupt:
+                corrupt.add(index)
+        return Evidence(frozenset(lost), frozenset(corrupt), complaints | self.reasons)
+
+    def _decode(
+        self, reasons: dict[int, str] | None, *, strict: bool = False
+    ) -> Iterator[tuple[int, Any]]:
+        """Decode once; errors go into `reasons`, or are raised where it is None."""
         name = self._name()
         container, stream = open_container(self._path)
         with container:
             decoder = stream.codec_context
             decoder.flags |= Flags.output_corrupt  # a damaged picture is worth more than none
             if strict:
-                decoder.thread_type, decoder.thread_count = "AUTO", self._threads or 0
                 decoder.options = {"err_detect": "explode"}
+            if reasons is None:
+                decoder.thread_type, decoder.thread_count = "AUTO", self._threads or 0
             else:
                 decoder.thread_type, decoder.thread_count = "NONE", 1
-                if self._by_time and decoder.name == "h264":
+                if self._by_time and decoder.name == "h264" and not strict:
                     # Pictures whose order the damage confused are dropped, unless they were to wait anyway.
                     decoder.reorder_depth = _DEPTH
-            for rank, packet in self._reader.read(container, stream, *self._span):
-                yield from self._named(self._take(decoder, rank, packet, strict), name)
-            yield from self._named(self._take(decoder, self._span[1], None, strict), name)
+            for rank, packet in self._reader.read(container, stream, *self.span):
+                yield from self._named(self._take(decoder, rank, packet, reasons), name)
+            yield from self._named(self._take(decoder, self.span[1], None, reasons), name)
 
-    def _take(self, decoder: Any, rank: int, packet: Any, strict: bool) -> list[Any]:
+    @staticmethod
+    def _take(decoder: Any, rank: int, packet: Any, reasons: dict[int, str] | None) -> list[Any]:
         try:
             return list(decoder.decode(packet))
         except av.error.FFmpegError as error:
-            if strict:
+            if reasons is None:
                 raise
-            self.reasons[rank] = error.strerror or type(error).__name__
+            reasons[rank] = error.strerror or type(error).__name__
             return []
 
     @staticmethod
@@ -184,6 +238,18 @@ class DecoderRun:
             index = name(frame)
             if index is not None:
                 yield index, frame
+
+
+def _delayed(frames: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    """`frames`, each after the next few were made without complaint."""
+    waiting: deque[tuple[int, Any]] = deque()
+    for item in frames:
+        waiting.append(item)
+        del item
+        if len(waiting) > _DELAY:
+            yield waiting.popleft()
+    while waiting:
+        yield waiting.popleft()
 
 
 def _ascending(frames: Iterator[tuple[int, Any]], held: int) -> Iterator[tuple[int, Any]]:

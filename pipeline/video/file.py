@@ -1,7 +1,7 @@
 """A video file, read segment by segment."""
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from pipeline.errors import PipelineError
 from pipeline.video.container import open_container
 from pipeline.video.decode import DecoderRun
+from pipeline.video.doubt import frames_in_doubt
 from pipeline.video.pixels import Upright, display_turn, rotation_degrees
 from pipeline.video.records import Damage, Frame, Segment, Video
 from pipeline.video.scan import Packets, scan_packets
 from pipeline.video.segments import plan_segments
 from pipeline.video.table import FrameTable, probe_decoder, table_by_decoding, table_of_packets
 
+_MADE_UP = "corrupt: the decoder made parts of it up"
 _GUESSED_RATE = Fraction(25)
 # Codecs whose threaded decoders own up to damage; FFV1's, for one, makes of it a different picture each time.
 _OWN_UP = {"h264", "hevc", "av1", "vp8", "vp9", "mpeg4", "mpeg2video", "mjpeg", "png"}
@@ -65,7 +67,8 @@ def open_file(path: Path, segment_frames: int, threads: int | None) -> "VideoFil
         table=table,
         turn=turn,
         stored_size=upright.stored_size,
-        threads=threads if table.sound and codec in _OWN_UP else 1,
+        threads=threads,
+        strict=table.sound and codec in _OWN_UP,
         stamp=_stamp(path),
     )
 
@@ -85,6 +88,7 @@ class VideoFile(Video):
     turn: tuple[int, int, int, int]
     stored_size: tuple[int, int]
     threads: int | None
+    strict: bool
     stamp: tuple[int, int]
     _parked: "tuple[int, _RunFrames] | None" = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -110,11 +114,11 @@ class VideoFile(Video):
         missing = set(range(segment.first, segment.stop))
         for index, decoded in frames.until(segment.first, segment.stop):
             missing.discard(index)
-            self._note(found, index, self._complaint(index, decoded, frames.run), lost=False)
-            yield self._frame(index, decoded, upright)
+            doubt = frames.doubt.get(index, "")
+            self._note(found, index, self._complaint(index, decoded, frames.run) or doubt, lost=False)
+            yield self._frame(index, decoded, upright, suspect=bool(doubt))
         for index in missing:
             self._note(found, index, self._loss(index, frames.run), lost=True)
-        self._add_neighbours(segment, missing, found)
         self._add_trouble(segment, found)
         if damage is not None:
             damage.extend(found[index] for index in sorted(found))
@@ -151,16 +155,32 @@ class VideoFile(Video):
             (run.anchor, stop),
             run.first,
             run.stop,
-            self.threads,
+            threads=self.threads,
+            strict=self.strict,
             by_time=self.table.pts is not None,
         )
 
-    def _frame(self, index: int, decoded: Any, upright: Upright) -> Frame:
+    def doubt(self, run: DecoderRun) -> dict[int, str]:
+        """The frames of `run` that are in doubt, by what is known now, and why."""
+        bad = {rank: reason for rank, reason in self.packets.trouble if rank < len(self.packets)}
+        bad = {rank: reason for rank, reason in bad.items() if self.packets.entry[rank]}  # others begin afresh
+        if run.evidence and self.table.packet is None:
+            bad = dict.fromkeys(run.evidence.lost | run.evidence.corrupt, _MADE_UP)
+        elif run.evidence:
+            lost = {self.table.packet_of(index) for index in run.evidence.lost} - {-1}
+            # Noise at the end of the packet before one that is lost may have decoded without complaint.
+            bad |= {rank - 1: "what follows it in the file is lost" for rank in lost}
+            bad |= {self.table.packet_of(index): _MADE_UP for index in run.evidence.corrupt}
+            bad |= dict.fromkeys(lost, "a frame is lost") | run.evidence.complaints
+        return frames_in_doubt(self.packets, self.table, bad, run.span)
+
+    def _frame(self, index: int, decoded: Any, upright: Upright, *, suspect: bool) -> Frame:
         return Frame(
             index,
             float(self.table.times[index]),
             bool(self.table.key[index]),
             bool(decoded.is_corrupt),
+            suspect,
             upright.image(decoded),
         )
 
@@ -171,8 +191,7 @@ class VideoFile(Video):
     def _complaint(self, index: int, decoded: Any, run: DecoderRun) -> str:
         complaints = []
         if decoded.is_corrupt:
-            made_up = "corrupt: the decoder made parts of it up"
-            complaints.append(run.reasons.get(self.table.packet_of(index), made_up))
+            complaints.append(run.reasons.get(self.table.packet_of(index), _MADE_UP))
         if (decoded.width, decoded.height) != self.stored_size:
             complaints.append(
                 f"its size is {decoded.width}x{decoded.height}, scaled to "
@@ -185,13 +204,6 @@ class VideoFile(Video):
         if self.table.packet is not None and packet < 0:
             return "behind the end of the file, which was cut short"
         return run.reasons.get(packet, "the decoder made no picture of it")
-
-    def _add_neighbours(self, segment: Segment, lost: set[int], found: dict[int, Damage]) -> None:
-        """Suspect the packet before one that is lost: noise at its end may have decoded without complaint."""
-        for index in lost:
-            before = self.table.frame_of(self.table.packet_of(index) - 1)
-            if before is not None and segment.first <= before < segment.stop and before not in found:
-                self._note(found, before, "its end may be damaged: what follows it in the file is", lost=False)
 
     def _add_trouble(self, segment: Segment, damage: dict[int, Damage]) -> None:
         """Put errors of the container itself on the frame that follows them, or on the last one."""
@@ -207,6 +219,8 @@ class _RunFrames:
     def __init__(self, video: VideoFile, segment: Segment) -> None:
         self.segment_run = segment.run
         self.run = video.decoder_run(segment)
+        self._video, self._judged = video, self.run.evidence
+        self._doubt = video.doubt(self.run)
         self._frames: Generator[tuple[int, Any]] = self.run.frames()
         self._ahead: tuple[int, Any] | None = None
 
@@ -222,6 +236,13 @@ class _RunFrames:
             self._ahead = None  # or the decoder would see its pictures kept longer, and reuse others
             self._ahead = next(self._frames, None)
 
+    @property
+    def doubt(self) -> Mapping[int, str]:
+        """The frames of the run in doubt, and why; complete for those that were delivered."""
+        if self._judged is not self.run.evidence:
+            self._judged, self._doubt = self.run.evidence, self._video.doubt(self.run)
+        return self._doubt
+
     def close(self) -> None:
         """Let the decoder go."""
         self._frames.close()
@@ -232,7 +253,7 @@ def _first_decodable(path: Path, packets: Packets, table: FrameTable) -> Any:
     if not len(table):
         return None
     for anchor in np.flatnonzero(packets.clean):
-        run = DecoderRun(path, packets, table.namer, (int(anchor), len(packets)), 0, None, 1)
+        run = DecoderRun(path, packets, table.namer, (int(anchor), len(packets)), 0, None)
         with closing(run.frames()) as frames:
             for _, frame in frames:
                 return frame

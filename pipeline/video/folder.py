@@ -73,7 +73,7 @@ class ImageFolder(Video):
                 what = f"its size is {size[0]}x{size[1]}, scaled to {self.width}x{self.height}"
                 found.append(Damage(index, time, what, lost=False))
                 image = fit(image, (self.width, self.height))
-            yield Frame(index, time, True, False, image)
+            yield Frame(index, time, True, False, False, image)
         if damage is not None:
             damage.extend(found)
 

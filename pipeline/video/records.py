@@ -20,6 +20,7 @@ class Frame:
         pts_s: time in seconds as the container gives it; the first frame need not be at 0.
         key: whether the container marks it as a key frame.
         corrupt: whether the decoder had to make up parts of it.
+        suspect: whether it may be wrong: corrupt, or predicted from frames that are lost or corrupt.
         image: uint8 (H, W, 3) RGB, turned upright.
     """
 
@@ -27,6 +28,7 @@ class Frame:
     pts_s: float
     key: bool
     corrupt: bool
+    suspect: bool
     image: NDArray[np.uint8]
 
     def __post_init__(self) -> None:

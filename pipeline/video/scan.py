@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.video.container import demux
 from pipeline.video.gaps import find_gaps, trailing_gap
-from pipeline.video.nal import is_clean_key
+from pipeline.video.nal import read_picture
 
 NO_TIME = -(2**63)  # marks a missing time stamp
 _MOST_UNTIMED = 0.1  # of all packets
@@ -25,6 +25,8 @@ class Packets:
         pts, dts, pos, size: int64 (n,); time stamps in units of the stream, place and size in bytes.
         key: bool (n,), marked as key frames.
         clean: bool (n,), a fresh decoder may start there.
+        entry: int64 (n,), after how many reference pictures frames are right again; see `Picture`.
+        disposable: bool (n,), no other picture refers to it.
         shown: bool (n,), announce a frame; False for those that an edit list hides and the like.
         trouble: errors of the container: (rank of the next packet, reason).
         cut_off: int64 (m,), ascending: pts, estimated, of the frames behind the end of a file cut short.
@@ -36,6 +38,8 @@ class Packets:
     size: NDArray[np.int64]
     key: NDArray[np.bool_]
     clean: NDArray[np.bool_]
+    entry: NDArray[np.int64]
+    disposable: NDArray[np.bool_]
     shown: NDArray[np.bool_]
     trouble: Sequence[tuple[int, str]]
     cut_off: NDArray[np.int64]
@@ -47,7 +51,8 @@ class Packets:
 def scan_packets(container: Any, stream: Any, path: Path) -> Packets:
     """Read every packet of `stream` once, keeping what is said about it but none of its data."""
     numbers = {name: array("q") for name in ("pts", "dts", "pos", "size")}
-    flags = {name: bytearray() for name in ("key", "clean", "shown")}
+    flags = {name: bytearray() for name in ("key", "clean", "disposable", "shown")}
+    entry = array("q")
     spans = array("q")  # of all streams: place, size, place, size, …
     end_s = 0.0
     trouble: list[tuple[int, str]] = []
@@ -63,9 +68,13 @@ def scan_packets(container: Any, stream: Any, path: Path) -> Packets:
             values.append(NO_TIME if value is None else value)
         key = packet.is_keyframe
         flags["key"].append(key)
-        flags["clean"].append(key and is_clean_key(codec, extradata, bytes(packet)))
+        picture = read_picture(codec, extradata, key, bytes(packet))
+        flags["clean"].append(picture.clean)
+        flags["disposable"].append(picture.disposable)
+        entry.append(picture.entry)
         flags["shown"].append(not packet.is_discard and not _is_hidden(codec, packet))
     columns: dict[str, Any] = {name: np.array(values, np.int64) for name, values in numbers.items()}
+    columns["entry"] = np.array(entry, np.int64)
     columns |= {name: np.frombuffer(bytes(values), np.bool_) for name, values in flags.items()}
     columns["clean"] = columns["clean"] & _nothing_before_is_shown_after(columns["pts"])
     _leave_out_untimed(columns, trouble)

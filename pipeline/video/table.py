@@ -140,7 +140,7 @@ def table_by_decoding(path: Path, packets: Packets, time_base: Fraction, rate: F
 
 def _numbered_run(path: Path, packets: Packets, fed: int) -> DecoderRun:
     """A run over the first `fed` packets that numbers whatever frames come."""
-    return DecoderRun(path, packets, _counter, (0, fed), 0, None, 1)
+    return DecoderRun(path, packets, _counter, (0, fed), 0, None)
 
 
 def _counter() -> Name:
