@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TRACKLETS = "tracks/tracklets.parquet"  # tracklet, frame, rank: which detection is of which tracklet
 DETECTIONS = "detections/detections.parquet"  # frame, rank, pts_s, x1, y1, x2, y2, score
-CROPS = "crops/crops.parquet"  # frame, rank, crop (a JPEG, relative to the table's folder), sharpness
+CROPS = "crops/crops.parquet"  # frame, rank, crop (a JPEG, relative to the table's folder), sharpness, suspect
 FRAMES = "frames/frames.parquet"  # frame; optional
 APPEARANCE = "appearance/appearance.parquet"  # frame, rank, look (descriptor of colours); optional
 EMBEDDINGS = "embeddings/embeddings.parquet"  # frame, rank, feature, model (which made the features); optional
@@ -40,6 +40,7 @@ class Detection:
         score: of the detector, 0 to 1.
         crop: the JPEG, relative to the workspace, with forward slashes; None where none was cut.
         sharpness: of the crop, variance of the Laplacian; 0 without a crop.
+        suspect: whether the frame may be wrong, after damage to the video.
 
     Raises:
         ValueError: a value is not as above, or the crop is outside the workspace.
@@ -53,6 +54,7 @@ class Detection:
     score: float
     crop: str | None = None
     sharpness: float = 0.0
+    suspect: bool = False
 
     def __post_init__(self) -> None:
         if not (0 <= self.frame <= LAST and 0 <= self.rank <= LAST):
@@ -154,7 +156,7 @@ def read_tracklets(workspace: Path, flight: str) -> tuple[Tracklet, ...]:
     tables = [
         (folder / TRACKLETS, ["tracklet", "frame", "rank"], "uavpipe tracks"),
         (folder / DETECTIONS, ["frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score"], "uavpipe detect"),
-        (folder / CROPS, ["frame", "rank", "crop", "sharpness"], "uavpipe crops"),
+        (folder / CROPS, ["frame", "rank", "crop", "sharpness", "suspect"], "uavpipe crops"),
     ]
     tracklets, detections, crops = (_read(*table) for table in tables)
     for (path, _, command), content in zip(tables, (tracklets, detections, crops), strict=True):
@@ -195,7 +197,10 @@ def _read(path: Path, columns: list[str], command: str) -> "pd.DataFrame":
     if not path.exists():
         raise AnnotateError(f"{path}: no such table; make it with `{command}`")
     try:
-        rows = pd.read_parquet(parts_of(path), columns=columns)  # type: ignore[call-overload]  # lists
+        rows = pd.read_parquet(parts_of(path))  # type: ignore[call-overload]  # lists
+        if "suspect" in columns and "suspect" not in rows:  # crops from before there was the column
+            rows["suspect"] = False
+        rows = rows[columns]
     except Exception as error:  # Arrow and pandas raise nearly anything on a damaged file
         raise AnnotateError(
             f"{path}: not a table with columns {', '.join(columns)}; make it again with `{command}`: {error}"
@@ -216,15 +221,15 @@ def _check_once(path: Path, rows: "pd.DataFrame", command: str) -> None:
 
 
 def _records(table: Path, flight: str, rows: "pd.DataFrame") -> list[Tracklet]:
-    names = ["tracklet", "frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score", "crop", "sharpness"]
+    names = ["tracklet", "frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score", "crop", "sharpness", "suspect"]
     folder = PurePosixPath(CROPS).parent
     contents: dict[int, list[Detection]] = {}
     number = frame = -1
     try:
-        for number, frame, rank, time, x1, y1, x2, y2, score, crop, sharpness in zip(
+        for number, frame, rank, time, x1, y1, x2, y2, score, crop, sharpness, suspect in zip(
             *(rows[name].tolist() for name in names), strict=True
         ):
-            cut = (f"{flight}/{folder}/{crop}", sharpness) if isinstance(crop, str) else (None, 0.0)
+            cut = (f"{flight}/{folder}/{crop}", sharpness, bool(suspect)) if isinstance(crop, str) else ()
             contents.setdefault(number, []).append(Detection(frame, rank, time, (x1, y1, x2, y2), score, *cut))
         return [Tracklet(flight, number, tuple(content)) for number, content in contents.items()]
     except ValueError as error:

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import av
 import click
@@ -106,7 +105,9 @@ def damages(size: int, rng: random.Random) -> Iterator[tuple[str, list[tuple[int
     yield "flipped bytes", [(spot(1), rng.randbytes(1)) for _ in range(8)]
 
 
-def measure(original: Path, damaged: Path, edits: list[tuple[int, bytes]], truth: dict[float, NDArray[np.uint8]]) -> Count:
+def measure(
+    original: Path, damaged: Path, edits: list[tuple[int, bytes]], truth: dict[float, NDArray[np.uint8]]
+) -> Count:
     """Counts over `original` with `edits`, against its own frames `truth` (luma) by time."""
     data = bytearray(original.read_bytes())
     for place, content in edits:
@@ -119,7 +120,7 @@ def measure(original: Path, damaged: Path, edits: list[tuple[int, bytes]], truth
     wrong = {}
     for frame in video.read_all(damage):
         wrong[frame.index] = _is_wrong(luma(frame.image), truth[round(frame.pts_s, 3)])
-        marked[frame.index] = frame.corrupt or getattr(frame, "suspect", False)
+        marked[frame.index] = frame.suspect
     count.lost = len(truth) - len(wrong)
     for index, bad in wrong.items():
         count.wrong += bad

@@ -21,6 +21,7 @@ def crop(flight: str, detection: Detection) -> dict[str, Any]:
         "rank": detection.rank,
         "time": round(detection.time, 3),
         "height": round(y2 - y1),
+        "suspect": detection.suspect,
         "url": f"/api/crops/{quote(flight, safe='')}/{detection.frame}/{detection.rank}.jpg",
     }
 

@@ -55,7 +55,7 @@ def report_stage(result: "StageResult") -> None:
 @click.option("--images", is_flag=True, help="Write the frames as JPEGs too.")
 @click.option("--stride", type=int, help="With --images: write every n-th frame.  [default: 1]")
 @click.option("--quality", type=int, help="With --images: set the JPEG quality.  [default: 95]")
-@click.option("--max-bad-frames", type=int, help="Fail when more frames than this are lost or corrupt.")
+@click.option("--max-bad-frames", type=int, help="Fail when more frames than this are lost, corrupt or suspect.")
 def frames(given: Given, images: bool, **numbers: int | None) -> None:
     """List the frames of a video and its damage.
 

@@ -45,7 +45,7 @@ class FramesConfig(Section):
     )
     image_fps: float = Field(30.0, gt=0, description="frames per second assumed for a folder of images")
     max_bad_frames: int | None = Field(
-        None, ge=0, description="stop when more frames than this are lost or corrupt; null: report only"
+        None, ge=0, description="stop when more frames than this are lost, corrupt or suspect; null: report only"
     )
     images: bool = Field(False, description="write frames as JPEGs too")
     stride: int = Field(1, ge=1, description="with images: write every n-th frame")
@@ -67,13 +67,16 @@ class CameraConfig(Section):
 class CropsConfig(Section):
     """Which detections become crops, and how they are cut."""
 
-    former_names = {"stride": "every"}
+    former_names = {"stride": "every", "suspect": "corrupt"}
 
     padding: float = Field(0.05, ge=0, le=1, description="margin on each side, as a share of the box side")
     min_height: float = Field(16.0, ge=0, description="minimum box height for a crop, px")
     stride: int = Field(1, ge=1, description="take crops from every n-th frame")
     quality: int = Field(95, ge=1, le=100, description="JPEG quality")
-    corrupt: bool = Field(False, description="take crops from frames that the decoder called corrupt, too")
+    suspect: bool = Field(
+        False,
+        description="take crops from suspect frames too: corrupt ones, or predicted from lost or corrupt ones",
+    )
     person_m: tuple[float, float] | None = Field(
         None,
         description="minimum and maximum height of a person in metres, e.g. [1.0, 2.4]; other boxes give no crop; "
@@ -149,6 +152,7 @@ class DatasetConfig(Section):
         "train",
         description="use of identities seen in one flight only (protocol tracklet: in one tracklet only)",
     )
+    suspect: bool = Field(False, description="take crops of suspect frames too, where there are any")
     thin: ThinConfig = ThinConfig()
     verify: bool = Field(
         False, description="read a finished data set and remake it if a file changed; false: compare only lengths"

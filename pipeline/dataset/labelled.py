@@ -40,6 +40,7 @@ COLUMNS = {
     "sharpness": "float64",
     "crop": "str",
     "crc32": "int64",
+    "suspect": "bool",
     "video": "str",
     "weights": "str",
     "decision": "int64",
@@ -138,6 +139,7 @@ def _rows(
                 *each.box,
                 *(each.box[3] - each.box[1], each.score, each.sharpness),
                 *(each.crop, known.get(str(each.crop).removeprefix(f"{flight}/{CROPS.folder}/"), UNKNOWN)),
+                each.suspect,
                 *hashes,
                 *decided,
             )

@@ -52,6 +52,8 @@ class DatasetStage(Stage):
 def dataset_stage(workspace: Path, config: DatasetConfig, store: LabelStore) -> DatasetStage:
     """The data set that `config` wants of the labels `store` of `workspace`."""
     inputs, settings = state_of_inputs(workspace, store), config.model_dump(exclude={"verify"})
+    if not config.suspect:  # a data set from before there was the setting has no suspect crops either
+        del settings["suspect"]
     return DatasetStage(
         DATASET.name, StageFolder(workspace / DATASET.folder), inputs, settings, workspace, config.verify
     )
@@ -115,8 +117,9 @@ def _dataset(workspace: Path, config: DatasetConfig, store: LabelStore) -> tuple
     """The table of the data set and its figures."""
     labelled = read_labelled(workspace, store)
     check_unchanged(labelled.crops, workspace)
-    keep = kept(labelled.crops, workspace, config.thin)
-    crops = labelled.crops[keep].reset_index(drop=True)
+    trusted = labelled.crops[config.suspect | ~labelled.crops["suspect"]].reset_index(drop=True)
+    keep = kept(trusted, workspace, config.thin)
+    crops = trusted[keep].reset_index(drop=True)
     protocol = _protocol(crops, config)
     crops.insert(0, "name", file_names(crops))
     division = divide(crops, crops["name"].tolist(), config, protocol)
@@ -128,7 +131,12 @@ def _dataset(workspace: Path, config: DatasetConfig, store: LabelStore) -> tuple
         )
     crops.insert(1, "split", division.splits)
     crops = crops[crops["split"] != ""].sort_values(["split", "name"], ignore_index=True)
-    left_out = {**labelled.left_out, "thinned": int((~keep).sum()), **division.left_out}
+    left_out = {
+        **labelled.left_out,
+        "suspect": len(labelled.crops) - len(trusted),
+        "thinned": int((~keep).sum()),
+        **division.left_out,
+    }
     leaks = check_leaks(crops, workspace, protocol, config.gap_s)
     return crops, statistics(crops, left_out, division.identities, leaks, protocol)
 

@@ -22,11 +22,12 @@ from pipeline.report.clip import Stretch, fullest, run_clip
 from pipeline.report.provenance import provenance_id
 from pipeline.report.records import Fact, clock
 from pipeline.stages.detect import SCHEMA
+from pipeline.stages.frames import read_frames
 from pipeline.workspace.folders import read_card
 from pipeline.workspace.manifest import MANIFEST, StageFolder
 from pipeline.workspace.tables import read_file
 
-_OF_FRAMES = ("frame", "pts_s", "lost", "corrupt", "damage", "width", "height", "altitude_m")
+_OF_FRAMES = ("frame", "pts_s", "lost", "corrupt", "suspect", "damage", "width", "height", "altitude_m")
 _DAMAGE_SHOWN = 12  # stretches; the table has them all
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -58,7 +59,7 @@ class FlightPart:
         begin_s: time stamp of its first frame, which need not be 0.
         damage: stretches of damaged frames, in words; `more_damage` further ones are in the table.
         more_damage: how many.
-        damaged: frames that are lost or corrupt.
+        damaged: frames that are lost, corrupt or suspect.
         frames: all frames.
         plots: by title.
         clip: where most persons are; None without detections, or as `missing` says.
@@ -94,7 +95,7 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
     if frames["pts_s"].isna().all():
         raise PipelineError(f"{folder}: no frame has a time stamp; make it again with `uavpipe frames`")
     begin = float(frames["pts_s"].min())
-    damaged = frames[frames["lost"] | frames["corrupt"] | (frames["damage"] != "")]
+    damaged = frames[frames["lost"] | frames["suspect"] | (frames["damage"] != "")]
     damage = list(_stretches(damaged, begin))
     drawn: dict[str, Markup] = {}
     clip = against_truth = None
@@ -117,7 +118,7 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
         begin_s=begin,
         damage=tuple(damage[:_DAMAGE_SHOWN]),
         more_damage=max(0, len(damage) - _DAMAGE_SHOWN),
-        damaged=int((frames["lost"] | frames["corrupt"]).sum()),
+        damaged=int((frames["lost"] | frames["suspect"]).sum()),
         frames=len(frames),
         plots=drawn,
         clip=clip,
@@ -169,6 +170,7 @@ def _facts(folder: Path, frames: pd.DataFrame, begin: float) -> Iterator[Fact]:
     yield Fact("frames", f"{len(frames):,}", table)
     yield Fact("lost", f"{int(frames['lost'].sum()):,}", table)
     yield Fact("corrupt", f"{int(frames['corrupt'].sum()):,}", table)
+    yield Fact("suspect", f"{int(frames['suspect'].sum()):,}", table)
     for stage, names in (
         (DETECT, {"boxes": "boxes"}),
         (CROPS, {"crops": "crops"}),
@@ -189,13 +191,13 @@ def _threshold(folder: Path) -> float:
 def _frames(folder: Path) -> pd.DataFrame:
     """The table of frames; for an imported flight, without a video, made from its detections."""
     if (folder / FRAMES.folder / MANIFEST).exists():
-        return read_file(folder / FRAMES.output, _OF_FRAMES)
+        return read_frames(folder, _OF_FRAMES)
     seen = read_file(folder / DETECT.output, ["frame", "pts_s"])[["frame", "pts_s"]]
     none = float("nan")
     return (
         seen.drop_duplicates("frame")
         .sort_values("frame", ignore_index=True)
-        .assign(lost=False, corrupt=False, damage="", altitude_m=none, width=none, height=none)
+        .assign(lost=False, corrupt=False, suspect=False, damage="", altitude_m=none, width=none, height=none)
     )
 
 
@@ -204,7 +206,7 @@ def _stretches(damaged: pd.DataFrame, begin: float) -> Iterator[str]:
     rows: Sequence[dict[Any, Any]] = damaged.to_dict("records")
     numbered = enumerate(rows)
     for _, group in groupby(
-        numbered, lambda each: (each[1]["frame"] - each[0], each[1]["lost"], each[1]["damage"])
+        numbered, lambda each: (each[1]["frame"] - each[0], each[1]["lost"], each[1]["corrupt"], each[1]["damage"])
     ):
         part = [row for _, row in group]
         first, last = part[0], part[-1]
@@ -212,6 +214,6 @@ def _stretches(damaged: pd.DataFrame, begin: float) -> Iterator[str]:
             f"frame {first['frame']:,}" if len(part) == 1 else f"frames {first['frame']:,} to {last['frame']:,}"
         )
         when = "" if pd.isna(first["pts_s"]) else f" at {clock(first['pts_s'] - begin)}"
-        what = "lost" if first["lost"] else "corrupt" if first["corrupt"] else "damaged"
+        what = next((kind for kind in ("lost", "corrupt", "suspect") if first[kind]), "damaged")
         said = str(first["damage"]).removeprefix(f"{what}: ")
         yield f"{frames}{when}: {what}{': ' if said else ''}{said}"

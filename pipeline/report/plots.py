@@ -19,7 +19,7 @@ _BINS = 120  # in time: as many as a phone can show apart
 
 
 def persons_over_time(name: str, frames: pd.DataFrame, boxes: pd.DataFrame) -> Markup:
-    """Persons a frame by time, and where frames are lost or corrupt.
+    """Persons a frame by time, and where frames are lost or suspect.
 
     Args:
         name: of the flight.
@@ -34,7 +34,7 @@ def persons_over_time(name: str, frames: pd.DataFrame, boxes: pd.DataFrame) -> M
     edges = np.linspace(begin, max(end, begin + 1e-3), min(_BINS, max(1, len(times))) + 1)
     bins = pd.Series(counts).groupby(np.clip(np.searchsorted(edges, times, "right") - 1, 0, len(edges) - 2))
     middles = (edges[:-1] + edges[1:])[bins.mean().index.to_numpy()] / 2 - begin
-    bad = frames.loc[frames["lost"] | frames["corrupt"], "pts_s"].to_numpy() - begin
+    bad = frames.loc[frames["lost"] | frames["suspect"], "pts_s"].to_numpy() - begin
 
     def draw(axes: "Axes") -> None:
         axes.fill_between(middles, bins.min(), bins.max(), color=SKY, alpha=0.4, linewidth=0)

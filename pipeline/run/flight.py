@@ -224,13 +224,16 @@ def _no_detections(_: object) -> dict[int, Any]:
 
 def _check_damage(frames: StageResult, limit: int | None, video: Path) -> None:
     lost, corrupt = frames.counts["lost"], frames.counts["corrupt"]
-    if limit is not None and lost + corrupt > limit:
+    suspect = frames.counts.get("suspect", corrupt)  # corrupt frames are among them; a flight from before has none
+    if limit is not None and lost + suspect > limit:
         raise PipelineError(
-            f"{video}: {lost} frames lost and {corrupt} corrupt, more than frames.max_bad_frames={limit}; "
+            f"{video}: {lost} frames lost and {corrupt} corrupt, {suspect} suspect in all, more than "
+            f"frames.max_bad_frames={limit}; "
             f"what was found in the others is kept in {frames.folder.parent}"
         )
-    if lost + corrupt:
-        log.warning("%s: damaged: %d frames lost, %d corrupt; listed in %s", video, lost, corrupt, frames.folder)
+    if lost + suspect:
+        found = f"{lost} frames lost, {corrupt} corrupt, {suspect} suspect in all"
+        log.warning("%s: damaged: %s; listed in %s", video, found, frames.folder)
 
 
 def _open(config: FlightConfig, video: Path) -> Video:

@@ -49,6 +49,7 @@ SCHEMA = pa.schema(
         ("sharpness", pa.float32()),
         ("bytes", pa.int32()),  # of the JPEG: one that was cut off is made again
         ("crc32", pa.int64()),  # of its bytes: tells what was changed inside, where somebody asks
+        ("suspect", pa.bool_()),  # cut from a frame that may be wrong
     ]
 )
 _FILE = r"\d{8}_\d{3,}\.jpg"  # of a crop, in its segment's folder
@@ -87,7 +88,7 @@ class _CropsWriter(SegmentWriter["CropsStage"]):
 
     def add(self, frame: Frame, detections: Detections | None) -> None:
         config = self.stage.config
-        if detections is None or frame.index % config.stride or (frame.corrupt and not config.corrupt):
+        if detections is None or frame.index % config.stride or (frame.suspect and not config.suspect):
             return
         view = self.stage.view(frame)
         for rank, (box, score) in enumerate(zip(detections.boxes, detections.scores, strict=True)):
@@ -115,6 +116,7 @@ class _CropsWriter(SegmentWriter["CropsStage"]):
                 "sharpness": sharpness(crop),
                 "bytes": len(jpeg),
                 "crc32": crc32(jpeg),
+                "suspect": frame.suspect,
             }
         )
 

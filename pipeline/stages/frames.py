@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from detector.records import Detections
@@ -22,7 +23,7 @@ from pipeline.workspace.folders import Flight
 from pipeline.workspace.jpeg import write_jpeg
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.promises import Advance, Broken, check_image, read_columns
-from pipeline.workspace.tables import read_table
+from pipeline.workspace.tables import read_file, read_table
 
 SCHEMA = pa.schema(
     [
@@ -31,6 +32,7 @@ SCHEMA = pa.schema(
         ("key", pa.bool_()),
         ("corrupt", pa.bool_()),
         ("lost", pa.bool_()),
+        ("suspect", pa.bool_()),  # it may be wrong: corrupt, or predicted from frames that are lost or corrupt
         ("damage", pa.string()),  # empty where there is none, else the decoder's own words
         ("width", pa.int32()),  # of the picture in pixels; null where it is lost
         ("height", pa.int32()),
@@ -55,6 +57,7 @@ class _FramesWriter(SegmentWriter["FramesStage"]):
                 "key": frame.key,
                 "corrupt": frame.corrupt,
                 "lost": False,
+                "suspect": frame.suspect,
                 "damage": "",
                 "width": frame.image.shape[1],
                 "height": frame.image.shape[0],
@@ -70,7 +73,7 @@ class _FramesWriter(SegmentWriter["FramesStage"]):
             if row:
                 row["damage"] = one.what
             else:
-                lost = {"key": False, "corrupt": False, "lost": True, "damage": one.what}
+                lost = {"key": False, "corrupt": False, "lost": True, "suspect": False, "damage": one.what}
                 by_frame[one.frame] = {"frame": one.frame, "pts_s": one.pts_s, **lost}
         rows = [by_frame[frame] for frame in sorted(by_frame)]
         self.rows = [row | self.stage.located.at(_seconds(row["pts_s"])) for row in rows]
@@ -146,13 +149,14 @@ class FramesStage(SegmentStage):
 
     @staticmethod
     def counts(folder: Path) -> dict[str, Any]:
-        """Frames, and how many of them are lost or corrupt."""
+        """Frames, and how many of them are lost, corrupt or suspect."""
         rows = read_table(folder / FRAMES.file)
         located = int(rows[list(COLUMNS)].notna().any(axis=1).sum())
         return {
             "frames": len(rows),
             "lost": int(rows["lost"].sum()),
             "corrupt": int(rows["corrupt"].sum()),
+            "suspect": int(rows["suspect"].sum()),
             "last_s": float(rows["pts_s"].max()),
         } | ({"with_telemetry": located} if located else {})
 
@@ -160,6 +164,17 @@ class FramesStage(SegmentStage):
 def _first(part: str) -> int:
     """The first frame of the segment of the file `part`."""
     return int(Path(part).stem.removeprefix("part-"))
+
+
+def read_frames(flight_folder: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """The table of frames of a flight; in one that was made before frames were called suspect, corrupt ones are.
+
+    Raises:
+        PipelineError: it is not there, damaged, or lacks one of `columns`.
+
+    """
+    rows = read_file(flight_folder / FRAMES.output, [name for name in columns if name != "suspect"])
+    return rows if "suspect" in rows else rows.assign(suspect=rows["corrupt"])
 
 
 def _seconds(time: float | None) -> float:

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline.boxes import Tracked
-from pipeline.chain.table import APPEARANCE, DETECT, FRAMES, MOTION, TRACKS
+from pipeline.chain.table import APPEARANCE, DETECT, MOTION, TRACKS
 from pipeline.config.models import TracksConfig
 from pipeline.stages.appearance import read_descriptors
 from pipeline.stages.detect import SCHEMA, read_detections
+from pipeline.stages.frames import read_frames
 from pipeline.stages.motion import read_motion
 from pipeline.stages.tracking import link, split_at_jumps
 from pipeline.workspace.atomic import atomic_file
@@ -59,7 +60,7 @@ class TracksStage(Stage):
 
 
 def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
-    """Link the detections of `flight` and write `tracks/tracklets.parquet`: tracklet, frame, rank.
+    """Link the detections of `flight` and write `tracks/tracklets.parquet`: tracklet, frame, rank, suspect.
 
     Returns:
         What was found, for the manifest.
@@ -73,8 +74,8 @@ def write_tracklets(flight: Flight, config: TracksConfig) -> dict[str, Any]:
 
 
 def link_flight(flight: Flight, config: TracksConfig) -> pd.DataFrame:
-    """The tracklets of `flight`, whose other stages are finished: tracklet, frame, rank."""
-    frames = read_table(flight.folder / FRAMES.output)
+    """The tracklets of `flight`, whose other stages are finished: tracklet, frame, rank, suspect."""
+    frames = read_frames(flight.folder)
     decoded = frames[~frames["lost"]]
     times = dict(zip(decoded["frame"].tolist(), decoded["pts_s"].tolist(), strict=True))
     linked = link(
@@ -83,7 +84,8 @@ def link_flight(flight: Flight, config: TracksConfig) -> pd.DataFrame:
         times,
         config,
     )
-    return split_at_jumps(linked, read_descriptors(flight.stage(APPEARANCE.folder).path), config)
+    tracklets = split_at_jumps(linked, read_descriptors(flight.stage(APPEARANCE.folder).path), config)
+    return tracklets.assign(suspect=tracklets["frame"].isin(frames.loc[frames["suspect"], "frame"]))
 
 
 def read_tracked(flight_folder: Path) -> dict[int, Tracked]:

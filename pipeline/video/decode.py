@@ -2,9 +2,9 @@
 
 Three decoders share the work. The strict one uses all threads and gives up at the first sign of damage. Then the
 patient one goes over the run again, so that the frames do not depend on the number of threads: it uses one thread,
-because only then are the made-up parts of damaged pictures the same each time, and every error belongs to the packet
-just given. Before it delivers, two surveys collect the evidence of damage, for what is wrong with a frame may show
-only after it: one by the patient decoder, one by a pedantic one that complains where the patient one conceals.
+because only then are the made-up parts of damaged pictures the same each time, and every error belongs to the
+packet just given. Before it delivers, two surveys collect the evidence of damage, for what is wrong with a frame
+may show only after it: one by the patient decoder, one by a pedantic one that complains where the patient one conceals.
 """
 
 from collections import deque
@@ -16,6 +16,7 @@ from typing import Any
 import av
 import av.error
 import numpy as np
+from numpy.typing import NDArray
 from av.codec.context import Flags
 
 from pipeline.video.container import demux, open_container
@@ -146,6 +147,7 @@ class DecoderRun:
         therefore use `threads`.
         """
         self._path, self._reader, self._name = path, PacketReader(path, packets), name
+        self._fresh = _leading_nothing(packets)
         self.span, self._first, self._stop = span, first, stop
         self._threads, self._strict, self._by_time = threads, strict, by_time
         self.reasons: dict[int, str] = {}
@@ -199,27 +201,38 @@ class DecoderRun:
                 corrupt.add(index)
         return Evidence(frozenset(lost), frozenset(corrupt), complaints | self.reasons)
 
-    def _decode(
-        self, reasons: dict[int, str] | None, *, strict: bool = False
-    ) -> Iterator[tuple[int, Any]]:
+    def _decode(self, reasons: dict[int, str] | None, *, strict: bool = False) -> Iterator[tuple[int, Any]]:
         """Decode once; errors go into `reasons`, or are raised where it is None."""
         name = self._name()
-        container, stream = open_container(self._path)
-        with container:
-            decoder = stream.codec_context
-            decoder.flags |= Flags.output_corrupt  # a damaged picture is worth more than none
-            if strict:
-                decoder.options = {"err_detect": "explode"}
-            if reasons is None:
-                decoder.thread_type, decoder.thread_count = "AUTO", self._threads or 0
-            else:
-                decoder.thread_type, decoder.thread_count = "NONE", 1
-                if self._by_time and decoder.name == "h264" and not strict:
-                    # Pictures whose order the damage confused are dropped, unless they were to wait anyway.
-                    decoder.reorder_depth = _DEPTH
-            for rank, packet in self._reader.read(container, stream, *self.span):
-                yield from self._named(self._take(decoder, rank, packet, reasons), name)
-            yield from self._named(self._take(decoder, self.span[1], None, reasons), name)
+        start, stop = self.span
+        while start < stop:
+            container, stream = open_container(self._path)
+            with container:
+                decoder = self._set_up(stream.codec_context, strict=strict, patient=reasons is not None)
+                hurt = False
+                for rank, packet in self._reader.read(container, stream, start, stop):
+                    if hurt and self._fresh[rank]:
+                        break  # to begin afresh: FFmpeg lets damage leave its traces even behind a key frame
+                    frames = self._take(decoder, rank, packet, reasons)
+                    hurt |= rank in (reasons or ()) or any(frame.is_corrupt for frame in frames)
+                    yield from self._named(frames, name)
+                else:
+                    rank = stop
+                yield from self._named(self._take(decoder, rank, None, reasons), name)
+            start = rank
+
+    def _set_up(self, decoder: Any, *, strict: bool, patient: bool) -> Any:
+        decoder.flags |= Flags.output_corrupt  # a damaged picture is worth more than none
+        if strict:
+            decoder.options = {"err_detect": "explode"}
+        if not patient:
+            decoder.thread_type, decoder.thread_count = "AUTO", self._threads or 0
+            return decoder
+        decoder.thread_type, decoder.thread_count = "NONE", 1
+        if self._by_time and decoder.name == "h264" and not strict:
+            # Pictures whose order the damage confused are dropped, unless they were to wait anyway.
+            decoder.reorder_depth = _DEPTH
+        return decoder
 
     @staticmethod
     def _take(decoder: Any, rank: int, packet: Any, reasons: dict[int, str] | None) -> list[Any]:
@@ -238,6 +251,12 @@ class DecoderRun:
             index = name(frame)
             if index is not None:
                 yield index, frame
+
+
+def _leading_nothing(packets: Packets) -> NDArray[np.bool_]:
+    """For each packet, bool (n,): a decoder may start there, and nothing behind it is presented before it."""
+    least_from = np.minimum.accumulate(packets.pts[::-1])[::-1]
+    return np.asarray(packets.clean & (least_from >= packets.pts), dtype=np.bool_)
 
 
 def _delayed(frames: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:

@@ -22,6 +22,7 @@ from pipeline.video.segments import plan_segments
 from pipeline.video.table import FrameTable, probe_decoder, table_by_decoding, table_of_packets
 
 _MADE_UP = "corrupt: the decoder made parts of it up"
+_LOST = "a frame is lost"
 _GUESSED_RATE = Fraction(25)
 # Codecs whose threaded decoders own up to damage; FFV1's, for one, makes of it a different picture each time.
 _OWN_UP = {"h264", "hevc", "av1", "vp8", "vp9", "mpeg4", "mpeg2video", "mjpeg", "png"}
@@ -162,17 +163,21 @@ class VideoFile(Video):
 
     def doubt(self, run: DecoderRun) -> dict[int, str]:
         """The frames of `run` that are in doubt, by what is known now, and why."""
-        bad = {rank: reason for rank, reason in self.packets.trouble if rank < len(self.packets)}
-        bad = {rank: reason for rank, reason in bad.items() if self.packets.entry[rank]}  # others begin afresh
+        lost = {} if run.evidence is None else {self.table.packet_of(index): _LOST for index in run.evidence.lost}
+        lost |= dict(self.packets.trouble)
+        # Noise at the end of the packet before one that is lost may have decoded without complaint.
+        bad = {rank - 1: f"what follows it in the file is not whole: {why}" for rank, why in lost.items()}
+        # Where packets are gone from the container, a picture at which a decoder may begin is none the worse.
+        bad |= {rank: why for rank, why in lost.items() if why == _LOST or self._refers_back(rank)}
         if run.evidence and self.table.packet is None:
             bad = dict.fromkeys(run.evidence.lost | run.evidence.corrupt, _MADE_UP)
         elif run.evidence:
-            lost = {self.table.packet_of(index) for index in run.evidence.lost} - {-1}
-            # Noise at the end of the packet before one that is lost may have decoded without complaint.
-            bad |= {rank - 1: "what follows it in the file is lost" for rank in lost}
             bad |= {self.table.packet_of(index): _MADE_UP for index in run.evidence.corrupt}
-            bad |= dict.fromkeys(lost, "a frame is lost") | run.evidence.complaints
+            bad |= run.evidence.complaints
         return frames_in_doubt(self.packets, self.table, bad, run.span)
+
+    def _refers_back(self, rank: int) -> bool:
+        return rank < len(self.packets) and bool(self.packets.entry[rank])
 
     def _frame(self, index: int, decoded: Any, upright: Upright, *, suspect: bool) -> Frame:
         return Frame(

@@ -23,7 +23,16 @@ export function action(name, what, run, properties = {}) {
 }
 
 export function picture(crop, what) {
-  return h("img", { src: crop.url, alt: `${what}, frame ${crop.frame}`, loading: "lazy", draggable: "false" });
+  const note = crop.suspect ? ", which may be wrong: the video is damaged there" : "";
+  const alt = `${what}, frame ${crop.frame}${note}`;
+  return h("img", {
+    src: crop.url,
+    alt,
+    title: note ? alt : "",
+    class: note ? "suspect" : "",
+    loading: "lazy",
+    draggable: "false",
+  });
 }
 
 export function plural(count, one, many = `${one}s`) {

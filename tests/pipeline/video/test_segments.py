@@ -1,11 +1,11 @@
-"""The parts of video reading that are plain functions: segments, clean key frames, gaps."""
+"""The parts of video reading that are plain functions: segments, pictures by their bytes, gaps."""
 
 import numpy as np
 import pytest
 
 from pipeline.video.content_hash import natural_key
 from pipeline.video.gaps import find_gaps, trailing_gap
-from pipeline.video.nal import is_clean_key
+from pipeline.video.nal import Picture, read_picture
 from pipeline.video.segments import plan_segments
 
 AVCC = b"\x01\x64\x00\x1f\xff"  # units behind lengths of four bytes
@@ -50,7 +50,29 @@ def test_boundaries_lie_on_clean_key_frames_where_there_are_any(
     ],
 )
 def test_clean_key_frames(codec: str, extradata: bytes | None, packet: bytes, clean: bool) -> None:
-    assert is_clean_key(codec, extradata, packet) is clean
+    assert read_picture(codec, extradata, True, packet).clean is clean
+    assert not read_picture(codec, extradata, False, packet).clean
+
+
+RECOVERY = b"\0\0\0\x05\x06\x06\x01\xc4\x80"  # a recovery point after no further frame: ue(0) is one bit, 1
+REFRESH = b"\0\0\0\x05\x06\x06\x02\x08\xc0"  # ue(16): 0000 1 0001
+
+
+@pytest.mark.parametrize(
+    ("codec", "extradata", "packet", "picture"),
+    [
+        ("h264", AVCC, RECOVERY + b"\0\0\0\x02\x61\x88", Picture(False, 0, False)),
+        ("h264", AVCC, REFRESH + b"\0\0\0\x02\x41\x88", Picture(False, 16, False)),
+        ("h264", AVCC, b"\0\0\0\x02\x01\x9e", Picture(False, -1, True)),  # nal_ref_idc 0
+        ("h264", AVCC, b"\0\0\0\x02\x41\x9e", Picture(False, -1, False)),
+        ("hevc", HVCC, b"\0\0\0\x02\x00\x01", Picture(False, -1, True)),  # TRAIL_N
+        ("hevc", HVCC, b"\0\0\0\x02\x2a\x01", Picture(True, 0, False)),  # CRA
+        ("h264", AVCC, bytes(64), Picture(False, -1, False)),
+        ("av1", None, b"\x12\0", Picture(True, 0, False)),
+    ],
+)
+def test_what_refers_to_a_picture(codec: str, extradata: bytes | None, packet: bytes, picture: Picture) -> None:
+    assert read_picture(codec, extradata, True, packet) == picture
 
 
 def test_numbers_in_names_count_as_numbers() -> None:
