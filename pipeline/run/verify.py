@@ -39,7 +39,7 @@ from pipeline.run.strays import strays
 from pipeline.stages.appearance import AppearanceStage
 from pipeline.stages.crops import CropsStage
 from pipeline.stages.detect import DetectStage
-from pipeline.stages.evaluation import EVALUATION, broken_evaluation
+from pipeline.stages.evaluation import FILES, broken_evaluation
 from pipeline.stages.frames import FramesStage
 from pipeline.stages.motion import MotionStage
 from pipeline.stages.tracks import TracksStage
@@ -223,7 +223,7 @@ def _check_all(workspace: Path, flights: set[str], advance: Advance) -> Verified
     if has_files(dataset.path):
         _check_dataset(workspace, dataset, result, advance)
     networks = workspace / EVALUATE.folder
-    for folder in sorted({path.parent for name in EVALUATION for path in networks.rglob(name)}):
+    for folder in sorted({path.parent for name in FILES for path in networks.rglob(name)}):
         _check_evaluation(workspace, folder, result)
     return result
 

@@ -21,7 +21,7 @@ from pipeline.workspace.tables import read_rows
 if TYPE_CHECKING:
     from reid.evaluation.evaluate import Options, Result
 
-_FILES = FIGURES, QUERIES, _RANKED, _SHEETS = "metrics.json", "queries.parquet", "ranked.parquet", "ranked"
+FILES = FIGURES, QUERIES, _RANKED, _SHEETS = "metrics.json", "queries.parquet", "ranked.parquet", "ranked"
 _OF_QUERIES = ("query", "repeat", "identity", "camera", "average_precision", "first_hit", "positives")
 _OF_RANKED = ("query", "place", "path", "camera", "distance", "right")
 _COUNTS = ("queries", "queries_skipped", "gallery")
@@ -122,7 +122,7 @@ def write_evaluation(
 
 def _files(folder: Path) -> list[str]:
     sheets = [f"{_SHEETS}/{name}" for name in sorted(files_below(folder / _SHEETS)) if is_ours(name, _SHEET)]
-    return [name for name in (*_FILES, *sheets) if (folder / name).is_file()]
+    return [name for name in (*FILES, *sheets) if (folder / name).is_file()]
 
 
 def read_evaluation(folder: Path) -> StoredEvaluation | None:

@@ -3,8 +3,8 @@
 Three decoders share the work. The strict one uses all threads and gives up at the first sign of damage. Then the
 patient one goes over the run again, so that the frames do not depend on the number of threads: it uses one thread,
 because only then are the made-up parts of damaged pictures the same each time, and every error belongs to the
-packet just given. Before it delivers, two surveys collect the evidence of damage, for what is wrong with a frame
-may show only after it: one by the patient decoder, one by a pedantic one that complains where the patient one conceals.
+packet just given. Before it delivers, two surveys collect the evidence of damage, as a frame's fault may show only
+after it: one by the patient decoder, one by a pedantic one that complains where the patient one conceals.
 """
 
 from collections import deque
@@ -16,8 +16,8 @@ from typing import Any
 import av
 import av.error
 import numpy as np
-from numpy.typing import NDArray
 from av.codec.context import Flags
+from numpy.typing import NDArray
 
 from pipeline.video.container import demux, open_container
 from pipeline.video.scan import NO_TIME, Packets
