@@ -17,9 +17,9 @@ from annotate.operations import LAST, MAX_TRACKLETS, check_flight, tracklet_id
 if TYPE_CHECKING:
     import pandas as pd
 
-TRACKLETS = "tracks/tracklets.parquet"  # tracklet, frame, rank: which detection is of which tracklet
+TRACKLETS = "tracks/tracklets.parquet"  # tracklet, frame, rank: which detection is of which tracklet; suspect
 DETECTIONS = "detections/detections.parquet"  # frame, rank, pts_s, x1, y1, x2, y2, score
-CROPS = "crops/crops.parquet"  # frame, rank, crop (a JPEG, relative to the table's folder), sharpness, suspect
+CROPS = "crops/crops.parquet"  # frame, rank, crop (a JPEG, relative to the table's folder), sharpness
 FRAMES = "frames/frames.parquet"  # frame; optional
 APPEARANCE = "appearance/appearance.parquet"  # frame, rank, look (descriptor of colours); optional
 EMBEDDINGS = "embeddings/embeddings.parquet"  # frame, rank, feature, model (which made the features); optional
@@ -154,9 +154,9 @@ def read_tracklets(workspace: Path, flight: str) -> tuple[Tracklet, ...]:
         raise AnnotateError(f"{workspace}: {error}") from None
     folder = workspace / flight
     tables = [
-        (folder / TRACKLETS, ["tracklet", "frame", "rank"], "uavpipe tracks"),
+        (folder / TRACKLETS, ["tracklet", "frame", "rank", "suspect"], "uavpipe tracks"),
         (folder / DETECTIONS, ["frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score"], "uavpipe detect"),
-        (folder / CROPS, ["frame", "rank", "crop", "sharpness", "suspect"], "uavpipe crops"),
+        (folder / CROPS, ["frame", "rank", "crop", "sharpness"], "uavpipe crops"),
     ]
     tracklets, detections, crops = (_read(*table) for table in tables)
     for (path, _, command), content in zip(tables, (tracklets, detections, crops), strict=True):
@@ -198,7 +198,7 @@ def _read(path: Path, columns: list[str], command: str) -> "pd.DataFrame":
         raise AnnotateError(f"{path}: no such table; make it with `{command}`")
     try:
         rows = pd.read_parquet(parts_of(path))  # type: ignore[call-overload]  # lists
-        if "suspect" in columns and "suspect" not in rows:  # crops from before there was the column
+        if "suspect" in columns and "suspect" not in rows:  # tracklets from before there was the column
             rows["suspect"] = False
         rows = rows[columns]
     except Exception as error:  # Arrow and pandas raise nearly anything on a damaged file
@@ -229,8 +229,9 @@ def _records(table: Path, flight: str, rows: "pd.DataFrame") -> list[Tracklet]:
         for number, frame, rank, time, x1, y1, x2, y2, score, crop, sharpness, suspect in zip(
             *(rows[name].tolist() for name in names), strict=True
         ):
-            cut = (f"{flight}/{folder}/{crop}", sharpness, bool(suspect)) if isinstance(crop, str) else ()
-            contents.setdefault(number, []).append(Detection(frame, rank, time, (x1, y1, x2, y2), score, *cut))
+            path, sharp = (f"{flight}/{folder}/{crop}", sharpness) if isinstance(crop, str) else (None, 0.0)
+            one = Detection(frame, rank, time, (x1, y1, x2, y2), score, path, sharp, bool(suspect))
+            contents.setdefault(number, []).append(one)
         return [Tracklet(flight, number, tuple(content)) for number, content in contents.items()]
     except ValueError as error:
         raise AnnotateError(f"{table}: tracklet {number}, frame {frame}: {error}") from None

@@ -5,6 +5,7 @@ each segment keeps its two outer pictures, small and grey, and `read_motion` clo
 them: the result does not depend on where a killed run began again.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from detector.records import Detections
 from pipeline.chain.table import FRAMES, MOTION
 from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
+from pipeline.stages.misfit import Misfit
 from pipeline.video import Damage, Frame, Segment
 from pipeline.workspace.folders import Flight
 from pipeline.workspace.manifest import StageFolder
@@ -26,11 +28,13 @@ from pipeline.workspace.promises import Advance, Broken, check_frames
 from pipeline.workspace.tables import read_table
 
 EDGES_FILE = "edges.parquet"
+_MATRIX = ("a", "b", "x", "c", "d", "y")
 SCHEMA = pa.schema(
     [
         ("frame", pa.int32()),
         # Points of the frame before go to [[a, b], [c, d]] point + (x, y), in pixels of the video.
-        *((name, pa.float32()) for name in ("a", "b", "x", "c", "d", "y")),
+        *((name, pa.float32()) for name in _MATRIX),
+        ("misfit", pa.float32()),  # share of the picture that fits nothing in the frame before; null: not known
     ]
 )
 EDGES = pa.schema(
@@ -49,7 +53,7 @@ _WIDTH = (
 class _MotionWriter(SegmentWriter["MotionStage"]):
     def __init__(self, stage: "MotionStage", segment: Segment) -> None:
         super().__init__(stage, segment)
-        self._follower = Follower()
+        self._follower, self._misfit = Follower(), Misfit()
         self._first: NDArray[np.uint8] | None = None
         self._last: NDArray[np.uint8] | None = None
         self._scale = 1.0
@@ -57,7 +61,10 @@ class _MotionWriter(SegmentWriter["MotionStage"]):
     def add(self, frame: Frame, detections: Detections | None) -> None:
         small, self._scale = shrink(frame.image)
         matrix = self._follower.next(small, self._scale)
-        self.rows.append({"frame": frame.index, **dict(zip(SCHEMA.names[1:], matrix.ravel(), strict=True))})
+        of_small = np.asarray(matrix / (1, 1, self._scale), np.float32)
+        misfit = self._misfit.next(small, of_small)
+        row = {"frame": frame.index, "misfit": None if math.isnan(misfit) else misfit}
+        self.rows.append(row | dict(zip(_MATRIX, matrix.ravel(), strict=True)))
         self._first = small if self._first is None else self._first
         self._last = small
 
@@ -136,7 +143,7 @@ def shrink(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
 def read_motion(stage_folder: Path) -> dict[int, NDArray[np.float32]]:
     """The motion into each frame of a finished `motion` stage: float32 (2, 3), from the frame decoded before it."""
     rows = read_table(stage_folder / MOTION.file)
-    matrices = rows[SCHEMA.names[1:]].to_numpy(np.float32).reshape(-1, 2, 3)
+    matrices = rows[list(_MATRIX)].to_numpy(np.float32).reshape(-1, 2, 3)
     motion = dict(zip(rows["frame"].tolist(), matrices, strict=True))
     edges = read_table(stage_folder / EDGES_FILE)
     for before, after in pairwise(edges.to_dict("records")):
@@ -144,6 +151,15 @@ def read_motion(stage_folder: Path) -> dict[int, NDArray[np.float32]]:
         follower.next(_unpack(before["last"]), before["scale"])
         motion[after["frame"]] = follower.next(_unpack(after["first"]), after["scale"])
     return motion
+
+
+def read_misfit(stage_folder: Path) -> dict[int, float]:
+    """How much of each frame fits nothing in the one before, where that is known; see `Misfit`."""
+    rows = read_table(stage_folder / MOTION.file)
+    if "misfit" not in rows:  # made before it was measured
+        return {}
+    known = rows.dropna(subset=["misfit"])
+    return dict(zip(known["frame"].tolist(), known["misfit"].tolist(), strict=True))
 
 
 def _pack(picture: NDArray[np.uint8]) -> bytes:

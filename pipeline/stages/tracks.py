@@ -14,7 +14,8 @@ from pipeline.config.models import TracksConfig
 from pipeline.stages.appearance import read_descriptors
 from pipeline.stages.detect import SCHEMA, read_detections
 from pipeline.stages.frames import read_frames
-from pipeline.stages.motion import read_motion
+from pipeline.stages.misfit import unlike_before
+from pipeline.stages.motion import read_misfit, read_motion
 from pipeline.stages.tracking import link, split_at_jumps
 from pipeline.workspace.atomic import atomic_file
 from pipeline.workspace.folders import Flight
@@ -85,7 +86,12 @@ def link_flight(flight: Flight, config: TracksConfig) -> pd.DataFrame:
         config,
     )
     tracklets = split_at_jumps(linked, read_descriptors(flight.stage(APPEARANCE.folder).path), config)
-    return tracklets.assign(suspect=tracklets["frame"].isin(frames.loc[frames["suspect"], "frame"]))
+    suspect = set(frames.loc[frames["suspect"], "frame"].tolist())
+    suspect |= unlike_before(
+        read_misfit(flight.stage(MOTION.folder).path),
+        dict(zip(decoded["frame"].tolist(), decoded["key"].tolist(), strict=True)),
+    )
+    return tracklets.assign(suspect=tracklets["frame"].isin(suspect))
 
 
 def read_tracked(flight_folder: Path) -> dict[int, Tracked]:
