@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import click
 
+from pipeline.chain.table import CHAIN, Scope
+
 # command, or group of commands -> its settings that need less memory
-_FLIGHTS = ("run", "frames", "detect", "crops", "tracks", "overlay")
+_FLIGHTS = ("run", *(stage.command for stage in CHAIN if stage.scope is not Scope.WORKSPACE))
 _LESS = dict.fromkeys(_FLIGHTS, "detector.batch_size=1 or a smaller detector.resize") | {
     "detector": "batch_size=1, workers=0 or a smaller cache_gb",
     "reid": "fewer sampler.identities or a smaller cache_gb",

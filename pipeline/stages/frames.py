@@ -156,7 +156,8 @@ class FramesStage(SegmentStage):
             "frames": len(rows),
             "lost": int(rows["lost"].sum()),
             "corrupt": int(rows["corrupt"].sum()),
-            "suspect": int(rows["suspect"].sum()),
+            # A table from before there was the column counts as it was counted then.
+            **({"suspect": int(rows["suspect"].sum())} if "suspect" in rows else {}),
             "last_s": float(rows["pts_s"].max()),
         } | ({"with_telemetry": located} if located else {})
 

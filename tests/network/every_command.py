@@ -72,6 +72,7 @@ annotate retrain --workspace runs --iterations 2
 dataset --config flights.yaml
 run --config flights.yaml
 report --config flights.yaml
+verify --workspace runs
 trace 1 --workspace runs
 anonymize runs/a --blur-people
 forget 2 --workspace runs --yes

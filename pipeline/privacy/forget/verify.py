@@ -63,6 +63,8 @@ def remains(
         tables = [f"{flight}/{name}" for name in sorted(places.below(flight)) if _is_table(name)]
         found += [f"{name} (a row)" for name in tables if _has_row(places.workspace / name, frames)]
         found += [f"{name} (rows without a detection)" for name in _loose(places.workspace, flight, tables)]
+    if not (places.workspace / LABELS).exists():
+        return found
     with LabelStore(places.workspace / LABELS, create=False) as store:
         found += [f"{LABELS} (the identity)"] * (identity in store.state.exists)
     return found

@@ -63,6 +63,7 @@ def test_a_row_says_where_its_crop_comes_from(workspace):
         "sharpness": 50.0,
         "crop": "f2/crops/images/0009_1.jpg",
         "crc32": UNKNOWN,
+        "suspect": False,
         "video": "v" * 64,
         "weights": "w" * 64,
         "decision": entry.sequence,

@@ -42,6 +42,19 @@ def test_a_data_set_comes_out_that_can_be_measured(workspace):
         assert (result.folder / files[row["name"]] / row["name"]).samefile(workspace / row["crop"])
 
 
+def test_crops_of_suspect_frames_are_left_out_and_counted(workspace):
+    table = workspace / "f1" / "tracks" / "tracklets.parquet"
+    rows = pd.read_parquet(table)
+    rows["suspect"] = (rows["tracklet"] == 0) & (rows["frame"] < rows["frame"].min() + 2)
+    rows.to_parquet(table, index=False)
+    taken = run_dataset(workspace, DatasetConfig())
+    assert taken.counts["left_out"]["suspect"] == 2
+    assert not pd.read_parquet(taken.folder / "dataset.parquet")["suspect"].any()
+    everything = run_dataset(workspace, DatasetConfig(suspect=True))
+    assert "suspect" not in everything.counts["left_out"]
+    assert pd.read_parquet(everything.folder / "dataset.parquet")["suspect"].sum() == 2
+
+
 def test_a_crop_that_was_changed_is_named(workspace):
     table = workspace / "f1" / "crops" / "crops.parquet"
     rows = pd.read_parquet(table)

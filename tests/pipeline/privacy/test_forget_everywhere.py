@@ -248,8 +248,9 @@ def test_the_labels_have_no_free_pages(workspace):
     assert erase(workspace).exit_code == 0
     with closing(sqlite3.connect(workspace / LABELS)) as labels:
         assert labels.execute("PRAGMA freelist_count").fetchone() == (0,)
-    assert sorted(path.name for path in workspace.glob("labels*")) == [LABELS]
-    assert NAME.encode() not in (workspace / LABELS).read_bytes()
+    files = sorted(workspace.glob("labels*"))
+    assert [path.name for path in files] == [LABELS, f"{LABELS}.log.jsonl"]
+    assert not any(NAME.encode() in path.read_bytes() for path in files)
 
 
 # --- a workspace from somebody else

@@ -13,10 +13,12 @@ from detector.config import DetectorConfig, Resize
 from pipeline.chain.table import CROPS, FRAMES, SEGMENT_STAGES, TRACKS
 from pipeline.config.models import CropsConfig, FlightConfig, FramesConfig, TracksConfig
 from pipeline.engine.progress import progress_bar
+from pipeline.errors import PipelineError
 from pipeline.report import write_report
 from pipeline.run.flight import run_overlay, run_stages
 from pipeline.simulate import simulate_flight
 from pipeline.workspace.tables import read_table
+from tests.pipeline.video.samples import packet_ranges, write_holes
 
 # A low floor and threshold: what is tested here is the chain, not how good the detector is.
 SMALL = DetectorConfig(weights="embedded", resize=Resize(width=320, height=320), floor=0.02, threshold=0.3)
@@ -204,19 +206,49 @@ def test_the_overlay_has_every_frame_at_its_time(flight, tmp_path):
 
 
 def test_too_much_damage_is_an_error_and_nothing_is_lost(flight, tmp_path):
-    from pipeline.errors import PipelineError
-
     folder = tmp_path / "images"
     folder.mkdir()
     for number in range(6):
         cv2.imwrite(str(folder / f"{number}.png"), np.full((64, 96, 3), 40 * number, np.uint8))
     (folder / "3.png").write_bytes(b"no image")
     section = FramesConfig(max_bad_frames=0)
-    with pytest.raises(PipelineError, match="1 frames lost and 0 corrupt, more than"):
+    with pytest.raises(PipelineError, match="1 frames lost and 0 corrupt, 0 suspect in all, more than"):
         run_stages(config(tmp_path / "runs", frames=section), folder, FRAMES, progress_bar)
     rows = read_table(tmp_path / "runs" / "images" / "frames" / "frames.parquet")
     assert rows.loc[rows["lost"], "frame"].tolist() == [3]
     run_stages(config(tmp_path / "runs", frames=FramesConfig(max_bad_frames=1)), folder, FRAMES, progress_bar)
+
+
+def test_suspect_frames_give_no_crops_unless_they_are_asked_for(flight, undisturbed, tmp_path):
+    key = sorted(index for index, _, _ in packet_ranges(flight) if index % 8 == 0)
+    hit = next(index for index in key if index >= 8) + 1
+    _, first, last = next(each for each in packet_ranges(flight) if each[0] == hit)
+    damaged = write_holes(flight, tmp_path / "flight01.mp4", [(first, last)], seed=1)
+    results = {each.stage: each for each in run_stages(config(tmp_path / "a"), damaged, TRACKS, progress_bar)}
+    folder = tmp_path / "a" / "flight01"
+    frames = read_table(folder / FRAMES.output)
+    suspect = set(frames.loc[frames["suspect"], "frame"])
+    assert suspect
+    assert suspect <= set(range(hit - 1, hit + 8))  # up to the next key frame
+    assert results["frames"].counts["suspect"] == len(suspect)
+    crops = read_table(folder / CROPS.output)
+    assert len(crops)
+    assert not crops["frame"].isin(suspect).any()
+    whole = read_table(undisturbed[0] / "flight01" / CROPS.output)
+    apart = whole[~whole["frame"].isin({*suspect, *frames.loc[frames["lost"], "frame"]})]
+    assert keys(crops) == keys(apart)
+    tracklets = pd.read_parquet(folder / TRACKS.output)
+    assert tracklets.loc[tracklets["frame"].isin(suspect), "suspect"].all()
+
+    with_them = config(tmp_path / "b", crops=CropsConfig(suspect=True))
+    run_stages(with_them, damaged, CROPS, progress_bar)
+    crops = read_table(tmp_path / "b" / "flight01" / CROPS.output)
+    assert crops["frame"].isin(suspect).equals(crops["suspect"])
+    assert crops["suspect"].any()
+
+    limited = config(tmp_path / "a", frames=BY_EIGHT.model_copy(update={"max_bad_frames": 1}))
+    with pytest.raises(PipelineError, match=f"{len(suspect)} suspect in all, more than frames.max_bad_frames=1"):
+        run_stages(limited, damaged, FRAMES, progress_bar)
 
 
 def test_a_flight_over_nobody_goes_all_the_way(tmp_path):
