@@ -126,6 +126,9 @@ class DataSource(Section):
     annotations: Path
     images: Path
     weight: float = Field(1.0, gt=0, description="how often it is drawn, relative to the other sources")
+    persons: tuple[str, ...] = Field(
+        (), description="names of the categories that are persons; empty: by their name"
+    )
 
 
 class Augmentation(Section):

@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from PIL import Image, UnidentifiedImageError
-
+from detector.annotations.account import Account
 from detector.errors import DetectorError
-from detector.files import atomic_file, open_regular, read_regular
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
-_ORIENTATION, _LYING = 0x0112, range(5, 9)  # EXIF: the sensor was turned by 90 degrees
+from detector.files import atomic_file, read_regular
 
 Number = TypeVar("Number", int, float)
 
@@ -45,13 +41,13 @@ class Conversion:
     Attributes:
         images: sorted by file name.
         categories: their names, in the order of their ids, from 1.
-        notes: remarks for the user, as "boxes without area dropped", with their number.
+        account: the rows that were read, used and left out.
 
     """
 
     images: Sequence[ConvertedImage]
     categories: Sequence[str]
-    notes: Counter[str]
+    account: Account
 
 
 def write_coco(path: Path, images: Sequence[ConvertedImage], categories: Sequence[str]) -> None:
@@ -114,35 +110,12 @@ def hold_out(
     return [image for image in images if image.clip not in held], [image for image in images if image.clip in held]
 
 
-def list_images(folder: Path) -> list[Path]:
-    """The image files in `folder` itself, sorted by name."""
-    files = (path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
-    return sorted(path for path in files if not path.name.startswith("."))
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels of the image in `path`, turned as EXIF says, from its header alone.
-
-    Raises:
-        DetectorError: missing, or not an image.
-
-    """
-    try:
-        with open_regular(path) as file, Image.open(file) as image:
-            width, height = image.size
-            return (height, width) if image.getexif().get(_ORIENTATION) in _LYING else (width, height)
-    except (UnidentifiedImageError, ValueError):
-        raise DetectorError(f"{path}: not a readable image; expected a JPEG, PNG or similar file") from None
-    except Image.DecompressionBombError as error:
-        raise DetectorError(f"{path}: {error}; cut it into smaller images") from None
-    except OSError as error:
-        raise DetectorError(f"{path}: cannot be read: {error.strerror or error}") from None
-
-
 def read_rows(
-    path: Path, number: Callable[[str], Number], columns: Sequence[str], separator: str | None
+    path: Path, number: Callable[[str], Number], columns: Sequence[str], separator: str | None, account: Account
 ) -> Iterator[tuple[int, list[Number]]]:
-    """Line number (from 1) and numbers of every row in `path`, without empty lines and trailing separators.
+    """Number (from 1) and values of every line in `path`, without empty lines and trailing separators.
+
+    The rows are counted in `account`.
 
     Raises:
         DetectorError: not a text file, or a row without one number per column; names the line.
@@ -168,4 +141,20 @@ def read_rows(
                 f"{path} line {line_number}: '{line[:60]}'; "
                 f"expected {len(columns)} {kind}: {(separator or ' ').join(columns)}"
             )
+        account.read += 1
         yield line_number, values
+
+
+def require_boxes(images: Sequence[ConvertedImage], place: Path, account: Account) -> None:
+    """Refuse a data set without any person.
+
+    Raises:
+        DetectorError: no annotation of `images` is a person.
+
+    """
+    if all(row["iscrowd"] for image in images for row in image.annotations):
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(account.left_out.items()) if count)
+        raise DetectorError(
+            f"{place}: no persons: {account.read:,} rows read{f', {reasons}' if reasons else ''}; expected at "
+            "least one person"
+        )

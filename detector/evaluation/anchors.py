@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.annotations.coco import AnnotatedImage
-from detector.annotations.conversion import image_size
+from detector.annotations.pictures import image_size
 from detector.errors import DetectorError
 from detector.models.presets import STRIDES, Architecture
 from detector.records import areas, intersections, sides

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from detector.annotations.coco import AnnotatedImage, read_coco
-from detector.annotations.conversion import image_size
+from detector.annotations.coco import AnnotatedImage, read_coco, require_persons
+from detector.annotations.pictures import image_size
 from detector.backends.protocol import PersonDetector
 from detector.config import DataSource
 from detector.errors import DetectorError
@@ -21,10 +21,11 @@ def evaluate(predictor: PersonDetector, source: DataSource) -> dict[str, float]:
     """COCO's figures for `predictor` on the persons of `source`, and VisDrone's with "visdrone_" before the name.
 
     Raises:
-        DetectorError: the data cannot be read.
+        DetectorError: the data cannot be read, or show no person.
 
     """
     images = read_coco(source)
+    require_persons(images, [source.annotations])
     found = detect(predictor, images)
     official = person_visdrone_ap(images, found, _sizes(images))
     return person_ap(images, found) | {f"visdrone_{name}": value for name, value in official.items()}

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from detector.annotations.coco import AnnotatedImage, read_coco
+from detector.annotations.coco import AnnotatedImage, read_coco, require_persons
 from detector.backends.images import read_image, resize, to_tensor
 from detector.config import Augmentation, DataSource, Resize, TrainConfig
 from detector.records import areas, sides
@@ -28,6 +28,10 @@ class TrainingSamples(Dataset[Sample]):
     """Sample number n, for any n: drawn, cut and changed by a generator seeded with (seed, n).
 
     A resumed run therefore has the samples of an uninterrupted one.
+
+    Raises:
+        DetectorError: the annotations cannot be read, or show no person.
+
     """
 
     def __init__(
@@ -41,6 +45,9 @@ class TrainingSamples(Dataset[Sample]):
         cache_gb: float,
     ) -> None:
         self._images = [read_coco(source) for source in sources]
+        require_persons(
+            [image for images in self._images for image in images], [source.annotations for source in sources]
+        )
         weights = np.array([source.weight for source in sources])
         self._weights = weights / weights.sum()
         self._augmentation, self._rule = augmentation, rule

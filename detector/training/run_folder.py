@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,8 @@ def differing_settings(path: Path, config: TrainConfig) -> list[str]:
     ours = config.model_dump(mode="json")
     try:
         theirs = dict(json.loads(path.read_text("utf-8")))
+        with suppress(ValueError):  # of settings that are gone; those that are new have their defaults
+            theirs = TrainConfig.model_validate(theirs).model_dump(mode="json")
     except (OSError, ValueError, TypeError, RecursionError):
         raise DetectorError(f"{path}: does not describe a run; remove it, or choose another folder") from None
     return sorted(name for name in ours if name not in _FREE and theirs.get(name) != ours[name])

@@ -27,6 +27,14 @@ PERSONS = click.option(
     help="Treat this class number as person; may be repeated.",
 )
 
+PERSON_NAMES = click.option(
+    "--person",
+    "persons",
+    multiple=True,
+    metavar="NAME",
+    help="Treat this class, by name or number, as person; may be repeated.  [default: by the names]",
+)
+
 
 def settings_option(example: str) -> Callable[..., Any]:
     """`--set` of a command; `example` is for its help."""

@@ -28,6 +28,7 @@ for _command in (convert_visdrone, convert_yolo, anchors, evaluate, export, impo
 @settings_option("iterations=100")
 def train(config_path: Path, output: Path, weights: Path | None, settings: tuple[str, ...]) -> None:
     """Train a detector on COCO annotations. An interrupted run resumes where it was saved."""
+    from detector.annotations.coco import check_sources
     from detector.config import TrainConfig
     from detector.training.train import train as run
     from pipeline.config.yaml import apply_settings, read_yaml_mapping, validate
@@ -36,6 +37,9 @@ def train(config_path: Path, output: Path, weights: Path | None, settings: tuple
 
     content = apply_settings(read_yaml_mapping(config_path), settings)
     config = validate(content, TrainConfig, str(config_path))
+    for sources in (config.train, () if config.validation is None else (config.validation,)):
+        for line in check_sources(sources) if sources else ():
+            click.echo(line)
     with training_bar(config.preset, config.iterations) as advance:
         best = run(config, output, advance=advance)
     if weights is None:

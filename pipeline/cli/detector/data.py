@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import PATH, PERSONS, settings_option
+from pipeline.cli.detector.accounts import show_account
+from pipeline.cli.options import PATH, PERSON_NAMES, settings_option
 
 if TYPE_CHECKING:
     from detector.annotations.conversion import Conversion, ConvertedImage
@@ -43,10 +44,10 @@ def convert_visdrone(
 
 @click.command("convert-yolo")
 @_conversion_options
-@PERSONS
+@PERSON_NAMES
 @click.option("--subset", default="", metavar="NAME", help="Read images/NAME and labels/NAME, as train.")
 def convert_yolo(
-    root: Path, out: Path, holdout: float | None, seed: int, persons: tuple[int, ...], subset: str
+    root: Path, out: Path, holdout: float | None, seed: int, persons: tuple[str, ...], subset: str
 ) -> None:
     """Convert the YOLO annotations in ROOT/images and ROOT/labels to COCO JSON."""
     from detector.annotations.yolo import read_yolo
@@ -66,9 +67,7 @@ def _write(conversion: "Conversion", root: Path, out: Path, holdout: float | Non
     for path, images in parts.values():
         write_coco(path, images, conversion.categories)
         click.echo(f"{path}: {_counts(images)}")
-    for note, count in sorted(conversion.notes.items()):
-        if count:
-            click.echo(f"  {count:,} {note}")
+    show_account(conversion.account, root)
     click.echo("For a recipe, as configs/detector/fpn.yaml:")
     for key, (path, _) in parts.items():
         source = f"{{annotations: {path}, images: {root}}}"
@@ -87,12 +86,19 @@ def _counts(images: "Sequence[ConvertedImage]") -> str:
 @click.argument("annotations", type=PATH)
 @click.option("--preset", type=click.Choice(["paper-c4", "fpn", "small"]), default="fpn", show_default=True)
 @settings_option("resize.short_side=1000")
+@PERSON_NAMES
 @click.option("--images", type=PATH, help="Read sizes that ANNOTATIONS lacks from here.  [default: its folder]")
 @click.option("--plot", type=PATH, help="Draw persons and anchors into this picture, as anchors.png.")
 def anchors(
-    annotations: Path, preset: str, settings: tuple[str, ...], images: Path | None, plot: Path | None
+    annotations: Path,
+    preset: str,
+    settings: tuple[str, ...],
+    persons: tuple[str, ...],
+    images: Path | None,
+    plot: Path | None,
 ) -> None:
     """Compare the persons in ANNOTATIONS (COCO JSON) with the presets' anchors, and suggest better anchors."""
+    from detector.annotations.account import Account
     from detector.annotations.coco import read_annotations
     from detector.evaluation.anchor_report import AnchorFit, describe_scale, iou_table, save_plot, size_table
     from detector.evaluation.anchors import best_ious, scale_persons, suggest
@@ -100,10 +106,12 @@ def anchors(
     from pipeline.config.yaml import apply_settings, validate
 
     def measured(architecture: Architecture) -> AnchorFit:
-        persons = scale_persons(found, architecture)
-        return AnchorFit(architecture, persons, best_ious(persons, architecture))
+        scaled = scale_persons(found, architecture)
+        return AnchorFit(architecture, scaled, best_ious(scaled, architecture))
 
-    found = read_annotations(annotations, images or annotations.parent)
+    account = Account("annotations")
+    found = read_annotations(annotations, images or annotations.parent, persons, account)
+    show_account(account, annotations)
     content = apply_settings(ARCHITECTURES[preset].model_dump(), settings)
     chosen = measured(validate(content, Architecture, f"preset {preset}"))
     fits = {name: measured(architecture) for name, architecture in ARCHITECTURES.items()}

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import PATH, settings_option
+from pipeline.cli.detector.accounts import show_account
+from pipeline.cli.options import PATH, PERSON_NAMES, settings_option
 
 if TYPE_CHECKING:
     from detector.annotations.coco import AnnotatedImage
+    from detector.config import DataSource
     from detector.evaluation.evaluate import Report
     from detector.records import Detections
 
@@ -28,6 +30,7 @@ at every IoU threshold. The figures below follow COCO's rules, at IoU 0.5."""
 @click.argument("images", type=PATH, required=False)
 @click.option("--weights", default="auto", show_default=True, help="Load auto, embedded, coco or a checkpoint.")
 @settings_option("floor=0.01")
+@PERSON_NAMES
 @click.option("--detections", "stored", type=_FILE, help="Evaluate these (COCO's result format); run no model.")
 @click.option("--save-detections", "save", type=_FILE, help="Write what the model finds, for --detections.")
 @click.option("--cap", type=click.IntRange(1), default=500, show_default=True, help="Count this many per image.")
@@ -37,52 +40,74 @@ def evaluate(
     images: Path | None,
     weights: str,
     settings: tuple[str, ...],
+    persons: tuple[str, ...],
     stored: Path | None,
     save: Path | None,
     cap: int,
     out: Path | None,
 ) -> None:
     """Measure a detector on ANNOTATIONS (COCO JSON) and its files in IMAGES, by COCO's and VisDrone's rules."""
-    from detector.annotations.coco import person_categories, read_annotations
-    from detector.annotations.results import read_results
+    from detector.config import DataSource
     from detector.evaluation.evaluate import measure
 
     if (stored is None) == (images is None) or (stored is not None and save is not None):
         raise click.UsageError("give IMAGES to run a model, or --detections to evaluate stored ones (not both)")
     if stored is not None:
-        truth = read_annotations(annotations, annotations.parent)
-        found = read_results(stored, truth, person_categories(annotations))
+        truth, found = _read_stored(annotations, stored, persons)
     else:
         assert images is not None
-        truth, found = _run_model(annotations, images, weights, settings, save)
+        source = DataSource(annotations=annotations, images=images, persons=persons)
+        truth, found = _run_model(source, weights, settings, save)
     report = measure(truth, found, max_detections=cap)
     _show(report)
     if out is not None:
         _write(report, out)
 
 
-def _run_model(
-    annotations: Path, images: Path, weights: str, settings: tuple[str, ...], save: Path | None
+def _read_stored(
+    annotations: Path, stored: Path, persons: tuple[str, ...]
 ) -> "tuple[list[AnnotatedImage], list[Detections]]":
-    from detector.annotations.coco import person_categories, read_coco
+    from detector.annotations.account import Account
+    from detector.annotations.coco import read_annotations, read_categories, require_persons
+    from detector.annotations.results import read_results
+
+    of_truth, of_stored = Account("annotations"), Account("detections")
+    truth = read_annotations(annotations, annotations.parent, persons, of_truth)
+    show_account(of_truth, annotations)
+    require_persons(truth, [annotations])
+    categories = read_categories(annotations, persons)
+    found = read_results(stored, truth, categories.persons, categories.ids, of_stored)
+    show_account(of_stored, stored)
+    return truth, found
+
+
+def _run_model(
+    source: "DataSource", weights: str, settings: tuple[str, ...], save: Path | None
+) -> "tuple[list[AnnotatedImage], list[Detections]]":
+    from detector.annotations.account import Account
+    from detector.annotations.coco import read_categories, read_coco, require_persons
     from detector.annotations.results import write_results
     from detector.backends.load import load_predictor
-    from detector.config import DataSource, DetectorConfig
+    from detector.config import DetectorConfig
     from detector.evaluation.evaluate import detect
     from pipeline.config.yaml import apply_settings, validate
     from pipeline.engine.progress import progress_bar
     from pipeline.workspace.atomic import atomic_file
 
     config = validate(apply_settings({"weights": weights}, settings), DetectorConfig, "detector")
-    truth = read_coco(DataSource(annotations=annotations, images=images))
+    account = Account("annotations")
+    truth = read_coco(source, account)
+    show_account(account, source.annotations)
+    require_persons(truth, [source.annotations])
     predictor = load_predictor(config)
     if save is not None:
         save.parent.mkdir(parents=True, exist_ok=True)  # fails now, not after the detection
-    with progress_bar(annotations.name, len(truth)) as advance:
+    with progress_bar(source.annotations.name, len(truth)) as advance:
         found = detect(predictor, truth, advance)
     if save is not None:
+        categories = read_categories(source.annotations, source.persons)
         with atomic_file(save) as temporary:
-            write_results(temporary, truth, found, person_categories(annotations)[0])
+            write_results(temporary, truth, found, categories.persons[0])
         click.echo(f"{save}: evaluate it again with --detections {save}")
     return truth, found
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from detector.annotations.coco import AnnotatedImage, person_categories, read_annotations, read_coco
+from detector.annotations.coco import AnnotatedImage, read_annotations, read_categories, read_coco
 from detector.config import DataSource
 from detector.errors import DetectorError
 
@@ -50,7 +50,7 @@ def coco_text(bbox, image=1):
         ),
         (json.dumps(coco(files=("../1.png",))), "image ../1.png is outside the folder"),
         (json.dumps(coco(files=("/etc/1.png",))), "image /etc/1.png is outside the folder"),
-        (json.dumps(coco(image_id=[1])), "not COCO annotations"),
+        (json.dumps(coco(image_id=[1])), r"annotation 7 belongs to image \[1\], which is not listed"),
     ],
 )
 def test_bad_annotations_are_named(tmp_path, content, expected):
@@ -75,13 +75,17 @@ def test_a_missing_image_is_named(tmp_path):
         (("car", "person"), (2,)),
         (("pedestrian", "people", "bicycle"), (1, 2)),
         (("person", "pedestrian", "people"), (1,)),
-        (("whoever",), (1,)),
+        (("bicycle", "Person"), (2,)),
+        (("PERSON ",), (1,)),
+        (("pedestrian", "car"), (1,)),
+        (("car", "human"), (2,)),
+        (("person", "bicycle", "person"), (1, 3)),
     ],
 )
 def test_which_categories_are_persons(tmp_path, names, persons):
     found = [n for n in range(1, len(names) + 1) if len(read(tmp_path, coco(*names, category=n))[0].boxes)]
     assert tuple(found) == persons
-    assert tuple(person_categories(tmp_path / "coco.json")) == persons
+    assert read_categories(tmp_path / "coco.json").persons == persons
 
 
 def test_boxes_are_corners_and_crowds_are_regions(tmp_path):

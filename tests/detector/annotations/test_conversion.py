@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from detector.annotations.conversion import ConvertedImage, hold_out, image_size, write_coco
+from detector.annotations.conversion import ConvertedImage, hold_out, write_coco
+from detector.annotations.pictures import image_size
 from detector.backends.images import read_image
 from detector.errors import DetectorError
 

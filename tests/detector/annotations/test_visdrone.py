@@ -58,7 +58,8 @@ def test_a_still_by_hand(tmp_path):
     ]
     assert {row["category_id"] for row in image.annotations} == {1}
     assert result.categories == ("person",)
-    assert result.notes == {"boxes without area dropped": 1, "boxes of other categories left out": 2}
+    assert result.account.left_out == {"without area": 1, "of other categories": 2}
+    assert (result.account.read, result.account.used) == (7, 4)
 
 
 def test_both_categories_share_the_regions(tmp_path):
@@ -120,14 +121,14 @@ def test_what_is_missing_is_named_or_counted(tmp_path):
         read_visdrone(folder)
     result = read_visdrone(folder, skip_missing=True)
     assert [image.file_name for image in result.images] == ["images/a.jpg", "images/b.jpg"]
-    assert result.notes["images without annotations left out"] == 1
+    assert result.account.notes["images without annotations left out"] == 1
 
 
 def test_a_frame_without_image_is_named_by_file_and_line(tmp_path):
     folder = video(tmp_path, "1,7,10,20,5,8,1,1,0,0\n4,7,12,20,5,8,1,1,0,0\n")
     with pytest.raises(DetectorError, match=r"uav1_v\.txt line 2: frame 4 has no image in .*uav1_v"):
         read_visdrone(folder)
-    assert read_visdrone(folder, skip_missing=True).notes["rows without an image left out"] == 1
+    assert read_visdrone(folder, skip_missing=True).account.left_out == {"of a frame without an image": 1}
 
 
 def test_a_folder_of_anything_else_says_what_is_expected(tmp_path):

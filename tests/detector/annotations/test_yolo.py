@@ -23,13 +23,15 @@ def data(folder, subset="", **texts):
 
 
 def test_shares_of_the_image_become_pixels(tmp_path):
-    result = read_yolo(data(tmp_path, clip3_0001="0 0.5 0.4 0.1 0.2\n1 0.5 0.5 0.5 0.5\n0 .1 .1 0 .1\n"))
+    result = read_yolo(
+        data(tmp_path, clip3_0001="0 0.5 0.4 0.1 0.2\n1 0.5 0.5 0.5 0.5\n0 .1 .1 0 .1\n"), persons=(0,)
+    )
     (image,) = result.images
     assert (image.file_name, image.size, image.clip) == ("images/clip3_0001.png", (200, 50), "clip3")
     # Centre (100, 20), 20 x 10 px.
     assert image.annotations == [{"category_id": 1, "bbox": [90, 15, 20, 10], "iscrowd": 0}]
-    assert result.notes["boxes of other classes left out"] == 1
-    assert result.notes["boxes without area dropped"] == 1
+    assert dict(result.account.left_out) == {"of class 1": 1, "without area": 1}
+    assert (result.account.read, result.account.used) == (3, 1)
 
 
 def test_several_classes_may_be_persons(tmp_path):
@@ -40,12 +42,12 @@ def test_several_classes_may_be_persons(tmp_path):
 def test_an_image_without_labels_shows_nobody(tmp_path):
     result = read_yolo(data(tmp_path, a="0 .5 .5 .1 .1\n", b=None, c=""))
     assert [len(image.annotations) for image in result.images] == [1, 0, 0]
-    assert result.notes["images without a label file, taken as empty"] == 1
+    assert result.account.notes["images without a label file, taken as empty"] == 1
 
 
 def test_a_subset_has_folders_of_its_own(tmp_path):
     data(tmp_path, "train", a="0 .5 .5 .1 .1\n")
-    data(tmp_path, "val", b="")
+    data(tmp_path, "val", b="0 .5 .5 .1 .1\n")
     assert [image.file_name for image in read_yolo(tmp_path, subset="train").images] == ["images/train/a.png"]
     with pytest.raises(DetectorError, match=r"images: no images here.*--subset train"):
         read_yolo(tmp_path)

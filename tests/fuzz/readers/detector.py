@@ -7,8 +7,8 @@ from xml.sax.saxutils import quoteattr
 
 import numpy as np
 
-from detector.annotations.coco import person_categories, read_annotations
-from detector.annotations.conversion import image_size
+from detector.annotations.coco import read_annotations, read_categories
+from detector.annotations.pictures import image_size
 from detector.annotations.results import read_results, write_results
 from detector.annotations.visdrone import read_visdrone
 from detector.annotations.yolo import read_yolo
@@ -41,7 +41,7 @@ def coco() -> str:
 
 def _annotations(path: Path) -> None:
     read_annotations(path, path.parent)
-    person_categories(path)
+    read_categories(path)
 
 
 def _results(folder: Path) -> None:
@@ -111,7 +111,9 @@ DETECTOR: dict[str, Reader] = {
         read_visdrone,
     ),
     "YOLO": Reader(
-        "labels/a.txt", together(written("labels/a.txt", _YOLO), written("images/a.jpg", IMAGE)), read_yolo
+        "labels/a.txt",
+        together(written("labels/a.txt", _YOLO), written("images/a.jpg", IMAGE)),
+        lambda folder: read_yolo(folder, persons=(0,)),
     ),
     "image": reads(image_size, "a.jpg", IMAGE),
     "COCO": reads(_annotations, "a.json", coco(), json=True),

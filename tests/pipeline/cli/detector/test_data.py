@@ -26,7 +26,7 @@ def test_the_command_divides_by_clip_and_training_reads_it(tmp_path):
     shown = run("convert-visdrone", folder, "--out", out, "--holdout", 0.2)
     assert shown.exit_code == 0, shown.output
     assert f"{out}: 8 images of 4 clips, 8 persons, 8 regions to ignore" in shown.output
-    assert "10 boxes without area dropped" in shown.output
+    assert "30 rows read, 20 used, 10 left out (10 without area)" in shown.output
     assert f"validation: {{annotations: {tmp_path / 'train.holdout.json'}, images: {folder}}}" in shown.output
     train, held = (
         read_coco(DataSource(annotations=tmp_path / name, images=folder))
@@ -47,7 +47,7 @@ def test_yolo_by_command(tmp_path):
     shown = run("convert-yolo", tmp_path, "--out", tmp_path / "a.json", "--person", 0, "--person", 1)
     assert shown.exit_code == 0, shown.output
     assert "1 images of 1 clips, 2 persons" in shown.output
-    assert "1 boxes of other classes left out" in shown.output
+    assert "3 rows read, 2 used, 1 left out (1 of class 2)" in shown.output
 
 
 def test_names_that_tell_no_clips_are_remarked(tmp_path):
@@ -55,6 +55,7 @@ def test_names_that_tell_no_clips_are_remarked(tmp_path):
         (tmp_path / part).mkdir()
     for number in range(4):
         cv2.imwrite(str(tmp_path / f"images/{number}.png"), np.zeros((50, 200, 3), np.uint8))
+        (tmp_path / f"labels/{number}.txt").write_text("0 .5 .5 .1 .2\n")
     shown = run("convert-yolo", tmp_path, "--out", tmp_path / "a.json", "--holdout", 0.25)
     assert "every image is a clip of its own" in shown.output
     assert "a.json: 3 images of 3 clips" in shown.output

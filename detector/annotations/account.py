@@ -1,0 +1,45 @@
+"""The account of a file: rows read, used, and left out by reason."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Account:
+    """Every row of a file is used, or left out for a reason.
+
+    Attributes:
+        kind: of the rows, in the plural, as "annotations".
+        read: number of rows.
+        left_out: number of rows by reason, as "of category car".
+        notes: whatever else the user has to know, with its number, as "images without a label file".
+        remarks: whole sentences, without a number.
+
+    """
+
+    kind: str = "rows"
+    read: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+    remarks: dict[str, None] = field(default_factory=dict)
+
+    @property
+    def used(self) -> int:
+        """Number of rows that were not left out."""
+        return self.read - self.left_out.total()
+
+    def remark(self, sentence: str) -> None:
+        """Keep `sentence`, once."""
+        self.remarks[sentence] = None
+
+    def lines(self, path: Path) -> Iterator[str]:
+        """One line with the counts of `path`, then the notes."""
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.left_out.items()) if count)
+        yield (
+            f"{path}: {self.read:,} {self.kind} read, {self.used:,} used, {self.left_out.total():,} left out"
+            + (f" ({reasons})" if reasons else "")
+        )
+        yield from (f"  {count:,} {note}" for note, count in sorted(self.notes.items()) if count)
+        yield from (f"  {sentence}" for sentence in self.remarks)
