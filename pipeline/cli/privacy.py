@@ -6,6 +6,7 @@ from typing import Literal
 import click
 
 from pipeline.cli.options import LABELLED_WORKSPACE, PATH
+from pipeline.cli.outputs import refuse_other_video
 
 
 @click.command()
@@ -31,6 +32,7 @@ def anonymize(
     if blur is None:
         raise click.UsageError("expected --blur-people or --blur-faces")
     output = output or flight / FOLDER / f"{flight.resolve().name}.mp4"
+    refuse_other_video(output, output.resolve().is_relative_to((flight / FOLDER).resolve()))
     frames = ((StageFolder(flight / FRAMES.folder).manifest() or {}).get("counts") or {}).get("frames", 0)
     with progress_bar(f"{flight.name}: clip", frames) as advance:
         count = write(flight, output, blur, score=score, max_width=max_width, progress=advance)

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.options import PATH
+from pipeline.cli.outputs import refuse_other_video, writes
 
 
 def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -43,6 +44,7 @@ def simulate(
     from pipeline.engine.progress import progress_bar
     from pipeline.simulate import simulate_flight
 
+    refuse_other_video(output, output.with_suffix(".camera.csv").exists())
     with progress_bar(output.name, round(seconds * fps)) as advance:
         simulate_flight(
             output,
@@ -65,6 +67,7 @@ def simulate(
 @click.option("--size", callback=_size, help="WIDTHxHEIGHT, px.  [default: 960x540, 1920x1080 with --flights]")
 @click.option("--flights", is_flag=True, help="Take four frames each of short flights, not a scene a picture.")
 @click.option("--workers", default=1, show_default=True, help="Number of processes.")
+@writes("folder", inside=("annotations.json",))
 def stills(folder: Path, count: int, seed: int, size: tuple[int, int] | None, flights: bool, workers: int) -> None:
     """Simulate training pictures for a detector: FOLDER/images and FOLDER/annotations.json (COCO)."""
     from pipeline.simulate import render_flight_stills, render_stills

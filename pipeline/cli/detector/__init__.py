@@ -10,6 +10,7 @@ from pipeline.cli.detector.evaluate import evaluate
 from pipeline.cli.detector.export import export
 from pipeline.cli.detector.import_weights import import_detectron2
 from pipeline.cli.options import PATH, settings_option
+from pipeline.cli.outputs import writes, writes_run
 
 
 @click.group()
@@ -26,6 +27,8 @@ for _command in (convert_visdrone, convert_yolo, anchors, evaluate, export, impo
 @click.option("--output", type=PATH, required=True, help="Write the run here, or resume a run that is here.")
 @click.option("--weights", type=PATH, help="Copy the best checkpoint here, as weights/mine.safetensors.")
 @settings_option("iterations=100")
+@writes_run
+@writes("weights")
 def train(config_path: Path, output: Path, weights: Path | None, settings: tuple[str, ...]) -> None:
     """Train a detector on COCO annotations. An interrupted run resumes where it was saved."""
     from detector.annotations.coco import check_sources

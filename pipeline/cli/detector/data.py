@@ -8,6 +8,7 @@ import click
 
 from pipeline.cli.detector.accounts import show_account
 from pipeline.cli.options import PATH, PERSON_NAMES, settings_option
+from pipeline.cli.outputs import writes
 
 if TYPE_CHECKING:
     from detector.annotations.conversion import Conversion, ConvertedImage
@@ -33,6 +34,7 @@ def _conversion_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @_conversion_options
 @click.option("--both", is_flag=True, help="Keep pedestrian and people apart; by default both are person.")
 @click.option("--skip-missing", is_flag=True, help="Skip and count images or annotations without the other.")
+@writes("out", ".holdout.json")
 def convert_visdrone(
     root: Path, out: Path, holdout: float | None, seed: int, both: bool, skip_missing: bool
 ) -> None:
@@ -46,6 +48,7 @@ def convert_visdrone(
 @_conversion_options
 @PERSON_NAMES
 @click.option("--subset", default="", metavar="NAME", help="Read images/NAME and labels/NAME, as train.")
+@writes("out", ".holdout.json")
 def convert_yolo(
     root: Path, out: Path, holdout: float | None, seed: int, persons: tuple[str, ...], subset: str
 ) -> None:
@@ -89,6 +92,7 @@ def _counts(images: "Sequence[ConvertedImage]") -> str:
 @PERSON_NAMES
 @click.option("--images", type=PATH, help="Read sizes that ANNOTATIONS lacks from here.  [default: its folder]")
 @click.option("--plot", type=PATH, help="Draw persons and anchors into this picture, as anchors.png.")
+@writes("plot")
 def anchors(
     annotations: Path,
     preset: str,

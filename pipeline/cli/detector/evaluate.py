@@ -9,6 +9,7 @@ import click
 
 from pipeline.cli.detector.accounts import show_account
 from pipeline.cli.options import PATH, PERSON_NAMES, settings_option
+from pipeline.cli.outputs import writes
 
 if TYPE_CHECKING:
     from detector.annotations.coco import AnnotatedImage
@@ -35,6 +36,8 @@ at every IoU threshold. The figures below follow COCO's rules, at IoU 0.5."""
 @click.option("--save-detections", "save", type=_FILE, help="Write what the model finds, for --detections.")
 @click.option("--cap", type=click.IntRange(1), default=500, show_default=True, help="Count this many per image.")
 @click.option("--out", type=_FOLDER, help="Write metrics.json, curves.csv and curves.png to this folder.")
+@writes("save")
+@writes("out", inside=("metrics.json", "curves.csv", "curves.png"))
 def evaluate(
     annotations: Path,
     images: Path | None,

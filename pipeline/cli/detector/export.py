@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import PATH, settings_option
+from pipeline.cli.outputs import writes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,7 @@ _SEGMENT = 30  # frames, or up to the next frame at which decoding can begin
 @click.option("--calibrate", type=PATH, metavar="VIDEO", help="Quantise to int8 with its frames (.xml only).")
 @click.option("--frames", default=300, show_default=True, type=click.IntRange(1), help="Use this many of VIDEO.")
 @settings_option("floor=0.02")
+@writes("out", ".bin")
 def export(weights: str, out: Path, calibrate: Path | None, frames: int, settings: tuple[str, ...]) -> None:
     """Export the detector WEIGHTS (a checkpoint, 'auto' or 'embedded') as an ONNX or OpenVINO model.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.options import PATH, PERSONS, settings_option
+from pipeline.cli.outputs import writes
 
 
 @click.command("import-detectron2")
@@ -13,6 +14,7 @@ from pipeline.cli.options import PATH, PERSONS, settings_option
 @click.option("--config-file", type=PATH, help="Read config.yaml of the model.  [default: detectron2's R50]")
 @PERSONS
 @settings_option("resize.short_side=1200")
+@writes("out")
 def import_detectron2(
     model: Path, out: Path, config_file: Path | None, persons: tuple[int, ...], settings: tuple[str, ...]
 ) -> None:

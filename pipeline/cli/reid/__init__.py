@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import PATH
+from pipeline.cli.outputs import writes, writes_run
 from pipeline.cli.reid.datasets import check, cut_cuhk_sysu, datasets, extract_cuhk03
 from pipeline.cli.reid.evaluate import evaluate
 from pipeline.cli.reid.export import export
@@ -52,6 +53,7 @@ reid.add_command(transfer)
     help="Change a setting of the recipe, as in loss.triplet.margin=0.3.",
 )
 @protocol_option
+@writes_run
 def train(config_path: Path, data: str, output: Path, settings: tuple[str, ...], protocol: "ProtocolName") -> None:
     """Train a network on a data set; an interrupted run is resumed.
 
@@ -84,6 +86,7 @@ def train(config_path: Path, data: str, output: Path, settings: tuple[str, ...],
 )
 @flip_option
 @device_option
+@writes("out", ".csv")
 def embed(source: Path, weights: Path, out: Path, flip: bool, device: str) -> None:
     """Embed images: write their features as a matrix.
 

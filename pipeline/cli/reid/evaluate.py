@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.options import PATH
+from pipeline.cli.outputs import writes
 from pipeline.cli.reid.options import data_option, flip_option, protocol_option, weights_option
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ _TWO = (PATH, PATH)
 @click.option(
     "--out", type=PATH, required=True, help="Write metrics.json, queries.parquet and ranked lists to this folder."
 )
+@writes("out", inside=("metrics.json",))
 def evaluate(out: Path, pictures: int, **options: Any) -> None:
     """Evaluate a network or features: CMC, mAP and mINP, metrics of each query, pictures of ranked lists.
 

@@ -5,11 +5,13 @@ from pathlib import Path
 import click
 
 from pipeline.cli.options import PATH
+from pipeline.cli.outputs import writes
 
 
 @click.command()
 @click.argument("weights", type=PATH)
 @click.option("--out", type=PATH, required=True, help="Write the model to this file, as drone.onnx.")
+@writes("out")
 def export(weights: Path, out: Path) -> None:
     """Export the network in the checkpoint WEIGHTS as ONNX, and compare both in ONNX Runtime.
 

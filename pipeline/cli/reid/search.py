@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import PATH
+from pipeline.cli.outputs import MARK, writes
 from pipeline.cli.reid.options import device_option, weights_option
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _COLUMNS = 11  # of the sheet
     "--out", type=PATH, required=True, help="Write a contact sheet of the found crops to this file, as found.jpg."
 )
 @device_option
+@writes("out")
 def search(
     query: Path, data: Path, weights: Path, features: Path | None, count: int, out: Path, device: str
 ) -> None:
@@ -77,6 +79,8 @@ def _stored(features: Path, paths: Sequence[Path], data: Path) -> "NDArray[np.fl
 
 
 def _draw(query: Path, found: "Sequence[tuple[Path, np.float32]]", out: Path) -> None:
+    from PIL.PngImagePlugin import PngInfo
+
     from pipeline.workspace.atomic import atomic_file
     from reid.evaluation.contact_sheet import GREY, RED, Cell, contact_sheet
 
@@ -85,5 +89,7 @@ def _draw(query: Path, found: "Sequence[tuple[Path, np.float32]]", out: Path) ->
         Cell(path, GREY, (f"#{rank}", f"{distance:.3g}")) for rank, (path, distance) in enumerate(found, start=1)
     ]
     rows = [cells[first : first + _COLUMNS] for first in range(0, len(cells), _COLUMNS)]
+    mark = PngInfo()
+    mark.add_text("Software", MARK)
     with atomic_file(out) as temporary:
-        contact_sheet(rows, min(_COLUMNS, len(cells))).save(temporary)
+        contact_sheet(rows, min(_COLUMNS, len(cells))).save(temporary, comment=MARK, pnginfo=mark)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from pipeline.cli.options import PATH
+from pipeline.cli.outputs import writes
 from pipeline.cli.reid.options import PROTOCOL_NAMES, device_option, flip_option
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def _named(context: click.Context, parameter: click.Parameter, values: Sequence[
 @flip_option
 @device_option
 @click.option("--out", type=PATH, required=True, help="Write all figures to this file, as transfer.json.")
+@writes("out")
 def transfer(
     sources: Mapping[str, str],
     targets: Mapping[str, str],

@@ -1,0 +1,132 @@
+"""Files that a command writes where the user says: never its own input, never a file that uavpipe did not write."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from pipeline.cli.errors import UserError
+from pipeline.files import read_regular
+
+MARK = "uavpipe"  # in the pictures that a command writes
+_HEAD = 4096  # bytes
+_MODEL = re.compile(rb"uavpipe")  # in the description that a model of uavpipe has
+_PICTURE = re.compile(rb"uavpipe|atplotlib")
+# How the files begin that uavpipe writes; of models and pictures, what is anywhere in them.
+_SIGNS = {
+    # COCO annotations, detections, figures
+    ".json": re.compile(
+        rb'\A(\{"images":\[\{"id":1,"file_name":|\[\]|\[\{"image_id":|\{\n  "(figures|images|mAP|mINP|rank))'
+    ),
+    ".npy": re.compile(rb"\A\x93NUMPY"),
+    ".csv": re.compile(rb"\A(path\r?\n|height,recall,)"),
+    ".safetensors": _MODEL,
+    ".onnx": _MODEL,
+    ".xml": _MODEL,
+}
+_Command = Callable[..., Any]
+_RUN = ("log.jsonl", "resume.pt", "last.safetensors", "best.safetensors")
+
+
+def writes(
+    option: str, *beside: str, inside: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Refuse a command, before it begins, that would write over its input or over a file of somebody else.
+
+    Args:
+        option: the parameter that names the file; None is no file.
+        beside: suffixes of the files that the command writes beside it, as ".csv".
+        inside: names of the files that the command writes, if `option` names a folder.
+
+    Raises:
+        UserError: from the command; the file is an input too, or uavpipe did not write it.
+
+    """
+
+    def decorate(command: _Command) -> _Command:
+        @wraps(command)
+        def guarded(**given: Any) -> Any:
+            if (out := given.get(option)) is not None:
+                inputs = list(_paths({name: value for name, value in given.items() if name != option}))
+                files = [out / name for name in inside] or [out, *(out.with_suffix(each) for each in beside)]
+                for path in files:
+                    _check(path, inputs, out)
+            return command(**given)
+
+        return guarded
+
+    return decorate
+
+
+def refuse_other_video(video: Path, own: bool) -> None:
+    """Refuse to write over `video` unless it is uavpipe's `own`: a video has no sign of it.
+
+    Raises:
+        UserError: it exists and is another one.
+
+    """
+    if video.exists() and not own:
+        raise UserError(f"{video}: exists, and is no file that this command wrote; {_ADVICE}")
+
+
+def writes_run(command: _Command) -> _Command:
+    """Refuse a training, before it begins, in a folder with files of a training's names that it did not write.
+
+    Raises:
+        UserError: from the command, which gets the folder as `output`.
+
+    """
+
+    @wraps(command)
+    def guarded(**given: Any) -> Any:
+        output: Path = given["output"]
+        there = [name for name in _RUN if (output / name).exists()]
+        if there and not (output / "config.json").exists():
+            raise UserError(f"{output / there[0]}: exists, but no config.json of a training beside it; {_ADVICE}")
+        return command(**given)
+
+    return guarded
+
+
+_ADVICE = "name another place, or move it"
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    """The paths in the parameters of a command; of FORMAT:PLACE the place."""
+    if isinstance(value, Path):
+        yield value
+    elif isinstance(value, str):
+        yield from map(Path, {value, value.partition(":")[2]} - {""})
+    elif isinstance(value, Mapping):
+        yield from (path for each in value.values() for path in _paths(each))
+    elif isinstance(value, tuple | list):
+        yield from (path for each in value for path in _paths(each))
+
+
+def _check(path: Path, inputs: list[Path], lead: Path) -> None:
+    if not path.exists():
+        return
+    for each in inputs:
+        if _same(path, each):
+            raise UserError(f"{path}: is read by this command, which would write over it; {_ADVICE}")
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; expected the name of a file")
+    if not _is_ours(lead if path.suffix == ".bin" else path):  # the weights beside an .xml have no sign
+        raise UserError(f"{path}: exists, and is no file that this command wrote; {_ADVICE}")
+
+
+def _same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
+def _is_ours(path: Path) -> bool:
+    sign = _SIGNS.get(path.suffix.lower(), _PICTURE)
+    try:
+        content = read_regular(path)
+    except OSError:
+        return False
+    return sign.search(content if sign in (_MODEL, _PICTURE) else content[:_HEAD]) is not None
