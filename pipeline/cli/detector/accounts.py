@@ -1,4 +1,4 @@
-"""What a command read of a file, as it prints it."""
+"""The lines that a command prints about a file that it read."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
