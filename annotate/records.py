@@ -176,6 +176,21 @@ def count_frames(workspace: Path, flight: str) -> int | None:
     return len(_read(table, ["frame"], "uavpipe frames")) if table.exists() else None
 
 
+def frame_size(workspace: Path, flight: str) -> tuple[int, int] | None:
+    """Width and height of the frames of `flight` in pixels; None where its table of frames has none or several."""
+    import pandas as pd
+
+    table = workspace / flight / FRAMES
+    if not table.exists():
+        return None
+    try:
+        rows = pd.read_parquet(parts_of(table))  # type: ignore[call-overload]  # lists
+        sizes = rows[["width", "height"]].dropna().drop_duplicates().astype(int)
+    except Exception:  # Arrow and pandas raise nearly anything; `count_frames` names a damaged table
+        return None
+    return (int(sizes.iloc[0, 0]), int(sizes.iloc[0, 1])) if len(sizes) == 1 else None
+
+
 def parts_of(path: Path) -> list[Path]:
     """The files of the table in `path`, one file or a folder of parts; other files in the folder are left out.
 

@@ -1,146 +1,278 @@
 """COCO's JSON with track ids: `videos`, `images` with video and frame, `annotations` with `track_id`.
 
-This is the form of CocoVID and TAO (cocodataset.org gives the rest): `video_id` and `frame_id`, from 0, with each
-image. Fields of an annotation that have no place in a `TrackBox` stay in its `extra`, and are written again.
+An image's place in its video is `frame_id` (CocoVID from 0, the converters of CenterTrack and ByteTrack from 1) or
+`frame_index` (TAO, from 0). The track is `track_id`, or `track_id` in CVAT's `attributes`. Fields of an annotation
+that have no place in a `TrackBox` stay in its `extra`, and are written again.
 """
 
 import json
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any
 
 from annotate.errors import AnnotateError
-from annotate.exchange.records import Clip, TrackBox
-from annotate.files import read_text, write_text
-from annotate.operations import describe
+from annotate.exchange.records import Clip, Role, TrackBox
+from annotate.exchange.source import Source, open_source
+from annotate.files import write_text
 
-_Number = Annotated[float, Field(allow_inf_nan=False)]
+_FRAME_FIELDS = ("frame_id", "frame_index")
+_OURS = "first_frame"  # of a video: the number of its first frame, which `write_coco_tracks` tells
+_USED = ("id", "image_id", "category_id", "track_id", "bbox", "area", "score")
+_Id = int | str
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
+@dataclass
+class _Video:
+    """The images of one clip."""
 
-
-class _Video(_Row):
-    id: int
     name: str
     length: int | None = None
-    width: int | None = None
-    height: int | None = None
+    size: tuple[int, int] | None = None
+    first_frame: int | None = None
+    images: list[Mapping[str, Any]] = field(default_factory=list)
 
 
-class _Image(_Row):
-    id: int | str
-    file_name: str = ""
-    width: int | None = None
-    height: int | None = None
-    video_id: int | None = None
-    frame_id: Annotated[int, Field(ge=0)] | None = None
+def read_coco_tracks(path: Path, first_frame: int | None = None) -> list[Clip]:
+    """The clips in `path`, by name; as `parse_coco_tracks`."""
+    return parse_coco_tracks(open_source(path, "coco"), first_frame)
 
 
-class _Category(_Row):
-    id: int
-    name: str
-
-
-class _Annotation(_Row):
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    id: int | str | None = None
-    image_id: int | str
-    category_id: int
-    track_id: Annotated[int, Field(ge=-1)]
-    bbox: tuple[_Number, _Number, _Number, _Number]
-    area: _Number | None = None
-    score: _Number = 1.0
-
-
-class _File(_Row):
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category]
-    videos: list[_Video] = []
-
-
-def read_coco_tracks(path: Path) -> list[Clip]:
-    """The clips in `path`, by name.
+def parse_coco_tracks(source: Source, first_frame: int | None = None) -> list[Clip]:
+    """The clips in `source`, with the boxes of all categories, by name.
 
     Images without a video are of the clip that their folder is named after, else of one named after the file;
-    images without `frame_id` are numbered in order of their names.
+    images without a frame's number are numbered in order of their names.
+
+    Args:
+        source: the JSON.
+        first_frame: the number of a video's first frame; None: see `Clip.counted_from`.
 
     Raises:
-        AnnotateError: not COCO's JSON, an annotation without a track or with an unknown image or category, or a bad
-            box; names the annotation.
+        AnnotateError: not COCO's JSON, an annotation with an unknown image or category, a bad box, ids or names
+            that occur twice; names the annotation.
 
     """
     try:
-        content = _File.model_validate_json(read_text(path))
-    except ValidationError as error:
-        raise AnnotateError(f"{path}: not COCO annotations with track ids: {describe(error)}") from None
-    videos = {video.id: video for video in content.videos}
-    labels = {category.id: category.name for category in content.categories}
-    clips: dict[str, list[_Image]] = defaultdict(list)
-    for image in content.images:
-        clips[_clip_name(path, image, videos)].append(image)
-    frames = {image.id: place for images in clips.values() for image, place in _number(path, images)}
-    boxes: dict[Any, list[TrackBox]] = defaultdict(list)
-    for index, row in enumerate(content.annotations):
-        try:
-            boxes[row.image_id].append(_box(row, frames[row.image_id], labels[row.category_id]))
-        except (KeyError, ValueError) as error:
-            what = f"no such image or category: {error}" if isinstance(error, KeyError) else str(error)
-            raise AnnotateError(f"{path}: annotations.{index}: {what}") from None
-    lengths = {video.name: video.length for video in content.videos}
-    return [_clip(name, clips[name], frames, boxes, lengths.get(name)) for name in sorted(clips)]
+        content = json.loads(source.text)
+    except (ValueError, RecursionError):
+        raise AnnotateError(f"{source.shown}: not COCO annotations: not JSON") from None
+    return _Reader(source.shown, content, first_frame).clips()
 
 
-def _clip_name(path: Path, image: _Image, videos: Mapping[int, _Video]) -> str:
-    if image.video_id is None:
-        return PurePosixPath(image.file_name).parent.name or path.stem
-    if image.video_id not in videos:
-        raise AnnotateError(f"{path}: image {image.id}: there is no video {image.video_id}")
-    return videos[image.video_id].name
+class _Reader:
+    """Reads one file; every error names the row."""
 
+    def __init__(self, shown: str, content: Any, first_frame: int | None) -> None:
+        self._shown = shown
+        self._first_frame = first_frame
+        if not isinstance(content, dict):
+            raise AnnotateError(f"{shown}: not COCO annotations: expected images, annotations and categories")
+        self._content = content
 
-def _number(path: Path, images: Sequence[_Image]) -> Iterable[tuple[_Image, int]]:
-    if all(image.frame_id is None for image in images):
-        return [(image, place) for place, image in enumerate(sorted(images, key=lambda each: each.file_name))]
-    numbered = [(image, image.frame_id) for image in images if image.frame_id is not None]
-    if len(numbered) < len(images) or len({place for _, place in numbered}) < len(images):
-        raise AnnotateError(
-            f"{path}: images of one video with frame_id missing or twice, near image {images[0].id}"
+    def clips(self) -> list[Clip]:
+        """Each video with its boxes."""
+        labels = self._labels()
+        videos = self._videos()
+        annotations = self._rows("annotations")
+        numbers: dict[_Id, int] = {}
+        for video in videos:
+            numbers |= self._number(video)
+        boxes: dict[_Id, list[TrackBox]] = defaultdict(list)
+        for index, row in enumerate(annotations):
+            place = f"annotations.{index}"
+            image, category = self._id(row, "image_id", place), self._id(row, "category_id", place)
+            for kind, number, known in (("image", image, numbers), ("category", category, labels)):
+                if number not in known:
+                    raise self._error(f"{place}: no such image or category: {number} (its {kind})")
+            boxes[image].append(self._box(place, row, numbers[image], labels[category]))
+        return [self._clip(video, numbers, boxes) for video in sorted(videos, key=lambda each: each.name)]
+
+    def _error(self, what: str) -> AnnotateError:
+        return AnnotateError(f"{self._shown}: {what}")
+
+    def _rows(self, name: str, *, needed: bool = True) -> list[dict[str, Any]]:
+        rows = self._content.get(name, None if needed else [])
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise self._error(f"not COCO annotations: expected a list of rows as '{name}'")
+        return rows
+
+    def _id(self, row: Mapping[str, Any], name: str, place: str) -> _Id:
+        value = row.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise self._error(f"{place}.{name}: expected a number or a text, found {_shown(value)}")
+        return value
+
+    def _whole(self, row: Mapping[str, Any], name: str, place: str, least: int = 0) -> int | None:
+        value = row.get(name)
+        if value is None:
+            return None
+        if isinstance(value, str) and value.strip().lstrip("-").isdecimal() and len(value) < 10:
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _is_whole(value) or value < least:
+            raise self._error(f"{place}.{name}: expected a whole number from {least} up, found {_shown(value)}")
+        return int(value)
+
+    def _labels(self) -> dict[_Id, str]:
+        labels: dict[_Id, str] = {}
+        for index, row in enumerate(self._rows("categories")):
+            number, name = self._id(row, "id", f"categories.{index}"), row.get("name")
+            if not isinstance(name, str):
+                raise self._error(f"categories.{index}.name: expected a text, found {_shown(name)}")
+            if number in labels or name in labels.values():
+                raise self._error(
+                    f"categories.{index}: id {number} or name '{name}' occurs twice; keep one of them"
+                )
+            labels[number] = name
+        return labels
+
+    def _videos(self) -> list[_Video]:
+        """The videos with their images; images that name none are gathered by folder."""
+        known: dict[_Id, _Video] = {}
+        for index, row in enumerate(self._rows("videos", needed=False)):
+            place = f"videos.{index}"
+            number, name = self._id(row, "id", place), row.get("name", row.get("file_name"))
+            if number in known or not isinstance(name, str):
+                raise self._error(
+                    f"{place}: expected an id of its own and a name, found {_shown(number)}, {_shown(name)}"
+                )
+            length = self._whole(row, "length", place)
+            known[number] = _Video(name, length, self._size(row, place), self._whole(row, _OURS, place))
+        folders: dict[str, _Video] = {}
+        for index, row in enumerate(self._rows("images")):
+            name = row.get("file_name") or ""
+            if not isinstance(name, str):
+                raise self._error(f"images.{index}.file_name: expected a text, found {_shown(name)}")
+            if row.get("video_id") is None:
+                folder = PurePosixPath(name).parent.name or Path(self._shown).stem
+                folders.setdefault(folder, _Video(folder)).images.append(row)
+                continue
+            video = self._id(row, "video_id", f"images.{index}")
+            if video not in known:
+                raise self._error(f"images.{index}: there is no video {video} in the file")
+            known[video].images.append(row)
+        return [*(video for video in known.values() if video.images), *folders.values()]
+
+    def _size(self, row: Mapping[str, Any], place: str) -> tuple[int, int] | None:
+        width, height = self._whole(row, "width", place), self._whole(row, "height", place)
+        return (width, height) if width and height else None
+
+    def _number(self, video: _Video) -> dict[_Id, int]:
+        """Image -> frame, from 0 where the file tells its first number, else the file's own number."""
+        ids = [self._id(row, "id", f"an image of {video.name}") for row in video.images]
+        given = [self._frame(row, number) for row, number in zip(video.images, ids, strict=True)]
+        if all(frame is None for frame in given):
+            if self._first_frame is not None or video.length not in (None, len(ids)):
+                raise self._error(
+                    f"the images of {video.name} have no {' or '.join(_FRAME_FIELDS)}, and are {len(ids)} of "
+                    f"{video.length or '?'} frames; add frame_id"
+                )
+            names = sorted(
+                (str(row.get("file_name")), number) for row, number in zip(video.images, ids, strict=True)
+            )
+            frames = {number: place for place, (_, number) in enumerate(names)}
+            video.first_frame = 0
+        else:
+            frames = {number: frame for number, frame in zip(ids, given, strict=True) if frame is not None}
+            video.first_frame = self._first(video, frames)
+        if len(set(frames.values())) < len(video.images):
+            raise self._error(
+                f"images of {video.name} with an id or a frame_id missing or twice, near image {ids[0]}; "
+                "each image needs its own"
+            )
+        return {number: frame - (video.first_frame or 0) for number, frame in frames.items()}
+
+    def _frame(self, row: Mapping[str, Any], number: _Id) -> int | None:
+        for name in _FRAME_FIELDS:
+            found = self._whole(row, name, f"image {number}")
+            if found is not None:
+                return found
+        return None
+
+    def _first(self, video: _Video, frames: Mapping[_Id, int]) -> int | None:
+        """The number of the first frame; None where the file does not tell."""
+        lowest, highest = min(frames.values()), max(frames.values())
+        told = self._first_frame if self._first_frame is not None else video.first_frame
+        if told is None and (lowest == 0 or not any("frame_id" in row for row in video.images)):
+            told = 0
+        elif told is None and video.length is not None and highest == video.length:
+            told = 1
+        if told is not None and lowest < told:
+            raise self._error(f"an image of {video.name} has frame {lowest}; expected frames from {told} up")
+        return told
+
+    def _box(self, place: str, row: Mapping[str, Any], frame: int, label: str) -> TrackBox:
+        bbox = row.get("bbox")
+        if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_number, bbox)):
+            raise self._error(f"{place}.bbox: expected [left, top, width, height] in pixels, found {_shown(bbox)}")
+        if min(bbox[2:]) < 0:
+            raise self._error(f"{place}: box {_shown(bbox)} has a negative width or height")
+        score = 1.0 if row.get("score") is None else row["score"]
+        if not _is_number(score):
+            raise self._error(f"{place}.score: expected a number, found {_shown(score)}")
+        left, top, width, height = map(float, bbox)
+        extra = {name: value for name, value in row.items() if name not in _USED}
+        area = row.get("area")
+        if _is_number(area) and area != width * height:
+            extra["area"] = area  # of a mask, not of the box
+        crowd = bool(extra.get("iscrowd"))
+        if not crowd:
+            extra.pop("iscrowd", None)
+        return TrackBox.from_size(
+            frame,
+            self._track(place, row),
+            (left, top, width, height),
+            score=float(score),
+            label=label,
+            extra=extra,
+            role=Role.REGION if crowd else Role.OBJECT,
         )
-    return numbered
+
+    def _track(self, place: str, row: Mapping[str, Any]) -> int:
+        for where in (row, row.get("attributes")):
+            if isinstance(where, dict):
+                found = self._whole(where, "track_id", place, least=-1)
+                if found is not None:
+                    return found
+        raise self._error(
+            f"{place}.track_id: no track_id here or in the attributes; export tracks, for example as 'CVAT for "
+            "video 1.1'"
+        )
+
+    def _clip(self, video: _Video, numbers: Mapping[_Id, int], boxes: Mapping[_Id, Sequence[TrackBox]]) -> Clip:
+        ordered = sorted(video.images, key=lambda row: numbers[row["id"]])
+        sizes = {size for row in ordered if (size := self._size(row, f"image {row['id']}"))}
+        if len(sizes) > 1:
+            shown = ", ".join(f"{width}×{height}" for width, height in sorted(sizes)[:3])
+            raise self._error(f"images of {video.name} have several sizes: {shown}; a video has one")
+        return Clip(
+            video.name,
+            tuple(box for row in ordered for box in boxes.get(row["id"], ())),
+            video.length,
+            next(iter(sizes), video.size),
+            {numbers[row["id"]]: row["file_name"] for row in ordered if row.get("file_name")},
+            annotated=frozenset(numbers[row["id"]] for row in ordered),
+            counted_from=video.first_frame,
+        )
 
 
-def _box(row: _Annotation, frame: int, label: str) -> TrackBox:
-    extra = dict(row.model_extra or {})
-    if row.area is not None and row.area != _area(row.bbox):
-        extra["area"] = row.area  # of a mask, not of the box
-    if extra.get("iscrowd") == 0:
-        del extra["iscrowd"]
-    return TrackBox.from_size(frame, row.track_id, row.bbox, score=row.score, label=label, extra=extra)
-
-
-def _clip(
-    name: str,
-    images: Sequence[_Image],
-    frames: Mapping[Any, int],
-    boxes: Mapping[Any, Sequence[TrackBox]],
-    length: int | None,
-) -> Clip:
-    ordered = sorted(images, key=lambda image: frames[image.id])
-    first = ordered[0]
-    return Clip(
-        name,
-        tuple(box for image in ordered for box in boxes.get(image.id, ())),
-        length,
-        (first.width, first.height) if first.width and first.height else None,
-        {frames[image.id]: image.file_name for image in ordered if image.file_name},
+def _is_number(value: Any) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and abs(value) < 1e15
+        and not math.isnan(value)
     )
+
+
+def _is_whole(value: float) -> bool:
+    return _is_number(value) and float(value).is_integer()
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else f"{str(value)[:60]!r}" if isinstance(value, str) else str(value)[:60]
 
 
 def write_coco_tracks(path: Path, clips: Sequence[Clip]) -> None:
@@ -151,7 +283,7 @@ def write_coco_tracks(path: Path, clips: Sequence[Clip]) -> None:
     for video_id, clip in enumerate(clips, start=1):
         size = dict(zip(("width", "height"), clip.size, strict=True)) if clip.size else {}
         length = {} if clip.length is None else {"length": clip.length}
-        content["videos"].append({"id": video_id, "name": clip.name, **length, **size})
+        content["videos"].append({"id": video_id, "name": clip.name, _OURS: 0, **length, **size})
         boxes: dict[int, list[TrackBox]] = defaultdict(list)
         for box in clip.boxes:
             boxes[box.frame].append(box)

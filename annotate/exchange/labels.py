@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from math import gcd
 
 from annotate.exchange.records import Clip, TrackBox
 from annotate.log.state import State
@@ -53,7 +54,7 @@ def label_from(
     """Label by `clips`: a detection takes the track that it overlaps most; tracklets with several are split.
 
     Detections without a track go with those before them, at the beginning with those after; a tracklet without for
-    the most part stays as it is. All decisions are applied, or none.
+    the most part, in the frames that are annotated, stays as it is. All decisions are applied, or none.
 
     Args:
         store: the labels.
@@ -74,14 +75,30 @@ def label_from(
         identities = {number: number for number in store.state.identities} if same_identities else {}
         for flight, clip in clips.items():
             owners = _match(clip, _by_place(tracklets[flight]))
+            annotated = _annotated(clip)
             for name in _tracklets_of(store.state, flight):
                 if not same_identities and store.state.labels[name] not in (Mark.OPEN, Mark.SKIPPED):
                     continue
-                runs = _runs(store.state.tracklets[name], owners)
+                content = [seen for seen in store.state.tracklets[name] if annotated(seen.frame)]
+                runs = _runs(content, owners)
                 labelled += sum(
                     _label(store.state, decide, identities, *each) for each in _split(decide, name, runs)
                 )
     return labelled
+
+
+def _annotated(clip: Clip) -> Callable[[int], bool]:
+    """Which frames are annotated: those that the file tells, or one in several where all boxes are in such."""
+    if clip.annotated is not None:
+        return clip.annotated.__contains__
+    frames = sorted(clip.frames)
+    step = gcd(*(after - before for before, after in pairwise(frames)))
+    return lambda frame: step <= 1 or (frame - frames[0]) % step == 0
+
+
+def count_matched(clip: Clip, tracklets: Sequence[Tracklet]) -> int:
+    """How many detections of `tracklets` are the person of a box with a track."""
+    return len(_match(clip, _by_place(tracklets)))
 
 
 def _tracklets_of(state: State, flight: str) -> list[str]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from annotate.records import Box
@@ -10,9 +11,18 @@ from annotate.records import Box
 DECIMALS = 9  # of a pixel: corner + width − corner gives the same width again
 
 
+class Role(StrEnum):
+    """What a box is good for, by the flags and classes of its format."""
+
+    OBJECT = "object"  # of its label
+    IGNORED = "ignored"  # no person to find, and a detection on it is not wrong
+    REGION = "region"  # nothing is annotated in it
+    UNUSED = "unused"  # marked by the file as not to be used
+
+
 @dataclass(frozen=True)
 class TrackBox:
-    """A person in a frame.
+    """An object in a frame.
 
     Attributes:
         frame: index in the video, from 0.
@@ -21,6 +31,8 @@ class TrackBox:
         score: confidence, 1 for a box that a person drew.
         label: name of the class.
         extra: the file's other fields, by the format's own names; a format writes those that it knows.
+        role: see `Role`.
+        visibility: share of the person that shows, 0 to 1; 1 where the file has none.
 
     Raises:
         ValueError: a value is not as above.
@@ -33,6 +45,8 @@ class TrackBox:
     score: float = 1.0
     label: str = "person"
     extra: Mapping[str, Any] = field(default_factory=dict)
+    role: Role = Role.OBJECT
+    visibility: float = 1.0
 
     def __post_init__(self) -> None:
         if self.frame < 0 or self.track < -1:
@@ -64,6 +78,10 @@ class Clip:
         length: frames; None where it is not known.
         size: width and height of a frame in pixels; None where it is not known.
         files: frame -> its picture's file name, where the frames are pictures.
+        annotated: the frames that the file is about; None: those that have a box.
+        counted_from: the number of the first frame in the file; None where the file does not tell: then `boxes`
+            and `files` have the file's own numbers.
+        left_out: what the reader could not use -> how many.
 
     """
 
@@ -72,6 +90,14 @@ class Clip:
     length: int | None = None
     size: tuple[int, int] | None = None
     files: Mapping[int, str] = field(default_factory=dict)
+    annotated: frozenset[int] | None = None
+    counted_from: int | None = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def frames(self) -> frozenset[int]:
+        """The annotated frames: `annotated`, or those that have a box."""
+        return frozenset(box.frame for box in self.boxes) if self.annotated is None else self.annotated
 
 
 def number(value: float) -> str:

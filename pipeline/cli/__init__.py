@@ -22,7 +22,7 @@ _COMMANDS = {
     "forget": ("privacy", "forget", "Erase a person everywhere in the workspace."),
     "verify": ("verify", "verify", "Check that a workspace is whole, and name what is damaged."),
     "trace": ("trace", "trace", "Trace a figure, crop or identity back to the video, or a frame forward."),
-    "score": ("stages", "score", "Compare detections and tracklets with a ground truth."),
+    "score": ("score", "score", "Compare detections and tracklets with a ground truth."),
     "simulate": ("simulate", "simulate", "Simulate a flight with exact ground truth."),
     "simulate-stills": ("simulate", "stills", "Simulate annotated pictures of many scenes."),
     "demo": ("demo", "demo", "Run the whole chain on two simulated flights, and compare with the ground truth."),

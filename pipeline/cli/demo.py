@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.chain.table import DATASET, DETECT, EVALUATE, FRAMES, REPORT, TRAIN
+from pipeline.chain.table import DATASET, DETECT, EVALUATE, REPORT, TRAIN
 from pipeline.cli.options import PATH
 
 if TYPE_CHECKING:
@@ -65,16 +65,14 @@ def _score(config: "FlightConfig", video: Path) -> None:
     from pipeline.stages.detect import read_detections
     from pipeline.stages.tracks import read_tracked
     from pipeline.workspace.folders import flight_name
-    from pipeline.workspace.manifest import StageFolder
 
     folder = config.workspace / flight_name(video)
-    frames = (StageFolder(folder / FRAMES.folder).manifest() or {})["counts"]["frames"]
     truth = read_truth(truth_of(video))
     click.echo(f"{video.name} against the simulator's ground truth (IoU 0.5, persons at least a quarter visible):")
-    for line in score(truth, read_detections(folder / DETECT.folder), frames=frames):
+    for line in score(truth, read_detections(folder / DETECT.folder)):
         click.echo(
             f"  score ≥ {line.threshold:g}: recall {line.recall:.3f}, precision {line.precision:.3f} "
-            f"({line.persons:,} persons in {frames} frames)"
+            f"({line.persons:,} persons in {len(truth)} annotated frames)"
         )
     tracks = score_tracks(truth, read_tracked(folder))
     click.echo(

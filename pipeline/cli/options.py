@@ -34,6 +34,15 @@ PERSON_NAMES = click.option(
     metavar="NAME",
     help="Treat this class, by name or number, as person; may be repeated.  [default: by the names]",
 )
+FIRST_FRAME = click.option(
+    "--first-frame",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Take N as the number of the first frame in the file.  [default: as the format counts]",
+)
+TASK = click.option(
+    "--task", metavar="NAME", help="Read this task or video of the file.  [default: the one called as the flight]"
+)
 
 
 def settings_option(example: str) -> Callable[..., Any]:

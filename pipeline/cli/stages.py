@@ -1,17 +1,15 @@
-"""The commands of the stages on video: frames, detect, crops, overlay, score."""
+"""The commands of the stages on video: frames, detect, crops, tracks, overlay."""
 
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.chain.table import CROPS, DATASET, DETECT, EVALUATE, FRAMES, LABEL, REPORT, TRACKS, ChainStage
-from pipeline.cli.options import DRY_RUN, PATH, Given, flight_options
+from pipeline.cli.options import DRY_RUN, Given, flight_options
 
 if TYPE_CHECKING:
     from pipeline.config.models import FlightConfig
-    from pipeline.groundtruth.read import Truth
     from pipeline.run.plan import Planned
     from pipeline.workspace.stage import StageResult
 
@@ -117,47 +115,3 @@ def overlay(given: Given) -> None:
     config = given.load()
     for video in require_flights(config):
         report_stage(run_overlay(config, video, progress_bar))
-
-
-@click.command()
-@click.argument("flight", type=PATH)
-@click.argument("truth", type=PATH)
-@click.option(
-    "--threshold", "thresholds", multiple=True, default=(0.5, 0.8), show_default=True, help="Lowest score."
-)
-@click.option("--iou", "min_iou", type=float, default=0.5, show_default=True, help="Minimum IoU of a correct box.")
-def score(flight: Path, truth: Path, thresholds: tuple[float, ...], min_iou: float) -> None:
-    """Compare the detections and tracklets of FLIGHT, a folder in the workspace, with the ground truth TRUTH.
-
-    TRUTH is MOTChallenge text, as `uavpipe simulate` writes it, VisDrone-VID's, or `x,y,w,h` of one target a frame.
-    """
-    from pipeline.errors import PipelineError
-    from pipeline.groundtruth.detection_metrics import score as score_detections
-    from pipeline.groundtruth.read import read_truth
-    from pipeline.stages.detect import read_detections
-    from pipeline.workspace.manifest import StageFolder
-
-    manifest = StageFolder(flight / FRAMES.folder).manifest()
-    if manifest is None or StageFolder(flight / DETECT.folder).manifest() is None:
-        raise PipelineError(f"{flight}: no finished detections here; run 'uavpipe detect' first")
-    found = read_detections(flight / DETECT.folder)
-    frames = manifest["counts"]["frames"]
-    people = {frame: here for frame, here in read_truth(truth).items() if frame < frames}
-    for line in score_detections(people, found, thresholds, min_iou, frames):
-        click.echo(
-            f"score ≥ {line.threshold:g}: recall {line.recall:.3f} of {line.persons:,} persons, "
-            f"precision {line.precision:.3f}, {line.wrong_per_frame:.2f} boxes a frame that match nobody"
-        )
-    if StageFolder(flight / TRACKS.folder).manifest() is not None:
-        _score_tracks(flight, people, min_iou)
-
-
-def _score_tracks(flight: Path, people: "Mapping[int, Truth]", min_iou: float) -> None:
-    from pipeline.groundtruth.tracking_metrics import score_tracks
-    from pipeline.stages.tracks import read_tracked
-
-    line = score_tracks(people, read_tracked(flight), min_iou)
-    click.echo(
-        f"tracklets: HOTA {line.hota:.3f}, IDF1 {line.idf1:.3f}, MOTA {line.mota:.3f}, {line.switches:,} switches, "
-        f"purity {line.purity:.4f}; {line.tracklets:,} tracklets of {line.persons:,} persons"
-    )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from detector.evaluation import matching
 from detector.evaluation.curves import Judged, together
 from detector.records import Detections, sides
 from pipeline.boxes import iou
+from pipeline.errors import PipelineError
 from pipeline.groundtruth.read import NOBODY, Truth, inside
 
 _NO_FIT, _ANY_FIT = -1.0, np.zeros(1)
@@ -49,6 +51,28 @@ def match(truth: Truth, detections: Detections, min_iou: float) -> tuple[NDArray
     chosen = matching.match(np.column_stack([persons, regions]), ignored, _ANY_FIT)[0]
     right = np.array([*truth.evaluated, False, False])[chosen]  # the last one for NOBODY, -1
     return right, right | (chosen == matching.NOBODY)
+
+
+def check_matched(
+    path: Path, truth: Mapping[int, Truth], found: Mapping[int, Detections], min_iou: float = 0.5
+) -> None:
+    """See that the ground truth in `path` is one of these detections.
+
+    Raises:
+        PipelineError: there are persons and detections in the frames of `truth`, and none on another.
+
+    """
+    persons = detections = 0
+    for frame, here in truth.items():
+        boxes = found.get(frame, Detections.empty()).boxes
+        persons, detections = persons + int(here.evaluated.sum()), detections + len(boxes)
+        if (iou(boxes, here.boxes[here.evaluated]) >= min_iou).any():
+            return
+    if persons and detections:
+        raise PipelineError(
+            f"{path}: none of its {persons:,} persons is on one of the {detections:,} boxes of the flight in these "
+            f"frames, from IoU {min_iou:g} up; check that it is of this flight, and its frames"
+        )
 
 
 def judge(

@@ -1,24 +1,27 @@
-"""Ground truth of a flight by frame, as text of one of three forms.
+"""Ground truth of a flight by frame, from MOTChallenge's or VisDrone's text, or COCO's or CVAT's tracks.
 
-- MOTChallenge: `frame,id,left,top,width,height,flag,class,visibility`, frames from 1; the simulator writes it.
-- VisDrone-VID: `frame,id,left,top,width,height,score,category,truncation,occlusion`, frames from 1.
-- One target a frame: `x,y,w,h` on line n for frame n, UAV123's form.
+These are read by `annotate.exchange`, as `uavpipe annotate import` reads them. Besides, there may be one target a
+frame: `x,y,w,h` on line n for frame n, UAV123's form.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from annotate.errors import AnnotateError
+from annotate.exchange.admit import FlightFacts, Reading, admit, choose, facts_of, read_clips
+from annotate.exchange.records import Role, TrackBox
+from annotate.exchange.source import Source, open_source
 from pipeline.boxes import intersection
 from pipeline.errors import PipelineError
-from pipeline.files import read_regular
 
 MIN_VISIBILITY = 0.25  # persons hidden more than this are not evaluated, and boxes on them not wrong
-_REGION, _PERSONS = 0, (1, 2)  # of VisDrone's categories: not annotated in there; pedestrian, people
-_VISDRONE_LAST = (11, 1, 2)  # the largest category, truncation and occlusion
 _IN_REGION = 0.5  # share of a box from which it counts as inside, as in VisDrone's toolkit
+_OUT_OF_VIEW = "nan"  # UAV123 writes it where the target is out of view
 
 _EMPTY = np.empty((0, 4))
 
@@ -44,27 +47,167 @@ class Truth:
 NOBODY = Truth(_EMPTY, np.empty(0, bool), np.empty(0, np.int64))
 
 
-def read_truth(path: Path) -> dict[int, Truth]:
-    """Ground truth by frame index (from 0); the form is detected from the file.
+@dataclass(frozen=True)
+class GroundTruth:
+    """A flight's ground truth.
 
-    A file is VisDrone's if each row has ten numbers, of which the last three can be a category, a truncation and an
-    occlusion. There, persons with score 0 are not evaluated, and what is neither person nor region is left out.
+    Attributes:
+        frames: by frame index, from 0; the annotated frames only.
+        account: how many boxes were read, used and left out, and by which rules.
+        one_target: only one person of several is annotated, so that other detections are not wrong.
+        tracked: the persons have identities.
+
+    """
+
+    frames: Mapping[int, Truth]
+    account: str
+    one_target: bool = False
+    tracked: bool = True
+
+
+def read_truth(path: Path) -> dict[int, Truth]:
+    """The frames of `read_ground_truth`, of a file that is compared with no flight."""
+    return dict(read_ground_truth(path).frames)
+
+
+def read_flight_truth(
+    path: Path,
+    folder: Path,
+    reading: Reading | None = None,
+    form: str | None = None,
+    min_visibility: float = MIN_VISIBILITY,
+) -> GroundTruth:
+    """`read_ground_truth` for the flight in `folder`."""
+    try:
+        facts = facts_of(folder.parent, folder.name)
+    except AnnotateError as error:
+        raise PipelineError(str(error)) from None
+    return read_ground_truth(path, facts, reading, form, min_visibility)
+
+
+def read_ground_truth(
+    path: Path,
+    flight: FlightFacts | None = None,
+    reading: Reading | None = None,
+    form: str | None = None,
+    min_visibility: float = MIN_VISIBILITY,
+) -> GroundTruth:
+    """The ground truth in `path`; the form is detected from the file.
+
+    Boxes after the flight's last frame are left out. Persons that the format ignores, those of whom less than
+    `min_visibility` shows and those in a region are not evaluated.
+
+    Args:
+        path: the file, or the zip of an export.
+        flight: what the file has to fit; None: it is compared with nothing.
+        reading: what the user says about the file.
+        form: "mot", "coco" or "cvat"; None: by the suffix, a text by default.
+        min_visibility: the share of a person that has to show; 0: all persons, as TrackEval counts.
 
     Raises:
-        PipelineError: the file is missing, or a row is of none of the forms; names file and line.
+        PipelineError: the file cannot be read, has no person, or does not fit the flight; names file and line.
 
     """
     try:
-        lines = read_regular(path).decode("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PipelineError(f"{path}: cannot be read as text: {error}") from None
-    rows = [(number, _numbers(path, number, line)) for number, line in enumerate(lines, start=1) if line.strip()]
-    frames: dict[int, list[list[float]]] = {}
-    for number, row in rows:
-        frame = number - 1 if len(row) == 4 else int(row[0]) - 1
-        frames.setdefault(frame, []).append(row)
-    form = _visdrone if rows and all(_may_be_visdrone(row) for _, row in rows) else _mot_or_one_target
-    return {frame: form(those) for frame, those in frames.items()}
+        known = form or {".json": "coco", ".xml": "cvat", ".zip": None}.get(path.suffix.lower(), "mot")
+        source = open_source(path, known)
+        if source.form == "mot" and _is_one_target(source):
+            return _one_target(source, flight)
+        return _tracks(source, flight, reading or Reading(), min_visibility)
+    except AnnotateError as error:
+        raise PipelineError(str(error)) from None
+
+
+def _tracks(source: Source, flight: FlightFacts | None, reading: Reading, min_visibility: float) -> GroundTruth:
+    facts = flight or FlightFacts(Path(source.shown).stem)
+    clip = choose(source, read_clips(source, reading.first_frame), facts.name, reading.task)
+    found = admit(source, clip, facts, Reading(reading.persons, reading.first_frame, reading.task, beyond=True))
+    boxes: dict[int, list[TrackBox]] = defaultdict(list)
+    for box in found.clip.boxes:
+        boxes[box.frame].append(box)
+    _check_once(source.shown, boxes)
+    frames = {frame: _truth(boxes[frame], min_visibility) for frame in sorted(found.frames)}
+    if flight and not any(truth.evaluated.any() for truth in frames.values()):
+        raise PipelineError(f"{source.shown}: no person to evaluate: {found.account()}")
+    account = f"{found.account()}; {_scored_frames(frames, facts)}{_hidden(found.persons, min_visibility)}"
+    return GroundTruth(frames, account, tracked=any(box.track >= 0 for box in found.persons))
+
+
+def _scored_frames(frames: Mapping[int, Truth], flight: FlightFacts) -> str:
+    total = "" if flight.frames is None else f" of {flight.frames:,}"
+    return f"{len(frames):,}{total} frames are annotated, others are not scored"
+
+
+def _hidden(persons: Iterable[TrackBox], least: float) -> str:
+    hidden = sum(box.visibility < least for box in persons)
+    if not hidden:
+        return ""
+    return (
+        f"; {hidden:,} boxes of persons of whom less than {least:g} shows are not evaluated (--min-visibility 0 "
+        "evaluates them, as TrackEval does)"
+    )
+
+
+def _check_once(shown: str, boxes: Mapping[int, Iterable[TrackBox]]) -> None:
+    for frame, here in boxes.items():
+        seen: set[int] = set()
+        for box in here:
+            if box.role is Role.OBJECT and box.track >= 0:
+                if box.track in seen:
+                    raise PipelineError(
+                        f"{shown}: frame {frame} (from 0) has two persons {box.track}; a ground truth has each once"
+                    )
+                seen.add(box.track)
+
+
+def _truth(boxes: Iterable[TrackBox], min_visibility: float) -> Truth:
+    regions = _array(box for box in boxes if box.role is Role.REGION)
+    persons = [box for box in boxes if box.role is not Role.REGION]
+    corners = _array(persons)
+    counts = [box.role is Role.OBJECT and box.visibility >= min_visibility for box in persons]
+    evaluated = np.array(counts, bool) & ~inside(corners, regions)
+    return Truth(corners, evaluated, np.array([box.track for box in persons], np.int64), regions)
+
+
+def _array(boxes: Iterable[TrackBox]) -> NDArray[np.float64]:
+    return np.array([box.box for box in boxes], np.float64).reshape(-1, 4)
+
+
+def _is_one_target(source: Source) -> bool:
+    first = next((line for line in source.text.splitlines() if line.strip()), "")
+    return len(_fields(first)) == 4
+
+
+def _one_target(source: Source, flight: FlightFacts | None) -> GroundTruth:
+    frames = {}
+    for number, line in enumerate(source.text.splitlines()):
+        if not line.strip():
+            continue
+        try:
+            fields = _fields(line)
+            seen = (
+                [] if all(each.lower() == _OUT_OF_VIEW for each in fields) else [[float(each) for each in fields]]
+            )
+        except ValueError:
+            seen = [[]]
+        box = np.array([row for row in seen if len(row) == len(fields) == 4], np.float64).reshape(-1, 4)
+        if len(box) < len(seen) or len(fields) != 4 or not np.isfinite(box).all() or (box[:, 2:] < 0).any():
+            raise PipelineError(
+                f"{source.shown} line {number + 1}: expected x,y,w,h of a target, found '{line[:40]}'"
+            )
+        box[:, 2:] += box[:, :2]
+        frames[number] = Truth(box, np.ones(len(box), bool), np.ones(len(box), np.int64))
+    if flight and flight.frames is not None and max(frames, default=-1) >= flight.frames:
+        raise PipelineError(
+            f"{source.shown}: {max(frames) + 1:,} lines, one a frame; the flight {flight.name} has "
+            f"{flight.frames:,} frames"
+        )
+    count = sum(len(truth.boxes) for truth in frames.values())
+    return GroundTruth(frames, f"one target, visible in {count:,} of {len(frames):,} frames", one_target=True)
+
+
+def _fields(line: str) -> list[str]:
+    return line.strip().rstrip(",").replace(",", " ").split()
 
 
 def find_truth(setting: str | Path, video: Path) -> Path | None:
@@ -85,7 +228,8 @@ def find_truth(setting: str | Path, video: Path) -> Path | None:
     if setting == "auto":
         places = [video.absolute().parent / f"{name}.gt.txt"]
     elif place.is_dir():
-        places = [place / f"{name}.gt.txt", place / f"{name}.txt"]
+        endings = (".gt.txt", ".txt", ".json", ".xml", ".zip")
+        places = [place / f"{name}{ending}" for ending in endings]
     elif place.is_file():
         return place
     else:
@@ -100,42 +244,3 @@ def inside(boxes: NDArray[np.floating], regions: NDArray[np.float64]) -> NDArray
     area = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64).prod(axis=1)
     share = intersection(boxes, regions) / np.maximum(area, 1e-9)[:, None]
     return np.asarray((share >= _IN_REGION).any(axis=1))
-
-
-def _numbers(path: Path, number: int, line: str) -> list[float]:
-    try:
-        values = [float(value) for value in line.split(",")]
-    except ValueError:
-        raise PipelineError(f"{path} line {number}: expected numbers and commas, found '{line[:40]}'") from None
-    if len(values) == 4 or (len(values) in (9, 10) and values[0] >= 1 and values[0].is_integer()):
-        return values
-    raise PipelineError(
-        f"{path} line {number}: expected frame,id,left,top,width,height,flag,class,visibility (MOTChallenge), "
-        f"frame,id,…,score,category,truncation,occlusion (VisDrone-VID), or x,y,w,h; found {len(values)} values"
-    )
-
-
-def _may_be_visdrone(row: list[float]) -> bool:
-    return len(row) == 10 and all(
-        value in range(last + 1) for value, last in zip(row[7:], _VISDRONE_LAST, strict=True)
-    )
-
-
-def _mot_or_one_target(rows: list[list[float]]) -> Truth:
-    table = np.array([[*row, 1, 1, 1] if len(row) == 4 else [*row[2:7], row[8], row[1]] for row in rows])
-    table = table[np.isfinite(table[:, :4]).all(axis=1)]  # UAV123 writes NaN where the target is out of view
-    evaluated = (table[:, 4] > 0) & (table[:, 5] >= MIN_VISIBILITY)
-    return Truth(_corners(table[:, :4]), evaluated, table[:, 6].astype(np.int64))
-
-
-def _visdrone(rows: list[list[float]]) -> Truth:
-    table = np.array(rows)
-    regions = _corners(table[table[:, 7] == _REGION, 2:6])
-    persons = table[np.isin(table[:, 7], _PERSONS)]
-    boxes = _corners(persons[:, 2:6])
-    evaluated = (persons[:, 6] > 0) & ~inside(boxes, regions)
-    return Truth(boxes, evaluated, persons[:, 1].astype(np.int64), regions)
-
-
-def _corners(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)

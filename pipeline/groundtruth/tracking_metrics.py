@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.boxes import Tracked, iou
-from pipeline.groundtruth.read import NOBODY, Truth, inside
+from pipeline.groundtruth.read import Truth, inside
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TrackScore:
 
 
 def score_tracks(truth: Mapping[int, Truth], tracked: Mapping[int, Tracked], min_iou: float = 0.5) -> TrackScore:
-    """Score `tracked` against the ground truth, both by frame index, over the frames of either.
+    """Score `tracked` against the ground truth, both by frame index, over the annotated frames.
 
     A box on a person who is not evaluated, or on nobody in a region without annotations, is left out before
     anything is counted, as MOTChallenge does with its distractors. The measures themselves are those of `trackers`.
@@ -44,8 +44,8 @@ def score_tracks(truth: Mapping[int, Truth], tracked: Mapping[int, Tracked], min
 
     nothing = Tracked(np.zeros((0, 4)), np.zeros(0, np.int64))
     persons, numbers, overlaps = [], [], []
-    for frame in sorted(truth.keys() | tracked.keys()):
-        here, found = truth.get(frame, NOBODY), tracked.get(frame, nothing)
+    for frame in sorted(truth):
+        here, found = truth[frame], tracked.get(frame, nothing)
         overlap = iou(here.boxes, found.boxes)
         counted = ~_not_judged(overlap, here.evaluated, min_iou, inside(found.boxes, here.regions))
         persons.append(here.identities[here.evaluated])

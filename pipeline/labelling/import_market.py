@@ -96,7 +96,7 @@ def _write_flight(folder: Path, tracklets: Sequence[Sequence[NamedCrop]], fps: f
                 members.append({"tracklet": number, **place})
                 measured = _measure(crop.path, picture, ends[crop.frame])
                 ends[crop.frame] = measured["right"]
-                rows.append({**place, "pts_s": crop.frame / fps, "score": 1.0, **measured})
+                rows.append({**place, "pts_s": crop.frame / fps, "score": 1.0, "suspect": False, **measured})
         rows.sort(key=lambda row: (row["frame"], row["rank"]))
         for table, schema in ((CROPS, crops.SCHEMA), (DETECTIONS, detect.SCHEMA)):
             SegmentTable(temporary / table, schema, _FINGERPRINT).write(0, rows)

@@ -7,8 +7,8 @@ from pathlib import Path
 from markupsafe import Markup
 
 from pipeline.chain.table import DETECT, TRACKS
-from pipeline.groundtruth.detection_metrics import judge
-from pipeline.groundtruth.read import read_truth
+from pipeline.groundtruth.detection_metrics import check_matched, judge
+from pipeline.groundtruth.read import read_flight_truth
 from pipeline.groundtruth.tracking_metrics import score_tracks
 from pipeline.report.plots import precision_by_recall
 from pipeline.report.provenance import provenance_id
@@ -23,47 +23,51 @@ class GroundTruthPart:
 
     Attributes:
         truth: the file of the ground truth.
+        account: what was read of it, and by which rules.
         facts: of the detections, and of the tracklets where there are any.
-        curve: precision by recall.
+        curve: precision by recall; None where precision has no meaning.
 
     """
 
     truth: Path
+    account: str
     facts: tuple[Fact, ...]
-    curve: Markup
+    curve: Markup | None
 
 
-def compare_with_truth(folder: Path, truth: Path, frames: int, threshold: float) -> GroundTruthPart:
+def compare_with_truth(folder: Path, truth: Path, threshold: float) -> GroundTruthPart:
     """Compare the flight in `folder`, with finished detections, with its ground truth, as `uavpipe score` does.
 
     Args:
         folder: of the flight.
         truth: the file of the ground truth.
-        frames: how many the flight has.
         threshold: from which the flight's detections become crops.
 
     Raises:
         PipelineError: the ground truth cannot be read.
 
     """
-    people = {frame: here for frame, here in read_truth(truth).items() if frame < frames}
-    judged = judge(people, read_detections(folder / DETECT.folder), frames=frames)
+    people, found = read_flight_truth(truth, folder.absolute()), read_detections(folder / DETECT.folder)
+    check_matched(truth, people.frames, found)
+    judged = judge(people.frames, found)
     detections, tracks = (provenance_id(folder.name, stage.folder) for stage in (DETECT, TRACKS))
     point, ap = judged.at(threshold), judged.ap50()
-    facts = [
-        Fact(f"recall, score ≥ {threshold:g}", _figure(point.recall), detections),
-        Fact(f"precision, score ≥ {threshold:g}", _figure(point.precision), detections),
-        Fact("AP50", _figure(ap), detections),
-    ]
-    if (folder / TRACKS.output).exists():
-        score = score_tracks(people, read_tracked(folder))
+    facts = [Fact(f"recall, score ≥ {threshold:g}", _figure(point.recall), detections)]
+    if not people.one_target:  # else the detections on others are not wrong
         facts += [
-            Fact("IDF1", _figure(score.idf1), tracks),
-            Fact("HOTA", _figure(score.hota), tracks),
+            Fact(f"precision, score ≥ {threshold:g}", _figure(point.precision), detections),
+            Fact("AP50", _figure(ap), detections),
+        ]
+    if people.tracked and (folder / TRACKS.output).exists():
+        score = score_tracks(people.frames, read_tracked(folder))
+        if not people.one_target:
+            facts += [Fact("IDF1", _figure(score.idf1), tracks), Fact("HOTA", _figure(score.hota), tracks)]
+        facts += [
             Fact("purity of tracklets", _figure(score.purity), tracks),
             Fact("tracklets for persons of the ground truth", f"{score.tracklets:,} for {score.persons:,}", tracks),
         ]
-    return GroundTruthPart(truth, tuple(facts), precision_by_recall(folder.name, judged, threshold))
+    curve = None if people.one_target else precision_by_recall(folder.name, judged, threshold)
+    return GroundTruthPart(truth, people.account, tuple(facts), curve)
 
 
 def _figure(value: float | None) -> str:

@@ -140,8 +140,8 @@ def _detections(
         "Scores": plots.scores(folder.name, everything, threshold),
     }
     truth = find_truth(config.truth, Path(video))
-    against_truth = compare_with_truth(folder, truth, len(frames), threshold) if truth else None
-    if against_truth is not None:
+    against_truth = compare_with_truth(folder, truth, threshold) if truth else None
+    if against_truth is not None and against_truth.curve is not None:
         drawn["Precision by recall"] = against_truth.curve
     return boxes, against_truth, drawn
 

@@ -1,9 +1,7 @@
 """`uavpipe annotate`: the labelling app, the log of labels, and exchange with other tools."""
 
 import getpass
-import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +9,7 @@ import click
 
 from pipeline.cli.annotate.serve import serve
 from pipeline.cli.annotate.suggestions import embed, retrain
-from pipeline.cli.options import LABELLED_WORKSPACE, PATH
+from pipeline.cli.options import FIRST_FRAME, LABELLED_WORKSPACE, PATH, PERSON_NAMES, TASK
 
 if TYPE_CHECKING:
     from annotate.exchange.records import Clip
@@ -124,6 +122,9 @@ def export(out: Path, workspace: Path, flight: str | None, form: str | None) -> 
     help=f"Read this format.  [default: {_FORMATS}, market for a folder]",
 )
 @click.option("--user", help="Log the decisions under this name.  [default: your login]")
+@PERSON_NAMES
+@FIRST_FRAME
+@TASK
 @click.option("--same-identities", is_flag=True, help="Take the tracks' numbers as those of the identities here.")
 @click.option(
     "--fps",
@@ -138,54 +139,52 @@ def import_(
     flight: str | None,
     form: str | None,
     user: str | None,
+    persons: tuple[str, ...],
+    first_frame: int | None,
+    task: str | None,
     same_identities: bool,
     fps: float,
 ) -> None:
-    """Import labels from SOURCE: an exported log, tracks, or a Market-1501 folder."""
+    """Import labels from SOURCE: an exported log, tracks, or a Market-1501 folder.
+
+    Tracks are MOTChallenge's or VisDrone's text, COCO's JSON or CVAT's XML, or the zip of such an export. Only
+    boxes of persons become identities.
+    """
+    from annotate.exchange.admit import Reading
     from annotate.log.store import LABELS, LabelStore
-    from annotate.records import flights_with_tracklets, read_tracklets
-    from pipeline.relinking.keep import check_carried
+    from pipeline.labelling.import_tracks import import_tracks
 
     user = user or getpass.getuser()
-    form = form or ("market" if source.is_dir() else _format(source))
+    form = form or ("market" if source.is_dir() else None)
     if form == "market":
         from pipeline.labelling.import_market import import_market
 
         counts = import_market(source, workspace, fps, user)
         click.echo(f"{workspace}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
         return
-    if form == "log":
+    if form == "log" or (form is None and source.suffix.lower() == ".jsonl"):
         from annotate.log.text import read_log
 
         entries = read_log(source)
         with LabelStore(workspace / LABELS) as store:
             click.echo(f"{store.path}: {store.take_log(entries):,} new operations")
         return
-    check_carried(workspace)
-    flights = flights_with_tracklets(workspace)
-    with LabelStore(workspace / LABELS) as store:
-        for name in flights:
-            store.add_flight(name, read_tracklets(workspace, name))
-        clips = _read_clips(store, source, form, flight)
-        labelled = _label(store, workspace, clips, user, same_identities)
-        click.echo(f"{store.path}: {labelled:,} tracklets labelled, from {_counts(clips)}")
+    reading = Reading(persons, first_frame, task)
+    for line in import_tracks(source, workspace, flight, form, reading, user=user, same_identities=same_identities):
+        click.echo(line)
 
 
 def _format(path: Path) -> str:
-    if path.suffix not in _BY_SUFFIX:
+    suffix = path.suffix.lower()
+    if suffix not in _BY_SUFFIX:
         raise click.UsageError(f"{path}: unknown format; give --format ({_FORMATS})")
-    return _BY_SUFFIX[path.suffix]
+    return _BY_SUFFIX[suffix]
 
 
 def _flight(store: "LabelStore", name: str | None) -> str:
-    flights = list(store.state.flights)
-    if name is None and len(flights) == 1:
-        return flights[0]
-    if name not in flights:
-        raise click.UsageError(
-            f"--flight {name or '?'}: expected one of {', '.join(flights) or 'none: no flights yet'}"
-        )
-    return name
+    from pipeline.labelling.import_tracks import the_flight
+
+    return the_flight(list(store.state.flights), name)
 
 
 def _clip(store: "LabelStore", workspace: Path, flight: str) -> "Clip":
@@ -195,35 +194,6 @@ def _clip(store: "LabelStore", workspace: Path, flight: str) -> "Clip":
     tracklets = read_tracklets(workspace, flight)
     store.add_flight(flight, tracklets)  # refused if they are not the labelled ones
     return labelled_clip(store.state, flight, tracklets, count_frames(workspace, flight))
-
-
-def _read_clips(store: "LabelStore", source: Path, form: str, flight: str | None) -> "list[Clip]":
-    from annotate.exchange.coco import read_coco_tracks
-    from annotate.exchange.cvat import read_cvat
-    from annotate.exchange.mot import read_mot
-
-    if form == "coco":
-        clips = read_coco_tracks(source)
-        if flight is None and len(clips) > 1:
-            return [clip for clip in clips if _flight(store, clip.name)]
-        if len(clips) > 1:
-            return [clip for clip in clips if clip.name == _flight(store, flight)]
-        return [replace(clip, name=_flight(store, flight)) for clip in clips]
-    return [{"mot": read_mot, "cvat": read_cvat}[form](source, _flight(store, flight))]
-
-
-def _label(store: "LabelStore", workspace: Path, clips: "Sequence[Clip]", user: str, same_identities: bool) -> int:
-    from annotate.exchange.labels import label_from
-    from annotate.records import read_tracklets
-
-    return label_from(
-        store,
-        {clip.name: clip for clip in clips},
-        {clip.name: read_tracklets(workspace, clip.name) for clip in clips},
-        user=user,
-        id=f"import-{uuid.uuid4().hex}",
-        same_identities=same_identities,
-    )
 
 
 def _counts(clips: "Sequence[Clip]") -> str:

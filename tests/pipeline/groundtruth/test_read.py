@@ -69,8 +69,9 @@ def test_visdrone_by_hand(tmp_path):
 
 def test_mot_with_ten_columns_is_no_visdrone(tmp_path):
     path = tmp_path / "gt.txt"
-    path.write_text("1,3,10,20,30,40,1,-1,-1,-1\n2,3,10,20,30,40,1,1.5,1,1\n")
-    assert [people.evaluated.tolist() for people in read_truth(path).values()] == [[False], [True]]
+    path.write_text("1,3,10,20,30,40,1,-1,-1,-1\n2,3,10,20,30,40,1,1.5,1,1\n3,3,10,20,30,40,0,4.5,0.1,0\n")
+    evaluated = [people.evaluated.tolist() for people in read_truth(path).values()]
+    assert evaluated == [[True], [True], []]  # the tenth column is a place on the ground, no visibility
 
 
 def test_a_file_of_visdrone_itself():

@@ -76,10 +76,7 @@ def test_published_figures(name, idf1, mota):
     if not samples:
         pytest.skip("UAVPIPE_SAMPLE_DATA is not set: it names the folder of sample footage")
     folder = Path(samples) / "eval" / "mot15_tud" / name
-    truth = {
-        frame: Truth(here.boxes, np.ones(len(here.boxes), bool), here.identities)  # MOT15 has no visibility
-        for frame, here in read_truth(folder / "gt.txt").items()
-    }
+    truth = read_truth(folder / "gt.txt")
     found = {frame: Tracked(here.boxes, here.identities) for frame, here in read_truth(folder / "test.txt").items()}
     score = score_tracks(truth, found)
     assert score.idf1 == pytest.approx(idf1, abs=5e-5)

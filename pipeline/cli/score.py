@@ -1,0 +1,97 @@
+"""`uavpipe score`: a flight's detections and tracklets against a ground truth."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipeline.chain.table import DETECT, FRAMES, TRACKS
+from pipeline.cli.options import FIRST_FRAME, PATH, PERSON_NAMES, TASK
+
+if TYPE_CHECKING:
+    from pipeline.boxes import Tracked
+    from pipeline.groundtruth.read import GroundTruth
+
+
+@click.command()
+@click.argument("flight", type=PATH)
+@click.argument("truth", type=PATH)
+@click.option(
+    "--threshold", "thresholds", multiple=True, default=(0.5, 0.8), show_default=True, help="Lowest score."
+)
+@click.option("--iou", "min_iou", type=float, default=0.5, show_default=True, help="Minimum IoU of a correct box.")
+@click.option(
+    "--min-visibility",
+    type=click.FloatRange(0, 1),
+    default=0.25,
+    show_default=True,
+    help="Evaluate persons of whom at least this share shows; 0: all, as TrackEval does.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["mot", "coco", "cvat"]),
+    help="Read this format.  [default: coco for .json, cvat for .xml, else mot]",
+)
+@PERSON_NAMES
+@FIRST_FRAME
+@TASK
+def score(
+    flight: Path,
+    truth: Path,
+    thresholds: tuple[float, ...],
+    min_iou: float,
+    min_visibility: float,
+    form: str | None,
+    persons: tuple[str, ...],
+    first_frame: int | None,
+    task: str | None,
+) -> None:
+    """Compare the detections and tracklets of FLIGHT, a folder in the workspace, with the ground truth TRUTH.
+
+    TRUTH is MOTChallenge's or VisDrone's text, COCO's JSON or CVAT's XML with tracks, the zip of such an export, or
+    `x,y,w,h` of one target a frame. Only annotated frames are scored.
+    """
+    from annotate.exchange.admit import Reading
+    from pipeline.errors import PipelineError
+    from pipeline.groundtruth.detection_metrics import check_matched
+    from pipeline.groundtruth.detection_metrics import score as score_detections
+    from pipeline.groundtruth.read import read_flight_truth
+    from pipeline.stages.detect import read_detections
+    from pipeline.workspace.manifest import StageFolder
+
+    flight = flight.absolute()
+    manifests = [StageFolder(flight / stage.folder).manifest() for stage in (FRAMES, DETECT)]
+    if None in manifests:
+        raise PipelineError(f"{flight}: no finished detections here; run 'uavpipe detect' first")
+    found = read_detections(flight / DETECT.folder)
+    people = read_flight_truth(truth, flight, Reading(persons, first_frame, task), form, min_visibility)
+    click.echo(f"{truth}: {people.account}")
+    check_matched(truth, people.frames, found, min_iou)
+    for line in score_detections(people.frames, found, thresholds, min_iou):
+        wrong = (
+            ""
+            if people.one_target
+            else f", precision {line.precision:.3f}, {line.wrong_per_frame:.2f} boxes a frame that match nobody"
+        )
+        click.echo(f"score ≥ {line.threshold:g}: recall {line.recall:.3f} of {line.persons:,} persons{wrong}")
+    if StageFolder(flight / TRACKS.folder).manifest() is not None:
+        from pipeline.stages.tracks import read_tracked
+
+        click.echo(_tracklets(people, read_tracked(flight), min_iou))
+
+
+def _tracklets(people: "GroundTruth", tracked: "Mapping[int, Tracked]", min_iou: float) -> str:
+    from pipeline.groundtruth.tracking_metrics import score_tracks
+
+    if not people.tracked:
+        return "tracklets: not scored, as the ground truth has no tracks"
+    line = score_tracks(people.frames, tracked, min_iou)
+    rest = (
+        f"{line.switches:,} switches, purity {line.purity:.4f}; {line.tracklets:,} tracklets of {line.persons:,} "
+        "persons"
+    )
+    if people.one_target:
+        return f"tracklets: {rest} (HOTA, IDF1 and MOTA need the other persons, who are not annotated)"
+    return f"tracklets: HOTA {line.hota:.3f}, IDF1 {line.idf1:.3f}, MOTA {line.mota:.3f}, {rest}"
