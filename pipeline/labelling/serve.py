@@ -25,9 +25,9 @@ from pipeline.privacy.redactions import open_redacted
 from pipeline.relinking.keep import serving
 from pipeline.telemetry.ground_plane import ground_scale
 from pipeline.video import Video
+from pipeline.workspace.entries import MANIFEST
 from pipeline.workspace.folders import check_whole, read_card
 from pipeline.workspace.jpeg import encode_jpeg
-from pipeline.workspace.manifest import MANIFEST
 
 _WIDTH = 1920  # px of a frame on the screen, at most
 _QUALITY = 85

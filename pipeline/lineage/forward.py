@@ -10,7 +10,7 @@ from pipeline.chain.table import CROPS, DETECT, EMBEDDINGS, FRAMES, OVERLAY, TRA
 from pipeline.errors import PipelineError
 from pipeline.lineage.back import DETECTION, flight_lineage, in_dataset, label_of, timecode
 from pipeline.stages.evaluation import QUERIES
-from pipeline.workspace.manifest import MANIFEST
+from pipeline.workspace.entries import MANIFEST
 from pipeline.workspace.tables import read_rows
 
 

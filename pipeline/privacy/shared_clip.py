@@ -16,8 +16,8 @@ from pipeline.stages.detect import read_detections
 from pipeline.stages.overlay import write_video
 from pipeline.stages.tracks import read_tracked
 from pipeline.video import Frame
+from pipeline.workspace.entries import MANIFEST
 from pipeline.workspace.folders import locked, read_card
-from pipeline.workspace.manifest import MANIFEST
 from pipeline.workspace.tables import read_table
 
 FOLDER = "export"  # of a flight: its shared clips

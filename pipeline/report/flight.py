@@ -23,8 +23,9 @@ from pipeline.report.provenance import provenance_id
 from pipeline.report.records import Fact, clock
 from pipeline.stages.detect import SCHEMA
 from pipeline.stages.frames import read_frames
+from pipeline.workspace.entries import MANIFEST
 from pipeline.workspace.folders import read_card
-from pipeline.workspace.manifest import MANIFEST, StageFolder
+from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.tables import read_file
 
 _OF_FRAMES = ("frame", "pts_s", "lost", "corrupt", "suspect", "damage", "width", "height", "altitude_m")

@@ -29,9 +29,8 @@ from pipeline.report.records import Fact, Provenance, clock
 from pipeline.report.reidentification import EvaluationPart, read_evaluations, read_table1, read_trainings
 from pipeline.report.timeline import timeline
 from pipeline.workspace.atomic import atomic_folder, read_json, sweep
-from pipeline.workspace.entries import is_taken
+from pipeline.workspace.entries import MANIFEST, is_taken
 from pipeline.workspace.folders import locked
-from pipeline.workspace.manifest import MANIFEST
 from pipeline.workspace.tables import read_rows
 
 _FLIGHT = f"{FRAMES.folder}/{MANIFEST}", TRACKS.output  # a flight has one of them; imported ones have no frames

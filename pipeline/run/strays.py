@@ -10,8 +10,8 @@ from pipeline.privacy.redactions import FILE
 from pipeline.privacy.shared_clip import FOLDER
 from pipeline.relinking.keep import BOXES
 from pipeline.telemetry.ground_plane import CAMERA
+from pipeline.workspace.entries import MANIFEST
 from pipeline.workspace.folders import CARD
-from pipeline.workspace.manifest import MANIFEST
 
 _BESIDE = {CARD, CAMERA, FILE, BOXES, FOLDER, REPORT.folder, ".lock"}
 _IMAGES = "images"  # of a stage: named by its table

@@ -43,8 +43,9 @@ from pipeline.stages.evaluation import FILES, broken_evaluation
 from pipeline.stages.frames import FramesStage
 from pipeline.stages.motion import MotionStage
 from pipeline.stages.tracks import TracksStage
+from pipeline.workspace.entries import MANIFEST
 from pipeline.workspace.folders import CARD, check_whole, read_card
-from pipeline.workspace.manifest import MANIFEST, StageFolder, read_record
+from pipeline.workspace.manifest import StageFolder, read_record
 from pipeline.workspace.promises import Advance, Broken
 
 _OF_FLIGHT = tuple(stage for stage in CHAIN if stage.scope is not Scope.WORKSPACE)

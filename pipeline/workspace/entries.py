@@ -17,7 +17,8 @@ _LEFTOVER = re.compile(
     re.IGNORECASE,
 )
 _SALVAGE = re.compile(r"(?:^|/)(?:\.Trash[^/]*|lost\+found)/", re.IGNORECASE)
-_EVERYWHERE = r"(?:.*/)?\.part-.+|\.lock|manifest\.json"
+MANIFEST = "manifest.json"  # of a stage, in its folder
+_EVERYWHERE = rf"(?:.*/)?\.part-.+|\.lock|{re.escape(MANIFEST)}"
 
 
 def is_leftover(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from typing import Any
 from pipeline.errors import PipelineError
 from pipeline.files import is_inside
 from pipeline.workspace.atomic import TEMPORARY, file_sha256, read_json, remove, write_json
+from pipeline.workspace.entries import MANIFEST
 from pipeline.workspace.promises import Broken
 
-MANIFEST = "manifest.json"
 _OF_MANIFEST = {"fingerprint": str, "inputs": dict, "section": dict, "counts": dict, "files": dict}
 _LONGEST = 200  # letters of a name in a manifest
 _CHECK = "check"  # the hash in a record over the rest of it
@@ -78,11 +78,18 @@ class StageFolder:
             raise PipelineError(f"{self.path / gone}: disappeared while its stage was finished; run again")
         write_record(self.path / MANIFEST, {**manifest, "files": digests})
 
-    def accept(self, manifest: Mapping[str, Any]) -> None:
-        """Write `manifest` with those of its files that are there, as they are now."""
-        digests = self._digests(manifest["files"])
-        there = {name: digest for name, digest in digests.items() if digest}
-        write_record(self.path / MANIFEST, {**manifest, "files": there})
+    def accept(self, manifest: Mapping[str, Any], deleted: Collection[Path]) -> list[Path]:
+        """Write `manifest` with its files as they are now, without those that were `deleted`.
+
+        Returns:
+            Its files that are gone otherwise: the manifest keeps them, so that the stage is stale.
+
+        """
+        files = {name: former for name, former in manifest["files"].items() if self.path / name not in deleted}
+        digests = self._digests(files)
+        now = {name: digests[name] or former for name, former in files.items()}
+        write_record(self.path / MANIFEST, {**manifest, "files": now})
+        return [self.path / name for name, digest in digests.items() if not digest]
 
     def broken(self) -> Iterator[Broken]:
         """The files of the finished stage that are missing or changed."""

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
+from pipeline.workspace.tables import parts_of
 
 Advance = Callable[[int], None]
 _AT_ONCE = 1 << 20  # bytes
@@ -36,13 +37,13 @@ def read_columns(table: Path, columns: Sequence[str]) -> dict[str, NDArray[Any]]
     """These columns alone of a table, one file or a folder of parts, in order of the parts.
 
     Raises:
-        PipelineError: a part is damaged, or lacks a column.
+        PipelineError: a part is gone or damaged, or lacks a column.
 
     """
-    paths = sorted(table.glob("part-*.parquet")) if table.is_dir() else [table]
-    found = [_part(path, columns) for path in paths]
-    if not found:
-        raise PipelineError(f"{table}: no such table")
+    try:
+        found = [_part(path, columns) for path in parts_of(table)]
+    except FileNotFoundError as error:
+        raise PipelineError(str(error)) from None
     return {name: np.concatenate([part[name].to_numpy() for part in found]) for name in columns}
 
 

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import PipelineError
-from pipeline.workspace.atomic import atomic_file
+from pipeline.workspace.atomic import atomic_file, read_json
+from pipeline.workspace.entries import MANIFEST
 
 _KEY = b"uavpipe.fingerprint"
 
@@ -73,27 +74,38 @@ def parts_of(path: Path) -> list[Path]:
     """The files of the table in `path`, one file or a folder of parts; other files in the folder are left out.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is none, or one that the manifest of the finished stage names is gone.
 
     """
     found = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
     files = [each for each in found if each.is_file()]
     if not files:
         raise FileNotFoundError(f"{path}: not a file, nor a folder with parts of a table")
+    gone = sorted(_promised(path) - {each.name for each in files})
+    if gone:
+        raise FileNotFoundError(f"{path / gone[0]}: missing")
     return files
+
+
+def _promised(path: Path) -> set[str]:
+    """The names of the parts of the table in the folder `path` that its finished stage has written."""
+    files = (read_json(path.parent / MANIFEST) or {}).get("files")
+    prefix = f"{path.name}/"
+    return {name.removeprefix(prefix) for name in files or () if name.startswith(prefix)}
 
 
 def read_table(folder: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """All rows of the table in `folder`, in order of frames.
 
     Raises:
-        PipelineError: there is no part, or one is damaged or lacks one of `columns`.
+        PipelineError: there is no part, or one is gone, damaged or lacks one of `columns`.
 
     """
-    parts = [read_file(path, columns) for path in sorted(folder.glob("part-*.parquet"))]
-    if not parts:
-        raise PipelineError(f"{folder}: no such table, or an empty one; make it again")
-    return pd.concat(parts, ignore_index=True)
+    try:
+        parts = parts_of(folder)
+    except FileNotFoundError as error:
+        raise PipelineError(f"{error}; no such table, or not all of it; make it again") from None
+    return pd.concat([read_file(path, columns) for path in parts], ignore_index=True)
 
 
 def read_rows(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame | None:

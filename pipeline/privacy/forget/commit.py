@@ -7,7 +7,7 @@ two states: `pipeline.workspace.folders.locked` keeps everybody out until `resum
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,10 @@ from pipeline.stages.tracks import TracksStage
 from pipeline.workspace.atomic import atomic_file, read_json, remove, sweep, write_json
 from pipeline.workspace.entries import remove_empty
 from pipeline.workspace.folders import FORGETTING, locked
-from pipeline.workspace.manifest import MANIFEST, StageFolder
+from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.tables import read_file
 
+_AGAIN = "make it again, as `uavpipe verify` says, and run this command again"
 _COUNTS = {
     DETECT.name: DetectStage.counts,
     CROPS.name: CropsStage.counts,
@@ -72,6 +73,7 @@ def forget(workspace: Path, store: LabelStore, selection: Selection) -> None:
         for stage in (DATASET, REPORT):
             sweep(workspace / stage.folder, stage.ours)
         new = rewrite(places, store, selection, area / "files")
+        _check_whole(places, selection, new)
         boxes = _boxes(places, selection)
         seen = fingerprints(new.pictures, _kept(places, selection, new))
     except (OSError, ValueError, KeyError) as error:  # a full disk, a torn table, a picture that is gone
@@ -91,6 +93,21 @@ def forget(workspace: Path, store: LabelStore, selection: Selection) -> None:
     check = {"identity": selection.identity, "pictures": seen, "boxes": boxes}
     write_json(area / "journal.json", {**journal, "check": check})
     resume(workspace)
+
+
+def _check_whole(places: Places, selection: Selection, new: Rewritten) -> None:
+    """Check that no file was missing, or vanished, while the others were rewritten: nobody would notice it later.
+
+    Raises:
+        PipelineError: one is, or has other content than its stage wrote.
+
+    """
+    deleted = {places.workspace / name for name in new.delete}
+    for flight in selection.flights:
+        for folder in OF_FLIGHT:
+            for each in StageFolder(places.workspace / flight / folder).broken():
+                if each.path not in deleted:
+                    raise PipelineError(f"{each.path}: {each.what}; nothing was deleted: {_AGAIN}")
 
 
 def _kept(places: Places, selection: Selection, new: Rewritten) -> Iterator[Path]:
@@ -125,7 +142,7 @@ def resume(workspace: Path) -> bool:
     Raises:
         PipelineError: the journal is damaged, or names files outside of the workspace; a file cannot be deleted; or
             something of the person is left, by the content of the files. The erasure is not finished then, and the
-            next call resumes it.
+            next call resumes it. Or, after the erasure, that other files vanished meanwhile.
 
     """
     area = workspace / FORGETTING
@@ -145,13 +162,18 @@ def resume(workspace: Path) -> bool:
         journal["step"] = "move"
         write_json(area / "journal.json", journal)
     _move(places, area / "files", journal["move"])
-    for flight in journal["flights"]:
-        for folder in OF_FLIGHT:
-            _update_manifest(StageFolder(places.locate(f"{flight}/{folder}/{MANIFEST}").parent))
+    deleted = {workspace / name for name in {*journal["delete"]} - {*journal["move"]}}
+    folders = [f"{flight}/{folder}" for flight in journal["flights"] for folder in OF_FLIGHT]
+    lost = [path for name in folders for path in _update_manifest(places.locate_folder(name), deleted)]
     os.sync()
     _check_gone(places, journal["check"])
     (area / "journal.json").unlink()
     shutil.rmtree(area)
+    if lost:
+        raise PipelineError(
+            f"{lost[0]}: vanished meanwhile ({len(lost):,} such files); the person is erased; what is missing is "
+            "made again as `uavpipe verify` says"
+        )
     return True
 
 
@@ -232,11 +254,16 @@ def _is_check(value: Any) -> bool:
     return all(isinstance(frames, dict) and all(map(str.isdecimal, frames)) for frames in boxes.values())
 
 
-def _update_manifest(folder: StageFolder) -> None:
-    """Write the current files and counts; inputs and settings stay, and so the stage stays up to date."""
+def _update_manifest(path: Path, deleted: Collection[Path]) -> list[Path]:
+    """Write the current files and counts of the stage in `path`; it stays up to date. Gives files that vanished."""
+    folder = StageFolder(path)
     manifest = folder.manifest()
-    if manifest is not None:
-        folder.accept(manifest | {"counts": _counts(folder, manifest)})
+    if manifest is None:
+        return []
+    lost = folder.accept(manifest, deleted)
+    if not lost:
+        folder.accept(manifest | {"counts": _counts(folder, manifest)}, deleted)
+    return lost
 
 
 def _counts(folder: StageFolder, manifest: dict[str, Any]) -> dict[str, Any]:

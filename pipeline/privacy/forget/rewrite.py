@@ -30,7 +30,7 @@ from pipeline.privacy.shared_clip import FOLDER
 from pipeline.relinking.carry_over import NOT_CARRIED
 from pipeline.stages.motion import EDGES_FILE
 from pipeline.workspace.atomic import TEMPORARY, write_json
-from pipeline.workspace.entries import is_leftover, is_ours, is_salvage
+from pipeline.workspace.entries import files_below, is_leftover, is_ours, is_salvage
 from pipeline.workspace.jpeg import encode_jpeg
 
 # In the workspace: SQLite's own files, backups, copies, and what could not be carried over.
@@ -242,7 +242,7 @@ def _write_tracklets(
     columns = ["tracklet", "frame", "rank"]
     after = pd.DataFrame(rows, columns=columns).astype(before[columns].dtypes.to_dict())
     if (workspace / name).is_dir():  # a folder of parts becomes one file
-        result.delete.append(name)
+        result.delete += [*(f"{name}/{each}" for each in files_below(workspace / name)), name]
         result.move = [each for each in result.move if not each.startswith(f"{name}/")]
         shutil.rmtree(result.folder / name, ignore_errors=True)
     path = result.folder / name if name in result.move else result.place(name)

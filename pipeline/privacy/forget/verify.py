@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from annotate.log.store import LABELS, LabelStore
 from pipeline.chain.table import DETECT
+from pipeline.errors import PipelineError
 from pipeline.files import open_regular
 from pipeline.privacy.forget.places import FLIGHT, Places
 from pipeline.privacy.forget.selection import BOX
@@ -104,20 +105,33 @@ def _is_table(name: str) -> bool:
 
 
 def _has_row(path: Path, boxes: Mapping[str, Any]) -> bool:
-    if not {"frame", *BOX} <= set(pq.read_schema(path).names):
+    rows = _rows(path, ["frame", *BOX])
+    if rows is None:
         return False
     gone = {(int(frame), *map(float, np.array(box, np.float32))) for frame, those in boxes.items() for box in those}
-    rows = pd.read_parquet(path, columns=["frame", *BOX])
     there = zip(rows["frame"].tolist(), *(rows[side].astype(np.float32).tolist() for side in BOX), strict=True)
     return not gone.isdisjoint(there)
 
 
 def _loose(workspace: Path, flight: str, tables: Sequence[str]) -> Iterator[str]:
     """Tables with rows for detections that are not there: the others of those frames have new ranks."""
-    detections = read_file(workspace / flight / DETECT.output, ["frame", "rank"])
+    try:
+        detections = read_file(workspace / flight / DETECT.output, ["frame", "rank"])
+    except PipelineError:  # a part vanished meanwhile: the rows of its frames would all be found
+        return
     known = set(zip(detections["frame"].tolist(), detections["rank"].tolist(), strict=True))
     for name in tables:
-        if {"frame", "rank"} <= set(pq.read_schema(workspace / name).names):
-            rows = pd.read_parquet(workspace / name, columns=["frame", "rank"])
-            if not known.issuperset(zip(rows["frame"].tolist(), rows["rank"].tolist(), strict=True)):
-                yield name
+        rows = _rows(workspace / name, ["frame", "rank"])
+        if rows is not None and not known.issuperset(
+            zip(rows["frame"].tolist(), rows["rank"].tolist(), strict=True)
+        ):
+            yield name
+
+
+def _rows(path: Path, columns: list[str]) -> pd.DataFrame | None:
+    """These columns of a table; None where it has not all of them, or vanished meanwhile."""
+    try:
+        known = pq.read_schema(path).names
+        return pd.read_parquet(path, columns=columns) if {*columns} <= {*known} else None
+    except FileNotFoundError:
+        return None

@@ -2,8 +2,8 @@ import pytest
 
 from pipeline.chain.table import CHAIN
 from pipeline.workspace.atomic import atomic_file, atomic_folder, sweep
-from pipeline.workspace.entries import empty, files_below, is_leftover, is_ours
-from pipeline.workspace.manifest import MANIFEST, StageFolder, write_record
+from pipeline.workspace.entries import MANIFEST, empty, files_below, is_leftover, is_ours
+from pipeline.workspace.manifest import StageFolder, write_record
 
 LEFTOVERS = [
     *(".DS_Store", "Thumbs.db", "thumbs.db", "ehthumbs.db", "desktop.ini", "._x", "._00000001_000.jpg", ".nfs0001"),
