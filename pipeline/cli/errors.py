@@ -18,6 +18,8 @@ from reid.errors import ReidError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FAILING = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE)  # a disk that breaks or is pulled out
+# Another program deleted or replaced a file, or holds it.
+_CHANGED = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ELOOP)
 _CANNOT_WRITE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -57,6 +59,9 @@ def one_line_errors() -> Iterator[None]:
             raise UserError(f"cannot write{_at(error)}: {error.strerror}; choose another --workspace") from None
         if error.errno == errno.ENAMETOOLONG:
             raise UserError(f"{str(error.filename)[:200]}…: {error.strerror}") from None
+        if error.errno in _CHANGED:
+            what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            raise UserError(f"{what}; finished work is kept: run again") from None
         raise
     except KeyboardInterrupt:
         raise StoppedError("stopped; finished work is kept, run again to resume") from None

@@ -17,7 +17,8 @@ _LESS = dict.fromkeys(_FLIGHTS, "detector.batch_size=1 or a smaller detector.res
 _TEXT = re.compile(
     r"can(?:no|')t allocate memory(?! in static TLS)|failed to map segment|insufficient memory|out of memory"
     r"|bad_alloc|can't start new thread|unable to allocate|not enough memory"
-    r"|could not create a (?:primitive|memory)",
+    r"|could not create a (?:primitive|memory)"
+    r"|generic error in an external library: 'avcodec_open2\(\"libx264\"",  # x264 says no more
     re.IGNORECASE,
 )
 
@@ -52,5 +53,6 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _says_so(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
-    libraries = isinstance(error, (ImportError, RuntimeError, SystemError)) or type(error).__module__ == "cv2"
+    libraries = isinstance(error, (ImportError, RuntimeError, SystemError))
+    libraries |= type(error).__module__ in ("cv2", "av.error")
     return libraries and bool(_TEXT.search(str(error)))

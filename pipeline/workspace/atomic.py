@@ -4,6 +4,7 @@ Nothing half-written is ever visible: files and folders are made under a hidden 
 file system and renamed when whole.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import PipelineError
 from pipeline.files import open_regular, read_regular
 from pipeline.workspace.entries import rescue
 
@@ -39,12 +41,16 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path, ours: str = ".*") -> Iterator[Path]:
     """A fresh temporary folder beside `path`; it takes the place of `path` at the end, or vanishes.
 
-    Where `path` is a link to a folder, that folder is replaced and the link stays.
+    Where `path` is a link to a folder, that folder is replaced and the link stays. What cannot be deleted of the
+    former folder stays beside it, hidden, until the next start.
 
     Args:
         path: the folder.
         ours: a regular expression for the files that uavpipe writes there, relative to it; other files are
             kept.
+
+    Raises:
+        PipelineError: a file cannot be deleted or moved; the former folder is still there.
 
     """
     path = _target(path)
@@ -53,29 +59,49 @@ def atomic_folder(path: Path, ours: str = ".*") -> Iterator[Path]:
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        if path.exists():
-            path.replace(former)  # aside first: deleting takes long, and half a folder would be believed
-        temporary.replace(path)
-        rescue(former, path, ours)
+        with _held():
+            if path.exists():
+                path.replace(former)  # aside first: deleting takes long, and half a folder would be believed
+            try:
+                temporary.replace(path)
+            except OSError:
+                if former.exists():
+                    former.replace(path)
+                raise
+            rescue(former, path, ours)
         shutil.rmtree(former, ignore_errors=True)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 
+@contextmanager
+def _held() -> Iterator[None]:
+    """Tell what a user or another program keeps from being deleted or moved."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EACCES, errno.EBUSY, errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        raise PipelineError(
+            f"{error.filename}: cannot be deleted or moved: {error.strerror}; make it possible and run again"
+        ) from None
+
+
 def sweep(path: Path, ours: str = ".*") -> None:
     """Remove what a killed run left of making the folder `path`; the user's own files go back into it.
 
     Raises:
-        OSError: it cannot be removed.
+        PipelineError: a file cannot be deleted or moved.
 
     """
     path = _target(path)
     temporary, former = _unfinished(path)
-    remove(temporary)
-    if former.is_dir() and not former.is_symlink():
-        rescue(former, path, ours)
-    remove(former)
+    with _held():
+        remove(temporary)
+        if former.is_dir() and not former.is_symlink():
+            rescue(former, path, ours)
+        remove(former)
 
 
 def remove(path: Path) -> None:

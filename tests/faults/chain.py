@@ -3,10 +3,12 @@
 import os
 import resource
 import signal
+import sqlite3
 import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,12 +88,31 @@ def relink(video: Path, workspace: Path) -> None:
 
 
 def forget(video: Path, workspace: Path) -> None:
-    """Take one identity out; where it is out already that is no mistake."""
+    """Take one identity out, where it is not out already, and check the workspace."""
     try:
         _uavpipe("forget", str(FORGOTTEN), "--workspace", str(workspace), "--yes")
     except click.ClickException as error:
         if f"there is no identity {FORGOTTEN}" not in error.message:
             raise
+    _uavpipe("verify", "--workspace", str(workspace))
+
+
+def answer(video: Path, workspace: Path) -> None:
+    """Label, and stop as a machine without power does, while another program reads the labels.
+
+    SQLite cannot move the decisions from its WAL into the database meanwhile.
+    """
+    LabelStore(workspace / LABELS).close()
+    with closing(sqlite3.connect(workspace / LABELS, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM operations").fetchone()
+        _label(workspace, video.stem)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def recover(video: Path, workspace: Path) -> None:
+    """Rebuild the labels from their text."""
+    _uavpipe("annotate", "log", "--recover", "--workspace", str(workspace))
 
 
 def _uavpipe(*arguments: str) -> None:

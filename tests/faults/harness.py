@@ -24,9 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from annotate.log.store import LABELS, LabelStore
-from tests.faults.chain import Ending, forget, make_video, relink, run, start, wait
+from tests.faults.chain import Ending, answer, forget, make_video, recover, relink, run, start, wait
 
 _TABLES = {".parquet", ".jpg"}
+_REFUSES = ("uavpipe: ", "failed: ", "    mend: ")
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,15 @@ class Rounds:
             shutil.copytree(self._finished, self._workspace)
         faults: list[Callable[[], str]] = [self._kill, self._fill, self._two]
         if begin == "finished":
-            faults = [self._damage, self._cut, self._delete, self._clock, self._two, self._relink, self._lose_wal]
+            faults = [
+                self._damage,
+                self._cut,
+                self._delete,
+                self._clock,
+                self._two,
+                self._relink,
+                self._lose_labels,
+            ]
         faults += [self._memory, self._vanish]
         if begin != "empty":
             faults += [self._link, self._stray, self._undeletable]
@@ -96,7 +105,7 @@ class Rounds:
         if self._only:
             faults = [fault for fault in faults if fault.__name__ in self._only] or faults
         what = [f"{begin}:"]
-        for fault in self._draw.sample(faults, self._draw.choice((1, 1, 2))):
+        for fault in self._draw.sample(faults, min(self._draw.choice((1, 1, 2)), len(faults))):
             what.append(fault())
             if what[-1].endswith("FAILED"):
                 return " ".join(what)
@@ -119,6 +128,10 @@ class Rounds:
     def _run(self, largest: int | None = None, ahead: float = 0.0) -> Ending:
         said = self._folder / "said.txt"
         return wait(self._start(said, largest, ahead), said)
+
+    def _child(self, command: Callable[[Path, Path], None]) -> Ending:
+        said = self._folder / "said.txt"
+        return wait(start(lambda: command(self._video, self._workspace), said), said)
 
     # --- what happens
 
@@ -228,16 +241,23 @@ class Rounds:
             subprocess.run(["chattr", "-R", "-i", self._workspace], capture_output=True)  # it may have moved
         return f"undeletable {name}: {told(ending)}"
 
-    def _lose_wal(self) -> str:
-        lost = sorted(self._workspace.glob(f"{LABELS}-*"))
+    def _lose_labels(self) -> str:
+        """Decisions were answered, the machine stopped, and files of SQLite are gone: told, and recovered."""
+        for path in self._workspace.glob(f"{LABELS}*"):
+            path.unlink()
+        self._child(answer)
+        labels = self._workspace / LABELS
+        lost = [labels.with_name(f"{LABELS}-wal"), labels.with_name(f"{LABELS}-shm")]
+        lost += [labels] * self._draw.choice((0, 1))
         for path in lost:
             path.unlink()
-        return f"lost {', '.join(map(self._name, lost)) or 'no WAL: there is none'}"
+        ending = self._run()
+        if not refused(ending):
+            return f"lost {', '.join(map(self._name, lost))}: not told: {ending.said} FAILED"
+        return f"lost {', '.join(map(self._name, lost))}: {_last(ending)}, recovered: {told(self._child(recover))}"
 
     def _relink(self) -> str:
-        said = self._folder / "said.txt"
-        ending = wait(start(lambda: relink(self._video, self._workspace), said), said)
-        return f"linked again by other settings: {told(ending)}"
+        return f"linked again by other settings: {told(self._child(relink))}"
 
     def _some_file(self) -> Path:
         return self._some([path for path in self._workspace.rglob("*") if path.is_file() and path.stat().st_size])
@@ -285,7 +305,7 @@ def refused(ending: Ending) -> bool:
 
 
 def _refusals(ending: Ending) -> list[str]:
-    return [line for line in ending.said.splitlines() if line.startswith(("uavpipe: ", "failed: "))]
+    return [line for line in ending.said.splitlines() if line.startswith(_REFUSES)]
 
 
 def told(ending: Ending) -> str:

@@ -3,6 +3,7 @@
 import errno
 import os
 
+import av.error
 import cv2
 import numpy as np
 import pytest
@@ -45,6 +46,10 @@ def onednn_refuses():
     raise RuntimeError("could not create a primitive")
 
 
+def x264_allocates():
+    raise av.error.ExternalError(542398533, "Generic error in an external library", 'avcodec_open2("libx264", {})')
+
+
 def taken_for_damage():
     try:
         torch_allocates()
@@ -60,6 +65,7 @@ KINDS = [
     kernel_refuses,
     no_thread_starts,
     onednn_refuses,
+    x264_allocates,
     taken_for_damage,
 ]
 
@@ -89,6 +95,7 @@ def test_it_is_one_line(fail, video, tmp_path, monkeypatch):
         ValueError("out of memory"),
         RuntimeError("shapes do not match"),
         ImportError("libgomp.so.1: cannot allocate memory in static TLS block"),  # a matter of the order of imports
+        av.error.ExternalError(542398533, "Generic error in an external library", "avcodec_send_packet()"),
         OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
     ],
 )

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from annotate.files import TEXT_LOG
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import NewIdentity, Rename
 from annotate.records import read_tracklets
@@ -249,7 +250,7 @@ def test_the_labels_have_no_free_pages(workspace):
     with closing(sqlite3.connect(workspace / LABELS)) as labels:
         assert labels.execute("PRAGMA freelist_count").fetchone() == (0,)
     files = sorted(workspace.glob("labels*"))
-    assert [path.name for path in files] == [LABELS, f"{LABELS}.log.jsonl"]
+    assert [path.name for path in files] == [LABELS, f"{LABELS}{TEXT_LOG}"]
     assert not any(NAME.encode() in path.read_bytes() for path in files)
 
 

@@ -1,6 +1,11 @@
+import errno
+import os
+from pathlib import Path
+
 import pytest
 
 from pipeline.chain.table import CHAIN
+from pipeline.errors import PipelineError
 from pipeline.workspace.atomic import atomic_file, atomic_folder, sweep
 from pipeline.workspace.entries import MANIFEST, empty, files_below, is_leftover, is_ours
 from pipeline.workspace.manifest import StageFolder, write_record
@@ -103,3 +108,66 @@ def test_emptying_keeps_what_is_not_ours(tmp_path):
         (folder / name).touch()
     empty(folder, r"\d+\.jpg")
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+@pytest.fixture
+def hold(monkeypatch):
+    """Called with names: files of these names cannot be deleted or moved from then on, folders as before."""
+    held = []
+
+    def refusing(real):
+        def call(path, *more, **options):
+            if Path(path).name in held and not Path(path).is_dir():
+                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), os.fspath(path))
+            return real(path, *more, **options)
+
+        return call
+
+    for name in ("unlink", "replace", "rename"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+    return lambda *names: held.__setitem__(slice(None), names)
+
+
+@pytest.mark.parametrize("name", ["1.jpg", "notes.txt"])
+def test_a_file_that_cannot_be_deleted_is_told_and_the_folder_replaced_once_it_can(tmp_path, hold, name):
+    target = tmp_path / "images"
+
+    def write(content):
+        with atomic_folder(target, r"\d+\.jpg") as temporary:
+            (temporary / "2.jpg").write_text(content)
+
+    target.mkdir()
+    (target / name).touch()
+    hold(name)
+    for content in ("a", "b", "c"):
+        try:
+            write(content)
+        except PipelineError as error:
+            assert name in str(error)
+            assert "cannot be deleted or moved: Operation not permitted" in str(error)
+    assert (target / "2.jpg").read_text() == "a"
+    with pytest.raises(PipelineError, match="cannot be deleted or moved"):
+        sweep(target, r"\d+\.jpg")
+    hold()
+    write("d")
+    assert (target / "2.jpg").read_text() == "d"
+    assert (target / "notes.txt").exists() == (name == "notes.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+def test_the_former_folder_is_back_where_the_new_one_cannot_be_moved(tmp_path, monkeypatch):
+    target = tmp_path / "images"
+    target.mkdir()
+    (target / "1.jpg").write_text("old")
+    real = os.replace
+
+    def refusing(source, destination):
+        if Path(source).name == ".part-images":
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), os.fspath(source))
+        real(source, destination)
+
+    monkeypatch.setattr(os, "replace", refusing)
+    with pytest.raises(PipelineError, match="cannot be deleted or moved"), atomic_folder(target) as temporary:
+        (temporary / "1.jpg").write_text("new")
+    assert (target / "1.jpg").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]

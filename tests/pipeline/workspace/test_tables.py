@@ -1,7 +1,12 @@
 import pandas as pd
 import pyarrow as pa
+import pytest
 
-from pipeline.workspace.tables import SegmentTable, read_table
+from pipeline.errors import PipelineError
+from pipeline.workspace.entries import MANIFEST
+from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.promises import read_columns
+from pipeline.workspace.tables import SegmentTable, read_file, read_table
 
 SCHEMA = pa.schema([("frame", pa.int32()), ("score", pa.float32())])
 
@@ -58,3 +63,17 @@ def test_parts_of_segments_that_are_no_more_are_swept(tmp_path):
         "part-00000000.parquet",
         "part-00000200.parquet",
     ]
+
+
+@pytest.mark.parametrize("read", [read_file, read_table, read_columns])
+def test_a_part_that_vanished_is_missed(tmp_path, read):
+    parts = table(tmp_path)
+    for first in (0, 100):
+        parts.write(first, [{"frame": first, "score": 0.5}])
+    StageFolder(tmp_path).finish({"files": parts.files(tmp_path, [0, 100])})
+    assert len(read(parts.folder, ["frame"])["frame"]) == 2
+    parts.part(100).unlink()
+    with pytest.raises(PipelineError, match=r"t\.parquet/part-00000100\.parquet: missing"):
+        read(parts.folder, ["frame"])
+    (tmp_path / MANIFEST).unlink()  # unfinished: the parts are those that are there
+    assert len(read(parts.folder, ["frame"])["frame"]) == 1
