@@ -20,7 +20,7 @@ import trackers  # noqa: F401 - imported here, once, so that no child spends sec
 import detector.backends.torchvision  # noqa: F401
 import reid.embedder  # noqa: F401
 from annotate.log.store import LABELS, LabelStore
-from annotate.operations import Assign, NewIdentity
+from annotate.operations import Assign, Mark, NewIdentity
 from annotate.project import Project
 from annotate.records import read_tracklets
 from pipeline.cli import main
@@ -127,10 +127,10 @@ def _label(workspace: Path, flight: str) -> None:
         store.add_flight(flight, read_tracklets(workspace, flight))
         Project(workspace).close()  # crops that are gone are told, as the labelling app tells it
         for place, name in enumerate(sorted(store.state.tracklets)):
-            if place < PEOPLE:
-                store.apply(NewIdentity(tracklets=(name,)), user="script", id=f"d{place}")
-            else:
-                store.apply(Assign(tracklets=(name,), identity=place % PEOPLE + 1), user="script", id=f"d{place}")
+            same = Assign(tracklets=(name,), identity=place % PEOPLE + 1)
+            store.apply(NewIdentity(tracklets=(name,)) if place < PEOPLE else same, user="script", id=f"d{place}")
+            if store.state.labels[name] is Mark.OPEN:  # it was gone for a while, when other settings linked
+                store.apply(same, user="script", id=f"again-{len(store.entries)}")
 
 
 def start(

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import re
@@ -78,6 +79,20 @@ def test_a_workspace_that_cannot_be_written_is_one_line(tmp_path):
     assert shown.exit_code == 1
     assert "choose another --workspace" in shown.output
     assert len(shown.output.splitlines()) == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTEMPTY, errno.EBUSY])
+def test_a_file_that_another_program_removes_or_holds_is_one_line(tmp_path, monkeypatch, number):
+    def fail(*_):
+        raise OSError(number, os.strerror(number), "runs/a/part-00000000.parquet")
+
+    monkeypatch.setattr("pipeline.run.flight.open_flight", fail)
+    (tmp_path / "flight.mp4").write_bytes(b"not empty")
+    shown = run("frames", tmp_path / "flight.mp4", "--workspace", tmp_path / "runs")
+    assert shown.exit_code == 1
+    assert shown.output == (
+        f"uavpipe: runs/a/part-00000000.parquet: {os.strerror(number)}; finished work is kept: run again\n"
+    )
 
 
 def test_doctor_names_what_is_there(monkeypatch):

@@ -21,10 +21,12 @@ from pipeline.cli import main
 from pipeline.config.models import CropsConfig, FlightConfig, FramesConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
+from pipeline.privacy.forget import commit
 from pipeline.privacy.forget.commit import forget, resume, workspace_to_oneself
 from pipeline.privacy.forget.selection import select_identity
 from pipeline.run.flight import run_overlay, run_stages
 from pipeline.simulate import simulate_flight
+from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.tables import read_table
 
 SMALL = DetectorConfig(weights="embedded", resize=Resize(width=320, height=320), floor=0.02, threshold=0.2)
@@ -276,6 +278,43 @@ def test_what_cannot_be_prepared_deletes_nothing(workspace):
         damaged.relative_to(workspace).as_posix()
     }
     assert 2 in boxes_by_label(workspace)
+
+
+def vanishing(monkeypatch, workspace, place, table):
+    """The first part of `table` vanishes when the commit comes to the function `place`."""
+    part = next((workspace / "flight01" / table).glob("part-*.parquet"))
+    real = getattr(commit, place)
+
+    def call(*arguments):
+        part.unlink(missing_ok=True)
+        return real(*arguments)
+
+    monkeypatch.setattr(commit, place, call)
+    return part
+
+
+@pytest.mark.parametrize(
+    "table", ["frames/frames.parquet", "motion/motion.parquet", "appearance/appearance.parquet"]
+)
+def test_a_part_that_vanishes_while_files_are_prepared_deletes_nothing(workspace, monkeypatch, table):
+    before = content(workspace)
+    part = vanishing(monkeypatch, workspace, "rewrite", table)
+    with pytest.raises(PipelineError, match=rf"{part.name}.* nothing was deleted|nothing was deleted.*{part.name}"):
+        run_forget(workspace)
+    before.pop(part.relative_to(workspace).as_posix())
+    assert content(workspace) == before
+    assert 2 in boxes_by_label(workspace)
+
+
+@pytest.mark.parametrize("table", ["frames/frames.parquet", "detections/detections.parquet"])
+def test_a_part_that_vanishes_later_is_told_and_its_stage_is_stale(workspace, monkeypatch, table):
+    part = vanishing(monkeypatch, workspace, "_update_manifest", table)
+    with pytest.raises(PipelineError, match=rf"{part.name}: vanished meanwhile .*; the person is erased"):
+        run_forget(workspace)
+    assert [each.path for each in StageFolder(part.parents[1]).broken()] == [part]
+    assert not (workspace / ".forget").exists()
+    with LabelStore(workspace / LABELS) as store:
+        assert 2 not in store.state.exists
 
 
 def test_what_killed_runs_left_goes_too(workspace):
