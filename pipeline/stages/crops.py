@@ -24,7 +24,7 @@ from pipeline.telemetry import Telemetry, TelemetrySource, no_telemetry
 from pipeline.telemetry.ground_plane import View, make_view
 from pipeline.video import Frame, Segment
 from pipeline.workspace.atomic import atomic_folder
-from pipeline.workspace.entries import empty
+from pipeline.workspace.entries import check_no_link, empty
 from pipeline.workspace.folders import Flight
 from pipeline.workspace.jpeg import encode_jpeg
 from pipeline.workspace.manifest import StageFolder
@@ -192,8 +192,15 @@ class CropsStage(SegmentStage):
         return super().is_current() and self._are_intact(read_table(self.folder.path / CROPS.file), "*")
 
     def _are_intact(self, rows: pd.DataFrame, segments: str) -> bool:
-        """Whether the images of `segments`, a pattern, are just those of `rows`."""
-        images = (self.folder.path / "images").glob(f"{segments}/*.jpg")
+        """Whether the images of `segments`, a pattern, are just those of `rows`.
+
+        Raises:
+            PipelineError: a folder of images is a link.
+
+        """
+        folder = self.folder.path / "images"
+        check_no_link(self.folder.path, (folder, *folder.glob("[0-9]" * 8)))
+        images = folder.glob(f"{segments}/*.jpg")
         ours = (path for path in images if re.fullmatch(_FILE, path.name))
         there = {f"images/{path.parent.name}/{path.name}": path.stat().st_size for path in ours}
         if there != dict(zip(rows["crop"], rows["bytes"], strict=True)):

@@ -5,10 +5,12 @@ uavpipe replaces and deletes its own files only. It ignores the others, and keep
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+
+from pipeline.errors import PipelineError
 
 # File managers, network disks and macOS write them into any folder. Some show small pictures of the folder's files.
 _LEFTOVER = re.compile(
@@ -53,6 +55,18 @@ def files_below(folder: Path) -> Iterator[str]:
 def is_taken(folder: Path, ours: str) -> bool:
     """Whether `folder` has files of uavpipe, those that match `ours`."""
     return any(is_ours(name, ours) for name in files_below(folder))
+
+
+def check_no_link(folder: Path, inner: Iterable[Path]) -> None:
+    """Check that none of `inner`, folders in the stage's folder `folder`, is a link: nothing is shown from outside.
+
+    Raises:
+        PipelineError: one is.
+
+    """
+    for path in inner:
+        if path.is_symlink():
+            raise PipelineError(f"{path}: a link; only all of {folder} may be one: put the folder itself there")
 
 
 def rescue(former: Path, path: Path, ours: str) -> None:

@@ -43,7 +43,7 @@ def read_columns(table: Path, columns: Sequence[str]) -> dict[str, NDArray[Any]]
     try:
         found = [_part(path, columns) for path in parts_of(table)]
     except FileNotFoundError as error:
-        raise PipelineError(str(error)) from None
+        raise PipelineError(f"{table}: cannot be read: {error}") from None
     return {name: np.concatenate([part[name].to_numpy() for part in found]) for name in columns}
 
 

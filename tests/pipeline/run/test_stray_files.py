@@ -57,3 +57,9 @@ def test_stray_files_stop_nothing_and_are_kept(tmp_path):
         if name.startswith(("dataset/", "report/")) and not is_leftover(name):
             assert name in said
     command(*again, "--set", "crops.padding=0.3", "--verify", "--until", "evaluate")
+    images = workspace / "flight" / "crops" / "images" / "00000000"
+    images.rename(tmp_path / "disk")
+    images.symlink_to(tmp_path / "disk")
+    result = CliRunner().invoke(main, [*map(str, again), "--until", "crops"])
+    assert result.exit_code == 1
+    assert f"{images}: a link; only all of {images.parents[1]} may be one" in result.output
