@@ -80,7 +80,7 @@ def describe(
         "segment_frames": config.frames.segment_frames,
         "image_fps": config.frames.image_fps,
     }
-    telemetry = find_telemetry(config.telemetry, flight.video)
+    telemetry = find_telemetry(config.telemetry, flight.video, config.frames.image_fps)
     frames = settled(FramesStage.of(flight, read, config.frames, telemetry))
     if last is FRAMES:
         return (frames,)

@@ -164,7 +164,7 @@ class CropsStage(SegmentStage):
     @cached_property
     def located(self) -> Telemetry:
         """Where the drone was."""
-        return self.telemetry.read() if self.telemetry else no_telemetry()
+        return self.telemetry.telemetry if self.telemetry else no_telemetry()
 
     def view(self, frame: Frame) -> View | None:
         """How the camera saw the ground in `frame`; None unless persons are measured and enough is known."""

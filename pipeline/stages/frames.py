@@ -107,7 +107,7 @@ class FramesStage(SegmentStage):
     @cached_property
     def located(self) -> Telemetry:
         """Where the drone was."""
-        return self.telemetry.read() if self.telemetry else no_telemetry()
+        return self.telemetry.telemetry if self.telemetry else no_telemetry()
 
     def is_done(self, segment: Segment) -> bool:
         """Whether the segment's rows are there, and its images where they are to be written."""

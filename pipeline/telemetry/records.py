@@ -16,6 +16,7 @@ LIMITS = {
 }
 COLUMNS = tuple(LIMITS)
 REACH_S = 1.5  # a sample speaks for this time before and after it; recorders that write seldom write every second
+_POSITION = {"latitude", "longitude"}
 _ROUND = {"longitude": 360.0, "heading_deg": 360.0}  # these go round: from 179 to -179 are 2 degrees
 
 
@@ -60,10 +61,20 @@ def no_telemetry() -> Telemetry:
     return Telemetry([], [])
 
 
-def impossible(sample: Mapping[str, float]) -> str | None:
-    """What is wrong with a sample in words; None: nothing."""
-    for name, value in sample.items():
+def checked(sample: Mapping[str, float]) -> tuple[dict[str, float], str]:
+    """What of a sample can be used, and what is wrong with it in words; every reader passes its samples here.
+
+    A position of exactly 0, 0 means that the receiver had none yet; half a position is none.
+
+    Returns:
+        The sample, without such a position; and a text that is empty if each value is possible.
+
+    """
+    used = dict(sample)
+    if used.get("latitude", 0) == 0 == used.get("longitude", 0) or len(used.keys() & _POSITION) == 1:
+        used = {name: value for name, value in used.items() if name not in _POSITION}
+    for name, value in used.items():
         least, greatest = LIMITS[name]
         if not least <= value <= greatest:
-            return f"{name} is {value:g}, expected {least:g} to {greatest:g}"
-    return None
+            return used, f"{name} is {value:g}, expected {least:g} to {greatest:g}"
+    return used, ""

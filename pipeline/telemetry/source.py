@@ -1,9 +1,11 @@
 """The source of a video's telemetry: finding and reading it."""
 
 import logging
-from collections.abc import Callable, Iterator
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TypeVar
@@ -13,11 +15,15 @@ import av
 from pipeline.errors import PipelineError
 from pipeline.files import open_regular
 from pipeline.telemetry.records import Telemetry
-from pipeline.telemetry.srt import Cues, read_cues
-from pipeline.telemetry.table import TableError, is_telemetry, read_rows
-from pipeline.video import content_hash
+from pipeline.telemetry.span import misfit
+from pipeline.telemetry.srt import CUE_TIME, Cues, read_cues
+from pipeline.telemetry.table import TableError, has_telemetry, read_rows
 from pipeline.video.container import demux, open_container
+from pipeline.video.content_hash import content_hash, list_images
 
+_READER = 2  # goes up where a file is read to other values than before
+_NAMED = 6  # names in a warning
+_AV_TIME_BASE = 1_000_000  # FFmpeg's
 _LINE = 8192  # characters of a line that are read at once; a line of telemetry has a few hundred
 _TEXT_CODECS = {"mov_text", "subrip", "srt", "text"}
 _EXPECTED = "expected DJI's subtitles (.SRT) or a CSV with time, altitude, latitude, longitude"
@@ -34,29 +40,33 @@ class TelemetrySource:
         video: a file or a folder of images.
         file: an SRT or CSV; None: subtitles within the video file.
         named: the user named it, so that it must be telemetry; otherwise a file that is none is ignored.
+        image_fps: images a second of a folder.
 
     """
 
     video: Path
     file: Path | None
     named: bool
+    image_fps: float
 
     def fingerprint(self) -> str:
-        """What `read` depends on beside the video: the hash of the file.
+        """What `telemetry` depends on beside the video: the hash of the file, and how files are read.
 
         Raises:
             PipelineError: the file cannot be read.
 
         """
-        return "container" if self.file is None else content_hash(self.file)
+        return f"{'container' if self.file is None else content_hash(self.file)} {_READER}"
 
-    def read(self) -> Telemetry:
+    @cached_property
+    def telemetry(self) -> Telemetry:
         """The telemetry on the video's own clock, that of `Frame.pts_s`; empty where there is none.
 
-        Subtitles that cannot be understood are passed over with a warning.
+        Subtitles that cannot be understood, and files of another video, are passed over with a warning.
 
         Raises:
-            PipelineError: a CSV is wrong, or the file that the user named contains no telemetry; names the line.
+            PipelineError: a CSV is wrong, or the file that the user named contains no telemetry of this video;
+                names the line.
 
         """
         if self.file is not None:
@@ -66,27 +76,54 @@ class TelemetrySource:
         return self._from_container()
 
     def _from_csv(self, path: Path) -> Telemetry | None:
-        if not self.named and not _with_lines(path, lambda lines: is_telemetry(next(lines, ""))):
+        if not self.named and not with_lines(path, has_telemetry):
             log.warning("%s: is no telemetry and is passed over; %s", path, _EXPECTED)
             return None
         try:
-            times, samples = _with_lines(path, read_rows)
+            rows = with_lines(path, read_rows)
         except TableError as error:
             raise PipelineError(f"{path}: {error}") from None
-        begin = _begin(self.video)
-        return Telemetry([begin + time for time in times], samples)
+        if rows.unused:
+            more = f" and {len(rows.unused) - _NAMED} more" if len(rows.unused) > _NAMED else ""
+            log.warning("%s: columns not used: %s%s", path, ", ".join(rows.unused[:_NAMED]), more)
+        if rows.left_out:
+            used = len(rows.times)
+            log.warning("%s: %d rows used, %d outside the recording left out", path, used, rows.left_out)
+        return self._on_the_clock(path, rows.times, rows.samples)
 
     def _from_srt(self, path: Path) -> Telemetry | None:
-        cues = _with_lines(path, read_cues)
+        cues = with_lines(path, read_cues)
         if not cues.samples:
-            line, what = cues.first_problem or (1, "no subtitle")
+            line, what = cues.first_problem or (1, f"no subtitle; {CUE_TIME}")
             if self.named:
                 raise PipelineError(f"{path}: line {line}: {what}; {_EXPECTED}")
             log.warning("%s: line %d: %s; not used as telemetry", path, line, what)
             return None
         _warn(cues, path, "line")
-        begin = _begin(self.video)
-        return Telemetry([begin + time for time in cues.times], cues.samples)
+        return self._on_the_clock(path, cues.times, cues.samples)
+
+    def _on_the_clock(
+        self, path: Path, times: Sequence[float], samples: Sequence[dict[str, float]]
+    ) -> Telemetry | None:
+        begin, end = self._span()
+        found = None if end is None else misfit([begin + time for time in times], begin, end)
+        if found:
+            wrong, usable = found
+            if not usable and self.named:
+                raise PipelineError(f"{path}: {wrong}")
+            log.warning("%s: %s%s", path, wrong, "" if usable else "; not used as telemetry")
+            if not usable:
+                return None
+        return Telemetry([begin + time for time in times], samples)
+
+    def _span(self) -> tuple[float, float | None]:
+        """When a player's clock shows 0, which subtitles go by, and the video's end, in seconds of the video."""
+        if self.video.is_dir():
+            return 0.0, len(list_images(self.video)) / self.image_fps
+        container, _ = open_container(self.video)
+        with container:
+            begin = (container.start_time or 0) / _AV_TIME_BASE
+            return begin, None if container.duration is None else begin + container.duration / _AV_TIME_BASE
 
     def _from_container(self) -> Telemetry:
         cues = Cues() if self.video.is_dir() else _embedded(self.video)
@@ -95,13 +132,14 @@ class TelemetrySource:
         return Telemetry(cues.times, cues.samples)
 
 
-def find_telemetry(setting: str | Path, video: Path) -> TelemetrySource | None:
+def find_telemetry(setting: str | Path, video: Path, image_fps: float = 30.0) -> TelemetrySource | None:
     """The source of the telemetry of `video`.
 
     Args:
         setting: "off"; "auto": `flight01.SRT` or `.csv` beside `flight01.mp4`, else within it; or the file, or a
             folder with files named like the videos.
         video: file or folder of images.
+        image_fps: images a second of a folder.
 
     Raises:
         PipelineError: the file or folder that the setting names does not exist.
@@ -110,13 +148,13 @@ def find_telemetry(setting: str | Path, video: Path) -> TelemetrySource | None:
     if setting == "off":
         return None
     if setting == "auto":
-        return TelemetrySource(video, _beside(video.absolute().parent, video), named=False)
+        return TelemetrySource(video, _beside(video.absolute().parent, video), named=False, image_fps=image_fps)
     path = Path(setting)
     if path.is_dir():
-        return TelemetrySource(video, _beside(path, video), named=True)
+        return TelemetrySource(video, _beside(path, video), named=True, image_fps=image_fps)
     if not path.is_file():
         raise PipelineError(f"{path}: no such telemetry file; {_EXPECTED}, or telemetry: auto, or off")
-    return TelemetrySource(video, path, named=True)
+    return TelemetrySource(video, path, named=True, image_fps=image_fps)
 
 
 def _beside(folder: Path, video: Path) -> Path | None:
@@ -124,21 +162,21 @@ def _beside(folder: Path, video: Path) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _with_lines(path: Path, read: Callable[[Iterator[str]], _Read]) -> _Read:
+def with_lines(path: Path, read: Callable[[Iterator[str]], _Read]) -> _Read:
+    """What `read` makes of the lines of `path`, in UTF-8 or, with its mark, UTF-16.
+
+    Raises:
+        PipelineError: the file cannot be read.
+
+    """
     try:
-        with TextIOWrapper(open_regular(path), "utf-8", "replace", newline=None) as handle:
-            return read(iter(lambda: handle.readline(_LINE), ""))
+        with open_regular(path) as file:
+            encoding = "utf-16" if file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE) else "utf-8-sig"
+            file.seek(0)
+            with TextIOWrapper(file, encoding, "replace", newline=None) as handle:
+                return read(iter(lambda: handle.readline(_LINE), ""))
     except OSError as error:
         raise PipelineError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _begin(video: Path) -> float:
-    """When a player's clock shows 0, in seconds of the container; subtitles beside a video go by that clock."""
-    if video.is_dir():
-        return 0.0
-    container, _ = open_container(video)
-    with container:
-        return (container.start_time or 0) / 1_000_000  # FFmpeg's AV_TIME_BASE
 
 
 def _embedded(video: Path) -> Cues:
@@ -169,3 +207,5 @@ def _warn(cues: Cues, path: Path, unit: str) -> None:
         log.warning(
             "%s: %s %d: %s; %d of %d subtitles passed over", path, unit, line, what, cues.problems, cues.cues
         )
+    for what, count in cues.left.items():
+        log.warning("%s: %d of %d subtitles: %s; left out", path, count, cues.cues, what)

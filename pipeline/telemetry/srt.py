@@ -1,30 +1,20 @@
-r"""DJI's subtitles: a cue a frame or a second, in the words of several generations of drones.
+"""Subtitles of drones, a cue a frame or a second: the cues of a file, and which of them could not be read.
 
-    [latitude: 47.1] [longitude: 8.2] [rel_alt: 30.1 abs_alt: 512.3] [gb_yaw: 12.0 gb_pitch: -60.0 gb_roll: 0.0]
-    GPS(8.2,47.1,19) BAROMETER:30.1
-    F/2.8, SS 206, ISO 100, EV 0, GPS (8.2, 47.1, 19), D 24.2m, H 30.1m, H.S 0.0m/s, V.S 0.0m/s
-
-`GPS (…)` has the longitude first. `abs_alt`, `altitude` and the third number of `GPS` are left alone: they are
-above the sea, or count satellites. A position of exactly 0, 0 means that the receiver had none yet.
+`dialects.py` has what a cue says.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pipeline.telemetry.records import impossible
+from pipeline.telemetry.dialects import has_other_height, is_position_unknown, read_cue
+from pipeline.telemetry.records import checked
 
-_NUMBER = r"([-+]?\d{1,12}(?:\.\d{1,12})?)(?=[\s,\])m/]|$)"
-_CUE = re.compile(r"\s*(\d{1,4}):(\d\d):(\d\d)[,.](\d{1,3})\s*-->", re.ASCII)
-_FIELDS = {
-    "altitude_m": (rf"\brel_alt\s?:\s?{_NUMBER}", rf"\bBAROMETER\s?:?\s?{_NUMBER}", rf"\bH\s{_NUMBER}\s?m\b"),
-    "latitude": (rf"\blatitude\s?:\s?{_NUMBER}", rf"\bGPS\s?\(\s?[-+.\d]{{1,25}}\s?,\s?{_NUMBER}"),
-    "longitude": (rf"\blongt?itude\s?:\s?{_NUMBER}", rf"\bGPS\s?\(\s?{_NUMBER}"),
-    "heading_deg": (rf"\b(?:gb|gimbal)_yaw\s?:\s?{_NUMBER}",),
-    "pitch_deg": (rf"\b(?:gb|gimbal)_pitch\s?:\s?{_NUMBER}",),
-}
-_PATTERNS = {name: [re.compile(text, re.ASCII) for text in texts] for name, texts in _FIELDS.items()}
+_CUE = re.compile(r"\ufeff?\s*(\d{1,4}):(\d\d):(\d\d)[,.](\d{1,3})(?:[,.](\d{1,3}))?\s*-->", re.ASCII)
+CUE_TIME = "expected a time as 00:00:12,345 --> 00:00:12,378"
 _MOST_TEXT = 4096  # characters of a cue that are looked at; real ones have a few hundred
+_UNKNOWN_ORDER = "GPS (…) does not show which number is the latitude"
+_OTHER_HEIGHT = "its heights are not known to be above the place of take-off (rel_alt, BAROMETER, Hb, H …m)"
 
 
 @dataclass
@@ -37,6 +27,7 @@ class Cues:
         cues: how many subtitles there were.
         problems: how many of them, or of their lines, could not be understood.
         first_problem: the line, from 1, and what was wrong there.
+        left: what could not be used of subtitles that were understood otherwise; of how many.
 
     """
 
@@ -45,19 +36,30 @@ class Cues:
     cues: int = 0
     problems: int = 0
     first_problem: tuple[int, str] | None = None
+    left: dict[str, int] = field(default_factory=dict)
 
     def add(self, time: float, text: str, line: int) -> None:
         """Take the cue `text` that begins at `line`."""
         self.cues += 1
-        sample = parse_cue(text)
-        wrong = "no altitude, position or gimbal angle that can be read"
-        if sample is not None:
-            wrong = impossible(sample) or ""
-        if sample and not wrong:
-            self.times.append(time)
-            self.samples.append(sample)
+        said = read_cue(text)
+        sample, wrong = checked(said)
+        if not said:
+            wrong = (
+                _UNKNOWN_ORDER
+                if is_position_unknown(text)
+                else "no altitude, position or gimbal angle that can be read"
+            )
         if wrong:
             self.trouble(line, wrong)
+        elif sample:
+            self.times.append(time)
+            self.samples.append(sample)
+            self._note(_UNKNOWN_ORDER, is_position_unknown(text))
+            self._note(_OTHER_HEIGHT, "altitude_m" not in sample and has_other_height(text))
+
+    def _note(self, what: str, applies: bool) -> None:
+        if applies:
+            self.left[what] = self.left.get(what, 0) + 1
 
     def trouble(self, line: int, what: str) -> None:
         """Note that something could not be understood."""
@@ -70,16 +72,8 @@ def parse_cue(text: str) -> dict[str, float] | None:
 
     Empty while the receiver has no position and there is nothing else.
     """
-    found: dict[str, float] = {}
-    for name, patterns in _PATTERNS.items():
-        match = next((match for match in (pattern.search(text) for pattern in patterns) if match), None)
-        if match:
-            found[name] = float(match[1])
-    no_fix = found.get("latitude") == 0 == found.get("longitude")
-    if no_fix or ("latitude" in found) != ("longitude" in found):
-        for name in ("latitude", "longitude"):
-            found.pop(name, None)
-    return found if found or no_fix else None
+    said = read_cue(text)
+    return checked(said)[0] if said else None
 
 
 def read_cues(lines: Iterable[str]) -> Cues:
@@ -102,10 +96,10 @@ def _cues(lines: Iterable[str], result: Cues) -> Iterator[tuple[float, str, int]
             time, start, text = None, number, ""
             if match is None:
                 result.cues += 1
-                result.trouble(number, "expected a time as 00:00:12,345 --> 00:00:12,378")
+                result.trouble(number, CUE_TIME)
             else:
-                hours, minutes, seconds, fraction = match.groups()
-                time = int(hours) * 3600 + int(minutes) * 60 + int(seconds) + float(f"0.{fraction}")
+                hours, minutes, seconds, *fraction = match.groups("")
+                time = int(hours) * 3600 + int(minutes) * 60 + int(seconds) + float(f"0.{''.join(fraction)}")
         elif time is not None and len(text) < _MOST_TEXT:
             text += line[: _MOST_TEXT - len(text)]
     if time is not None:

@@ -51,7 +51,7 @@ def _run(folder: Path) -> None:
         for video in require_flights(config):
             source = find_telemetry(config.telemetry, video)
             if source is not None:
-                source.read()
+                _ = source.telemetry
 
 
 def _recipe(model: type[BaseModel]) -> Callable[[Path], object]:

@@ -24,7 +24,7 @@ def _ask(setting: str | Path, video: Path) -> None:
     source = find_telemetry(setting, video)
     assert source is not None
     source.fingerprint()
-    source.read().at(0.5)
+    source.telemetry.at(0.5)
 
 
 def _film_with_subtitles(folder: Path) -> None:

@@ -72,8 +72,8 @@ def test_any_text_is_read_without_an_exception(lines):
     cues = read_cues(line + "\n" for line in lines)
     assert len(cues.times) == len(cues.samples)
     try:
-        times, samples = read_rows(line + "\n" for line in lines)
-        assert len(times) == len(samples)
+        rows = read_rows(line + "\n" for line in lines)
+        assert len(rows.times) == len(rows.samples)
     except TableError as error:
         assert str(error).startswith("line ")
 
@@ -93,7 +93,7 @@ def test_between_two_samples_it_is_linear_and_far_from_any_it_is_unknown():
 
 def test_a_csv_names_its_wrong_line(tmp_path):
     good = "time,altitude,latitude,longitude,pitch\n0,10,47,8,-60\n1,,47,8,\n"
-    assert read_rows(good.splitlines(keepends=True))[1][1] == {"latitude": 47.0, "longitude": 8.0}
+    assert read_rows(good.splitlines(keepends=True)).samples[1] == {"latitude": 47.0, "longitude": 8.0}
     video = tmp_path / "a"
     video.mkdir()
     table = tmp_path / "a.csv"
@@ -101,9 +101,9 @@ def test_a_csv_names_its_wrong_line(tmp_path):
     source = find_telemetry("auto", video)
     assert source.file == table
     with pytest.raises(PipelineError, match=r"a\.csv: line 4: altitude is 'high', expected a number$"):
-        source.read()
+        _ = source.telemetry
     table.write_text("name,price\napple,1\n")  # somebody's other CSV
-    assert source.read().at(0)["altitude_m"] is None
+    assert source.telemetry.at(0)["altitude_m"] is None
 
 
 def test_what_was_asked_for_must_be_telemetry(tmp_path):
@@ -112,7 +112,7 @@ def test_what_was_asked_for_must_be_telemetry(tmp_path):
     video = tmp_path / "v"
     video.mkdir()
     with pytest.raises(PipelineError, match=r"words\.srt: line 2: no altitude"):
-        find_telemetry(words, video).read()
+        _ = find_telemetry(words, video).telemetry
     with pytest.raises(PipelineError, match=r"none\.srt: no such telemetry file"):
         find_telemetry(tmp_path / "none.srt", video)
 
@@ -234,7 +234,7 @@ def test_subtitles_within_the_video_are_found(flight, tmp_path):
                     sink.mux(packet)
     source = find_telemetry("auto", video)
     assert source.file is None
-    found = {name: value for name, value in source.read().at(0.5).items() if value is not None}
+    found = {name: value for name, value in source.telemetry.at(0.5).items() if value is not None}
     assert found == {"altitude_m": 11.0, "latitude": 47.1, "longitude": pytest.approx(8.2)}
     assert find_telemetry("off", video) is None
 
@@ -277,7 +277,7 @@ def test_subtitles_within_an_mp4_are_found(flight, tmp_path):
             cue.stream, cue.time_base, cue.duration = words, millisecond, 1000
             cue.pts = cue.dts = 1000 * second
             sink.mux(cue)
-    assert find_telemetry("auto", video).read().at(0.5)["altitude_m"] == pytest.approx(11.0)
+    assert find_telemetry("auto", video).telemetry.at(0.5)["altitude_m"] == pytest.approx(11.0)
 
 
 STYLES = b"""[Script Info]
