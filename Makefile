@@ -21,19 +21,44 @@ PYTHON    ?= python3
 DETECTRON2_SRC ?= git+https://github.com/facebookresearch/detectron2.git@02b5c4e295e990042a714712c21dc79b731e8833
 VENV      ?= .venv
 
+# Names as they were typed: a `$` in them is no variable of make's.
+override VIDEO     := $(value VIDEO)
+override CONFIG    := $(value CONFIG)
+override SET       := $(value SET)
+override WORKSPACE := $(value WORKSPACE)
+
+define NEWLINE
+
+
+endef
+HASH    := \#
+SPECIAL := ' " $$ $(HASH) % & ( ) * ; < > ? [ ] \ ` { } | ~ ! : = ,
+# Not empty if make or a shell would read more into the name $1 than a name.
+awkward = $(strip $(word 2,x$1x) $(foreach each,$(SPECIAL),$(findstring $(each),$1)))
+# $1 as one word for the shell.
+quote   = $(if $(call awkward,$1),'$(subst ','\'',$1)',$1)
+ifneq ($(findstring $(NEWLINE),$(VIDEO)$(CONFIG)$(SET)$(WORKSPACE)),)
+  $(error a name with a line break: rename the file, or call uavpipe itself)
+endif
+
 UAVPIPE  := $(VENV)/bin/uavpipe
 # Runs a command without a network, and counts its attempts to reach another machine.
 COUNT    := $(VENV)/bin/python -m tests.network.count
 READY    := $(VENV)/.ready
-FLIGHT   := $(WORKSPACE)/$(basename $(notdir $(VIDEO)))
+# A name that cannot be a target of make has none: then uavpipe alone decides what is up to date.
+PLAIN    := $(if $(call awkward,$(VIDEO)$(CONFIG)$(WORKSPACE)),,yes)
+FLIGHT   := $(if $(PLAIN),$(WORKSPACE)/$(basename $(notdir $(VIDEO))),$(VENV)/.no-target)
+FOOTAGE  := $(if $(PLAIN),$(wildcard $(VIDEO)))
+SETTING   = $(foreach each,$(SET),--set $(call quote,$(each)))
 # Without VIDEO the configuration names the videos, and the workspace with them.
-ARGUMENTS = $(if $(VIDEO),$(VIDEO) --workspace $(WORKSPACE)) $(if $(CONFIG),--config $(CONFIG)) $(addprefix --set ,$(SET))
+ARGUMENTS = $(if $(VIDEO),$(call quote,$(VIDEO)) --workspace $(call quote,$(WORKSPACE))) $(if $(CONFIG),--config $(call quote,$(CONFIG))) $(SETTING)
+ALL       = $(if $(CONFIG),--config $(call quote,$(CONFIG)),--workspace $(call quote,$(WORKSPACE))) $(SETTING)
 NAME      = $(basename $(notdir $(RECIPE)))
 REID_RUN  = $(WORKSPACE)/reid/$(basename $(notdir $(REID)))
 STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation)
 # `auto` takes the newest of them, so that a new one is a reason to detect again.
 DETECTORS := $(wildcard weights/*.safetensors)
-SETTINGS := $(CONFIG) $(if $(SET),always)
+SETTINGS := $(if $(PLAIN),$(CONFIG)) $(if $(SET),always)
 
 .PHONY: help setup video-given run frames detect crops tracks label dataset overlay train evaluate report table1 train-detector detectron2 openvino demo test fuzz faults lint doctor clean always
 .DEFAULT_GOAL := help
@@ -57,7 +82,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 video-given:
-	@test -n "$(VIDEO)$(CONFIG)" || { echo 'name a video: make $(MAKECMDGOALS) VIDEO=flight01.mp4' >&2; exit 2; }
+	@$(if $(VIDEO)$(CONFIG),true,false) || { echo 'name a video: make $(MAKECMDGOALS) VIDEO=flight01.mp4' >&2; exit 2; }
 
 run: $(READY) video-given ## Run the chain on the flights of CONFIG or VIDEO; stop when labels are needed, then resume
 	$(UAVPIPE) run $(ARGUMENTS)
@@ -67,17 +92,17 @@ detect: $(FLIGHT)/detections/manifest.json ## Detect the persons in every frame
 crops: $(FLIGHT)/crops/manifest.json ## Cut the detected persons out of the frames
 tracks: $(FLIGHT)/tracks/manifest.json ## Link detections of one person into tracklets
 label: $(READY) ## Label the identities in the browser
-	$(UAVPIPE) label --workspace $(WORKSPACE)
+	$(UAVPIPE) label --workspace $(call quote,$(WORKSPACE))
 dataset: $(READY) ## Make a re-ID data set of the labelled crops
-	$(UAVPIPE) dataset $(if $(CONFIG),--config $(CONFIG),--workspace $(WORKSPACE)) $(addprefix --set ,$(SET))
+	$(UAVPIPE) dataset $(ALL)
 overlay: $(FLIGHT)/overlay/manifest.json ## Draw the detections on the video
 
-$(FLIGHT)/frames/manifest.json: $(wildcard $(VIDEO)) $(SETTINGS) | $(READY) video-given
+$(FLIGHT)/frames/manifest.json: $(FOOTAGE) $(SETTINGS) | $(READY) video-given
 	$(UAVPIPE) frames $(ARGUMENTS)
 	@touch -c $@
 
 # Detection reads the video once for itself and for the table of frames.
-$(FLIGHT)/detections/manifest.json: $(wildcard $(VIDEO)) $(DETECTORS) $(SETTINGS) | $(READY) video-given
+$(FLIGHT)/detections/manifest.json: $(FOOTAGE) $(DETECTORS) $(SETTINGS) | $(READY) video-given
 	$(UAVPIPE) detect $(ARGUMENTS)
 	@touch -c $@
 
@@ -86,7 +111,7 @@ $(FLIGHT)/crops/manifest.json: $(FLIGHT)/detections/manifest.json $(SETTINGS)
 	@touch -c $@
 
 # The camera's motion and the persons' descriptors come from the same pass over the video as the crops.
-$(FLIGHT)/tracks/manifest.json: $(wildcard $(VIDEO)) $(DETECTORS) $(SETTINGS) | $(READY) video-given
+$(FLIGHT)/tracks/manifest.json: $(FOOTAGE) $(DETECTORS) $(SETTINGS) | $(READY) video-given
 	$(UAVPIPE) tracks $(ARGUMENTS)
 	@touch -c $@
 
@@ -95,19 +120,19 @@ $(FLIGHT)/overlay/manifest.json: $(FLIGHT)/detections/manifest.json $(SETTINGS)
 	@touch -c $@
 
 train: $(READY) ## Train a re-ID network on the data set
-	$(UAVPIPE) reid train --config $(REID) --data $(DATA) --output $(REID_RUN) --protocol $(PROTOCOL) $(addprefix --set ,$(SET))
+	$(UAVPIPE) reid train --config $(call quote,$(REID)) --data $(call quote,$(DATA)) --output $(call quote,$(REID_RUN)) --protocol $(PROTOCOL) $(SETTING)
 
 evaluate: $(READY) ## Measure CMC and mAP of the re-ID network
-	$(UAVPIPE) reid evaluate --weights $(or $(WEIGHTS),$(REID_RUN)/last.safetensors) --data $(DATA) --protocol $(PROTOCOL) --out $(REID_RUN)/test
+	$(UAVPIPE) reid evaluate --weights $(call quote,$(or $(WEIGHTS),$(REID_RUN)/last.safetensors)) --data $(call quote,$(DATA)) --protocol $(PROTOCOL) --out $(call quote,$(REID_RUN)/test)
 
 report: $(READY) ## Write what was found as a page
-	$(UAVPIPE) report $(if $(CONFIG),--config $(CONFIG),--workspace $(WORKSPACE)) $(addprefix --set ,$(SET))
+	$(UAVPIPE) report $(ALL)
 
 table1: $(READY) ## Fill the paper's Table 1 on your data; resume an interrupted grid
-	$(UAVPIPE) reid table1 --config $(GRID) --output $(WORKSPACE)/table1 $(addprefix --set ,$(SET))
+	$(UAVPIPE) reid table1 --config $(call quote,$(GRID)) --output $(call quote,$(WORKSPACE)/table1) $(SETTING)
 
 train-detector: $(READY) $(if $(findstring small,$(RECIPE)),$(STILLS)) ## Train a person detector; `auto` finds the result
-	$(UAVPIPE) detector train --config $(RECIPE) --output $(WORKSPACE)/detector/$(NAME) --weights weights/$(NAME).safetensors $(addprefix --set ,$(SET))
+	$(UAVPIPE) detector train --config $(call quote,$(RECIPE)) --output $(call quote,$(WORKSPACE)/detector/$(NAME)) --weights weights/$(NAME).safetensors $(SETTING)
 
 data/stills/annotations.json: | $(READY)
 	$(UAVPIPE) simulate-stills data/stills --count 4500 --seed 101
