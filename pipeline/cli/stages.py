@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _run(last: ChainStage, config: "FlightConfig") -> None:
-    from pipeline.config.models import require_flights
+    from pipeline.config.flights import require_flights
     from pipeline.engine.progress import progress_bar
     from pipeline.run.flight import run_stages
 
@@ -108,7 +108,7 @@ def tracks(given: Given, dry_run: bool) -> None:
 @flight_options
 def overlay(given: Given) -> None:
     """Draw the detections on the video: WORKSPACE/<flight>/overlay/overlay.mp4."""
-    from pipeline.config.models import require_flights
+    from pipeline.config.flights import require_flights
     from pipeline.engine.progress import progress_bar
     from pipeline.run.flight import run_overlay
 

@@ -5,11 +5,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
 from detector.config import NAMED_WEIGHTS, DetectorConfig
 from pipeline.config.yaml import apply_settings, read_yaml_mapping, validate
-from pipeline.errors import PipelineError
 from pipeline.workspace.folders import flight_name
 
 
@@ -191,11 +190,33 @@ class ReportConfig(Section):
         return _off_as_word(value)
 
 
+class NamedVideo(Section):
+    """A video, and the name of its flight; a path alone is one."""
+
+    path: Path = Field(description="a video file or a folder of images")
+    name: str | None = Field(None, description="name of the flight's folder in the workspace; null: the video's")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_path_alone(cls, content: Any) -> Any:
+        if isinstance(content, str | Path):
+            return {"path": content}
+        if not isinstance(content, dict):
+            raise ValueError("expected a path, or {path: …, name: …}")
+        return content
+
+    @model_serializer
+    def _write_path_alone(self) -> Any:
+        return self.path if self.name is None else {"path": self.path, "name": self.name}
+
+
 class FlightConfig(Section):
     """A whole configuration; `video: flight01.mp4` alone is one."""
 
     video: Path | None = Field(None, description="a video file or a folder of images")
-    videos: tuple[Path, ...] = Field((), description="several videos or folders")
+    videos: tuple[NamedVideo, ...] = Field(
+        (), description="several videos or folders; `{path: card2/DJI_0001.MP4, name: DJI_0001b}` names a flight"
+    )
     workspace: Path = Field(Path("runs"), description="folder for all results")
     telemetry: Literal["auto", "off"] | Path = Field(
         "auto",
@@ -216,6 +237,13 @@ class FlightConfig(Section):
     @classmethod
     def _off_is_no_boolean(cls, value: Any) -> Any:
         return _off_as_word(value)
+
+    @field_validator("videos", mode="before")
+    @classmethod
+    def _videos_are_a_list(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise ValueError("expected a list of videos")
+        return value
 
     @model_validator(mode="after")
     def _person_height_can_be_told(self) -> "FlightConfig":
@@ -238,7 +266,14 @@ class FlightConfig(Section):
     @property
     def flights(self) -> tuple[Path, ...]:
         """The videos of `video` or `videos`."""
-        return (self.video,) if self.video is not None else self.videos
+        if self.video is not None:
+            return (self.video,)
+        return tuple(video.path for video in self.videos)
+
+    def name_of(self, video: Path) -> str:
+        """The name of the flight of `video`: as configured, else its file's without the ending."""
+        given = (each.name for each in self.videos if each.path == video and each.name is not None)
+        return next(given, flight_name(video))
 
 
 def load_config(
@@ -287,29 +322,16 @@ def _relative_to(content: dict[str, Any], folder: Path) -> dict[str, Any]:
         if isinstance(section.get(key), str):
             section[key] = str(folder / section[key])
     if isinstance(result.get("videos"), list):
-        result["videos"] = [folder / video if isinstance(video, str) else video for video in result["videos"]]
+        result["videos"] = [_under(folder, video) for video in result["videos"]]
     return result
+
+
+def _under(folder: Path, video: Any) -> Any:
+    if isinstance(video, dict):
+        return {key: _under(folder, value) if key == "path" else value for key, value in video.items()}
+    return folder / video if isinstance(video, str) else video
 
 
 def _section(content: dict[str, Any], name: str) -> dict[str, Any]:
     section = content.get(name)
     return section if isinstance(section, dict) else {}
-
-
-def require_flights(config: FlightConfig) -> tuple[Path, ...]:
-    """The videos of `config`.
-
-    Raises:
-        PipelineError: no video is named, or two would share a folder in the workspace.
-
-    """
-    if not config.flights:
-        raise PipelineError("no video: name one on the command line or as 'video:' in the configuration")
-    stems: dict[str, Path] = {}
-    for video in config.flights:
-        other = stems.setdefault(flight_name(video), video)
-        if other is not video:
-            raise PipelineError(
-                f"{video}: shares the name '{flight_name(video)}' with {other}; a workspace needs distinct names"
-            )
-    return config.flights

@@ -159,8 +159,8 @@ def _describe(error: Any, model: type[BaseModel]) -> str:
 
 
 def _keys_at(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
-    for part in path:
-        field = model.model_fields.get(str(part))
+    for part in (part for part in path if isinstance(part, str)):
+        field = model.model_fields.get(part)
         choices = get_args(field.annotation) or (field.annotation,) if field else ()
         sections = [inner for inner in choices if isinstance(inner, type) and issubclass(inner, BaseModel)]
         if not sections:

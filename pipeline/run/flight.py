@@ -34,7 +34,7 @@ from pipeline.stages.tracks import TracksStage, link_flight, write_tracklets
 from pipeline.telemetry import find_telemetry
 from pipeline.telemetry.ground_plane import remember_camera
 from pipeline.video import Video
-from pipeline.workspace.folders import Flight, flight_name, open_flight
+from pipeline.workspace.folders import Flight, open_flight
 from pipeline.workspace.stage import Stage, StageResult
 
 _S = TypeVar("_S", bound=Stage)
@@ -134,7 +134,7 @@ def run_segment_stages(
     first: ChainStage = FRAMES,
 ) -> list[StageResult]:
     """Fill all tables of the segment stages up to `last` in one pass over the video; see `run_stages`."""
-    with open_flight(config.workspace, video) as flight:
+    with open_flight(config.workspace, video, config.name_of(video)) as flight:
         remember_camera(flight.folder, config.camera)
         described = describe(config, flight, last, first)
         outdated = [stage for stage in described if not stage.is_current()]
@@ -162,7 +162,7 @@ def run_linking(config: FlightConfig, video: Path, first: ChainStage = FRAMES) -
         AnnotateError: the labels are damaged.
 
     """
-    with open_flight(config.workspace, video) as flight:
+    with open_flight(config.workspace, video, config.name_of(video)) as flight:
         tracks = describe(config, flight, TRACKS, first)[-1]
         check_same(flight.folder, tracks, lambda: link_flight(flight, config.tracks))
         result = tracks.run([TRACKS.file], lambda folder: write_tracklets(flight, config.tracks))
@@ -186,7 +186,7 @@ def run_overlay(config: FlightConfig, video: Path, progress: Progress) -> StageR
     threshold = config.overlay.threshold
     settings = config.overlay.model_dump()
     settings["threshold"] = config.detector.threshold if threshold is None else threshold
-    with open_flight(config.workspace, video) as flight:
+    with open_flight(config.workspace, video, config.name_of(video)) as flight:
         detect = describe(config, flight, DETECT)[-1]
 
         def make(folder: Path) -> Mapping[str, Any]:
@@ -239,7 +239,7 @@ def _check_damage(frames: StageResult, limit: int | None, video: Path) -> None:
 def _open(config: FlightConfig, video: Path) -> Video:
     return open_redacted(
         video,
-        config.workspace / flight_name(video),
+        config.workspace / config.name_of(video),
         segment_frames=config.frames.segment_frames,
         image_fps=config.frames.image_fps,
     )

@@ -12,7 +12,8 @@ from pathlib import Path
 from annotate.errors import AnnotateError
 from detector.errors import DetectorError
 from pipeline.chain.table import FRAMES, TRACKS, ChainStage, is_before
-from pipeline.config.models import FlightConfig, require_flights
+from pipeline.config.flights import require_flights
+from pipeline.config.models import FlightConfig
 from pipeline.engine.progress import Progress
 from pipeline.errors import PipelineError
 from pipeline.run.flight import load_detector, run_linking, run_segment_stages

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from annotate.log.store import LABELS, LabelStore
 from pipeline.chain.table import DATASET, EVALUATE, FRAMES, LABEL, REPORT, TRACKS, TRAIN, ChainStage, is_before
-from pipeline.config.models import FlightConfig, require_flights
+from pipeline.config.flights import require_flights
+from pipeline.config.models import FlightConfig
 from pipeline.dataset.stage import dataset_stage, finished_dataset
 from pipeline.labelling.progress import LabellingProgress, labelling_progress
 from pipeline.relinking.keep import outlook
 from pipeline.run.flight import describe
 from pipeline.run.from_labels import training_of
-from pipeline.workspace.folders import flight_name, open_flight
+from pipeline.workspace.folders import open_flight
 from pipeline.workspace.manifest import StageFolder
 from reid.evaluation.evaluate import Options
 
@@ -40,13 +41,13 @@ def plan_flights(config: FlightConfig, last: ChainStage = TRACKS, first: ChainSt
 
     """
     for video in require_flights(config):
-        with open_flight(config.workspace, video) as flight:
+        with open_flight(config.workspace, video, config.name_of(video)) as flight:
             stages = describe(config, flight, last, first)
             reasons = {stage.name: stage.why_stale() for stage in stages}
             labels = outlook(flight.folder, stages, [stage for stage in stages if reasons[stage.name]])
             for name, reason in reasons.items():
                 told = labels if name == last.name else ""
-                yield Planned(flight_name(video), name, "; ".join(filter(None, (reason, told))))
+                yield Planned(config.name_of(video), name, "; ".join(filter(None, (reason, told))))
 
 
 def plan_from_labels(

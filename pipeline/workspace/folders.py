@@ -44,8 +44,10 @@ def flight_name(video: Path) -> str:
 
 
 @contextmanager
-def open_flight(workspace: Path, video: Path) -> Iterator[Flight]:
+def open_flight(workspace: Path, video: Path, name: str = "") -> Iterator[Flight]:
     """The flight of `video` in `workspace`, locked against a second run until the end of the `with`.
+
+    Its folder has the name `name`, or the video's own.
 
     The hash of the video is kept in `flight.json` and computed again only when its size or time changed.
 
@@ -56,7 +58,7 @@ def open_flight(workspace: Path, video: Path) -> Iterator[Flight]:
     """
     if not video.exists():
         raise PipelineError(f"{video}: no such video file or folder of images")
-    folder = workspace / flight_name(video)
+    folder = workspace / (name or flight_name(video))
     with locked(folder):
         yield Flight(video, folder, _identify(video, folder))
 

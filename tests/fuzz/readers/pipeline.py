@@ -6,7 +6,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from detector.config import TrainConfig as DetectorRecipe
-from pipeline.config.models import FlightConfig, load_config, require_flights
+from pipeline.config.flights import require_flights
+from pipeline.config.models import FlightConfig, load_config
 from pipeline.config.yaml import apply_settings, parse_yaml, read_yaml_mapping, validate
 from pipeline.groundtruth.read import read_truth
 from pipeline.telemetry import find_telemetry

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.models import load_config, require_flights
+from pipeline.config.flights import require_flights
+from pipeline.config.models import load_config
 from pipeline.errors import PipelineError
 
 
