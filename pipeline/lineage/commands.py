@@ -10,7 +10,7 @@ from detector.models.weights import EMBEDDED
 from pipeline.chain.table import CROPS, DETECT, FRAMES, ChainStage, Scope, made_together
 from pipeline.config.models import FlightConfig
 from pipeline.workspace.atomic import file_sha256
-from pipeline.workspace.folders import read_card
+from pipeline.workspace.folders import flight_name, read_card
 from pipeline.workspace.manifest import StageFolder
 
 
@@ -36,7 +36,7 @@ def command_of(stage: ChainStage, folder: Path, manifest: Mapping[str, Any]) -> 
     words = ["uavpipe", *stage.command.split()]
     if stage.takes_video:
         flight, workspace = folder.parent, folder.parents[1]
-        words.append(str((read_card(flight) or {}).get("video", "VIDEO")))
+        words += _video(str((read_card(flight) or {}).get("video", "VIDEO")), flight.name)
         manifests = {each: StageFolder(flight / each.folder).manifest() or {} for each in made_together(stage)}
     else:
         workspace = folder.parent if stage.scope is Scope.WORKSPACE else folder.parents[1]
@@ -44,6 +44,13 @@ def command_of(stage: ChainStage, folder: Path, manifest: Mapping[str, Any]) -> 
     settings = dict.fromkeys(text for each, content in manifests.items() for text in _settings(each, content))
     set_each = (word for text in settings for word in ("--set", text))
     return shlex.join([*words, "--workspace", str(workspace), *set_each])
+
+
+def _video(video: str, name: str) -> list[str]:
+    """The words that give a video to a command, with the flight's name where it is not the video's."""
+    if name == flight_name(Path(video)) or video == "VIDEO":
+        return [video]
+    return ["--set", f"videos={json.dumps([{'path': video, 'name': name}], ensure_ascii=False)}"]
 
 
 def _settings(stage: ChainStage, manifest: Mapping[str, Any]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """A video file, read segment by segment."""
 
+import logging
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
@@ -15,12 +16,15 @@ from pipeline.errors import PipelineError
 from pipeline.video.container import open_container
 from pipeline.video.decode import DecoderRun
 from pipeline.video.doubt import frames_in_doubt
-from pipeline.video.pixels import Upright, display_turn, rotation_degrees
+from pipeline.video.pixels import Upright, deep_pixels, display_turn, rotation_degrees
 from pipeline.video.records import Damage, Frame, Segment, Video
 from pipeline.video.scan import Packets, scan_packets
 from pipeline.video.segments import plan_segments
+from pipeline.video.stretch import Stretch, find_stretch
 from pipeline.video.table import FrameTable, probe_decoder, table_by_decoding, table_of_packets
 
+_LOOKED_AT = 8  # frames that the range of values is taken from
+log = logging.getLogger("uavpipe")
 _MADE_UP = "corrupt: the decoder made parts of it up"
 _LOST = "a frame is lost"
 _GUESSED_RATE = Fraction(25)
@@ -52,6 +56,7 @@ def open_file(path: Path, segment_frames: int, threads: int | None) -> "VideoFil
             f"{path}: none of its {len(packets)} frames can be decoded ({codec}); "
             "the file is damaged throughout, copy it again"
         )
+    stretch = _common_stretch(path, packets, table, first)
     turn = display_turn(first)
     upright = Upright((first.width, first.height), turn)
     return VideoFile(
@@ -68,6 +73,7 @@ def open_file(path: Path, segment_frames: int, threads: int | None) -> "VideoFil
         table=table,
         turn=turn,
         stored_size=upright.stored_size,
+        stretch=stretch,
         threads=threads,
         strict=table.sound and codec in _OWN_UP,
         stamp=_stamp(path),
@@ -88,6 +94,7 @@ class VideoFile(Video):
     table: FrameTable = field(repr=False)
     turn: tuple[int, int, int, int]
     stored_size: tuple[int, int]
+    stretch: Stretch | None
     threads: int | None
     strict: bool
     stamp: tuple[int, int]
@@ -109,7 +116,7 @@ class VideoFile(Video):
         """
         if _stamp(self.path) != self.stamp:
             raise PipelineError(f"{self.path}: has changed while it was read; start again")
-        upright = Upright(self.stored_size, self.turn)
+        upright = Upright(self.stored_size, self.turn, self.stretch)
         frames = self._unpark(segment)
         found: dict[int, Damage] = {}
         missing = set(range(segment.first, segment.stop))
@@ -255,14 +262,29 @@ class _RunFrames:
 
 def _first_decodable(path: Path, packets: Packets, table: FrameTable) -> Any:
     """The first frame that any part of the file yields."""
-    if not len(table):
-        return None
-    for anchor in np.flatnonzero(packets.clean):
+    return next(_beginnings(path, packets, table, 1), None)
+
+
+def _beginnings(path: Path, packets: Packets, table: FrameTable, step: int) -> Iterator[Any]:
+    """The first frame from each `step`-th packet on which a decoder can start afresh."""
+    for anchor in np.flatnonzero(packets.clean)[::step] if len(table) else ():
         run = DecoderRun(path, packets, table.namer, (int(anchor), len(packets)), 0, None)
         with closing(run.frames()) as frames:
-            for _, frame in frames:
-                return frame
-    return None
+            found = next(frames, None)
+        if found is not None:
+            yield found[1]
+
+
+def _common_stretch(path: Path, packets: Packets, table: FrameTable, first: Any) -> Stretch | None:
+    """How pictures of more than 8 bits are made brighter, from some of them; None: not at all."""
+    if deep_pixels(first) is None:
+        return None
+    step = -(-int(packets.clean.sum()) // _LOOKED_AT)
+    some = map(deep_pixels, _beginnings(path, packets, table, max(1, step)))
+    stretch = find_stretch(image for image in some if image is not None)
+    if stretch:
+        log.warning("%s: pictures of more than 8 bits; of 0 to 65535, %s", path, stretch)
+    return stretch
 
 
 def _plan(packets: Packets, table: FrameTable, segment_frames: int) -> tuple[Segment, ...]:

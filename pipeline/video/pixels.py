@@ -7,6 +7,8 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
+from pipeline.video.stretch import Stretch
+
 # Display matrices (a, b, c, d) that only turn or mirror, and what they do to an array in image coordinates:
 # whether to transpose, then to reverse the rows, then the columns. Anything else is left as it is stored.
 _UPRIGHT = (1, 0, 0, 1)
@@ -28,10 +30,14 @@ class Upright:
     Attributes:
         stored_size: (width, height) that the frames should have; others are scaled to it.
         turn: (a, b, c, d) of the display matrix, each −1, 0 or 1.
+        stretch: of pictures of more than 8 bits that fill a small part of their range.
     """
 
-    def __init__(self, stored_size: tuple[int, int], turn: tuple[int, int, int, int]) -> None:
+    def __init__(
+        self, stored_size: tuple[int, int], turn: tuple[int, int, int, int], stretch: Stretch | None = None
+    ) -> None:
         self.stored_size = stored_size
+        self.stretch = stretch
         self._transpose, self._flip_rows, self._flip_columns = _TURNS[turn]
         self._reformatter = VideoReformatter()
 
@@ -45,8 +51,9 @@ class Upright:
         """uint8 (H, W, 3) RGB; the frame's own colour space and range are honoured as FFmpeg does."""
         width, height = self.stored_size
         # One thread: swscale's own are slower to start than the conversion takes beside decoder threads.
-        rgb = self._reformatter.reformat(frame, width, height, "rgb24", threads=1)
-        image = np.asarray(rgb.to_ndarray(), np.uint8)
+        colours = "rgb48le" if self.stretch else "rgb24"
+        rgb = self._reformatter.reformat(frame, width, height, colours, threads=1).to_ndarray()
+        image = self.stretch(rgb) if self.stretch else np.asarray(rgb, np.uint8)
         if self._transpose:
             image = image.transpose(1, 0, 2)
         if self._flip_rows:
@@ -54,6 +61,13 @@ class Upright:
         if self._flip_columns:
             image = image[:, ::-1]
         return np.ascontiguousarray(image)
+
+
+def deep_pixels(frame: Any) -> NDArray[np.uint16] | None:
+    """uint16 (H, W, 3) RGB of a decoded frame of more than 8 bits a sample; None of any other."""
+    if max((component.bits for component in frame.format.components), default=8) <= 8:
+        return None
+    return np.asarray(frame.to_ndarray(format="rgb48le"), np.uint16)
 
 
 def display_turn(frame: Any) -> tuple[int, int, int, int]:
