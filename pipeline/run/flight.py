@@ -24,6 +24,7 @@ from pipeline.errors import PipelineError
 from pipeline.privacy.redactions import open_redacted
 from pipeline.relinking.carry_over import NOT_CARRIED, carry_over
 from pipeline.relinking.keep import check_same, keep_boxes
+from pipeline.run.unusable import warn_of_gaps, warn_of_nothing
 from pipeline.stages.appearance import AppearanceStage
 from pipeline.stages.crops import CropsStage
 from pipeline.stages.detect import DetectStage, read_detections
@@ -148,6 +149,7 @@ def run_segment_stages(
                 run_pass(work, advance)
         results = [stage.result(skipped=stage not in stale) for stage in stages]
     _check_damage(next(each for each in results if each.stage == FRAMES.name), config.frames.max_bad_frames, video)
+    warn_of_nothing(results, config, video)
     return results
 
 
@@ -164,6 +166,7 @@ def run_linking(config: FlightConfig, video: Path, first: ChainStage = FRAMES) -
     """
     with open_flight(config.workspace, video, config.name_of(video)) as flight:
         tracks = describe(config, flight, TRACKS, first)[-1]
+        warn_of_gaps(flight.folder, config.tracks)
         check_same(flight.folder, tracks, lambda: link_flight(flight, config.tracks))
         result = tracks.run([TRACKS.file], lambda folder: write_tracklets(flight, config.tracks))
         carried = carry_over(flight.folder)

@@ -24,6 +24,7 @@ from pipeline.video.content_hash import content_hash, list_images
 _READER = 2  # goes up where a file is read to other values than before
 _NAMED = 6  # names in a warning
 _AV_TIME_BASE = 1_000_000  # FFmpeg's
+_ENDINGS = (".srt", ".csv")
 _LINE = 8192  # characters of a line that are read at once; a line of telemetry has a few hundred
 _TEXT_CODECS = {"mov_text", "subrip", "srt", "text"}
 _EXPECTED = "expected DJI's subtitles (.SRT) or a CSV with time, altitude, latitude, longitude"
@@ -158,8 +159,13 @@ def find_telemetry(setting: str | Path, video: Path, image_fps: float = 30.0) ->
 
 
 def _beside(folder: Path, video: Path) -> Path | None:
-    names = (f"{video.absolute().stem}{ending}" for ending in (".SRT", ".srt", ".csv", ".CSV"))
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    """The file in `folder` with the video's name, however its ending is written; subtitles before a table."""
+    stem = video.absolute().stem
+    with suppress(OSError):
+        named = [path for path in folder.iterdir() if path.stem == stem and path.suffix.lower() in _ENDINGS]
+        named.sort(key=lambda path: (_ENDINGS.index(path.suffix.lower()), path.name))
+        return next((path for path in named if path.is_file()), None)
+    return None
 
 
 def with_lines(path: Path, read: Callable[[Iterator[str]], _Read]) -> _Read:

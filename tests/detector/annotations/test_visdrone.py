@@ -62,6 +62,13 @@ def test_a_still_by_hand(tmp_path):
     assert (result.account.read, result.account.used) == (7, 4)
 
 
+def test_companion_files_of_a_mac_are_passed_over(tmp_path):
+    folder = stills(tmp_path, **{"0000002_00005_d_0000014": ROWS})
+    for name in ("images/._0000002_00005_d_0000014.jpg", "annotations/._0000002_00005_d_0000014.txt"):
+        (folder / name).write_bytes(b"\0\5\x16\7 Mac OS X")
+    assert len(read_visdrone(folder).images) == 1
+
+
 def test_both_categories_share_the_regions(tmp_path):
     result = read_visdrone(stills(tmp_path, a=ROWS), both=True)
     assert result.categories == ("pedestrian", "people")

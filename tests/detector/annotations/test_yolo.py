@@ -45,6 +45,13 @@ def test_an_image_without_labels_shows_nobody(tmp_path):
     assert result.account.notes["images without a label file, taken as empty"] == 1
 
 
+def test_companion_files_of_a_mac_are_passed_over(tmp_path):
+    folder = data(tmp_path, a="0 .5 .5 .1 .1\n")
+    for name in ("images/._a.png", "labels/._a.txt", "labels/._.txt"):
+        (folder / name).write_bytes(b"\0\5\x16\7 Mac OS X")
+    assert [len(image.annotations) for image in read_yolo(folder).images] == [1]
+
+
 def test_a_subset_has_folders_of_its_own(tmp_path):
     data(tmp_path, "train", a="0 .5 .5 .1 .1\n")
     data(tmp_path, "val", b="0 .5 .5 .1 .1\n")

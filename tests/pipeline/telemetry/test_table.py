@@ -112,3 +112,14 @@ def test_a_telemetry_of_another_clock_is_not_used(tmp_path, caplog, unit, ending
         PipelineError, match=rf"film\.{ending}: its times are .* expected seconds from the beginning"
     ):
         _ = find_telemetry(beside, film, image_fps=1).telemetry
+
+
+@pytest.mark.parametrize("ending", ["SRT", "srt", "Srt", "CSV", "csv"])
+def test_a_file_beside_the_video_is_found_however_its_ending_is_written(tmp_path, ending):
+    (tmp_path / f"film.{ending}").touch()
+    (tmp_path / "film2.SRT").touch()
+    (tmp_path / "._film.SRT").touch()
+    assert find_telemetry("auto", tmp_path / "film.mp4").file == tmp_path / f"film.{ending}"
+    (tmp_path / "film.CSV").touch()
+    (tmp_path / "film.SRT").touch()
+    assert find_telemetry("auto", tmp_path / "film.mp4").file == tmp_path / "film.SRT"
