@@ -190,6 +190,12 @@ def _hopeless(query: Samples, gallery: Samples, protocol: str) -> str:
     shared = np.intersect1d(query.identities, gallery.identities)
     if not (shared > DISTRACTOR).any():
         return f"none of the {len(query):,} queries' persons is in the gallery; check the labels"
+    if protocol == "tracklet":
+        return (
+            "protocol 'tracklet' leaves no query a right answer: the gallery has each person in the query's own "
+            "tracklet only; names as Market-1501's give a person one tracklet a sequence: give the crops as a CSV "
+            "with a column 'tracklet'"
+        )
     return (
         f"protocol '{protocol}' leaves no query a right answer; if all crops are of one camera or flight, take "
         "protocol 'tracklet'"

@@ -208,6 +208,11 @@ def test_a_protocol_that_leaves_nothing_says_so():
         Evaluation(*one_camera, Options())
     ranked = Evaluation(*one_camera, Options(protocol="tracklet"))
     assert ranked(np.eye(2, dtype=np.float32), np.eye(3, 2, dtype=np.float32)).counts["queries_skipped"] == 0
+    one_tracklet = samples([1, 2], tracklets=[0, 1]), samples([1, 2], tracklets=[0, 1])
+    with pytest.raises(
+        ReidError, match=r"one tracklet a sequence: give the crops as a CSV with a column 'tracklet'"
+    ):
+        Evaluation(*one_tracklet, Options(protocol="tracklet"))
     with pytest.raises(ReidError, match="needs every crop's tracklet; gallery lacks 1, the first at row 1"):
         Evaluation(samples([1], tracklets=[0]), samples([1, 1], tracklets=[1, -1]), Options(protocol="tracklet"))
     with pytest.raises(ReidError, match="none of the 1 queries' persons is in the gallery"):
