@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_SHOWN = 8  # reasons; a data set has 80 categories, or 1,000
+
 
 @dataclass
 class Account:
@@ -34,9 +36,17 @@ class Account:
         """Keep `sentence`, once."""
         self.remarks[sentence] = None
 
+    def reasons(self) -> str:
+        """The most frequent reasons for which rows were left out, with their numbers."""
+        ranked = sorted((-count, reason) for reason, count in self.left_out.items() if count)
+        shown = [f"{-count:,} {reason}" for count, reason in ranked[:_SHOWN]]
+        if rest := -sum(count for count, _ in ranked[_SHOWN:]):
+            shown.append(f"{rest:,} for {len(ranked) - _SHOWN} other reasons")
+        return ", ".join(shown)
+
     def lines(self, path: Path) -> Iterator[str]:
         """One line with the counts of `path`, then the notes."""
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.left_out.items()) if count)
+        reasons = self.reasons()
         yield (
             f"{path}: {self.read:,} {self.kind} read, {self.used:,} used, {self.left_out.total():,} left out"
             + (f" ({reasons})" if reasons else "")

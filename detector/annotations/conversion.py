@@ -111,7 +111,12 @@ def hold_out(
 
 
 def read_rows(
-    path: Path, number: Callable[[str], Number], columns: Sequence[str], separator: str | None, account: Account
+    path: Path,
+    number: Callable[[str], Number],
+    columns: Sequence[str],
+    separator: str | None,
+    account: Account,
+    advice: str = "",
 ) -> Iterator[tuple[int, list[Number]]]:
     """Number (from 1) and values of every line in `path`, without empty lines and trailing separators.
 
@@ -139,7 +144,7 @@ def read_rows(
             kind = "whole numbers" if number is int else "numbers"
             raise DetectorError(
                 f"{path} line {line_number}: '{line[:60]}'; "
-                f"expected {len(columns)} {kind}: {(separator or ' ').join(columns)}"
+                f"expected {len(columns)} {kind}: {(separator or ' ').join(columns)}{advice}"
             )
         account.read += 1
         yield line_number, values
@@ -153,7 +158,7 @@ def require_boxes(images: Sequence[ConvertedImage], place: Path, account: Accoun
 
     """
     if all(row["iscrowd"] for image in images for row in image.annotations):
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(account.left_out.items()) if count)
+        reasons = account.reasons()
         raise DetectorError(
             f"{place}: no persons: {account.read:,} rows read{f', {reasons}' if reasons else ''}; expected at "
             "least one person"

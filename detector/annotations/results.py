@@ -83,7 +83,7 @@ def read_results(
         rows[image].append([box[0], box[1], box[0] + box[2], box[1] + box[3], score])
     if content and not account.used:
         raise DetectorError(
-            f"{path}: none of its {len(content)} rows is of a person: {', '.join(sorted(account.left_out))}; "
+            f"{path}: none of its {len(content)} rows is of a person: {account.reasons()}; "
             f"persons are category {' and '.join(map(str, persons))} in the annotations: write that category_id"
         )
     account.notes["images without a detection"] += sum(not found for found in rows.values())

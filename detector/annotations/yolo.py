@@ -12,6 +12,7 @@ from detector.annotations.yolo_names import LISTS, Names, choose_classes
 from detector.errors import DetectorError
 
 _COLUMNS = ("class", "x_centre", "y_centre", "width", "height")
+_ADVICE = "; export boxes, not polygons, keypoints, oriented boxes or detections with scores"
 _TOLERANCE = 0.001  # shares are rounded in the files
 _SUBSETS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 _NOT_LABELS = (*LISTS, "train.txt", "val.txt", "valid.txt", "test.txt")  # beside images and labels in one folder
@@ -104,7 +105,7 @@ def _texts(labels: Path, folder: Path, pictures: Collection[str]) -> dict[str, P
 def _read(path: Path, account: Account) -> list[_Row]:
     rows: list[_Row] = []
     seen = set()
-    for line, (kind, *shares) in read_rows(path, float, _COLUMNS, None, account):
+    for line, (kind, *shares) in read_rows(path, float, _COLUMNS, None, account, _ADVICE):
         # Written so that nan fails it.
         if not (kind >= 0 and kind.is_integer() and all(-_TOLERANCE <= each <= 1 + _TOLERANCE for each in shares)):
             raise DetectorError(f"{path} line {line}: expected a whole class and four shares of the image in 0..1")

@@ -70,23 +70,29 @@ def refuse_other_video(video: Path, own: bool) -> None:
         raise UserError(f"{video}: exists, and is no file that this command wrote; {_ADVICE}")
 
 
-def writes_run(command: _Command) -> _Command:
+def writes_run(description: str) -> Callable[[_Command], _Command]:
     """Refuse a training, before it begins, in a folder with files of a training's names that it did not write.
+
+    Args:
+        description: name of the file in the folder that describes a training.
 
     Raises:
         UserError: from the command, which gets the folder as `output`.
 
     """
 
-    @wraps(command)
-    def guarded(**given: Any) -> Any:
-        output: Path = given["output"]
-        there = [name for name in _RUN if (output / name).exists()]
-        if there and not (output / "config.json").exists():
-            raise UserError(f"{output / there[0]}: exists, but no config.json of a training beside it; {_ADVICE}")
-        return command(**given)
+    def decorate(command: _Command) -> _Command:
+        @wraps(command)
+        def guarded(**given: Any) -> Any:
+            output: Path = given["output"]
+            there = [output / name for name in _RUN if (output / name).exists()]
+            if there and not (output / description).exists():
+                raise UserError(f"{there[0]}: exists, but no {description} of a training beside it; {_ADVICE}")
+            return command(**given)
 
-    return guarded
+        return guarded
+
+    return decorate
 
 
 _ADVICE = "name another place, or move it"

@@ -27,7 +27,7 @@ for _command in (convert_visdrone, convert_yolo, anchors, evaluate, export, impo
 @click.option("--output", type=PATH, required=True, help="Write the run here, or resume a run that is here.")
 @click.option("--weights", type=PATH, help="Copy the best checkpoint here, as weights/mine.safetensors.")
 @settings_option("iterations=100")
-@writes_run
+@writes_run("config.json")
 @writes("weights")
 def train(config_path: Path, output: Path, weights: Path | None, settings: tuple[str, ...]) -> None:
     """Train a detector on COCO annotations. An interrupted run resumes where it was saved."""

@@ -53,7 +53,7 @@ reid.add_command(transfer)
     help="Change a setting of the recipe, as in loss.triplet.margin=0.3.",
 )
 @protocol_option
-@writes_run
+@writes_run("run.json")
 def train(config_path: Path, data: str, output: Path, settings: tuple[str, ...], protocol: "ProtocolName") -> None:
     """Train a network on a data set; an interrupted run is resumed.
 

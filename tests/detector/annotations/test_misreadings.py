@@ -182,6 +182,14 @@ def test_sizes_are_compared_with_the_images(tmp_path, stored, orientation, facto
     assert [expected in note for note in said] == ([True] if expected else [])
 
 
+def test_of_many_reasons_the_most_frequent_are_shown(tmp_path):
+    account = Account(read=1000)
+    account.left_out.update({f"of category {number}": number for number in range(1, 21)})
+    (line,) = account.lines(tmp_path)
+    assert "790 used, 210 left out (20 of category 20, 19 of" in line
+    assert line.endswith("13 of category 13, 78 for 12 other reasons)")
+
+
 def test_a_data_set_of_nobody_is_refused(tmp_path):
     for name in ("1.jpg", "2.jpg"):
         picture(tmp_path / name)
@@ -226,7 +234,7 @@ def test_detections_are_counted(tmp_path, rows, words):
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
-        ([detection(category_id=0)], "none of its 1 rows is of a person: of category 0, which the annotations"),
+        ([detection(category_id=0)], "none of its 1 rows is of a person: 1 of category 0, which the annotations"),
         ([detection(score=87)], "row 1: score 87, .*expected a score from 0 to 1"),
         ([detection(category_id=None)], "row 1: image_id 1, category_id null; expected ids"),
         ([detection(image_id="x")], r"row 1 is of image \"x\", which the annotations do not list"),

@@ -34,7 +34,7 @@ def test_what_is_written_is_read(tmp_path):
         np.testing.assert_array_equal(one.boxes, other.boxes)
         np.testing.assert_array_equal(one.scores, other.scores)
     with pytest.raises(
-        DetectorError, match="none of its 2 rows is of a person: of category 4; persons are category 1"
+        DetectorError, match="none of its 2 rows is of a person: 2 of category 4; persons are category 1"
     ):
         read_results(tmp_path / "found.json", IMAGES, [1])
 

@@ -89,11 +89,11 @@ def test_what_a_command_wrote_is_written_again(folder, monkeypatch):
         assert [run(*command.split()).exit_code for _ in range(2)] == [0, 0]
 
 
-@pytest.mark.parametrize("command", ["detector", "reid"])
-def test_a_training_does_not_begin_among_others_files(folder, monkeypatch, command):
+@pytest.mark.parametrize(("command", "description"), [("detector", "config.json"), ("reid", "run.json")])
+def test_a_training_does_not_begin_among_others_files(folder, monkeypatch, command, description):
     monkeypatch.chdir(folder)
     (folder / "log.jsonl").write_text("mine")
     data = ("--data", "market:.") if command == "reid" else ()
     shown = run(command, "train", "--config", "coco.json", *data, "--output", ".")
     assert shown.exit_code == 1
-    assert "log.jsonl: exists, but no config.json of a training beside it" in shown.output
+    assert f"log.jsonl: exists, but no {description} of a training beside it" in shown.output
