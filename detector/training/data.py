@@ -30,7 +30,7 @@ class TrainingSamples(Dataset[Sample]):
     A resumed run therefore has the samples of an uninterrupted one.
 
     Raises:
-        DetectorError: the annotations cannot be read, or show no person.
+        DetectorError: the annotations cannot be read.
 
     """
 
@@ -45,9 +45,6 @@ class TrainingSamples(Dataset[Sample]):
         cache_gb: float,
     ) -> None:
         self._images = [read_coco(source) for source in sources]
-        require_persons(
-            [image for images in self._images for image in images], [source.annotations for source in sources]
-        )
         weights = np.array([source.weight for source in sources])
         self._weights = weights / weights.sum()
         self._augmentation, self._rule = augmentation, rule
@@ -56,6 +53,11 @@ class TrainingSamples(Dataset[Sample]):
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def annotated(self) -> list[AnnotatedImage]:
+        """The images of all sources."""
+        return [image for images in self._images for image in images]
 
     def __getitem__(self, number: int) -> Sample:
         """Image uint8 (3, H, W) RGB and target: `boxes` float32 (n, 4) xyxy, `labels` int64 (n,), all 1."""
@@ -200,6 +202,9 @@ def load_batches(config: TrainConfig, rule: Resize, numbers: Sequence[range], *,
         numbers: those of the samples of each batch.
         pin: whether batches go to a GPU, which copies faster from pinned memory.
 
+    Raises:
+        DetectorError: the annotations cannot be read, or show no person.
+
     """
     samples = TrainingSamples(
         config.train,
@@ -209,6 +214,7 @@ def load_batches(config: TrainConfig, rule: Resize, numbers: Sequence[range], *,
         count=config.iterations * config.batch_size,
         cache_gb=config.cache_gb,
     )
+    require_persons(samples.annotated, [source.annotations for source in config.train])
     loader = DataLoader(
         samples,
         batch_sampler=numbers,  # type: ignore[arg-type]

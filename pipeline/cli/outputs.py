@@ -10,20 +10,22 @@ from pipeline.cli.errors import UserError
 from pipeline.files import read_regular
 
 MARK = "uavpipe"  # in the pictures that a command writes
-_HEAD = 4096  # bytes
 _MODEL = re.compile(rb"uavpipe")  # in the description that a model of uavpipe has
 _PICTURE = re.compile(rb"uavpipe|atplotlib")
 # How the files begin that uavpipe writes; of models and pictures, what is anywhere in them.
 _SIGNS = {
-    # COCO annotations, detections, figures
+    # COCO annotations, detections, tracks, figures
     ".json": re.compile(
-        rb'\A(\{"images":\[\{"id":1,"file_name":|\[\]|\[\{"image_id":|\{\n  "(figures|images|mAP|mINP|rank))'
+        rb'\A(\{"images":\[\{"id":1,"file_name":|\[\]|\[\{"image_id":|\{"videos":\[|'
+        rb'\{\n  "(figures|images|mAP|mINP|rank))'
     ),
     ".npy": re.compile(rb"\A\x93NUMPY"),
     ".csv": re.compile(rb"\A(path\r?\n|height,recall,)"),
     ".safetensors": _MODEL,
     ".onnx": _MODEL,
-    ".xml": _MODEL,
+    ".xml": re.compile(rb"\A<\?xml [^>]*>\n<annotations>\n<version>|uavpipe"),  # CVAT itself indents
+    ".jsonl": re.compile(rb'\A\{"format":"uavpipe'),
+    ".txt": re.compile(rb"\A(\d+,\d+(,[-+.e\d]+){8}\n|\Z)"),
 }
 _Command = Callable[..., Any]
 _RUN = ("log.jsonl", "resume.pt", "last.safetensors", "best.safetensors")
@@ -135,4 +137,4 @@ def _is_ours(path: Path) -> bool:
         content = read_regular(path)
     except OSError:
         return False
-    return sign.search(content if sign in (_MODEL, _PICTURE) else content[:_HEAD]) is not None
+    return sign.search(content) is not None

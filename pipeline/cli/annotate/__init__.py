@@ -10,6 +10,7 @@ import click
 from pipeline.cli.annotate.serve import serve
 from pipeline.cli.annotate.suggestions import embed, retrain
 from pipeline.cli.options import FIRST_FRAME, LABELLED_WORKSPACE, PATH, PERSON_NAMES, TASK
+from pipeline.cli.outputs import writes
 
 if TYPE_CHECKING:
     from annotate.exchange.records import Clip
@@ -86,6 +87,7 @@ def replay(log: Path, out: Path) -> None:
 @LABELLED_WORKSPACE
 @_FLIGHT
 @click.option("--format", "form", type=click.Choice([*_BY_SUFFIX.values()]), help=f"Format.  [default: {_FORMATS}]")
+@writes("out")
 def export(out: Path, workspace: Path, flight: str | None, form: str | None) -> None:
     """Write the labels to OUT: as a log, or each identity as a track."""
     from annotate.exchange.coco import write_coco_tracks

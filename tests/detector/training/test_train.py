@@ -17,7 +17,7 @@ from detector.config import Augmentation, DataSource, Resize, TrainConfig
 from detector.errors import DetectorError
 from detector.models.checkpoint import load_checkpoint
 from detector.models.presets import ARCHITECTURES
-from detector.training.data import TrainingSamples
+from detector.training.data import TrainingSamples, load_batches
 from detector.training.recipe import learning_rate
 from detector.training.train import train
 
@@ -283,6 +283,14 @@ def test_ignored_regions_are_blanked(data, tmp_path):
         image, target = samples[number]
         assert len(target["boxes"]) == 0
         assert image.max() < 150  # no bar is left
+
+
+def test_a_data_set_of_nobody_is_refused(data, tmp_path):
+    content = json.loads(data.annotations.read_text())
+    (tmp_path / "coco.json").write_text(json.dumps(content | {"annotations": []}))
+    source = DataSource(annotations=tmp_path / "coco.json", images=data.images)
+    with pytest.raises(DetectorError, match=r"coco\.json: no persons to train on"):
+        load_batches(TrainConfig(iterations=1, train=(source,)), Resize(width=160, height=160), [], pin=False)
 
 
 def test_who_stands_before_somebody_ignored_is_left_whole(data, tmp_path):

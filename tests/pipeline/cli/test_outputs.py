@@ -1,13 +1,20 @@
 """No command writes over its input, or over a file that uavpipe did not write."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from annotate.exchange.coco import write_coco_tracks
+from annotate.exchange.cvat import write_cvat
+from annotate.exchange.mot import write_mot
+from annotate.exchange.records import Clip, TrackBox
+from annotate.log.text import write_log
 from pipeline.cli import main
+from pipeline.cli.outputs import writes
 
 
 def run(*arguments):
@@ -31,7 +38,17 @@ def folder(tmp_path):
     (tmp_path / "crops.csv").write_text("path\nimages/a.png\n")
     (tmp_path / "notes.csv").write_text("mine\n")
     (tmp_path / "photo.png").write_bytes((tmp_path / "images/a.png").read_bytes())
-    for name in ("card.mp4", "model.onnx", "model.safetensors", "model.xml", "notes.json", "mine.npy", "model.bin"):
+    (tmp_path / "cvat.xml").write_text("<?xml version='1.0'?>\n<annotations>\n  <version>1.1</version>")
+    for name in (
+        "card.mp4",
+        "notes.txt",
+        "model.onnx",
+        "model.safetensors",
+        "model.xml",
+        "notes.json",
+        "mine.npy",
+        "model.bin",
+    ):
         (tmp_path / name).write_bytes(b"of somebody")
     (tmp_path / "link.json").symlink_to(tmp_path / "coco.json")
     return tmp_path
@@ -62,6 +79,9 @@ _INPUT, _OTHER = "is read by this command, which would write over it", "no file 
         ("reid search images/a.png --data images --weights model.onnx --out photo.png", "photo.png", _OTHER),
         ("reid export model.onnx --out model.onnx", "model.onnx", _INPUT),
         ("reid transfer --weights a=model.onnx --data b=market:. --out notes.json", "notes.json", _OTHER),
+        ("annotate export notes.txt", "notes.txt", _OTHER),
+        ("annotate export notes.json", "notes.json", _OTHER),
+        ("annotate export cvat.xml", "cvat.xml", _OTHER),
         ("simulate card.mp4 --seconds 1", "card.mp4", _OTHER),
         ("anonymize flight --blur-people --output card.mp4", "card.mp4", _OTHER),
     ],
@@ -77,6 +97,18 @@ def test_nothing_of_the_user_is_written_over(folder, monkeypatch, command, kept,
     assert expected in shown.output
     assert len(shown.output.splitlines()) == 1
     assert (folder / kept).read_bytes() == before
+
+
+def test_exported_labels_are_written_again(tmp_path):
+    clip = Clip("f", (TrackBox.from_size(0, 1, (1, 2, 3.5, 4), score=1e-7), TrackBox.from_size(1, 2, (1, 2, 3, 4))))
+    write_mot(tmp_path / "a.txt", clip)
+    write_mot(tmp_path / "empty.txt", replace(clip, boxes=()))
+    write_cvat(tmp_path / "a.xml", clip)
+    write_coco_tracks(tmp_path / "a.json", [clip])
+    write_log(tmp_path / "a.jsonl", [])
+    command = writes("out")(lambda out: out)
+    for path in tmp_path.iterdir():
+        assert command(out=path) == path
 
 
 def test_what_a_command_wrote_is_written_again(folder, monkeypatch):
