@@ -5,7 +5,7 @@ frame: `x,y,w,h` on line n for frame n, UAV123's form.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,9 +127,9 @@ def _tracks(source: Source, flight: FlightFacts | None, reading: Reading, min_vi
         boxes[box.frame].append(box)
     _check_once(source.shown, boxes)
     frames = {frame: _truth(boxes[frame], min_visibility) for frame in sorted(found.frames)}
+    account = f"{found.account()}; {_scored_frames(frames, facts)}{_excused(found.persons, frames, min_visibility)}"
     if flight and not any(truth.evaluated.any() for truth in frames.values()):
-        raise PipelineError(f"{source.shown}: no person to evaluate: {found.account()}")
-    account = f"{found.account()}; {_scored_frames(frames, facts)}{_hidden(found.persons, min_visibility)}"
+        raise PipelineError(f"{source.shown}: no person to evaluate: {account}")
     return GroundTruth(frames, account, tracked=any(box.track >= 0 for box in found.persons))
 
 
@@ -138,14 +138,19 @@ def _scored_frames(frames: Mapping[int, Truth], flight: FlightFacts) -> str:
     return f"{len(frames):,}{total} frames are annotated, others are not scored"
 
 
-def _hidden(persons: Iterable[TrackBox], least: float) -> str:
+def _excused(persons: Sequence[TrackBox], frames: Mapping[int, Truth], least: float) -> str:
+    """Which persons are not evaluated, by rule."""
     hidden = sum(box.visibility < least for box in persons)
-    if not hidden:
-        return ""
-    return (
-        f"; {hidden:,} boxes of persons of whom less than {least:g} shows are not evaluated (--min-visibility 0 "
-        "evaluates them, as TrackEval does)"
-    )
+    in_region = len(persons) - hidden - sum(int(truth.evaluated.sum()) for truth in frames.values())
+    text = ""
+    if hidden:
+        text += (
+            f"; not evaluated: {hidden:,} boxes of persons of whom less than {least:g} shows (--min-visibility 0 "
+            "evaluates them, as TrackEval does)"
+        )
+    if in_region:
+        text += f"; not evaluated: {in_region:,} boxes of persons in regions without annotations"
+    return text
 
 
 def _check_once(shown: str, boxes: Mapping[int, Iterable[TrackBox]]) -> None:
