@@ -1,4 +1,4 @@
-"""What every file of tracks passes before it labels or scores a flight: persons, size, frames, and an account."""
+"""The checks of every file of tracks before it labels or scores a flight: persons, size, frames; and an account."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence

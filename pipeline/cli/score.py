@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1),
     default=0.25,
     show_default=True,
-    help="Evaluate persons of whom at least this share shows; 0: all, as TrackEval does.",
+    help="Evaluate persons that are visible by at least this share; 0: all, as TrackEval does.",
 )
 @click.option(
     "--format",

@@ -174,7 +174,7 @@ class ReportConfig(Section):
 
     truth: Literal["auto", "off"] | Path = Field(
         "auto",
-        description="ground truth as MOTChallenge or VisDrone-VID write it; auto: `flight01.gt.txt` beside the "
+        description="ground truth, as `uavpipe score` reads it; auto: `flight01.gt.txt` beside the "
         "video; off; a file; or a folder of files",
     )
     clip_s: float = Field(

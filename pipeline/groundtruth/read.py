@@ -94,8 +94,8 @@ def read_ground_truth(
 ) -> GroundTruth:
     """The ground truth in `path`; the form is detected from the file.
 
-    Boxes after the flight's last frame are left out. Persons that the format ignores, those of whom less than
-    `min_visibility` shows and those in a region are not evaluated.
+    Boxes after the flight's last frame are left out. Persons that the format ignores, those
+    visible by less than `min_visibility` and those in a region are not evaluated.
 
     Args:
         path: the file, or the zip of an export.
@@ -145,7 +145,7 @@ def _excused(persons: Sequence[TrackBox], frames: Mapping[int, Truth], least: fl
     text = ""
     if hidden:
         text += (
-            f"; not evaluated: {hidden:,} boxes of persons of whom less than {least:g} shows (--min-visibility 0 "
+            f"; not evaluated: {hidden:,} boxes of persons visible by less than {least:g} (--min-visibility 0 "
             "evaluates them, as TrackEval does)"
         )
     if in_region:

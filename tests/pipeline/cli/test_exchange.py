@@ -82,7 +82,7 @@ def test_score_names_the_rule_of_hidden_persons_and_can_do_without(workspace, tm
     path = write_truth(tmp_path / "f.txt", "1,1,1")
     path.write_text(path.read_text().replace("1,1,0.0,20,20,40,1,1,1\n", "1,1,0.0,20,20,40,1,1,0.2\n", 1))
     shown = run("score", workspace / "f", path).output
-    assert "not evaluated: 1 boxes of persons of whom less than 0.25 shows (--min-visibility 0" in shown
+    assert "not evaluated: 1 boxes of persons visible by less than 0.25 (--min-visibility 0" in shown
     assert "of 18 persons" in shown
     shown = run("score", workspace / "f", path, "--min-visibility", "0").output
     assert "not evaluated" not in shown
