@@ -7,6 +7,7 @@ that have no place in a `TrackBox` stay in its `extra`, and are written again.
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -79,7 +80,10 @@ class _Reader:
         annotations = self._rows("annotations")
         numbers: dict[_Id, int] = {}
         for video in videos:
-            numbers |= self._number(video)
+            found = self._number(video)
+            if not numbers.keys().isdisjoint(found):
+                raise self._error(f"an image of {video.name} has the id of another video's; each needs its own")
+            numbers |= found
         boxes: dict[_Id, list[TrackBox]] = defaultdict(list)
         for index, row in enumerate(annotations):
             place = f"annotations.{index}"
@@ -103,6 +107,8 @@ class _Reader:
         value = row.get(name)
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise self._error(f"{place}.{name}: expected a number or a text, found {_shown(value)}")
+        if isinstance(value, str) and re.fullmatch(r"0|[1-9]\d{0,8}", value, re.ASCII):
+            return int(value)  # some tools write ids as text in one list, and as numbers in another
         return value
 
     def _whole(self, row: Mapping[str, Any], name: str, place: str, least: int = 0) -> int | None:
@@ -242,18 +248,19 @@ class _Reader:
         )
 
     def _clip(self, video: _Video, numbers: Mapping[_Id, int], boxes: Mapping[_Id, Sequence[TrackBox]]) -> Clip:
-        ordered = sorted(video.images, key=lambda row: numbers[row["id"]])
+        frames = {id(row): numbers[self._id(row, "id", "an image")] for row in video.images}
+        ordered = sorted(video.images, key=lambda row: frames[id(row)])
         sizes = {size for row in ordered if (size := self._size(row, f"image {row['id']}"))}
         if len(sizes) > 1:
             shown = ", ".join(f"{width}×{height}" for width, height in sorted(sizes)[:3])
             raise self._error(f"images of {video.name} have several sizes: {shown}; a video has one")
         return Clip(
             video.name,
-            tuple(box for row in ordered for box in boxes.get(row["id"], ())),
+            tuple(box for row in ordered for box in boxes.get(self._id(row, "id", "an image"), ())),
             video.length,
             next(iter(sizes), video.size),
-            {numbers[row["id"]]: row["file_name"] for row in ordered if row.get("file_name")},
-            annotated=frozenset(numbers[row["id"]] for row in ordered),
+            {frames[id(row)]: row["file_name"] for row in ordered if row.get("file_name")},
+            annotated=frozenset(frames.values()),
             counted_from=video.first_frame,
         )
 

@@ -29,6 +29,7 @@ from annotate.files import write_text
 _SHAPES = {"polygon", "polyline", "points", "cuboid", "ellipse", "mask", "skeleton"}
 _FLAGS = ("occluded", "keyframe")
 _IDENTITY = "identity"
+_DEPTH = 3  # of a shape: annotations, track or image, shape; the elements of a skeleton are deeper
 _FORMS = "expected 'CVAT for video 1.1' or 'CVAT for images 1.1' with boxes"
 _MOST_BOXES = 2_000_000  # a short file may ask for boxes in any number of frames between two keyframes
 _NO_XML = re.compile("[^\t\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, and \r, which it changes
@@ -82,6 +83,7 @@ class _Task:
     images: dict[int, str] = field(default_factory=dict)
     sizes: set[tuple[int, int]] = field(default_factory=set)
     left_out: Counter[str] = field(default_factory=Counter)
+    part: bool = False  # a job, which is a part of a task
 
     def number(self, name: str) -> int | None:
         """A whole number; None where there is none."""
@@ -97,7 +99,8 @@ class _Task:
     @property
     def length(self) -> int | None:
         """Frames of the whole video, where the task is known to have all of them."""
-        return self.number("size") if not self.number("start_frame") and self.step == 1 else None
+        whole = not self.part and not self.number("start_frame") and self.step == 1
+        return self.number("size") if whole else None
 
     def has(self, frame: int) -> bool:
         """Whether the frame is one of the task's."""
@@ -158,15 +161,16 @@ class _Reader(ContentHandler):
             raise self._error(f"<{name}> is the outermost element, expected <annotations>")
         inside = "track" in self._open or "image" in self._open
         self._open.append(name)
+        own = inside and len(self._open) == _DEPTH
         self._text = ""
         if name == "track" and not inside:
             self._track = _Track(dict(attrs.items()))
         elif name == "image" and not inside:
             self._image = dict(attrs.items())
             self._begin_image()
-        elif name in _SHAPES and inside:
+        elif name in _SHAPES and own:
             self._leave_out(name, dict(attrs.items()))
-        elif name == "box" and inside:
+        elif name == "box" and own:
             self._box, self._attributes = dict(attrs.items()), {}
         elif name == "attribute":
             self._attribute = attrs.get("name", "")
@@ -185,7 +189,7 @@ class _Reader(ContentHandler):
             self._attributes[self._attribute] = self._text
         elif name == "attribute" and parent == "track" and self._track:
             self._track.own[self._attribute] = self._text
-        elif name == "box" and parent == "track" and self._track:
+        elif name == "box" and parent == "track" and self._track and len(self._open) == _DEPTH - 1:
             self._track.shapes.append((self._shape(), self._attributes))
         elif name == "box" and parent == "image":
             self._finish_image_box()
@@ -195,7 +199,8 @@ class _Reader(ContentHandler):
         elif "meta" in self._open and parent in ("task", "job", "original_size"):
             self._told.setdefault(name, self._text)
         elif name in ("task", "job") and "meta" in self._open:
-            self._tasks[self._told.get("id", "").strip() if parent == "tasks" else ""].told = self._told
+            task = self._tasks[self._told.get("id", "").strip() if parent == "tasks" else ""]
+            task.told, task.part = self._told, name == "job"
             self._told = {}
 
     def _task(self, attributes: Mapping[str, str]) -> _Task:
@@ -206,8 +211,6 @@ class _Reader(ContentHandler):
     def _leave_out(self, shape: str, attributes: Mapping[str, str]) -> None:
         owner = self._track.attributes if self._track else self._image
         label = owner.get("label", attributes.get("label", ""))
-        if "skeleton" in self._open[:-1]:
-            return
         if is_person(label):
             raise self._error(f"<{shape}> found for a '{label}'; {_FORMS} only")
         self._task(owner).left_out[f"{shape} of {label or 'no label'}"] += 1
@@ -223,7 +226,8 @@ class _Reader(ContentHandler):
         if all(re.fullmatch(r"[1-9]\d{0,8}", side, re.ASCII) for side in sides):
             task.sizes.add((int(sides[0]), int(sides[1])))
         if len(task.sizes) > 1:
-            raise self._error(f"images of several sizes: {sorted(task.sizes)}; the frames of a video have one")
+            sizes = ", ".join(f"{width}×{height}" for width, height in sorted(task.sizes))
+            raise self._error(f"images of several sizes: {sizes}; the frames of a video have one")
 
     def _finish_image_box(self) -> None:
         place = f"<box> of image {self._image['id']}"

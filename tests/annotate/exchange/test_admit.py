@@ -280,6 +280,45 @@ def test_a_persons_name_is_no_identity(tmp_path):
         read(tmp_path / "f.xml")
 
 
+def test_a_job_may_be_a_part_of_the_flight(tmp_path):
+    (tmp_path / "f.xml").write_text(cvat(meta="<job><size>4</size></job>"))
+    assert places(read(tmp_path / "f.xml")) == BOXES
+
+
+def test_a_skeleton_is_one_shape_whatever_it_consists_of(tmp_path):
+    part = '<track id="0" label="nose"><points frame="0"/><box frame="0" xtl="0" ytl="0" xbr="1" ybr="1"/></track>'
+    (tmp_path / "f.xml").write_text(cvat(more=f'<track id="9" label="dog"><skeleton frame="0"/>{part}</track>'))
+    assert read(tmp_path / "f.xml").account() == "13 boxes read, 12 used; left out: 1 skeleton of dog"
+
+
+def test_ids_as_text_are_those_as_numbers(tmp_path):
+    content = json.loads(coco())
+    for row in content["annotations"]:
+        row["image_id"], row["category_id"] = str(row["image_id"]), str(row["category_id"])
+    (tmp_path / "f.json").write_text(json.dumps(content))
+    assert places(read(tmp_path / "f.json")) == BOXES
+
+
+@pytest.mark.parametrize(
+    ("rows", "row", "complaint"),
+    [
+        ("categories", {"id": 1, "name": "car"}, r"categories\.1: .* twice"),
+        ("categories", {"id": 2, "name": "person"}, r"categories\.1: .* twice"),
+        ("images", {"id": 0, "video_id": 1, "frame_id": 7}, "twice, near image 0"),
+        ("images", {"id": 9, "video_id": 1, "frame_id": 5}, "twice, near image 0"),
+        ("images", {"id": 0, "file_name": "other/1.jpg"}, "has the id of another video's"),
+        ("images", {"id": 9, "video_id": 3}, r"images\.6: there is no video 3"),
+        ("annotations", {"image_id": 77, "category_id": 1}, r"annotations\.12: no such image or category: 77"),
+    ],
+)
+def test_what_occurs_twice_or_is_not_listed_is_named(tmp_path, rows, row, complaint):
+    content = json.loads(coco())
+    content[rows].append(row)
+    (tmp_path / "f.json").write_text(json.dumps(content))
+    with pytest.raises(AnnotateError, match=complaint):
+        read(tmp_path / "f.json")
+
+
 def test_other_shapes_are_counted_where_they_are_no_persons(tmp_path):
     road = '<track id="9" label="road"><polygon frame="0" points=""/></track>'
     (tmp_path / "f.xml").write_text(cvat(more=road))

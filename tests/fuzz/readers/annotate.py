@@ -2,15 +2,18 @@
 
 import shutil
 import sqlite3
+import zipfile
 from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
 
+from annotate.exchange.admit import FlightFacts, Reading, admit, read_clips
 from annotate.exchange.coco import read_coco_tracks, write_coco_tracks
 from annotate.exchange.cvat import read_cvat, write_cvat
 from annotate.exchange.mot import read_mot, write_mot
 from annotate.exchange.records import Clip, TrackBox
+from annotate.exchange.source import open_source
 from annotate.log.recover import recover
 from annotate.log.store import LabelStore
 from annotate.log.text import replay, write_log
@@ -23,6 +26,10 @@ BOXES = tuple(TrackBox(frame, track, (5, 6, 25, 46), 0.5) for frame in range(3) 
 TEXT = "labels.sqlite.log.jsonl"
 PART = "part-00000000.parquet"
 CLIP = Clip("f", BOXES, 3, (640, 360))
+IMAGES = (
+    '<annotations><image id="0" name="a" width="640" height="360">'
+    '<box label="person" xtl="5" ytl="6" xbr="25" ybr="46"><attribute name="identity">3</attribute></box></image></annotations>'
+)
 
 
 def write_labels(folder: Path) -> None:
@@ -60,6 +67,19 @@ def write_tables(folder: Path) -> None:
             path /= PART
         path.parent.mkdir(parents=True, exist_ok=True)
         pd.DataFrame({**places, **columns}).to_parquet(path, index=False)
+
+
+def _write_export(folder: Path) -> None:
+    write_mot(folder / "gt.txt", CLIP)
+    with zipfile.ZipFile(folder / "e.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(folder / "gt.txt", "gt/gt.txt")
+        archive.writestr("gt/labels.txt", "person\n")
+
+
+def _read_tracks(path: Path) -> None:
+    source = open_source(path)
+    for clip in read_clips(source):
+        admit(source, clip, FlightFacts("f", 3, (640, 360)), Reading())
 
 
 def _read_labels(folder: Path) -> None:
@@ -101,6 +121,15 @@ ANNOTATE: dict[str, Reader] = {
     "CVAT": Reader(
         "c.xml", lambda folder: write_cvat(folder / "c.xml", CLIP), lambda folder: read_cvat(folder / "c.xml", "f")
     ),
+    "CVAT for images": Reader(
+        "i.xml", lambda folder: (folder / "i.xml").write_text(IMAGES), lambda folder: _read_tracks(folder / "i.xml")
+    ),
+    "MOTChallenge with classes": Reader(
+        "k.txt",
+        lambda folder: (folder / "k.txt").write_text("1,1,5,6,20,40,1,1,0.5,\n2,2,5,6,20,40,0,12,1\n"),
+        lambda folder: _read_tracks(folder / "k.txt"),
+    ),
+    "zip of an export": Reader("e.zip", _write_export, lambda folder: _read_tracks(folder / "e.zip")),
     "log of labels": Reader("log.jsonl", write_labels, _replay),
     "labels": Reader("labels.sqlite", write_labels, _read_labels),
     "text of labels": Reader(TEXT, write_labels, _read_labels),
