@@ -28,7 +28,8 @@ PART = "part-00000000.parquet"
 CLIP = Clip("f", BOXES, 3, (640, 360))
 IMAGES = (
     '<annotations><image id="0" name="a" width="640" height="360">'
-    '<box label="person" xtl="5" ytl="6" xbr="25" ybr="46"><attribute name="identity">3</attribute></box></image></annotations>'
+    '<box label="person" xtl="5" ytl="6" xbr="25" ybr="46"><attribute name="identity">3</attribute>'
+    "</box></image></annotations>"
 )
 
 
