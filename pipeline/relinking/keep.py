@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from annotate.errors import AnnotateError
 from annotate.log.store import LABELS, LabelStore
+from annotate.log.text_log import TextLog
 from annotate.operations import AddFlight, Mark, Relink, Seen, flight_of, write_operation
 from annotate.records import Box
 from pipeline.chain.table import DETECT, TRACKS
@@ -132,7 +133,7 @@ def check_same(flight: Path, tracks: Stage, link: Callable[[], pd.DataFrame]) ->
         PipelineError: the labelled tracklets are gone, and others would come out; or the kept boxes are damaged.
 
     """
-    if tracks.is_current() or not (flight.parent / LABELS).is_file():
+    if tracks.is_current() or not _has_labels(flight.parent):
         return
     with LabelStore(flight.parent / LABELS, create=False) as store:
         linked, decided = store.linked(flight.name), _decided(store, flight.name)
@@ -188,7 +189,12 @@ def read_kept(flight: Path, linked: AddFlight | Relink) -> dict[Seen, Box] | Non
 
 def _touches_labels(flight: Path, stale: Sequence[Stage]) -> bool:
     relinks = any(stage.name in (*TRACKS.needs, TRACKS.name) for stage in stale)
-    return relinks and (flight.parent / LABELS).is_file()
+    return relinks and _has_labels(flight.parent)
+
+
+def _has_labels(workspace: Path) -> bool:
+    """Whether there are labels, be it in their text alone: opening them says then how they are recovered."""
+    return (workspace / LABELS).is_file() or TextLog(workspace / LABELS).last()[0] > 0
 
 
 def _labelled(flight: Path, linked: AddFlight | Relink, stages: Sequence[Stage]) -> dict[Seen, Box] | None:

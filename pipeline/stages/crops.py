@@ -188,19 +188,19 @@ class CropsStage(SegmentStage):
         return super().is_done(segment) and self._are_intact(table.read(segment.first), f"{segment.first:08d}")
 
     def is_current(self) -> bool:
-        """Whether the stage was finished from these inputs and no crop is missing, cut off or changed."""
-        return super().is_current() and self._are_intact(read_table(self.folder.path / CROPS.file), "*")
-
-    def _are_intact(self, rows: pd.DataFrame, segments: str) -> bool:
-        """Whether the images of `segments`, a pattern, are just those of `rows`.
+        """Whether the stage was finished from these inputs and no crop is missing, cut off or changed.
 
         Raises:
             PipelineError: a folder of images is a link.
 
         """
-        folder = self.folder.path / "images"
-        check_no_link(self.folder.path, (folder, *folder.glob("[0-9]" * 8)))
-        images = folder.glob(f"{segments}/*.jpg")
+        images = self.folder.path / "images"
+        check_no_link(self.folder.path, (images, *images.glob("[0-9]" * 8)))
+        return super().is_current() and self._are_intact(read_table(self.folder.path / CROPS.file), "*")
+
+    def _are_intact(self, rows: pd.DataFrame, segments: str) -> bool:
+        """Whether the images of `segments`, a pattern, are just those of `rows`."""
+        images = (self.folder.path / "images").glob(f"{segments}/*.jpg")
         ours = (path for path in images if re.fullmatch(_FILE, path.name))
         there = {f"images/{path.parent.name}/{path.name}": path.stat().st_size for path in ours}
         if there != dict(zip(rows["crop"], rows["bytes"], strict=True)):

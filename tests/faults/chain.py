@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import click
 import matplotlib.backends.backend_svg  # noqa: F401
@@ -30,6 +31,7 @@ from pipeline.simulate import simulate_flight
 NOW = datetime(2030, 1, 1, tzinfo=UTC)  # of all decisions, so that equal labels are equal bytes
 PEOPLE = 3
 FORGOTTEN = 2  # the identity
+_listeners: dict[int, Thread] = {}  # of the children that are at work
 # Low thresholds: what is tested is the chain, not how good the detector is.
 _SETTINGS = (
     "frames.segment_frames=8",
@@ -151,14 +153,17 @@ def start(
         ahead: seconds by which Python's `time.time` is ahead there.
 
     """
+    heard, spoken = os.pipe()  # not the file itself: it may be limited to a few bytes
     child = os.fork()
     if child:
+        os.close(spoken)
+        _listeners[child] = Thread(target=_listen, args=(heard, said), daemon=True)
+        _listeners[child].start()
         return child
     code = 70
     try:
-        with said.open("w") as out:
-            os.dup2(out.fileno(), 1)
-            os.dup2(out.fileno(), 2)
+        os.dup2(spoken, 1)
+        os.dup2(spoken, 2)
         if largest is not None:
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
@@ -184,7 +189,14 @@ def start(
         os._exit(code)
 
 
+def _listen(heard: int, said: Path) -> None:
+    """Write to `said` what comes out of the pipe `heard`, to its end."""
+    with open(heard, "rb") as pipe:
+        said.write_bytes(pipe.read())
+
+
 def wait(child: int, said: Path) -> Ending:
     """How `child` ended."""
     _, status = os.waitpid(child, 0)
+    _listeners.pop(child).join()
     return Ending(os.waitstatus_to_exitcode(status), said.read_text("utf-8", "replace"))

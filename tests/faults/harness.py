@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -117,10 +118,9 @@ class Rounds:
             return f"{_last(ending)} refused"
         if ending.code:
             return f"{ending.said} code {ending.code} FAILED"
-        now, wanted = contents(self._workspace), dict(self._job.wanted)
-        if self._relinked:  # history stays: the labels are the same, what led to them is longer
-            now.pop(_LOG, None)
-            wanted.pop(_LOG, None)
+        now, wanted = contents(self._workspace), self._job.wanted
+        if self._relinked:  # history stays: labels and crops are the same, who gave the labels is not
+            now, wanted = (_without_history(each) for each in (now, wanted))
         if now != wanted:
             other = sorted(name for name in now.keys() | wanted.keys() if now.get(name) != wanted.get(name))
             return f"other content: {', '.join(other[:5])} FAILED"
@@ -289,6 +289,12 @@ def contents(workspace: Path) -> dict[str, str]:
             )
             found[_LOG] = " ".join(f"{each.id}:{each.operation!r}" for each in store.entries)
     return found
+
+
+def _without_history(found: dict[str, str]) -> dict[str, str]:
+    """`found` without what names who labelled and when, or is made from that."""
+    history = re.compile(rf"{_LOG}|dataset/.*\.parquet|reid/.*|report/.*")
+    return {name: content for name, content in found.items() if not history.fullmatch(name)}
 
 
 def _may_mount(folder: Path) -> bool:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from annotate.files import TEXT_LOG
 from annotate.log import database
 from annotate.log.store import LABELS, LabelStore
 from annotate.log.text import replay, write_log
@@ -331,6 +332,23 @@ def test_forgetting_somebody_deletes_the_list_and_the_tracklets_of_before(flight
     assert not (workspace / NOT_CARRIED).exists()
     assert not any(isinstance(each, Relink) for _, each in operations(workspace))
     assert {lane for lane, _ in names(workspace)} == {1, 2}
+
+
+def test_labels_that_are_left_in_their_text_alone_keep_their_tracklets(flight):
+    workspace = flight.parent
+    label(workspace)
+    before = labelled(workspace)
+    for path in workspace.glob(f"{LABELS}*"):
+        if not path.name.endswith(TEXT_LOG):
+            path.unlink()
+    kept = files(workspace)
+    result = call("tracks", *LONGER)
+    assert result.exit_code == 1
+    assert "missing, but labels.sqlite.log.jsonl has its 5 operations: `uavpipe annotate log" in result.output
+    assert files(workspace) == kept
+    run("annotate log", "--recover")
+    assert labelled(workspace) == before
+    assert "label      3 carried over" in run("tracks", *LONGER)
 
 
 def test_one_flight_is_linked_again_beside_another(flight):

@@ -56,7 +56,7 @@ def test_stray_files_stop_nothing_and_are_kept(tmp_path):
         assert kept(path) or is_leftover(name)
         if name.startswith(("dataset/", "report/")) and not is_leftover(name):
             assert name in said
-    command(*again, "--set", "crops.padding=0.3", "--verify", "--until", "evaluate")
+    command(*again, "--set", "crops.padding=0.3", "--verify", "--until", "dataset")
     images = workspace / "flight" / "crops" / "images" / "00000000"
     images.rename(tmp_path / "disk")
     images.symlink_to(tmp_path / "disk")
