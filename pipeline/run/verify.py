@@ -43,7 +43,7 @@ from pipeline.stages.evaluation import FILES, broken_evaluation
 from pipeline.stages.frames import FramesStage
 from pipeline.stages.motion import MotionStage
 from pipeline.stages.tracks import TracksStage
-from pipeline.workspace.entries import MANIFEST
+from pipeline.workspace.entries import MANIFEST, files_below, is_ours
 from pipeline.workspace.folders import CARD, check_whole, read_card
 from pipeline.workspace.manifest import StageFolder, read_record
 from pipeline.workspace.promises import Advance, Broken
@@ -167,7 +167,7 @@ class _Flight:
         folder, manifest = StageFolder(self.folder / stage.folder), self.manifests[stage]
         command = command_of(stage, folder.path, manifest or {})
         if manifest is None:
-            if self._is_missed(stage) or has_files(folder.path):
+            if self._is_missed(stage) or has_files(folder.path, stage):
                 self.result.findings.append(unfinished(folder, command))
             return False
         if not self.result.take(folder.broken(), lambda _: command):
@@ -199,9 +199,9 @@ class _Flight:
         return ", ".join(f"other {name}" for name in changed if name != stage.name)
 
 
-def has_files(folder: Path) -> bool:
-    """Whether there is a file in `folder`, hidden ones apart."""
-    return any(path.is_file() for path in folder.rglob("*") if not path.name.startswith("."))
+def has_files(folder: Path, stage: ChainStage) -> bool:
+    """Whether `folder` has files of `stage`, hidden ones apart; others' files are no unfinished stage."""
+    return any(is_ours(name, stage.ours) and "/." not in f"/{name}" for name in files_below(folder))
 
 
 def unfinished(folder: StageFolder, command: str) -> Finding:
@@ -219,9 +219,9 @@ def _check_all(workspace: Path, flights: set[str], advance: Advance) -> Verified
     if (workspace / LABELS).is_file():
         if result.take(broken_labels(workspace, flights), lambda _: _RESTORE):
             result.whole.append(LABEL.name)
-    elif has_files(dataset.path):
+    elif has_files(dataset.path, DATASET):
         result.findings.append(Finding(workspace / LABELS, "missing, and a data set was made of it", _RESTORE))
-    if has_files(dataset.path):
+    if has_files(dataset.path, DATASET):
         _check_dataset(workspace, dataset, result, advance)
     networks = workspace / EVALUATE.folder
     for folder in sorted({path.parent for name in FILES for path in networks.rglob(name)}):

@@ -190,6 +190,18 @@ def test_stale_stages_and_strays_are_notes(runs):
     assert "note: crops is stale: other detect; uavpipe crops " in verify(0)
 
 
+def test_notes_where_a_stage_was_are_no_unfinished_stage(runs):
+    for folder in ("dataset", "flight1/overlay"):
+        shutil.rmtree(runs / folder, ignore_errors=True)
+        (runs / folder).mkdir()
+        (runs / folder / "notes.txt").write_text("mine")
+    result = CliRunner().invoke(main, ["verify", "--workspace", str(runs)])
+    assert "interrupted" not in result.output
+    (runs / "flight1" / "overlay" / "overlay.mp4").touch()
+    result = CliRunner().invoke(main, ["verify", "--workspace", str(runs)])
+    assert "overlay/manifest.json: missing or damaged: the stage was interrupted" in result.output
+
+
 def test_labels_of_other_tracklets(runs):
     rewrite(runs / "flight1" / "tracks/tracklets.parquet", lambda rows: rows[rows["tracklet"] > 0])
     assert "tracklets.parquet: these tracklets are not the labelled ones" in verify(1)
