@@ -224,7 +224,7 @@ def _check_all(workspace: Path, flights: set[str], advance: Advance) -> Verified
     if has_files(dataset.path, DATASET):
         _check_dataset(workspace, dataset, result, advance)
     networks = workspace / EVALUATE.folder
-    for folder in sorted({path.parent for name in FILES for path in networks.rglob(name)}):
+    for folder in sorted({path.parent for name in (MANIFEST, *FILES) for path in networks.rglob(name)}):
         _check_evaluation(workspace, folder, result)
     return result
 
