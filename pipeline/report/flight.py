@@ -102,7 +102,10 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
     clip = against_truth = None
     missing: list[str] = []
     if (folder / DETECT.folder / MANIFEST).exists():
-        boxes, against_truth, drawn = _detections(folder, config, frames, str(card.get("video", folder.name)))
+        boxes, drawn = _detections(folder, frames)
+        against_truth = _against_truth(folder, config, Path(str(card.get("video", folder.name))), missing)
+        if against_truth is not None and against_truth.curve is not None:
+            drawn["Precision by recall"] = against_truth.curve
         stretch = fullest(frames, boxes, config.clip_s) if config.clip_s else None
         if stretch is not None:
             clip = _clip(folder, config, stretch, boxes, progress, missing)
@@ -128,23 +131,30 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
     )
 
 
-def _detections(
-    folder: Path, config: ReportConfig, frames: pd.DataFrame, video: str
-) -> tuple[pd.DataFrame, GroundTruthPart | None, dict[str, Markup]]:
-    """The detections from the threshold up, the comparison with the ground truth, and plots by title."""
+def _detections(folder: Path, frames: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Markup]]:
+    """The detections from the threshold up, and plots by title."""
     threshold = _threshold(folder)
     everything = read_file(folder / DETECT.output, SCHEMA.names)
     boxes = everything[everything["score"] >= threshold]
-    drawn = {
+    return boxes, {
         "Persons in a frame": plots.persons_over_time(folder.name, frames, boxes),
         "Heights": plots.heights(folder.name, boxes),
         "Scores": plots.scores(folder.name, everything, threshold),
     }
-    truth = find_truth(config.truth, Path(video))
-    against_truth = compare_with_truth(folder, truth, threshold) if truth else None
-    if against_truth is not None and against_truth.curve is not None:
-        drawn["Precision by recall"] = against_truth.curve
-    return boxes, against_truth, drawn
+
+
+def _against_truth(folder: Path, config: ReportConfig, video: Path, missing: list[str]) -> GroundTruthPart | None:
+    """The comparison with the ground truth; of a file that nobody named, None and the reason in `missing`."""
+    truth = find_truth(config.truth, video)
+    if truth is None:
+        return None
+    try:
+        return compare_with_truth(folder, truth, _threshold(folder))
+    except PipelineError as error:
+        if config.truth != "auto":
+            raise
+        missing.append(f"Not compared with the ground truth: {error}")
+        return None
 
 
 def _clip(

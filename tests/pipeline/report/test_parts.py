@@ -2,12 +2,16 @@
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.config.models import ReportConfig
+from pipeline.errors import PipelineError
+from pipeline.report import flight
 from pipeline.report.against_truth import _figure
 from pipeline.report.clip import fullest
 from pipeline.report.flight import _stretches
@@ -173,3 +177,18 @@ def test_the_papers_table_is_read_with_what_is_missing(tmp_path):
             ["MSMT17", "no data", "no data"],
         ]
     ]
+
+
+def test_a_truth_that_fits_nothing_costs_no_report_unless_it_was_named(monkeypatch, tmp_path):
+    def refuse(folder, truth, threshold):
+        raise PipelineError(f"{truth}: none of its 4 boxes is on a detection")
+
+    monkeypatch.setattr(flight, "find_truth", lambda setting, video: tmp_path / "f.gt.txt")
+    monkeypatch.setattr(flight, "compare_with_truth", refuse)
+    missing = []
+    assert flight._against_truth(tmp_path, ReportConfig(), Path("f.mp4"), missing) is None
+    (text,) = missing
+    assert text.startswith("Not compared with the ground truth: ")
+    assert text.endswith("none of its 4 boxes is on a detection")
+    with pytest.raises(PipelineError, match="none of its 4 boxes"):
+        flight._against_truth(tmp_path, ReportConfig(truth=tmp_path / "f.gt.txt"), Path("f.mp4"), missing)
