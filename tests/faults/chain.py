@@ -34,7 +34,7 @@ FORGOTTEN = 2  # the identity
 _listeners: dict[int, Thread] = {}  # of the children that are at work
 # Low thresholds: what is tested is the chain, not how good the detector is.
 _SETTINGS = (
-    "frames.segment_frames=8",
+    "frames.segment_frames=4",
     "detector={weights: embedded, device: cpu, floor: 0.02, threshold: 0.3, resize: {width: 320, height: 320}}",
     "tracks={begin: 0.2, high: 0.2, split_below: null}",
     "dataset={min_crops: 1, protocol: tracklet, gap_s: 0}",
@@ -51,8 +51,8 @@ class Ending:
 
 
 def make_video(path: Path) -> Path:
-    """Three seconds of a simulated flight: three segments of 8 frames."""
-    simulate_flight(path, people=6, seconds=3, seed=3, size=(320, 180), fps=8, altitude=12)
+    """A second and a half of a simulated flight: three segments of 4 frames."""
+    simulate_flight(path, people=6, seconds=1.5, seed=3, size=(320, 180), fps=8, altitude=12)
     return path
 
 

@@ -5,12 +5,10 @@ import sys
 
 import pytest
 
-_SETTLED = "kill,fill,full,two,damage,cut,delete,clock"
-
 
 @pytest.mark.timeout(600)
 def test_what_goes_wrong_is_made_good_by_running_again():
-    command = [sys.executable, "-m", "tests.faults.harness", "--rounds", "3", "--seed", "1", "--only", _SETTLED]
+    command = [sys.executable, "-m", "tests.faults.harness", "--rounds", "3", "--seed", "1"]
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 

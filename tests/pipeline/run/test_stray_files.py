@@ -4,9 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import main
-from pipeline.simulate import simulate_flight
 from pipeline.workspace.entries import is_leftover
-from tests.faults.chain import _SETTINGS, run
+from tests.faults.chain import _SETTINGS, make_video, run
 
 SETTINGS = [part for setting in _SETTINGS for part in ("--set", setting)]
 STRAY = (
@@ -24,8 +23,7 @@ def command(*arguments):
 
 @pytest.mark.timeout(300)
 def test_stray_files_stop_nothing_and_are_kept(tmp_path):
-    video, workspace = tmp_path / "flight.mp4", tmp_path / "runs"
-    simulate_flight(video, people=6, seconds=1.5, seed=3, size=(320, 180), fps=8, altitude=12)
+    video, workspace = make_video(tmp_path / "flight.mp4"), tmp_path / "runs"
     run(video, workspace)
     stray = [
         folder / name
