@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset  # noqa: F401 - now: where memory is short, Arrow does without it later, and fails otherwise
+import pyarrow.dataset  # now: where memory is short, Arrow does without it later, and fails otherwise
 import pyarrow.parquet as pq
 
 from pipeline.errors import PipelineError
