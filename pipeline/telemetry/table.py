@@ -59,6 +59,9 @@ def read_rows(lines: Iterable[str]) -> Rows:
     rest = iter(lines)
     try:
         header, columns, delimiter, skipped = _open(rest)
+    except (ColumnError, csv.Error) as error:
+        raise TableError(f"line 1: {error}") from None
+    try:
         if not is_telemetry(columns):
             raise TableError(f"line 1: expected the columns time and altitude, latitude or longitude ({KNOWN})")
         read = {column.at for column in columns.values()}
@@ -74,8 +77,6 @@ def read_rows(lines: Iterable[str]) -> Rows:
             recorded.append(_records(columns.get(RECORDING), row, line))
             rows.times.append(_time(columns[TIME], row, line))
             rows.samples.append(_sample([columns[name] for name in COLUMNS if name in columns], row, line))
-    except ColumnError as error:
-        raise TableError(f"line 1: {error}") from None
     except csv.Error as error:
         raise TableError(f"line {reader.line_num + skipped}: {error}") from None
     return _of_the_recording(rows, recorded) if RECORDING in columns else rows
