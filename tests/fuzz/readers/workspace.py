@@ -40,7 +40,7 @@ def _workspace(folder: Path) -> None:
     write_tables(folder)
     write_labels(folder)
     for stage in ("frames", "detections", "crops", "tracks"):
-        StageFolder(folder / "f" / stage).accept(_STAGE | {"files": []})
+        StageFolder(folder / "f" / stage).accept(_STAGE | {"files": {}}, ())
     written("v/1.jpg", IMAGE)(folder)
     write_record(folder / "f" / "flight.json", {"video": str(folder / "v"), "sha256": "0", "stamp": []})
     written("f/camera.json", '{"fov_deg": 70.0, "pitch_deg": -45.0}')(folder)
@@ -49,9 +49,9 @@ def _workspace(folder: Path) -> None:
     row |= {"rank": 0, "labeller": "ann", "decided": "", "decision": 2, "crop": "c", "pts_s": 0.0}
     written("dataset/.keep", b"")(folder)
     pd.DataFrame(row | {"video": "b", "weights": "a"}).to_parquet(folder / "dataset" / "dataset.parquet")
-    StageFolder(folder / "dataset").accept(_STAGE | {"files": []})
+    StageFolder(folder / "dataset").accept(_STAGE | {"files": {}}, ())
     written("metrics.json", json.dumps(_METRICS))(folder)
-    StageFolder(folder).accept(_STAGE | {"files": ["metrics.json"]})
+    StageFolder(folder).accept(_STAGE | {"files": {"metrics.json": ""}}, ())
     query = {"query": [0], "path": ["dataset/query/a.jpg"], "AP": [0.5]}
     pd.DataFrame(query).to_parquet(folder / "queries.parquet")
 
