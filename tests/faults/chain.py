@@ -153,6 +153,7 @@ def start(
         ahead: seconds by which Python's `time.time` is ahead there.
 
     """
+    said.write_bytes(b"")
     heard, spoken = os.pipe()  # not the file itself: it may be limited to a few bytes
     child = os.fork()
     if child:
@@ -190,9 +191,10 @@ def start(
 
 
 def _listen(heard: int, said: Path) -> None:
-    """Write to `said` what comes out of the pipe `heard`, to its end."""
-    with open(heard, "rb") as pipe:
-        said.write_bytes(pipe.read())
+    """Write to `said` what comes out of the pipe `heard`, at once, to its end."""
+    with open(heard, "rb", buffering=0) as pipe, said.open("ab", buffering=0) as file:
+        while content := pipe.read(1 << 16):
+            file.write(content)
 
 
 def wait(child: int, said: Path) -> Ending:

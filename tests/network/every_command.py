@@ -102,6 +102,9 @@ doctor
 """.strip().splitlines()
 
 
+_PATIENCE_S = 120  # in which a server must begin to serve
+
+
 def names() -> set[str]:
     """The commands that are run here, without their arguments; `make demo` counts the demo's."""
     return {" ".join(_command(line.lstrip("! "))) for line in [*_MADE, *_LABELLED]}
@@ -143,7 +146,11 @@ def _run(line: str) -> None:
     said = Path("said.txt")
     child = start(lambda: _uavpipe(words), said)
     if "--no-browser" in words:
+        begun = time.monotonic()
         while "labelling at" not in said.read_text():
+            if time.monotonic() - begun > _PATIENCE_S:
+                os.kill(child, signal.SIGKILL)
+                raise SystemExit(f"{line}: does not serve\n{said.read_text()}")
             time.sleep(0.1)
         time.sleep(1)
         os.kill(child, signal.SIGINT)
