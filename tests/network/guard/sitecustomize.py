@@ -11,7 +11,7 @@ import sys
 import sysconfig
 
 NOTES = "UAVPIPE_CONNECTIONS"
-_LOCAL_NAMES = ("", "localhost", "0.0.0.0", "::")
+_LOCAL_NAMES = ("", "localhost", "0.0.0.0", "::", os.uname().nodename)  # torchrun asks for its own name
 _OF_ADDRESS = ("socket.connect", "socket.sendto", "socket.sendmsg")
 _OF_NAME = ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo")
 _PLACE_AT = dict.fromkeys(_OF_ADDRESS, 1) | dict.fromkeys(_OF_NAME, 0)  # among the event's arguments
