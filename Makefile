@@ -7,9 +7,9 @@ WORKSPACE ?= runs
 VIDEO     ?=
 CONFIG    ?=
 SET       ?=
-RECIPE    ?= configs/detector/small.yaml
-REID      ?= configs/reid/source.yaml
-GRID      ?= configs/reid/table1.yaml
+RECIPE    ?= small
+REID      ?= source
+GRID      ?= table1
 DATA      ?= $(WORKSPACE)/dataset
 PROTOCOL  ?= market
 WEIGHTS   ?=
@@ -60,7 +60,7 @@ STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation
 DETECTORS := $(wildcard weights/*.safetensors)
 SETTINGS := $(if $(PLAIN),$(CONFIG)) $(if $(SET),always)
 
-.PHONY: help setup video-given run frames detect crops tracks label dataset overlay train evaluate report table1 train-detector detectron2 openvino demo test fuzz faults lint doctor clean always
+.PHONY: help setup video-given run frames detect crops tracks label dataset overlay train evaluate report table1 train-detector detectron2 openvino demo test gpu fuzz faults lint doctor clean always
 .DEFAULT_GOAL := help
 
 help: ## Show this text
@@ -155,11 +155,17 @@ demo: $(READY) ## Simulate two flights over the same people and run the whole ch
 	$(COUNT) $(UAVPIPE) demo
 
 test: $(READY) $(VENV)/.browser ## Run the tests
-	$(VENV)/bin/python -m pytest $(TESTS)
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile $(TESTS)
 
 # The labelling app's pages are tested in a Chromium: the system's, or one of our own. Without, those tests are skipped.
 $(VENV)/.browser: $(READY)
 	@if which chromium chromium-browser google-chrome | grep -q . || $(VENV)/bin/python -m playwright install --only-shell chromium >/dev/null 2>&1; then touch $@; fi
+
+gpu: $(READY) ## Check and measure this machine's GPU, in 8 minutes at most; figures for docs/benchmarks.md
+	@$(VENV)/bin/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else "no usable NVIDIA GPU here; uavpipe doctor says why")'
+	$(VENV)/bin/python -m pytest tests/gpu tests/detector/models/test_faster_rcnn.py
+	$(VENV)/bin/python benchmarks/gpu.py
+	$(VENV)/bin/python benchmarks/detect_stage.py --rounds 1
 
 fuzz: $(READY) ## Damage the files of every reader for MINUTES minutes; none may end in a traceback
 	UAVPIPE_FUZZ_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest tests/fuzz -k damage

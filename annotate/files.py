@@ -1,4 +1,4 @@
-"""Reading regular files and text files, and writing files atomically: a file is whole or absent."""
+"""Reading regular files and text files, writing files atomically: a file is whole or absent."""
 
 import errno
 import os
@@ -12,6 +12,7 @@ from uuid import uuid4
 from annotate.errors import AnnotateError
 
 TEXT_LOG = ".log.jsonl"  # ends the name of the text beside a database of labels
+HOST = ".host"  # of the file that names the host which writes to the database, on a network file system
 LARGEST = 1 << 30  # bytes of a file that is read as a whole
 
 
@@ -59,7 +60,7 @@ def temporary_beside(path: Path) -> Iterator[Path]:
     try:
         yield temporary
     finally:
-        for suffix in ("", "-wal", "-shm", TEXT_LOG):  # the files beside a database
+        for suffix in ("", "-wal", "-shm", "-journal", TEXT_LOG, HOST):  # the files beside a database
             temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
 
 
@@ -73,8 +74,9 @@ def sync_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put the names in `folder` on the disk."""
-    sync_file(folder)
+    """Put the names in `folder` on the disk; Windows does so itself, and opens no folder."""
+    if os.name != "nt":
+        sync_file(folder)
 
 
 def open_regular(path: Path) -> BufferedReader:
@@ -84,7 +86,8 @@ def open_regular(path: Path) -> BufferedReader:
         OSError: it cannot be opened, or is not a regular file.
 
     """
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    at_once = getattr(os, "O_NONBLOCK", 0)  # Windows has none, and no pipes among the files either
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | at_once))  # noqa: SIM115
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file
     file.close()

@@ -9,7 +9,7 @@ from datetime import datetime
 from annotate.log.history import Entry
 from annotate.log.state import State
 from annotate.log.store import LabelStore
-from annotate.operations import Assign, Mark, NewIdentity, SecondLook, SetMark
+from annotate.operations import Assign, Mark, Merge, NewIdentity, SecondLook, SetMark
 
 _RECENT = 60  # decisions over which the speed is measured
 _PAUSE_S = 120.0  # a longer gap between two decisions is a pause, and not counted
@@ -22,12 +22,14 @@ class Tally:
     Attributes:
         labelled: decisions about a tracklet's label, by user.
         second_looks: by user.
+        named: the last entry of the log that named a person.
 
     """
 
     def __init__(self) -> None:
         self.labelled: Counter[str] = Counter()
         self.second_looks: Counter[str] = Counter()
+        self.named = 0
         self._recent: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_RECENT))
         self._counted = 0
 
@@ -45,6 +47,8 @@ class Tally:
         return sum(working) / len(working) if len(working) >= 2 else None
 
     def _count(self, entry: Entry) -> None:
+        if isinstance(entry.operation, Assign | NewIdentity | Merge):
+            self.named = entry.sequence
         if isinstance(entry.operation, SecondLook):
             self.second_looks[entry.user] += 1
         elif isinstance(entry.operation, Assign | NewIdentity | SetMark):
@@ -60,8 +64,9 @@ class Progress:
 
     Attributes:
         tracklets, labelled: those with a crop, and those of them that have a label; skipped ones have none.
+        skipped: those that were passed over.
         detections, labelled_detections: the same by detections.
-        identities: how many there are.
+        identities: how many people there are: identities with a tracklet.
         per_minute: decisions of this labeller, pauses apart; None before the third.
         minutes_left: for what waits, at this speed.
         second_looks, agreed: tracklets that were labelled twice, and how many of them alike.
@@ -70,6 +75,7 @@ class Progress:
 
     tracklets: int
     labelled: int
+    skipped: int
     detections: int
     labelled_detections: int
     identities: int
@@ -89,9 +95,10 @@ def progress(state: State, tally: Tally, user: str, visible: Callable[[str], boo
     return Progress(
         tracklets=len(names),
         labelled=len(done),
+        skipped=sum(state.labels[name] is Mark.SKIPPED for name in names),
         detections=sum(len(state.tracklets[name]) for name in names),
         labelled_detections=sum(len(state.tracklets[name]) for name in done),
-        identities=len(state.exists),
+        identities=len(state.people()),
         per_minute=60 / max(seconds, 0.01) if seconds is not None else None,
         minutes_left=waiting * seconds / 60 if seconds is not None else None,
         second_looks=len(looks),

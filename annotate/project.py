@@ -1,27 +1,29 @@
 """A workspace opened for labelling: its labels, the crops of its tracklets, suggestions and checks."""
 
-import os
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from annotate.batches import Batch, no_persons, one_person
 from annotate.errors import AnnotateError
 from annotate.log.state import State
 from annotate.log.store import LABELS, LabelStore
-from annotate.operations import Seen, flight_of
+from annotate.operations import Mark, Seen, flight_of
 from annotate.progress import Progress, Tally, progress
-from annotate.queue import Turn, next_turn
-from annotate.records import Detection, Tracklet, flights_with_tracklets, read_tracklets
+from annotate.queue import LEASE_S, Turn, next_turn
+from annotate.records import CROPS, CropFiles, Detection, Tracklet, flights_with_tracklets, read_tracklets
 from annotate.suggestions.checks import Finding, findings
-from annotate.suggestions.co_occurrence import CoOccurrence
+from annotate.suggestions.co_occurrence import CoOccurrence, Meeting
 from annotate.suggestions.features import read_features
 from annotate.suggestions.ground import Ground, Motion, Place, Scale
+from annotate.suggestions.likeness import UNLIKELY, likeness
 from annotate.suggestions.representatives import representatives
-from annotate.suggestions.suggest import Candidate, Suggester
+from annotate.suggestions.suggest import Ranking, Suggester
 
 SHOWN = 12  # crops that represent a tracklet
 
@@ -46,7 +48,9 @@ class Project:
         motion: Callable[[str], Motion] = lambda flight: {},
         scale: Callable[[str], Scale | None] = lambda flight: None,
         *,
+        crops: CropFiles | None = None,
         write: bool = True,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Open `workspace`.
 
@@ -54,18 +58,23 @@ class Project:
             workspace: the folder.
             motion: gives how the camera of a flight moved, where that is known.
             scale: gives how large a metre is on the ground of a flight, where that is known.
+            crops: gives the crops, where they are no files.
             write: False: only read; what is decided is not kept.
+            say: is called with what is being done, for people to read.
 
         """
-        self.workspace = workspace
+        self.workspace, self._crops = workspace, crops or CropFiles()
         self.flights = flights_with_tracklets(workspace)
-        tracklets = {flight: read_tracklets(workspace, flight) for flight in self.flights}
-        for flight in self.flights:
-            _check_crops(workspace, flight, tracklets[flight])
+        tracklets: dict[str, tuple[Tracklet, ...]] = {}
+        for number, flight in enumerate(self.flights, start=1):
+            say(f"reading {flight}, {number} of {len(self.flights)}")
+            tracklets[flight] = read_tracklets(workspace, flight)
+            _check_crops(workspace, flight, tracklets[flight], self._crops)
         self._detections = {
             flight: {Seen(each.frame, each.rank): each for tracklet in content for each in tracklet.detections}
             for flight, content in tracklets.items()
         }
+        say("reading the labels")
         self.store = LabelStore(workspace / LABELS, write=write)
         for flight, content in tracklets.items():
             self.store.add_flight(flight, content)
@@ -74,7 +83,10 @@ class Project:
         self._tally = Tally()
         self._lock = threading.RLock()
         self._shown: dict[str, tuple[tuple[Seen, ...], tuple[Detection, ...]]] = {}
+        self._followed: tuple[Suggester | None, int] = (None, -1)
+        self._like: dict[str, tuple[tuple[Seen, ...], float]] = {}
         self._found: tuple[int, list[Finding]] = (-1, [])
+        say("reading the descriptors")
         self.read_features()
 
     def close(self) -> None:
@@ -102,13 +114,53 @@ class Project:
             self._tally.follow(self.store)
             yield state
 
-    def next_turn(self, state: State, user: str) -> Turn | None:
-        """The tracklet that `user` is to label now; None where nothing is left."""
-        return next_turn(self.store, state, self._tally, user, lambda name: self._visible(state, name))
+    def next_turn(self, state: State, user: str, tab: str = "", again: int = 0) -> Turn | None:
+        """The tracklet that `user` is to label now in the window `tab`; `again` as `annotate.queue.next_turn`."""
+        visible, like = partial(self._visible, state), partial(self._likeness, state)
+        return next_turn(self.store, state, self._tally, user, _holder(user, tab), visible, again, like)
 
-    def candidates(self, state: State, tracklet: str) -> list[Candidate]:
-        """The identities that `tracklet` might be, the likeliest first."""
-        return self._suggester.candidates(state, tracklet)
+    def batch(self, state: State, user: str, tab: str, without: Collection[str] = ()) -> Batch | None:
+        """Tracklets that probably have the same answer, reserved for `user` in the window `tab`.
+
+        First those that are of one identity, then those that are no persons; none of `without`.
+        """
+
+        def mine(name: str) -> bool:
+            return self.store.leases.take(name, _holder(user, tab), LEASE_S)
+
+        def together(one: str, other: str) -> bool:
+            return self._together.frame(state, one, other) is not None
+
+        left_out = set(without)
+        names = [
+            name
+            for name, label in state.labels.items()
+            if label is Mark.OPEN and name not in left_out and self._visible(state, name)
+        ]
+        persons = [name for name in names if self._likeness(state, name) >= UNLIKELY]
+        found = one_person(self._suggester.matches(state, persons), together, mine)
+        return found or no_persons(names, partial(self._likeness, state), mine)
+
+    def count_unlikely(self, state: State) -> int:
+        """How many tracklets without a label are probably no persons."""
+        return sum(
+            self._likeness(state, name) < UNLIKELY and self._visible(state, name)
+            for name, label in state.labels.items()
+            if label is Mark.OPEN
+        )
+
+    def shown_elsewhere(self, state: State) -> int:
+        """How many tracklets without a label are shown in a window just now."""
+        return sum(state.labels.get(name) is Mark.OPEN for name in self.store.leases.held())
+
+    def ranking(self, state: State, tracklet: str) -> Ranking:
+        """The identities that `tracklet` might be, and those it was seen together with; the likeliest first."""
+        return self._suggester.ranking(state, tracklet)
+
+    def meeting(self, state: State, first: int, second: int) -> Meeting | None:
+        """Where two identities were seen together; None where they never were."""
+        members = (sorted(state.members.get(number, ())) for number in (first, second))
+        return self._together.first(state, *members)
 
     def progress(self, state: State, user: str) -> Progress:
         """The progress of the labelling; the speed is that of `user`."""
@@ -162,7 +214,7 @@ class Project:
             state.members.get(identity, set()) - {like}, key=lambda name: (-len(state.tracklets[name]), name)
         )
         if like is not None and names:
-            self._suggester.follow(state)
+            self._follow(state)
             alike = self._suggester.similarities(like, names)
             names = [names[at] for at in np.argsort(-alike, kind="stable")]
         names = _flights_in_turn(names)[:count]
@@ -170,26 +222,43 @@ class Project:
         found = [row[turn] for turn in range(SHOWN) for row in rows if turn < len(row)]
         return found[:count]
 
-    def crop_file(self, flight: str, seen: Seen) -> Path:
+    def crop(self, flight: str, seen: Seen) -> bytes:
         """The JPEG of a detection.
 
         Raises:
-            AnnotateError: there is no such crop, it is missing, or it is outside the workspace.
+            AnnotateError: there is no such crop, it is missing, or it is outside its flight's folder of crops.
 
         """
         detection = self._detections.get(flight, {}).get(seen)
         if detection is None or detection.crop is None:
             raise AnnotateError(f"{flight}: no crop of detection {seen.rank} in frame {seen.frame}")
         path = self.workspace / PurePosixPath(detection.crop)
-        if not path.is_file():
-            raise AnnotateError(f"{path}: the crop is missing; run `uavpipe crops` again")
-        if not path.resolve().is_relative_to(self.workspace.resolve()):
-            raise AnnotateError(f"{path}: a link out of the workspace; only crops inside are shown")
-        return path
+        crops = (self.workspace / flight / CROPS).parent  # may be on another disk
+        if not path.resolve().is_relative_to(crops.resolve()):
+            raise AnnotateError(f"{path}: a link out of the flight's folder of crops; only crops inside are shown")
+        try:
+            return self._crops.read(path)
+        except OSError as error:
+            reason = "missing" if isinstance(error, FileNotFoundError) else error.strerror
+            raise AnnotateError(f"{path}: the crop is {reason}; run `uavpipe crops` again") from None
 
     def _visible(self, state: State, tracklet: str) -> bool:
         known = self._detections[flight_of(tracklet)]
         return any(known[seen].crop is not None for seen in state.tracklets[tracklet])
+
+    def _likeness(self, state: State, tracklet: str) -> float:
+        content = state.tracklets[tracklet]
+        known = self._like.get(tracklet)
+        if known is None or known[0] is not content:
+            known = self._like[tracklet] = (content, likeness(self.detections(state, tracklet)))
+        return known[1]
+
+    def _follow(self, state: State) -> None:
+        """Bring the suggester up to date, once after each decision: there may be thousands of tracklets."""
+        now = (self._suggester, len(self.store.entries))
+        if self._followed != now:
+            self._suggester.follow(state)
+            self._followed = now
 
     def _place(self, flight: str, seen: Seen) -> Place | None:
         if flight not in self._grounds:
@@ -198,11 +267,16 @@ class Project:
         return ground.place(self._detections[flight][seen]) if len(ground.frames) else None
 
 
-def _check_crops(workspace: Path, flight: str, tracklets: Sequence[Tracklet]) -> None:
+def _holder(user: str, tab: str) -> str:
+    """Of a lease: a window of a labeller."""
+    return f"{user} {tab}".rstrip()
+
+
+def _check_crops(workspace: Path, flight: str, tracklets: Sequence[Tracklet], crops: CropFiles) -> None:
     """Check that the crops exist: by listing folders, as asking for each of 50,000 files takes seconds."""
     wanted = {each.crop for tracklet in tracklets for each in tracklet.detections if each.crop is not None}
-    folders = {str(PurePosixPath(crop).parent) for crop in wanted}
-    there = {f"{folder}/{name}" for folder in folders for name in _names(workspace / folder)}
+    folders = {crop.rpartition("/")[0] for crop in wanted}
+    there = {f"{folder}/{name}" for folder in folders for name in crops.names(workspace / folder)}
     missing = sorted(wanted - there)
     if missing:
         raise AnnotateError(
@@ -211,13 +285,6 @@ def _check_crops(workspace: Path, flight: str, tracklets: Sequence[Tracklet]) ->
         )
     if not wanted and tracklets:
         raise AnnotateError(f"{workspace / flight}: none of its tracklets has a crop to show; run `uavpipe crops`")
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208 - iterdir() makes a Path of each
-    except OSError:
-        return []
 
 
 def _flights_in_turn(names: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The queue of tracklets to label: the longest first, and now and then one for a second look."""
+"""The queue of tracklets to label: persons first, the longest of them, and now and then one for a second look."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -8,8 +8,9 @@ from annotate.log.state import State
 from annotate.log.store import LabelStore
 from annotate.operations import Mark
 from annotate.progress import Tally
+from annotate.suggestions.likeness import EASY, UNLIKELY
 
-LEASE_S = 300.0  # for which a tracklet stays reserved for the labeller who was given it
+LEASE_S = 300.0  # for which a tracklet stays reserved for the window that was given it
 SECOND_LOOKS = 0.05  # second looks per decision of a labeller
 
 
@@ -28,30 +29,55 @@ class Turn:
 
 
 def next_turn(
-    store: LabelStore, state: State, tally: Tally, user: str, visible: Callable[[str], bool]
+    store: LabelStore,
+    state: State,
+    tally: Tally,
+    user: str,
+    holder: str,
+    visible: Callable[[str], bool],
+    again: int = 0,
+    likeness: Callable[[str], float] = lambda tracklet: 1.0,
 ) -> Turn | None:
-    """The tracklet that `user` is to label now, leased to them; None where nothing is left.
+    """The tracklet that `user` is to label now, leased to `holder`, their window; None where nothing is left.
 
     Only tracklets that are `visible`: the others have no crop, so they can be neither judged nor used.
 
-    Longest first: each decision then labels the most crops, and an identity begins with many pictures.
-    Skipped tracklets come when no open one is left.
+    Those that are surely persons by their `likeness` come first, and those that are hardly persons last. Among
+    them the longest first: each decision then labels the most crops, and an identity begins with many pictures.
+    Skipped tracklets come when no open one is left, and then only if more is known than when they were skipped:
+    somebody was named since. Those that were skipped up to entry `again` of the log come in any case.
     """
     if tally.second_looks[user] < int(SECOND_LOOKS * tally.labelled[user]):
         for tracklet in _for_second_look(store, state, user):
-            if store.leases.take(tracklet, user, LEASE_S):
+            if store.leases.take(tracklet, holder, LEASE_S):
                 return Turn(tracklet, second_look=True)
-    leased = {name for name, holder in store.leases.held().items() if holder != user}
-    for tracklet in waiting(state):
-        if tracklet not in leased and visible(tracklet) and store.leases.take(tracklet, user, LEASE_S):
+    leased = {name for name, other in store.leases.held().items() if other != holder}
+    for tracklet in waiting(store, state, max(again, tally.named), likeness):
+        if tracklet not in leased and visible(tracklet) and store.leases.take(tracklet, holder, LEASE_S):
             return Turn(tracklet, second_look=False)
     return None
 
 
-def waiting(state: State) -> list[str]:
-    """The tracklets without a label, in the order in which they come."""
-    names = [name for name, label in state.labels.items() if label in (Mark.OPEN, Mark.SKIPPED)]
-    return sorted(names, key=lambda name: (state.labels[name] is Mark.SKIPPED, -len(state.tracklets[name]), name))
+def waiting(
+    store: LabelStore, state: State, until: int, likeness: Callable[[str], float] = lambda tracklet: 1.0
+) -> list[str]:
+    """The tracklets without a label, in the order in which they come; of the skipped those skipped by `until`."""
+    names = [name for name, label in state.labels.items() if label is Mark.OPEN]
+    skipped = {name: _decided(store, name) for name, label in state.labels.items() if label is Mark.SKIPPED}
+    return [
+        *sorted(names, key=lambda name: (_later(likeness(name)), -len(state.tracklets[name]), name)),
+        *sorted((name for name, entry in skipped.items() if entry <= until), key=skipped.__getitem__),
+    ]
+
+
+def _later(likeness: float) -> int:
+    """0 for those that are surely persons, 2 for those that hardly are."""
+    return (likeness < EASY) + (likeness < UNLIKELY)
+
+
+def _decided(store: LabelStore, tracklet: str) -> int:
+    entry = store.decision(tracklet)
+    return entry.sequence if entry else 0
 
 
 def _for_second_look(store: LabelStore, state: State, user: str) -> Iterator[str]:

@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.stages.misfit import Misfit, unlike_before
+from pipeline.stages.motion import FOLLOWED, Follower, shrink
 from pipeline.video import Damage, open_video
 
 WRONG_LUMA, WRONG_BLOCKS = 10.0, 3
@@ -43,12 +45,14 @@ ENCODINGS: dict[str, tuple[str, str, dict[str, str]]] = {
 
 @dataclass
 class Count:
-    """Frames of truth against marks."""
+    """Frames of truth against marks: those of the reader (`marked`), and with those for their looks (`doubted`)."""
 
     wrong: int = 0
     wrong_marked: int = 0
+    wrong_doubted: int = 0
     right: int = 0
     right_marked: int = 0
+    right_doubted: int = 0
     lost: int = 0
 
     def add(self, other: "Count") -> None:
@@ -59,8 +63,10 @@ class Count:
     def __str__(self) -> str:
         """One line of the table."""
         return (
-            f"lost {self.lost:5}   wrong {self.wrong:5}, marked {_percent(self.wrong_marked, self.wrong)}   "
-            f"right {self.right:5}, marked {_percent(self.right_marked, self.right)}"
+            f"lost {self.lost:5}   wrong {self.wrong:5}, marked {_percent(self.wrong_marked, self.wrong)}, "
+            f"with looks {_percent(self.wrong_doubted, self.wrong)}   "
+            f"right {self.right:5}, marked {_percent(self.right_marked, self.right)}, "
+            f"with looks {_percent(self.right_doubted, self.right)}"
         )
 
 
@@ -116,17 +122,25 @@ def measure(
     damage: list[Damage] = []
     count = Count()
     video = open_video(damaged)
-    marked = {}
-    wrong = {}
+    wrong, key, misfit = {}, {}, {}
+    marked: set[int] = set()
+    follower, looks = Follower(FOLLOWED), Misfit()
     for frame in video.read_all(damage):
         wrong[frame.index] = _is_wrong(luma(frame.image), truth[round(frame.pts_s, 3)])
-        marked[frame.index] = frame.suspect
+        key[frame.index] = frame.key
+        if frame.suspect:
+            marked.add(frame.index)
+        small, scale = shrink(frame.image)
+        misfit[frame.index] = looks.next(small, follower.next(small, scale))
     count.lost = len(truth) - len(wrong)
+    doubted = marked | unlike_before(misfit, key, marked)
     for index, bad in wrong.items():
         count.wrong += bad
-        count.wrong_marked += bad and marked[index]
+        count.wrong_marked += bad and index in marked
+        count.wrong_doubted += bad and index in doubted
         count.right += not bad
-        count.right_marked += (not bad) and marked[index]
+        count.right_marked += not bad and index in marked
+        count.right_doubted += not bad and index in doubted
     return count
 
 

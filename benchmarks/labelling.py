@@ -101,10 +101,12 @@ class Hand:
 
     def _look_for(self, identity: int, item: dict[str, Any]) -> None:
         """Ask for more people until the right one is among them, or there are no more."""
-        shown, offset = item["candidates"], 0
+        people = item
+        shown, offset = [*item["candidates"], *item["excluded"]], 0
         while all(each["identity"] != identity for each in shown) and offset + len(shown) < item["total"]:
-            offset += len(shown)
-            shown = self._post("candidates", tracklet=item["tracklet"], offset=offset)["candidates"]
+            offset += len(people["candidates"]) or len(people["excluded"])
+            people = self._post("candidates", tracklet=item["tracklet"], offset=offset)
+            shown = people["candidates"]
             self.counts["more"] += 1
         if all(each["identity"] != identity for each in shown):
             self.counts["found in the gallery"] += 1

@@ -6,7 +6,8 @@
 
 The first compares figures, time and memory beyond the matrix on one matrix of distances, each variant and round in
 a process of its own; the others' Cython must have been built in place (`python setup.py build_ext --inplace` in
-their `rank_cylib`). The second ranks random features that are mapped from a file.
+their `rank_cylib`). The second ranks features about a centre of each person, mapped from a file, and compares that
+with a sort of each row of distances and with the products of the features alone; rounds alternate.
 """
 
 import argparse
@@ -27,10 +28,15 @@ import numpy as np
 from reid.evaluation.distances import MatrixDistances
 from reid.evaluation.evaluate import Evaluation, Options
 from reid.evaluation.features import read_features
+from reid.evaluation.metrics import joined, rate
+from reid.evaluation.protocols import PROTOCOLS, Candidates
 from reid.records import Samples
 
 CYTHON = {"torchreid": "torchreid/metrics/rank_cylib", "fastreid": "fastreid/evaluation/rank_cylib"}
 IDENTITIES, CAMERAS, SHARE_OF_DISTRACTORS = 750, 6, 0.17  # Market-1501's test set
+CROPS_OF_A_PERSON = 20  # on average; what a gallery has beyond are distractors
+SPREAD = 2.0  # of a person's crops about their centre; centres spread by 1
+ROWS = 256  # queries whose distances are sorted at once
 
 
 def labels(queries: int, gallery: int) -> tuple[Samples, Samples]:
@@ -44,7 +50,8 @@ def labels(queries: int, gallery: int) -> tuple[Samples, Samples]:
 
     own = rng.integers(1, persons + 1, queries)
     others = rng.integers(1, persons + 1, gallery)
-    others[rng.random(gallery) < SHARE_OF_DISTRACTORS] = 0
+    share = max(SHARE_OF_DISTRACTORS, 1 - CROPS_OF_A_PERSON * persons / gallery)
+    others[rng.random(gallery) < share] = 0
     return samples(own), samples(others)
 
 
@@ -86,12 +93,40 @@ def rank_matrix(variant: str, cython: Path, path: Path) -> tuple[dict[str, float
     return watched(theirs)
 
 
-def rank_features(folder: Path) -> tuple[Cost, float]:
-    """What it costs, and the process's whole memory in MiB at its peak; pages of the mapped files count."""
+def rank_features(variant: str, folder: Path) -> tuple[dict[str, float], Cost, float]:
+    """Figures, their cost, and the whole memory of the process in MiB at its peak, with pages of mapped files."""
     own, others = (read_features(folder / name) for name in ("query.npy", "gallery.npy"))
-    evaluation = Evaluation(*labels(len(own), len(others)), Options())
-    _, cost = watched(lambda: evaluation(own, others).figures)
-    return cost, memory("VmHWM")
+    query, gallery = labels(len(own), len(others))
+
+    def work() -> dict[str, float]:
+        if variant == "uavpipe":
+            return dict(Evaluation(query, gallery, Options())(own, others).figures)
+        return sort_rows(own, others, query, gallery, sort=variant == "sort")
+
+    figures, cost = watched(work)
+    return figures, cost, memory("VmHWM")
+
+
+def sort_rows(
+    own: np.ndarray, others: np.ndarray, query: Samples, gallery: Samples, *, sort: bool
+) -> dict[str, float]:
+    """Figures by a sort of each row of distances, which are rounded to float32; or the distances alone."""
+    candidates = Candidates(query, gallery, PROTOCOLS["market"])
+    squares = np.einsum("nd,nd->n", others, others)
+    rankings = []
+    for first in range(0, len(own), ROWS):
+        values = (-2 * own[first : first + ROWS]) @ others.T
+        values += squares
+        if not sort:
+            continue
+        rivals = candidates.between(first, first + len(values))
+        positives = rivals.positives
+        values[:, rivals.absent] = values[rivals.excluded.rows, rivals.excluded.columns] = np.inf
+        wanted = values[positives.rows, positives.columns]
+        values.sort(axis=1)
+        ranks = [1 + np.searchsorted(values[row], value) for row, value in zip(positives.rows, wanted, strict=True)]
+        rankings.append(rate(positives.rows, np.array(ranks), len(values)))
+    return joined(rankings).figures() if sort else {}
 
 
 def watched(work: Callable[[], Any]) -> tuple[Any, Cost]:
@@ -132,17 +167,39 @@ def compare(cython: dict[str, Path], queries: int, gallery: int, rounds: int) ->
         )
 
 
-def from_features(queries: int, gallery: int, dimension: int) -> None:
+def from_features(queries: int, gallery: int, dimension: int, rounds: int) -> None:
+    costs: dict[str, list[tuple[Cost, float]]] = {name: [] for name in ("uavpipe", "sort", "products")}
+    figures = {}
     with tempfile.TemporaryDirectory() as folder:
-        rng = np.random.default_rng(2)
-        for name, rows in (("query.npy", queries), ("gallery.npy", gallery)):
-            features = np.lib.format.open_memmap(Path(folder) / name, "w+", np.float32, (rows, dimension))
-            for first in range(0, rows, 4096):
-                features[first : first + 4096] = rng.standard_normal((min(4096, rows - first), dimension))
-            del features
-        cost, whole = alone(rank_features, Path(folder))
-    size = f"{queries:,} x {gallery:,}, {dimension} numbers"
-    print(f"{size}: {cost.seconds:.1f} s, {cost.cpu:.1f} s of CPU, {whole:.0f} MiB in all")
+        write_features(Path(folder), *labels(queries, gallery), dimension)
+        for _ in range(rounds):
+            for name, spent in costs.items():
+                figures[name], *cost = alone(rank_features, name, Path(folder))
+                spent.append((cost[0], cost[1]))
+    print(f"{queries:,} x {gallery:,}, {dimension} numbers")
+    cpu = {name: statistics.median(cost.cpu for cost, _ in spent) for name, spent in costs.items()}
+    for name, spent in costs.items():
+        seconds = statistics.median(cost.seconds for cost, _ in spent)
+        whole = statistics.median(memory for _, memory in spent)
+        precision = f", mAP {figures[name]['mAP']:.9f}" if figures[name] else ""
+        print(f"{name:>10}  {seconds:6.2f} s, {cpu[name]:6.2f} s of CPU, {whole:.0f} MiB in all{precision}")
+    beyond = {name: cpu[name] - cpu["products"] for name in cpu}
+    print(f"CPU of a sort over ours: {cpu['sort'] / cpu['uavpipe']:.2f}")
+    print(f"beyond the products: {beyond['sort']:.2f} s and {beyond['uavpipe']:.2f} s")
+
+
+def write_features(folder: Path, query: Samples, gallery: Samples, dimension: int) -> None:
+    rng = np.random.default_rng(2)
+    centres = rng.standard_normal((IDENTITIES + 1, dimension), np.float32)
+    for name, samples in (("query.npy", query), ("gallery.npy", gallery)):
+        features = np.lib.format.open_memmap(folder / name, "w+", np.float32, (len(samples), dimension))
+        for first in range(0, len(samples), 4096):
+            identities = samples.identities[first : first + 4096]
+            crops = SPREAD * rng.standard_normal((len(identities), dimension), np.float32)
+            nobody = rng.standard_normal((len(identities), dimension), np.float32)
+            crops += np.where(identities[:, None] > 0, centres[identities], nobody)
+            features[first : first + 4096] = crops
+        del features
 
 
 def main() -> None:
@@ -154,7 +211,7 @@ def main() -> None:
     parser.add_argument("--features", type=int, nargs=3, metavar=("QUERIES", "GALLERY", "DIMENSION"))
     arguments = parser.parse_args()
     if arguments.features:
-        from_features(*arguments.features)
+        from_features(*arguments.features, arguments.rounds)
         return
     places = {name: getattr(arguments, name) for name in CYTHON}
     compare({n: place / CYTHON[n] for n, place in places.items() if place}, *arguments.size, arguments.rounds)

@@ -84,6 +84,26 @@ class Detectron2(Section):
     )
 
 
+class Onnx(Section):
+    """Settings of backend onnx: what the model's file does not say; null: as models of its layout expect it."""
+
+    layout: Literal["auto", "yolox", "yolov5", "yolov8", "yolo-nms", "detr", "nanodet"] = Field(
+        "auto",
+        description="form of the outputs; auto: by their shapes and values, or refused. yolov5: with a column for "
+        "objectness, as YOLOv3, v6 and v7 too; yolov8: without it, as v9, 11 and 12 too; yolo-nms: with NMS inside",
+    )
+    persons: tuple[NonNegativeInt | str, ...] = Field(
+        (), description="names or numbers of the classes that are persons; empty: by their names in the model"
+    )
+    colours: Literal["rgb", "bgr"] | None = Field(None, description="order of the channels")
+    range: Literal["0-1", "0-255", "-1-1", "imagenet"] | None = Field(
+        None, description="values of the pixels; imagenet: minus ImageNet's mean, divided by its standard deviation"
+    )
+    fit: Literal["centre", "top-left", "stretch"] | None = Field(
+        None, description="where the scaled image is in the input, with grey margins; stretch: no margins"
+    )
+
+
 class DetectorConfig(Section):
     """Settings of person detection."""
 
@@ -93,12 +113,15 @@ class DetectorConfig(Section):
         "'embedded'; 'coco'; or the path of a checkpoint",
     )
     preset: Preset | None = Field(None, description="architecture; null: the one the weights were made for")
-    backend: Literal["torchvision", "detectron2", "openvino"] = Field(
+    backend: Literal["torchvision", "detectron2", "openvino", "onnx"] = Field(
         "torchvision",
-        description="runtime of the model; detectron2: needs its .pkl or .pth, and 'make detectron2'; "
-        "openvino: faster on CPUs; needs 'make openvino'; takes any weights or an exported .xml",
+        description="runtime of the model; detectron2: needs its .pkl or .pth, and that package; "
+        "openvino: faster on CPUs; needs 'pip install openvino nncf'; "
+        "takes any weights or an exported .xml; "
+        "onnx: an .onnx of any tool",
     )
     detectron2: Detectron2 = Field(Detectron2(), description="settings of backend detectron2")
+    onnx: Onnx = Field(Onnx(), description="settings of backend onnx")
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: CUDA if there is a usable GPU"
     )
@@ -157,8 +180,9 @@ class TrainConfig(Section):
     validation: DataSource | None = None
     init: str = Field(
         "random",
-        description="'random'; 'imagenet': torchvision's backbone weights, with stem and first stage frozen; "
-        "or the path of a checkpoint (ours or torchvision's)",
+        description="'random'; 'imagenet': torchvision's backbone weights, with stem and first stage frozen where "
+        "batch norm is; 'coco': torchvision's R50-FPN, for preset fpn; 'embedded': the bundled weights, for "
+        "preset small; or the path of a checkpoint (ours, whose anchors and scale are kept, or torchvision's)",
     )
     iterations: int = Field(ge=1)
     batch_size: int = Field(8, ge=1, description="images per iteration, over all processes")
@@ -184,6 +208,9 @@ class TrainConfig(Section):
     ema: float = Field(0.998, ge=0, lt=1, description="decay of the weights' moving average; 0: none")
     augmentation: Augmentation | None = Field(
         Augmentation(), description="null: whole images, resized as in detection, flipped"
+    )
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: CUDA if there is a usable GPU"
     )
     precision: Literal["fp32", "fp16", "bf16"] = Field(
         "fp32", description="fp16: on CUDA only; bf16: also on CPUs with AMX (others emulate it, slowly)"

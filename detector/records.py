@@ -1,7 +1,7 @@
 """Detections, the record that every backend returns, and the arithmetic of boxes (xyxy, pixels)."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,23 +34,23 @@ class Detections:
             raise ValueError("scores must fall: highest first")
 
     @classmethod
-    def empty(cls) -> "Detections":
+    def empty(cls) -> Self:
         """Those of an image without persons."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
     def __len__(self) -> int:
         return len(self.scores)
 
-    def __getitem__(self, chosen: slice | NDArray[np.bool_] | NDArray[np.integer[Any]]) -> "Detections":
+    def __getitem__(self, chosen: slice | NDArray[np.bool_] | NDArray[np.integer[Any]]) -> Self:
         """The detections that a slice, a mask bool (n,) or indices choose; the highest score must stay first."""
-        return Detections(self.boxes[chosen], self.scores[chosen])
+        return replace(self, boxes=self.boxes[chosen], scores=self.scores[chosen])
 
     @property
     def heights(self) -> NDArray[np.float32]:
         """Heights of the boxes: float32 (n,), px."""
         return self.boxes[:, 3] - self.boxes[:, 1]
 
-    def above(self, threshold: float) -> "Detections":
+    def above(self, threshold: float) -> Self:
         """The detections whose score is at least `threshold`."""
         return self[self.scores >= threshold]
 

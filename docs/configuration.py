@@ -16,12 +16,19 @@ from reid.config import TrainConfig as ReidTraining
 
 PAGE = Path(__file__).with_suffix(".md")
 _PARTS = {
-    "The flight": (FlightConfig, "`flight.yaml`, for `--config`; any key also as `--set section.key=value`."),
+    "The flight": (
+        FlightConfig,
+        "`flight.yaml`, for `--config`; any key also as `--set section.key=value`. `uavpipe init FOLDER` writes a\n"
+        "first one for the videos in a folder.",
+    ),
     "Training a detector": (
         DetectorTraining,
-        "A recipe of `uavpipe detector train`, as `configs/detector/fpn.yaml`.",
+        "A recipe of `uavpipe detector train`, printed by `uavpipe detector recipe fpn`.",
     ),
-    "Training a re-id network": (ReidTraining, "A recipe of `uavpipe reid train`, as `configs/reid/drone.yaml`."),
+    "Training a re-id network": (
+        ReidTraining,
+        "A recipe of `uavpipe reid train`, printed by `uavpipe reid recipe drone`.",
+    ),
 }
 
 

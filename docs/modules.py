@@ -8,7 +8,7 @@ from pathlib import Path
 
 PAGE = Path(__file__).with_suffix(".md")
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("pipeline", "detector", "annotate", "reid")
+PACKAGES = ("uavpipe", "pipeline", "detector", "annotate", "reid")
 
 
 def modules_page() -> str:

@@ -4,9 +4,14 @@ Defaults are the paper's first stage (Grigorev et al. 2019): ImageNet to a sourc
 Values that the paper does not give are marked "our choice".
 """
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from reid.errors import ReidError
+
+NAMED_INITS = ("imagenet", "embedded", "random")  # all else is a path
 
 
 class Section(BaseModel):
@@ -29,13 +34,15 @@ class GroupBranch(Section):
     groups: int = Field(4, ge=1, description="must divide the feature's length; our choice")
     width: int = Field(256, ge=1, description="of the layer that all groups share")
     dimension: int = Field(128, ge=1, description="of each group's embedding")
+    norm: bool = Field(False, description="batch norm, without scale and shift, on each group's embedding")
 
 
 class NetworkConfig(Section):
     """The network from image to feature, and the branches used in training."""
 
     backbone: str = Field(
-        "resnet50", description="name of a network of torchvision; or 'timm:NAME' where timm is installed"
+        "resnet50",
+        description="of torchvision, such as resnet50 or vit_b_16; or 'timm:NAME' where timm is installed",
     )
     last_stride: Literal[1, 2] = Field(
         1, description="of the last stage of a ResNet or MobileNetV2; other backbones keep their own"
@@ -80,11 +87,17 @@ class TripletConfig(Section):
 class LGMConfig(Section):
     """Large-margin Gaussian mixture loss (Wan et al. 2018) on each group of the group branch."""
 
-    margin: float = Field(0.3, ge=0, description="the authors' alpha: share by which the own distance grows")
-    likelihood: float = Field(0.1, ge=0, description="the authors' lambda: weight of the likelihood")
+    margin: float = Field(0.1, ge=0, description="the authors' alpha: share by which the own distance grows")
+    margin_warmup: int = Field(0, ge=0, description="iterations over which the margin grows from 0")
+    likelihood: float = Field(0.01, ge=0, description="the authors' lambda: weight of the likelihood")
     weight: float = Field(0.25, ge=0, description="the paper's k: of the groups' sum, against the triplet loss")
     covariance: Literal["identity", "diagonal"] = Field("identity", description="diagonal: learned, by class")
-    means_rate: float = Field(2.0, gt=0, description="learning rate of the means, relative to the others'")
+    means_rate: float = Field(
+        50.0,
+        gt=0,
+        description="learning rate of the means, relative to the others'; at 2, which the authors have with SGD at "
+        "0.1, the means do not move under Adam",
+    )
 
 
 class CrossEntropyConfig(Section):
@@ -155,12 +168,35 @@ class TrainConfig(Section):
     )
     weight_decay: float = Field(0.0, ge=0)
     ema: float = Field(0.0, ge=0, lt=1, description="decay of the weights' moving average; 0: none")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto: CUDA if there is a usable GPU"
+    )
     precision: Literal["fp32", "fp16", "bf16"] = Field("fp32", description="of the backbone; fp16 on CUDA only")
     cache_gb: float = Field(8.0, ge=0, description="memory for decoded images, per process; used if all fit")
     seed: int = Field(0, ge=0)
     log_every: int = Field(20, ge=1)
     checkpoint_every: int = Field(500, ge=1)
     evaluate_every: int = Field(2500, ge=1, description="where the data set has query and gallery")
+
+    @property
+    def init_file(self) -> Path | None:
+        """The checkpoint that `init` names; None for one of the names."""
+        return None if self.init in NAMED_INITS else Path(self.init)
+
+    def check_init(self) -> None:
+        """Check that the initial weights exist, and have heads where `init_heads` needs them.
+
+        Raises:
+            ReidError: they do not.
+
+        """
+        if self.init_heads and self.init in ("imagenet", "random"):
+            raise ReidError(
+                f"init_heads: '{self.init}' has no heads; give a checkpoint as init, or leave init_heads out"
+            )
+        if self.init_file is not None and not self.init_file.is_file():
+            names = ", ".join(f"'{name}'" for name in NAMED_INITS)
+            raise ReidError(f"init: {self.init_file}: no such file; expected a checkpoint, or one of {names}")
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "TrainConfig":

@@ -1,4 +1,7 @@
-"""The device that torch computes on."""
+"""The device that torch computes on: its arithmetic, its errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import torch
 
@@ -8,15 +11,42 @@ from reid.errors import ReidError
 def usable_device(name: str) -> torch.device:
     """The device `name`: cpu, cuda, cuda:1 …; `auto` is a GPU where there is one.
 
+    fp32 on a GPU is fp32 from here on, in the whole process: by default, torch's convolutions would round to TF32.
+
     Raises:
         ReidError: there is no such device here.
 
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = name.partition(":")
     if kind not in ("cpu", "cuda") or (number and not number.isdecimal()):
         raise ReidError(f"device '{name}': expected auto, cpu or cuda")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ReidError(f"device '{name}': no usable NVIDIA GPU here (uavpipe doctor); take device: auto or cpu")
+        raise ReidError(
+            f"device '{name}': no such usable NVIDIA GPU here (uavpipe doctor); take device: auto or cpu"
+        )
+    if kind == "cuda":  # by the old names: with the new ones, torch's own `cudnn.flags` would fail
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return torch.device(name)
+
+
+@contextmanager
+def device_errors(remedy: str) -> Iterator[None]:
+    """Make one line of a GPU's errors; `remedy` says what to do where its memory does not suffice.
+
+    Raises:
+        ReidError: the GPU's memory ran out, or the GPU failed.
+
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        text = f"the GPU's memory ran out; {remedy}, or free the GPU of other programs, and run again"
+    except torch.AcceleratorError as error:
+        text = f"the GPU failed ({' '.join(str(error).split())[:100]}); run again; if it fails again, {remedy}"
+    else:
+        return
+    with suppress(RuntimeError):  # of a GPU that failed
+        torch.cuda.empty_cache()  # here: the error, and the tensors that its frames hold, are gone
+    raise ReidError(text)

@@ -1,20 +1,29 @@
 """Embedders: trained networks, in torch or ONNX Runtime, that turn crops into features."""
 
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from reid.checkpoint import load_network
-from reid.crops import IMAGENET_MEAN, IMAGENET_STD, read_crop
-from reid.device import usable_device
+from reid.crops import read_crop
+from reid.device import device_errors, usable_device
 from reid.errors import ReidError
+from reid.input_convention import InputConvention, convention_of
 from reid.network import Network
+from reid.openvino_runtime import load_core
+from reid.records import Picture
+
+Input = Mapping[str, Any] | None  # settings of `InputConvention`
+_NEARLY_EQUAL, _ENOUGH = 0.9, 8  # mean cosine, and number of images from which it tells
+_log = logging.getLogger(__name__)
 
 
 class Embedder(ABC):
@@ -34,21 +43,35 @@ class Embedder(ABC):
     size: tuple[int, int]
     dimension: int
     device: str
+    _is_checked = False  # whether the first features differ from each other
 
     @staticmethod
-    def load(weights: Path, device: str = "auto") -> "Embedder":
-        """The embedder in `weights`: a checkpoint of `uavpipe reid train`, or an ONNX model.
+    def load(weights: Path, device: str = "auto", given: Input = None) -> "Embedder":
+        """The embedder in `weights`: a checkpoint of `uavpipe reid train`, an ONNX model, or OpenVINO's `.xml`.
+
+        Args:
+            weights: the file.
+            device: auto, cpu or cuda.
+            given: settings of `InputConvention`, of a foreign model.
 
         Raises:
-            ReidError: no such file, a damaged one, or no such device.
+            ReidError: no such file, a damaged one, or no such device; or a setting does not fit.
 
         """
         if weights.suffix == ".onnx":
-            return OnnxEmbedder(weights, device)
+            return OnnxEmbedder(weights, device, given)
+        if weights.suffix == ".xml":
+            return OpenVinoEmbedder(weights, device, given)
+        if given:
+            raise ReidError(f"{weights}: --input is for ONNX and OpenVINO models; a checkpoint has its own")
         return NetworkEmbedder(load_network(weights), device)
 
     def embed_files(
-        self, paths: Sequence[Path], *, flip: bool = False, advance: Callable[[int], None] = lambda count: None
+        self,
+        paths: Sequence[Path | Picture],
+        *,
+        flip: bool = False,
+        advance: Callable[[int], None] = lambda count: None,
     ) -> NDArray[np.float32]:
         """Features float32 (n, dimension) of image files, not normalised.
 
@@ -71,6 +94,8 @@ class Embedder(ABC):
                 following = paths[first + batch : first + 2 * batch]
                 coming = [threads.submit(read_crop, path, *self.size) for path in following]
                 features[first : first + len(crops)] = self.embed(crops, flip=flip)
+                if not self._is_checked:
+                    self._warn_of_equal(features[: len(crops)])
                 advance(len(crops))
         return features
 
@@ -82,8 +107,25 @@ class Embedder(ABC):
             features /= 2
         return features
 
+    def _warn_of_equal(self, features: NDArray[np.float32]) -> None:
+        """Warn where the features of different images are nearly the same: the model expects another input."""
+        self._is_checked = True
+        if len(features) >= _ENOUGH and (cosine := mean_cosine(features)) > _NEARLY_EQUAL:
+            _log.warning(
+                "the features of the first %d images are nearly equal (mean cosine %.4f): the network expects "
+                "another range of colours, or did not learn; uavpipe reid inspect compares",
+                *(len(features), cosine),
+            )
+
     @abstractmethod
     def _features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+
+
+def mean_cosine(features: NDArray[np.float32]) -> float:
+    """The mean cosine of two different rows of `features`, (n, d)."""
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    count = len(features)
+    return (float(np.square(unit.sum(axis=0)).sum()) - count) / max(1, count * (count - 1))
 
 
 class NetworkEmbedder(Embedder):
@@ -99,6 +141,7 @@ class NetworkEmbedder(Embedder):
     """
 
     def __init__(self, network: Network, device: str = "auto") -> None:
+        self._is_checked = True  # a checkpoint has its own input
         self._device = usable_device(device)
         self.device = str(self._device)
         self.size = network.config.height, network.config.width
@@ -106,28 +149,94 @@ class NetworkEmbedder(Embedder):
         self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
 
     def _features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        images = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
-        with torch.inference_mode():
+        with torch.inference_mode(), device_errors("take device cpu"):
+            images = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
             result: NDArray[np.float32] = self._network(images).float().cpu().numpy()
         return result
 
 
-class OnnxEmbedder(Embedder):
-    """An ONNX model: one of `uavpipe reid export`, or a foreign one.
+class ForeignEmbedder(Embedder):
+    """A model of another runtime, one of `uavpipe reid export` or a foreign one.
 
-    It takes a batch (n, 3, height, width) and gives (n, dimension). Bytes are RGB, 0 to 255; floats are RGB minus
-    ImageNet's mean, divided by its standard deviation, as models of torchreid and fast-reid expect.
+    It takes images (n, 3, height, width) and gives features (n, dimension). Bytes are RGB, 0 to 255; what floats
+    are, `convention` says. For a model with a fixed batch, images are split, and the last batch is filled up.
+
+    Attributes:
+        convention: of an input of floats; None: the model takes bytes.
+
+    """
+
+    convention: InputConvention | None
+    _batch: int | None
+
+    @property
+    def what(self) -> str:
+        """How the model is used, for people."""
+        height, width = self.size
+        taken = self.convention.words if self.convention else "RGB, bytes"
+        batch = f", batches of {self._batch}" if self._batch else ""
+        return f"input {height}x{width} px, {taken}{batch}; features of length {self.dimension}"
+
+    def with_input(self, convention: InputConvention) -> Self:
+        """The same model with another input."""
+        other = copy(self)
+        other.convention = convention
+        return other
+
+    def _take(self, path: Path, shapes: tuple[list[Any], list[Any]], is_float: bool, given: Input) -> None:
+        """Check input and output shapes, in which an open size is not an int; set what follows from them."""
+        taken, found = shapes
+        taken, found = [_sizes(each) for each in taken], [_sizes(each) for each in found]
+        shape, answer = taken[0] if taken else [], found[0] if found else []
+        one = len(taken) == len(found) == 1 and len(shape) == 4 and shape[1] == 3
+        if not one or len(answer) < 2 or answer[1] is None or any(size != 1 for size in answer[2:]):
+            raise ReidError(
+                f"{path}: has inputs {taken} and outputs {found}; expected one input (n, 3, height, width) and one "
+                "output (n, length)"
+            )
+        self.convention = None
+        if is_float:
+            self.convention = convention_of(path, given, _default(path))
+        elif given:
+            raise ReidError(f"{path}: --input is for models that take floats; this one takes bytes")
+        asked = (self.convention.height, self.convention.width) if self.convention else (None, None)
+        height, width = (own or other for own, other in zip(shape[2:], asked, strict=True))
+        if height is None or width is None:
+            raise ReidError(f"{path}: leaves the size of its images open; give --input height=256 and width=128")
+        self.size, self.dimension, self._batch = (height, width), answer[1], shape[0]
+
+    def _features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if self.convention is None:
+            images: NDArray[Any] = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
+        else:
+            images = self.convention.values(crops)
+        step = self._batch or len(images)
+        found = []
+        for first in range(0, len(images), step):
+            part = images[first : first + step]
+            missing = step - len(part)
+            filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
+            found.append(self._run(filled).reshape(step, -1)[: len(part)])
+        return np.concatenate(found).astype(np.float32)
+
+    @abstractmethod
+    def _run(self, images: NDArray[Any]) -> NDArray[Any]: ...
+
+
+class OnnxEmbedder(ForeignEmbedder):
+    """An ONNX model.
 
     Args:
         path: of the model.
         device: `auto` or `cpu`; `cuda` where ONNX Runtime supports it.
+        given: settings of `InputConvention`; None: as the file beside it says, or ImageNet's.
 
     Raises:
         ReidError: the file, the device or ONNX Runtime is missing, or it is another kind of model.
 
     """
 
-    def __init__(self, path: Path, device: str = "auto") -> None:
+    def __init__(self, path: Path, device: str = "auto", given: Input = None) -> None:
         try:
             import onnxruntime
         except ImportError:
@@ -146,28 +255,59 @@ class OnnxEmbedder(Embedder):
         except Exception as error:  # ONNX Runtime has an exception class for each kind of damage
             raise ReidError(f"{path}: not an ONNX model: {' '.join(str(error).split())[:150]}") from None
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        shape, given = inputs[0].shape, outputs[0].shape
-        if not (len(inputs) == len(outputs) == 1 and _is_batch(shape, 4) and shape[1] == 3 and _is_batch(given, 2)):
-            raise ReidError(
-                f"{path}: has inputs {[one.shape for one in inputs]} and outputs {[one.shape for one in outputs]}; "
-                "expected one input (n, 3, height, width) and one output (n, length)"
-            )
-        self.size, self.dimension = (shape[2], shape[3]), given[1]
-        self._input, self._normalised = inputs[0].name, inputs[0].type == "tensor(float)"
+        shapes = [one.shape for one in inputs], [one.shape for one in outputs]
+        self._take(path, shapes, inputs[0].type == "tensor(float)", given)
+        self._input = inputs[0].name
 
-    def _features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        images: NDArray[Any] = crops
-        if self._normalised:
-            mean, std = (np.array(values, np.float32) for values in (IMAGENET_MEAN, IMAGENET_STD))
-            images = (crops.astype(np.float32) / 255 - mean) / std
-        (features,) = self._session.run(None, {self._input: np.ascontiguousarray(images.transpose(0, 3, 1, 2))})
-        return np.asarray(features, np.float32)
+    def _run(self, images: NDArray[Any]) -> NDArray[Any]:
+        (features,) = self._session.run(None, {self._input: images})
+        return np.asarray(features)
 
 
-def _is_batch(shape: Sequence[Any], dimensions: int) -> bool:
-    """Whether all dimensions are fixed but the first, the number of images."""
-    return (
-        len(shape) == dimensions
-        and not isinstance(shape[0], int)
-        and all(isinstance(size, int) for size in shape[1:])
-    )
+class OpenVinoEmbedder(ForeignEmbedder):
+    """A model in OpenVINO's IR: a `.xml` and a `.bin`.
+
+    Args:
+        path: of the `.xml`.
+        device: `auto` or `cpu`.
+        given: as for `OnnxEmbedder`.
+
+    Raises:
+        ReidError: the file, the device or OpenVINO is missing, or it is another kind of model.
+
+    """
+
+    def __init__(self, path: Path, device: str = "auto", given: Input = None) -> None:
+        if device not in ("auto", "cpu"):
+            raise ReidError(f"device '{device}': OpenVINO models run on the CPU here; take device auto or cpu")
+        self.device = "cpu"
+        if not path.is_file():
+            raise ReidError(f"{path}: no such model")
+        try:
+            core = load_core()
+            model = core.read_model(path)
+            shapes = [_open_sizes(one) for one in model.inputs], [_open_sizes(one) for one in model.outputs]
+            self._compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        except RuntimeError as error:
+            raise ReidError(f"{path}: OpenVINO cannot read it: {' '.join(str(error).split())[-150:]}") from None
+        is_float = bool(model.inputs) and model.inputs[0].get_element_type().get_type_name().startswith("f")
+        self._take(path, shapes, is_float, given)
+
+    def _run(self, images: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(self._compiled([images])[0])
+
+
+def _open_sizes(port: Any) -> list[Any]:
+    return [size.get_length() if size.is_static else None for size in port.get_partial_shape()]
+
+
+def _sizes(shape: Sequence[Any]) -> list[int | None]:
+    """Sizes of a shape, None where a size is open."""
+    return [size if isinstance(size, int) else None for size in shape]
+
+
+def _default(path: Path) -> InputConvention:
+    """Open Model Zoo's networks have the scaling inside; others have that of torchreid."""
+    if path.suffix == ".xml" and path.name.startswith("person-reidentification-retail"):
+        return InputConvention(range="0-255", colours="bgr")
+    return InputConvention()

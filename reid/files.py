@@ -45,7 +45,8 @@ def open_regular(path: Path) -> BufferedReader:
         OSError: it cannot be opened, or is not a regular file.
 
     """
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    at_once = getattr(os, "O_NONBLOCK", 0)  # Windows has none, and no pipes among the files either
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | at_once))  # noqa: SIM115
     if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         return file
     file.close()

@@ -1,25 +1,26 @@
 """Labels of crops, from CSV tables or file names, and the samples made of them."""
 
 import csv
+import logging
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from reid.columns import open_rows
 from reid.errors import ReidError
-from reid.files import open_regular
-from reid.records import JUNK, Samples
+from reid.records import DISTRACTOR, JUNK, Samples
 from reid.sources import inside
 
 Cameras = Literal["camera", "flight"]
 PARTS = ("train", "query", "gallery")
-_COLUMNS = ("identity", "camera", "flight", "tracklet", "path", "split")
 # Camera c, and the sequence s where there is one: 0002_c1s1_000451_03.jpg, or 0005_c2_f0046985.jpg.
 _NAME = re.compile(r"(?P<identity>-1|\d{1,9})_(?P<flight>c(?P<camera>\d{1,9})(s\d{1,9})?)(?=[_.]|$)", re.ASCII)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def read_labels(
 
     Columns: `identity` (1 and up, 0 a distractor, -1 junk), `camera` (a number; without it, all are of one),
     `flight` and `tracklet` (any text; a tracklet's name is unique within its flight) and `path`. Without
-    `identity`, identities and cameras are parsed from the file names, as `label_of_name` does.
+    `identity`, identities and cameras are parsed from the file names, as `label_of_name` does. The names that
+    others use are read too (`pid`, `camid`, …); other columns are named in a warning.
 
     Args:
         tables: the CSV files.
@@ -59,7 +61,8 @@ def read_labels(
         folders: of each table's images; paths must stay within it. None: the samples have no paths.
 
     Raises:
-        ReidError: a table is missing, or a value is not as above; names the file and the line.
+        ReidError: a table is missing or has no rows, a value is not as above, or two rows are of one crop; names
+            the file and the line.
 
     """
     roots = folders or [None] * len(tables)
@@ -107,38 +110,62 @@ def read_table(table: Path, folder: Path | None) -> list[Label]:
 
     """
     try:
-        with TextIOWrapper(open_regular(table), "utf-8-sig", newline="") as file:
-            lines = csv.DictReader(file)
-            columns = set(lines.fieldnames or ())
-            needed = "identity" if "identity" in columns else "path"
-            if needed not in columns or (folder is not None and "path" not in columns):
-                raise ReidError(
-                    f"{table}: expected a column '{'path' if 'identity' in columns else 'identity'}', found "
-                    f"{', '.join(sorted(columns))[:100] or 'none'}"
-                )
-            return [_row(line, f"{table} line {lines.line_num}", folder) for line in lines]
+        with open_rows(table) as rows:
+            if "identity" not in rows.names and "path" not in rows.names:
+                rows.require("identity")
+            if folder is not None:
+                rows.require("path")
+            rows.warn_of_unused()
+            found = [(line, _row(row, f"{table} line {line}", folder)) for line, row in rows]
+            named = rows.names.get("identity", "")
     except FileNotFoundError:
         raise ReidError(f"{table}: no such file; name the tables of labels with --labels") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ReidError(f"{table}: not a table of labels: {error}") from None
+    if not found:
+        raise ReidError(f"{table}: no rows; expected one for each crop")
+    _check_once(found, table)
+    nobody = sum(label.identity == DISTRACTOR for _, label in found)
+    if nobody and named.strip().lower() not in ("", "identity"):
+        _log.warning(
+            "%s: %d rows have 0 in the column %s, which is a distractor; if persons count from 0, begin with 1",
+            *(table, nobody, named),
+        )
+    return [label for _, label in found]
 
 
-def _row(line: dict[str, str | None], where: str, folder: Path | None) -> Label:
-    text = {name: (line.get(name) or "").strip() for name in _COLUMNS}
-    path = None if folder is None else inside(folder, text["path"], where)
-    if text["split"] not in ("", *PARTS):
-        raise ReidError(f"{where}: split '{text['split'][:40]}': expected {', '.join(PARTS)}, or nothing")
-    if "identity" not in line:
-        return replace(label_of_name(Path(text["path"]).name, path, where), split=text["split"])
-    identity = _number(text["identity"], "identity", where, JUNK)
-    camera = _number(text["camera"] or "0", "camera", where, 0)
-    return Label(identity, camera, text["flight"], text["tracklet"], path, text["split"])
+def _check_once(rows: Iterable[tuple[int, Label]], table: Path) -> None:
+    """Check that no crop has two rows: of one split, or with two identities."""
+    seen: dict[Path, list[tuple[int, Label]]] = {}
+    for line, label in rows:
+        if label.path is None:
+            continue
+        for before, other in seen.setdefault(label.path, []):
+            if other.split == label.split or other.identity != label.identity:
+                both = f", as identity {other.identity}" if other.identity != label.identity else ""
+                raise ReidError(
+                    f"{table} line {line}: {label.path} has a row in line {before} already{both}; give it one"
+                )
+        seen[label.path].append((line, label))
+
+
+def _row(row: Mapping[str, str], where: str, folder: Path | None) -> Label:
+    name, split = row.get("path", ""), row.get("split", "")
+    path = None if folder is None else inside(folder, name, where)
+    if split not in ("", *PARTS):
+        raise ReidError(f"{where}: split '{split[:40]}': expected {', '.join(PARTS)}, or nothing")
+    if "identity" not in row:
+        return replace(label_of_name(Path(name).name, path, where), split=split)
+    identity = _number(row["identity"], "identity", where, JUNK)
+    camera = _number(row.get("camera") or "0", "camera", where, 0)
+    return Label(identity, camera, row.get("flight", ""), row.get("tracklet", ""), path, split)
 
 
 def _number(text: str, column: str, where: str, least: int) -> int:
-    if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII) or int(text) < least:
+    match = re.fullmatch(r"(-?\d{1,18})(\.0*)?", text, re.ASCII)  # of a column with gaps, tables make 3.0
+    if match is None or int(match[1]) < least:
         raise ReidError(f"{where}: {column} '{text[:40]}': expected a whole number from {least} up")
-    return int(text)
+    return int(match[1])
 
 
 def is_label(name: str) -> bool:

@@ -12,6 +12,7 @@ from torchvision import models
 from reid.config import GlobalBranch, GroupBranch, NetworkConfig
 from reid.crops import IMAGENET_MEAN, IMAGENET_STD
 from reid.errors import ReidError
+from reid.vision_transformer import ClassToken, TransformerTrunk
 
 # Layers of torchvision's classifiers after their last feature maps.
 _BEHIND_THE_MAPS = {"avgpool", "flatten", "dropout", "fc", "classifier", "head"}
@@ -35,7 +36,7 @@ class Embedded:
 
 
 class Backbone(nn.Module):
-    """Images to features: a trunk of convolutions, a global pooling and, if asked for, a linear layer.
+    """Images to features: a trunk, a global pooling and, if asked for, a linear layer.
 
     Attributes:
         dimension: length of a feature; 2048 with ResNet-50 and no linear layer.
@@ -82,7 +83,12 @@ class _Groups(nn.Module):
             nn.BatchNorm1d(config.width),
             nn.ReLU(inplace=True),
         )
-        self.own = nn.ModuleList(nn.Linear(config.width, config.dimension) for _ in range(config.groups))
+        self.own = nn.ModuleList(
+            nn.Sequential(nn.Linear(config.width, config.dimension), nn.BatchNorm1d(config.dimension, affine=False))
+            if config.norm
+            else nn.Linear(config.width, config.dimension)
+            for _ in range(config.groups)
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         parts = features.reshape(len(features) * self._groups, -1)
@@ -149,6 +155,12 @@ def _trunk(config: NetworkConfig) -> nn.Module:
             "or timm:NAME"
         )
     whole = models.get_model(name, weights=None)
+    if isinstance(whole, models.VisionTransformer):
+        if config.pooling == "gem":
+            raise ReidError("network.pooling: 'gem' is for feature maps; a vision transformer has a class token")
+        transformer = TransformerTrunk(whole)
+        transformer.check_size(config.height, config.width)
+        return transformer
     if isinstance(whole, models.ResNet) and config.last_stride == 1:
         for layer in whole.layer4.modules():
             if isinstance(layer, nn.Conv2d):
@@ -172,21 +184,39 @@ def timm_trunk(name: str, *, pretrained: bool) -> nn.Module:
         raise ReidError(
             f"network.backbone: 'timm:{name}' needs timm; pip install timm, or take a backbone of torchvision"
         ) from None
+    made = {"pretrained": pretrained, "num_classes": 0, "global_pool": ""}
     try:
-        trunk: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
+        try:  # transformers take these two, so that images need not be square
+            trunk: nn.Module = timm.create_model(name, **made, dynamic_img_size=True, dynamic_img_pad=True)
+        except TypeError:
+            trunk = timm.create_model(name, **made)
     except (RuntimeError, OSError) as error:
         raise ReidError(f"network.backbone: timm cannot make '{name}': {' '.join(str(error).split())}") from None
-    return trunk
+    return trunk if _output_of(trunk) != 3 else ClassToken(trunk)
+
+
+def _output_of(trunk: nn.Module) -> int:
+    """Number of dimensions of what `trunk` gives; 0: it does not run alone."""
+    maps = _probed(trunk)
+    return 0 if maps is None else maps.ndim
+
+
+def _probed(trunk: nn.Module) -> Tensor | None:
+    """The output of `trunk` for one small image; None: its layers are not a sequence."""
+    try:
+        with torch.inference_mode():
+            maps = trunk.eval()(torch.zeros(1, 3, 64, 64))
+    except (RuntimeError, ValueError, TypeError, AssertionError):
+        return None
+    return maps if isinstance(maps, Tensor) else None
 
 
 def _channels(trunk: nn.Module) -> int:
     """Channels of the feature maps of `trunk`, found by running it."""
-    try:
-        with torch.inference_mode():
-            maps = trunk.eval()(torch.zeros(1, 3, 64, 64))
-    except (RuntimeError, ValueError, TypeError, AssertionError):  # its layers are not a sequence
-        maps = None
-    if not isinstance(maps, Tensor) or maps.ndim != 4:
-        raise ReidError("network.backbone: has no feature maps to pool; expected a convolutional network")
+    maps = _probed(trunk)
+    if maps is None or maps.ndim != 4:
+        raise ReidError(
+            "network.backbone: has no feature maps to pool; expected convolutions or a vision transformer"
+        )
     trunk.train()
     return maps.shape[1]

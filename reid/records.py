@@ -2,12 +2,27 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 JUNK = -1  # a crop without an identifiable person: neither right nor wrong in a ranking
 DISTRACTOR = 0  # a person who is no query: always wrong
+
+
+class Picture(Protocol):
+    """An image that is kept within another file. It is taken wherever an image file's `Path` is, which is one, too.
+
+    `str` gives what errors call it.
+    """
+
+    @property
+    def name(self) -> str:
+        """As a file's, without folders."""
+
+    def read_bytes(self) -> bytes:
+        """The bytes of the image; an OSError says why they cannot be read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +33,7 @@ class Samples:
         identities: int64 (n,); persons from 1 up, `DISTRACTOR` or `JUNK`, as in Market-1501.
         cameras: int64 (n,); the camera, or the flight where there is one drone only. From 0 up.
         tracklets: int64 (n,), unique over the data set; -1: unknown.
-        paths: the n image files; empty where only features are known.
+        paths: the n images; empty where only features are known.
 
     Raises:
         ValueError: a shape or a type is not as above.
@@ -28,7 +43,7 @@ class Samples:
     identities: NDArray[np.int64]
     cameras: NDArray[np.int64]
     tracklets: NDArray[np.int64]
-    paths: tuple[Path, ...] = ()
+    paths: tuple[Path | Picture, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("identities", "cameras", "tracklets"):

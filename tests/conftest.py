@@ -18,6 +18,9 @@ from tests.network.watch import (  # noqa: F401 - pytest's hooks
     pytest_unconfigure,
 )
 
+# The tests' tensors are small: more threads would only wait for each other, and for the other tests' threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # It looks up no other machine, as it would for its maker's services.
 ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")

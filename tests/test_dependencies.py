@@ -8,8 +8,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("annotate", "detector", "pipeline", "reid")
-EXTRAS = ("cuhk03", "onnx", "openvino")  # a command that needs one says so
+PACKAGES = ("annotate", "detector", "pipeline", "reid", "uavpipe")
+EXTRAS = ("cuhk03", "onnx", "openvino", "ray")  # a command that needs one says so
 BUILT = {"detectron2"}  # is on no index; `make detectron2` builds it
 
 

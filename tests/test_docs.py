@@ -17,7 +17,7 @@ from pipeline.stages import appearance, crops, detect, frames, motion
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-PACKAGES = ("pipeline", "annotate", "detector", "reid")
+PACKAGES = ("uavpipe", "pipeline", "annotate", "detector", "reid")
 MODULES = [
     path
     for package in PACKAGES
@@ -67,7 +67,9 @@ def test_makes_help_is_the_chains_summaries():
 
 
 @pytest.mark.parametrize(
-    "page", [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *PAGES], ids=lambda page: page.name
+    "page",
+    [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *PAGES],
+    ids=lambda page: page.name,
 )
 def test_no_line_of_prose_is_longer_than_116(page):
     prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL).splitlines()
@@ -82,7 +84,7 @@ def test_the_modules_and_tests_that_a_page_names_exist(name):
     assert {each for each in named - there if "NAME" not in each} == set()
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES], ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for target in _LINK.findall(page.read_text("utf-8")):
         if not target.startswith("http"):
@@ -123,7 +125,7 @@ def test_the_tables_have_the_columns_that_the_formats_page_tells():
     for path, schema in {
         "frames/frames.parquet": frames.SCHEMA,
         "detections/detections.parquet": detect.SCHEMA,
-        "crops/crops.parquet": crops.SCHEMA,
+        "crops/crops.parquet": crops.IN_SHARDS,
         "motion/motion.parquet": motion.SCHEMA,
         "appearance/appearance.parquet": appearance.SCHEMA,
     }.items():
@@ -135,7 +137,7 @@ def commands():
     """Each `uavpipe …` of the pages' code blocks, lines that go on joined: (page, words)."""
     for page in PAGES:
         text = page.read_text("utf-8").replace("\\\n", " ")
-        for line in re.findall(r"^ {4,}(?:\.venv/bin/)?uavpipe (.*)", text, re.MULTILINE):
+        for line in re.findall(r"^ {4,}(?:srun (?:.* -- +)?)?(?:\.venv/bin/)?uavpipe (.*)", text, re.MULTILINE):
             yield page.name, shlex.split(line, comments=True)
 
 

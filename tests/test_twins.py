@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ERRORS = {"detector": "DetectorError", "reid": "ReidError"}
+OPENVINO = {"detector": "backends/openvino_runtime.py", "reid": "openvino_runtime.py"}
 TWINS = (
     "RunFolder.append",
     "RunFolder.open_log",
@@ -20,14 +21,24 @@ TWINS = (
     "_is_row",
     "_stop_request",
     "atomic_file",
+    "device_errors",
     "forget_after",
+    "import_openvino",
+    "is_packaged",
+    "load_core",
+    "own_signal_stack",
+    "recipe_file",
+    "recipe_names",
+    "usable_device",
 )
 
 
 def functions(package):
-    """The code of every function of a package's training and files, by its name within its module."""
+    """The code of every function of a package's training, files and device, by its name within its module."""
     found = {}
-    for path in (ROOT / package / "files.py", *sorted((ROOT / package / "training").glob("*.py"))):
+    folder = ROOT / package
+    single = (folder / each for each in ("files.py", "device.py", OPENVINO[package]))
+    for path in (*single, *sorted((folder / "training").rglob("*.py"))):
         for node in ast.parse(path.read_text("utf-8")).body:
             prefix = f"{node.name}." if isinstance(node, ast.ClassDef) else ""
             parts = node.body if prefix else [node]

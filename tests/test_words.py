@@ -13,11 +13,12 @@ ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
+    ROOT / "CONTRIBUTING.md",
     ROOT / "SECURITY.md",
     ROOT / "Makefile",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
-PACKAGES = ("pipeline", "annotate", "detector", "reid")
+PACKAGES = ("uavpipe", "pipeline", "annotate", "detector", "reid")
 MODULES = [path for name in PACKAGES for path in sorted((ROOT / name).rglob("*.py"))]
 # What is not said, and what is said instead.
 BANNED = {

@@ -5,6 +5,7 @@ nothing: a page that lost the connection can repeat it.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Annotated, Any
@@ -20,25 +21,30 @@ from annotate.app import views
 from annotate.app.access import Access, Guard
 from annotate.app.refresh import Refresh
 from annotate.errors import AnnotateError, Busy, Refused, Unusable
-from annotate.files import read_regular
 from annotate.log.state import State
-from annotate.log.store import Outcome
+from annotate.log.store import Outcome, Own
 from annotate.operations import (
     MAX_TRACKLETS,
     Identity,
     Index,
     OperationId,
+    Redo,
     Seen,
     TrackletId,
+    Undo,
     UserName,
     read_decision,
     tracklet_id,
 )
 from annotate.project import Project
+from annotate.suggestions.checks import KINDS
+from annotate.suggestions.suggest import Candidate, Excluded
 
 CANDIDATES = 9  # shown at first: one for each digit key
+ASIDE = 3  # shown beside these of the people seen together with the tracklet
 MORE = 45  # shown at a time after these, for the arrow keys
-_PAGE = 60  # identities and findings at a time
+FINDINGS = 20  # at a time
+_PAGE = 60  # identities at a time
 _FOREVER = "private, max-age=31536000, immutable"  # a crop never changes under its address
 
 # A frame of a flight: JPEG, and the width and height in pixels that it has in the video.
@@ -49,6 +55,8 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     user: UserName
+    tab: str = Field("", pattern=r"^[a-z0-9]{0,32}$", description="the window; ids of requests begin with it")
+    again: Index = Field(0, description="what was skipped up to this entry of the log comes again")
 
 
 class _Candidates(_Body):
@@ -56,9 +64,17 @@ class _Candidates(_Body):
     offset: Index = 0
 
 
+class _Batch(_Body):
+    without: list[TrackletId] = Field([], max_length=5000, description="what is not to be asked at once again")
+
+
 class _Request(_Body):
     id: OperationId
     next: bool = Field(False, description="answer with what comes next, too")
+
+
+class _TakeBack(_Request):
+    since: Index | None = Field(None, description="the last entry of the log when the window was opened")
 
 
 class _Decide(_Request):
@@ -66,19 +82,22 @@ class _Decide(_Request):
     seen: Index | None = Field(None, description="the last entry of the log that the page knew of")
 
 
-def create_app(project: Project, access: Access, picture: Picture, refresh: Refresh, user: str = "") -> FastAPI:
+def create_app(
+    project: Project, access: Access | None, picture: Picture, refresh: Refresh, user: str = ""
+) -> FastAPI:
     """The application, to be run by an ASGI server.
 
     Args:
         project: the workspace to label.
-        access: the rules of access.
+        access: the rules of access; None: `annotate.app.opening`, which passes requests on, keeps them.
         picture: gives a frame of a flight; raises AnnotateError where it cannot.
         refresh: updates the suggestions.
         user: the name that the page proposes.
 
     """
     app = FastAPI(title="uavpipe", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, access=access)
+    if access is not None:
+        app.add_middleware(Guard, access=access)
     _answer_errors(app)
     _labelling(app, project)
     _reading(app, project)
@@ -86,7 +105,13 @@ def create_app(project: Project, access: Access, picture: Picture, refresh: Refr
 
     @app.get("/api/session")
     def session() -> dict[str, Any]:
-        return {"user": user, "flights": project.flights, "source": project.source, "refresh": refresh.state()}
+        return {
+            "user": user,
+            "flights": project.flights,
+            "source": project.source,
+            "refresh": refresh.state(),
+            "seen": len(project.store.entries),
+        }
 
     @app.post("/api/refresh")
     def start_refresh(body: _Body) -> dict[str, Any]:
@@ -101,16 +126,19 @@ def _labelling(app: FastAPI, project: Project) -> None:
     @app.post("/api/next")
     def next_item(body: _Body) -> dict[str, Any]:
         with project.reading() as state:
-            return {"item": _item(project, state, body.user)}
+            return {"item": _item(project, state, body)}
 
     @app.post("/api/candidates")
     def candidates(body: _Candidates) -> dict[str, Any]:
         with project.reading() as state:
             _known(state, body.tracklet)
-            found = project.candidates(state, body.tracklet)
-            page = found[body.offset : body.offset + (MORE if body.offset else CANDIDATES)]
-            shown = [views.candidate(project, state, body.tracklet, each) for each in page]
-            return {"candidates": shown, "total": len(found)}
+            return _people(project, state, body.tracklet, body.offset)
+
+    @app.post("/api/batch")
+    def batch(body: _Batch) -> dict[str, Any]:
+        with project.reading() as state:
+            found = project.batch(state, body.user, body.tab, body.without)
+            return {"batch": found and views.batch(project, state, found), "seen": len(project.store.entries)}
 
     @app.post("/api/decide")
     def decide(body: _Decide) -> dict[str, Any]:
@@ -119,12 +147,12 @@ def _labelling(app: FastAPI, project: Project) -> None:
         return _answer(project, body, outcome)
 
     @app.post("/api/undo")
-    def undo(body: _Request) -> dict[str, Any]:
-        return _answer(project, body, project.store.undo(user=body.user, id=body.id))
+    def undo(body: _TakeBack) -> dict[str, Any]:
+        return _answer(project, body, project.store.undo(user=body.user, id=body.id, own=_own(body)))
 
     @app.post("/api/redo")
-    def redo(body: _Request) -> dict[str, Any]:
-        return _answer(project, body, project.store.redo(user=body.user, id=body.id))
+    def redo(body: _TakeBack) -> dict[str, Any]:
+        return _answer(project, body, project.store.redo(user=body.user, id=body.id, own=_own(body)))
 
 
 def _reading(app: FastAPI, project: Project) -> None:
@@ -142,43 +170,62 @@ def _reading(app: FastAPI, project: Project) -> None:
     ) -> dict[str, Any]:
         with project.reading() as state:
             wanted = find.strip().casefold()
-            found = sorted(
-                number for number, name in state.identities.items() if wanted in f"{number} {name}".casefold()
-            )
+            found = [
+                number for number in state.people() if wanted in f"{number} {state.identities[number]}".casefold()
+            ]
             shown = [views.identity(project, state, number) for number in found[offset : offset + limit]]
             return {"identities": shown, "total": len(found), "seen": len(project.store.entries)}
 
     @app.get("/api/identities/{number}")
     def identity(number: Identity) -> dict[str, Any]:
         with project.reading() as state:
-            if number not in state.exists:
-                raise _MissingError(f"there is no identity {number}")
-            members = sorted(state.members.get(number, ()), key=lambda name: (state.tracklets[name][0], name))
+            if number not in state.members:
+                raise _MissingError(f"there is no person {number}")
+            members = sorted(state.members[number], key=lambda name: (state.tracklets[name][0], name))
             return {
                 **views.identity(project, state, number),
                 "members": [views.tracklet(project, state, name) for name in members],
                 "seen": len(project.store.entries),
             }
 
-    @app.get("/api/findings")
-    def findings(offset: Annotated[int, Query(ge=0)] = 0) -> dict[str, Any]:
+    @app.get("/api/together/{first}/{second}")
+    def together(first: Identity, second: Identity) -> dict[str, Any]:
         with project.reading() as state:
-            found = project.findings(state)
-            shown = [views.finding(project, state, each) for each in found[offset : offset + _PAGE]]
-            return {"findings": shown, "total": len(found), "seen": len(project.store.entries)}
+            found = project.meeting(state, first, second)
+            return {"together": found and {"tracklets": found[:2], "frame": found.frame}}
+
+    @app.get("/api/findings")
+    def findings(
+        offset: Annotated[int, Query(ge=0)] = 0, kind: Annotated[str, Query(max_length=20)] = ""
+    ) -> dict[str, Any]:
+        with project.reading() as state:
+            every = project.findings(state)
+            found = [each for each in every if kind in ("", each.kind)]
+            counts = Counter(each.kind for each in every)
+            return {
+                "findings": [views.finding(project, state, each) for each in found[offset : offset + FINDINGS]],
+                "total": len(found),
+                "kinds": {each: counts[each] for each in KINDS if counts[each]},
+                "page": FINDINGS,
+                "seen": len(project.store.entries),
+            }
 
     @app.get("/api/progress")
     def progress(user: Annotated[str, Query(max_length=200)] = "") -> dict[str, Any]:
         with project.reading() as state:
-            return {**dataclasses.asdict(project.progress(state, user)), "seen": len(project.store.entries)}
+            return {
+                **dataclasses.asdict(project.progress(state, user)),
+                "elsewhere": project.shown_elsewhere(state),
+                "seen": len(project.store.entries),
+            }
 
 
 def _pictures(app: FastAPI, project: Project, picture: Picture) -> None:
     @app.get("/api/crops/{flight}/{frame}/{rank}.jpg")
     def crop(flight: str, frame: int, rank: int) -> Response:
         try:
-            content = read_regular(project.crop_file(flight, Seen(frame, rank)))
-        except (AnnotateError, OSError) as error:
+            content = project.crop(flight, Seen(frame, rank))
+        except AnnotateError as error:
             raise _MissingError(str(error)) from None
         return Response(content, media_type="image/jpeg", headers={"Cache-Control": _FOREVER})
 
@@ -199,34 +246,59 @@ def _pictures(app: FastAPI, project: Project, picture: Picture) -> None:
             return {"boxes": views.boxes(project, state, flight, frame)}
 
 
-def _item(project: Project, state: State, user: str) -> dict[str, Any] | None:
-    """The tracklet that `user` is to label next."""
-    turn = project.next_turn(state, user)
+def _own(body: _TakeBack) -> Own | None:
+    """Whether a decision was made in the window that asks, or before it was opened."""
+    since, tab = body.since, f"{body.tab}."
+    return None if since is None else lambda entry: entry.sequence <= since or entry.id.startswith(tab)
+
+
+def _item(project: Project, state: State, body: _Body) -> dict[str, Any] | None:
+    """The tracklet to label next in the window that asks."""
+    turn = project.next_turn(state, body.user, body.tab, body.again)
     if turn is None:
         return None
-    found = project.candidates(state, turn.tracklet)
     item = views.tracklet(project, state, turn.tracklet)
     if turn.second_look:
         del item["label"]  # the second answer must not know the first
     return {
         **item,
         "second_look": turn.second_look,
-        "candidates": [views.candidate(project, state, turn.tracklet, each) for each in found[:CANDIDATES]],
-        "total": len(found),
+        "unlikely": project.count_unlikely(state),
+        **_people(project, state, turn.tracklet),
         "seen": len(project.store.entries),
     }
 
 
+def _people(project: Project, state: State, tracklet: str, offset: int = 0) -> dict[str, Any]:
+    """The people that `tracklet` might be, from `offset` on: the likeliest first, at the end those seen beside it.
+
+    With the first come a few of the last: a wrong label, or a person boxed twice, may hide the right one there.
+    Where there are no others, they are the first.
+    """
+    likely, excluded = project.ranking(state, tracklet)
+    ranked: list[Candidate | Excluded] = [*likely, *excluded]
+    page = ranked[offset : offset + MORE] if offset else ranked[: min(CANDIDATES, len(likely))]
+    aside = [] if offset else excluded[: ASIDE if likely else CANDIDATES]
+    return {
+        "candidates": [views.candidate(project, state, tracklet, each) for each in page],
+        "excluded": [views.candidate(project, state, tracklet, each) for each in aside],
+        "total": len(likely) + len(excluded),
+    }
+
+
 def _answer(project: Project, body: _Request, outcome: Outcome) -> dict[str, Any]:
+    operation = outcome.entry.operation
     answer: dict[str, Any] = {
         "sequence": outcome.entry.sequence,
-        "operation": outcome.entry.operation.model_dump(mode="json"),
+        "operation": operation.model_dump(mode="json"),
         "created": outcome.created,
         "repeated": outcome.repeated,
     }
+    if isinstance(operation, Undo | Redo):
+        answer["of"] = project.store.entries[operation.target - 1].operation.model_dump(mode="json")
     if body.next:
         with project.reading() as state:
-            answer["item"] = _item(project, state, body.user)
+            answer["item"] = _item(project, state, body)
     return answer
 
 

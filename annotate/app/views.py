@@ -3,12 +3,13 @@
 from typing import Any
 from urllib.parse import quote
 
+from annotate.batches import Batch
 from annotate.log.state import Label, State
 from annotate.operations import flight_of
 from annotate.project import Project
 from annotate.records import Detection
 from annotate.suggestions.checks import Finding
-from annotate.suggestions.suggest import Candidate
+from annotate.suggestions.suggest import Candidate, Excluded
 
 PORTRAITS = 6  # crops on the card of an identity
 
@@ -46,6 +47,15 @@ def tracklet(project: Project, state: State, name: str, *, every: bool = False) 
     }
 
 
+def batch(project: Project, state: State, found: Batch) -> dict[str, Any]:
+    """A batch with the pictures to judge it by."""
+    return {
+        "person": None if found.identity is None else identity(project, state, found.identity),
+        "tracklets": [tracklet(project, state, name) for name in found.tracklets],
+        "total": found.total,
+    }
+
+
 def boxes(project: Project, state: State, flight: str, frame: int) -> list[dict[str, Any]]:
     """The tracklets in a frame: x1, y1, x2, y2 in its pixels, origin at the top left."""
     return [
@@ -67,9 +77,17 @@ def identity(project: Project, state: State, number: int, like: str | None = Non
     }
 
 
-def candidate(project: Project, state: State, like: str, found: Candidate) -> dict[str, Any]:
-    """An identity that the tracklet `like` might be; its most similar crops come first."""
-    return {**identity(project, state, found.identity, like), "similarity": round(found.similarity, 4)}
+def candidate(project: Project, state: State, like: str, found: Candidate | Excluded) -> dict[str, Any]:
+    """An identity that the tracklet `like` might be; its most similar crops come first.
+
+    "together" says in which frame, and with which of its tracklets, it was seen beside `like`.
+    """
+    seen = {"tracklet": found.tracklet, "frame": found.frame} if isinstance(found, Excluded) else None
+    return {
+        **identity(project, state, found.identity, like),
+        "similarity": round(found.similarity, 4),
+        "together": seen,
+    }
 
 
 def finding(project: Project, state: State, found: Finding) -> dict[str, Any]:
@@ -81,6 +99,8 @@ def finding(project: Project, state: State, found: Finding) -> dict[str, Any]:
         "frame": found.frame,
         "tracklets": [tracklet(project, state, name) for name in found.tracklets],
         "identities": [identity(project, state, number) for number in found.identities],
-        "correction": found.correction.model_dump(mode="json"),
-        "correction_label": found.correction_label,
+        "odd": found.odd,
+        "corrections": [
+            {"label": each.label, "operation": each.decision.model_dump(mode="json")} for each in found.corrections
+        ],
     }

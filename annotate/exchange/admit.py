@@ -15,6 +15,7 @@ from annotate.exchange.records import DECIMALS, Clip, Role, TrackBox
 from annotate.exchange.source import Source
 from annotate.records import count_frames, frame_size
 
+_FEW_OUTSIDE, _FEW_MOSTLY = 20, 8  # one box in so many may be outside of the frame, or with its centre
 _LARGEST_TERM = 6  # of a clean ratio of two sizes: 3 of 3840 to 1280, 3 and 2 of 1920 to 1280
 
 
@@ -99,9 +100,12 @@ class Admitted:
         left_out["ignored, by flag or class"] += sum(box.role is not Role.OBJECT for box in self.clip.boxes)
         left_out["without a track"] += sum(box.track < 0 for box in self.persons)
         boxes = tuple(box for box in self.persons if box.track >= 0)
-        found = replace(self, clip=replace(self.clip, boxes=boxes), left_out=left_out)
+        twice = len(boxes) - len({(box.frame, box.track) for box in boxes})
+        notes = self.notes + (f"{twice:,} boxes have the track of another one in their frame",) * (twice > 0)
+        found = replace(self, clip=replace(self.clip, boxes=boxes), left_out=left_out, notes=notes)
         if not boxes:
-            raise AnnotateError(f"{self.shown}: no person with a track: {found.account()}")
+            remedy = "; export tracks, as 'CVAT for video 1.1'" * (left_out["without a track"] > 0)
+            raise AnnotateError(f"{self.shown}: no person with a track: {found.account()}{remedy}")
         return found
 
     def account(self) -> str:
@@ -174,6 +178,7 @@ def admit(source: Source, clip: Clip, facts: FlightFacts, reading: Reading) -> A
     notes: list[str] = []
     clip = _in_frames(source.shown, clip, facts, notes)
     clip = _in_pixels(source.shown, clip, facts, notes)
+    clip = _of_the_whole(source.shown, clip, facts, notes)
     clip = _within(source.shown, clip, facts, reading, left_out)
     frames = clip.frames
     clip = replace(clip, name=facts.name, annotated=frames if told else None)
@@ -204,17 +209,16 @@ def _in_frames(shown: str, clip: Clip, facts: FlightFacts, notes: list[str]) -> 
 def _in_pixels(shown: str, clip: Clip, facts: FlightFacts, notes: list[str]) -> Clip:
     if facts.size is None:
         return clip
-    if clip.size is None:
+    if clip.size in (None, facts.size):
         return _plausible(shown, clip, facts)
-    if clip.size == facts.size:
-        return clip
     ratios = {Fraction(ours, theirs) for ours, theirs in zip(facts.size, clip.size, strict=True)}
     ratio = ratios.pop()
     shown_sizes = f"frames of {_times(clip.size)}, the flight {facts.name} has {_times(facts.size)}"
     if ratios or max(ratio.numerator, ratio.denominator) > _LARGEST_TERM:
         raise AnnotateError(f"{shown}: {shown_sizes}: no clean multiple; export from a task on the flight's video")
     notes.append(f"{shown_sizes}: boxes scaled by {ratio}")
-    return replace(clip, size=facts.size, boxes=tuple(_scaled(box, float(ratio)) for box in clip.boxes))
+    scaled = replace(clip, size=facts.size, boxes=tuple(_scaled(box, float(ratio)) for box in clip.boxes))
+    return _plausible(shown, scaled, facts)
 
 
 def _scaled(box: TrackBox, ratio: float) -> TrackBox:
@@ -223,15 +227,20 @@ def _scaled(box: TrackBox, ratio: float) -> TrackBox:
 
 
 def _plausible(shown: str, clip: Clip, facts: FlightFacts) -> Clip:
-    """Refuse boxes in pixels of a larger frame; a file without a size tells it only by them."""
+    """Refuse boxes in pixels of a larger frame, and corners that were read as sizes: both lie outside in part."""
     width, height = facts.size or (0, 0)
-    outside = [box for box in clip.boxes if box.box[0] >= width or box.box[1] >= height]
-    if outside and len(outside) >= max(1, len(clip.boxes) // 20):
-        right, bottom = (max(box.box[place] for box in clip.boxes) for place in (2, 3))
-        raise AnnotateError(
-            f"{shown}: its boxes reach to {right:.0f}×{bottom:.0f} px, frames of the flight {facts.name} have "
-            f"{width}×{height}; scale the file to the flight's size"
-        )
+    outside = sum(box.box[0] >= width or box.box[1] >= height for box in clip.boxes)
+    # A second corner that was read as a size is greater than the first one, and makes boxes mostly outside.
+    corners = all(box.box[2] > 2 * box.box[0] and box.box[3] > 2 * box.box[1] for box in clip.boxes)
+    mostly = sum(box.box[0] + box.box[2] > 2 * width or box.box[1] + box.box[3] > 2 * height for box in clip.boxes)
+    right, bottom = (max((box.box[place] for box in clip.boxes), default=0) for place in (2, 3))
+    shown_sizes = (
+        f"its boxes reach to {right:.0f}×{bottom:.0f} px, frames of the flight {facts.name} have {width}×{height}"
+    )
+    if corners and mostly >= max(1, len(clip.boxes) // _FEW_MOSTLY):
+        raise AnnotateError(f"{shown}: {shown_sizes}; they seem to be two corners: write left, top, width, height")
+    if outside >= max(1, len(clip.boxes) // _FEW_OUTSIDE):
+        raise AnnotateError(f"{shown}: {shown_sizes}; scale the file to the flight's size")
     return clip
 
 
@@ -239,15 +248,22 @@ def _times(size: tuple[int, int]) -> str:
     return f"{size[0]}×{size[1]}"
 
 
+def _of_the_whole(shown: str, clip: Clip, facts: FlightFacts, notes: list[str]) -> Clip:
+    """Refuse a file on a video of another length, unless it says that it is on the flight's first frames."""
+    if facts.frames is None or clip.length is None or clip.length == facts.frames:
+        return clip
+    lengths = f"{clip.length:,} frames, the flight {facts.name} has {facts.frames:,}"
+    named = Path(clip.video).stem == facts.name and clip.size is not None and clip.size == facts.size
+    if named and clip.length < facts.frames:
+        notes.append(f"a task on the first {lengths}: the others are not annotated")
+        return replace(clip, length=facts.frames)
+    raise AnnotateError(f"{shown}: for a video of {lengths}; export from a task on the flight's whole video")
+
+
 def _within(shown: str, clip: Clip, facts: FlightFacts, reading: Reading, left_out: Counter[str]) -> Clip:
     frames = facts.frames
     if frames is None:
         return clip
-    if clip.length is not None and clip.length != frames:
-        raise AnnotateError(
-            f"{shown}: for a video of {clip.length:,} frames, the flight {facts.name} has {frames:,}; export from "
-            "a task on the flight's whole video"
-        )
     last = max(clip.frames, default=0)
     if last >= frames and not reading.beyond:
         raise AnnotateError(

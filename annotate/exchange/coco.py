@@ -8,7 +8,7 @@ that have no place in a `TrackBox` stay in its `extra`, and are written again.
 import json
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -20,6 +20,7 @@ from annotate.exchange.source import Source, open_source
 from annotate.files import write_text
 
 _FRAME_FIELDS = ("frame_id", "frame_index")
+_NUMBERED = re.compile(r"(?:^|/)frame_([0-9]{6,9})\.\w+$")  # as CVAT names the frames of a video, from 0
 _OURS = "first_frame"  # of a video: the number of its first frame, which `write_coco_tracks` tells
 _USED = ("id", "image_id", "category_id", "track_id", "bbox", "area", "score")
 _Id = int | str
@@ -36,20 +37,28 @@ class _Video:
     images: list[Mapping[str, Any]] = field(default_factory=list)
 
 
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """A sort key under which runs of digits count as numbers, as for a flight's images: frame2 before frame10."""
+    parts = re.split(r"([0-9]+)", name.lower())
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+
 def read_coco_tracks(path: Path, first_frame: int | None = None) -> list[Clip]:
     """The clips in `path`, by name; as `parse_coco_tracks`."""
     return parse_coco_tracks(open_source(path, "coco"), first_frame)
 
 
-def parse_coco_tracks(source: Source, first_frame: int | None = None) -> list[Clip]:
+def parse_coco_tracks(source: Source, first_frame: int | None = None, *, tracked: bool = True) -> list[Clip]:
     """The clips in `source`, with the boxes of all categories, by name.
 
     Images without a video are of the clip that their folder is named after, else of one named after the file;
-    images without a frame's number are numbered in order of their names.
+    images without a frame's number are all frames of their clip, in order of their names. Where no annotation has
+    a track, boxes have track -1.
 
     Args:
         source: the JSON.
         first_frame: the number of a video's first frame; None: see `Clip.counted_from`.
+        tracked: whether a box without a track is refused; else its track is -1.
 
     Raises:
         AnnotateError: not COCO's JSON, an annotation with an unknown image or category, a bad box, ids or names
@@ -60,14 +69,14 @@ def parse_coco_tracks(source: Source, first_frame: int | None = None) -> list[Cl
         content = json.loads(source.text)
     except (ValueError, RecursionError):
         raise AnnotateError(f"{source.shown}: not COCO annotations: not JSON") from None
-    return _Reader(source.shown, content, first_frame).clips()
+    return _Reader(source.shown, content, first_frame, tracked=tracked).clips()
 
 
 class _Reader:
     """Reads one file; every error names the row."""
 
-    def __init__(self, shown: str, content: Any, first_frame: int | None) -> None:
-        self._shown = shown
+    def __init__(self, shown: str, content: Any, first_frame: int | None, *, tracked: bool) -> None:
+        self._shown, self._tracked = shown, tracked
         self._first_frame = first_frame
         if not isinstance(content, dict):
             raise AnnotateError(f"{shown}: not COCO annotations: expected images, annotations and categories")
@@ -78,6 +87,7 @@ class _Reader:
         labels = self._labels()
         videos = self._videos()
         annotations = self._rows("annotations")
+        tracked = any(_names_track(row) for row in annotations)
         numbers: dict[_Id, int] = {}
         for video in videos:
             found = self._number(video)
@@ -91,7 +101,7 @@ class _Reader:
             for kind, number, known in (("image", image, numbers), ("category", category, labels)):
                 if number not in known:
                     raise self._error(f"{place}: no such image or category: {number} (its {kind})")
-            boxes[image].append(self._box(place, row, numbers[image], labels[category]))
+            boxes[image].append(self._box(place, row, numbers[image], labels[category], tracked=tracked))
         return [self._clip(video, numbers, boxes) for video in sorted(videos, key=lambda each: each.name)]
 
     def _error(self, what: str) -> AnnotateError:
@@ -170,16 +180,7 @@ class _Reader:
         ids = [self._id(row, "id", f"an image of {video.name}") for row in video.images]
         given = [self._frame(row, number) for row, number in zip(video.images, ids, strict=True)]
         if all(frame is None for frame in given):
-            if self._first_frame is not None or video.length not in (None, len(ids)):
-                raise self._error(
-                    f"the images of {video.name} have no {' or '.join(_FRAME_FIELDS)}, and are {len(ids)} of "
-                    f"{video.length or '?'} frames; add frame_id"
-                )
-            names = sorted(
-                (str(row.get("file_name")), number) for row, number in zip(video.images, ids, strict=True)
-            )
-            frames = {number: place for place, (_, number) in enumerate(names)}
-            video.first_frame = 0
+            frames = self._number_by_name(video, ids)
         else:
             frames = {number: frame for number, frame in zip(ids, given, strict=True) if frame is not None}
             video.first_frame = self._first(video, frames)
@@ -189,6 +190,27 @@ class _Reader:
                 "each image needs its own"
             )
         return {number: frame - (video.first_frame or 0) for number, frame in frames.items()}
+
+    def _number_by_name(self, video: _Video, ids: Sequence[_Id]) -> dict[_Id, int]:
+        """Image -> frame, where only the files' names tell it: their numbers, or their order if they are all."""
+        names = [str(row.get("file_name")) for row in video.images]
+        twice = next((name for name, count in Counter(names).items() if count > 1), None)
+        if twice is not None and len(set(ids)) == len(ids):
+            raise self._error(f"several images of {video.name} are called {twice}; export one task alone")
+        numbers = [int(match[1]) for match in map(_NUMBERED.search, names) if match]
+        if len(numbers) == len(names) and min(numbers) != 1:
+            video.first_frame = 0 if min(numbers) == 0 else self._first_frame
+            if video.first_frame is not None and min(numbers) < video.first_frame:
+                raise self._error(f"{names[0]} comes before frame {video.first_frame}, the first one")
+            return dict(zip(ids, numbers, strict=True))
+        if self._first_frame is not None or video.length not in (None, len(ids)):
+            raise self._error(
+                f"the images of {video.name} have no {' or '.join(_FRAME_FIELDS)}, and are {len(ids)} of "
+                f"{video.length or '?'} frames; add frame_id"
+            )
+        ordered = sorted(zip(names, ids, strict=True), key=lambda each: _natural(each[0]))
+        video.first_frame, video.length = 0, len(ids)
+        return {number: place for place, (_, number) in enumerate(ordered)}
 
     def _frame(self, row: Mapping[str, Any], number: _Id) -> int | None:
         for name in _FRAME_FIELDS:
@@ -209,7 +231,7 @@ class _Reader:
             raise self._error(f"an image of {video.name} has frame {lowest}; expected frames from {told} up")
         return told
 
-    def _box(self, place: str, row: Mapping[str, Any], frame: int, label: str) -> TrackBox:
+    def _box(self, place: str, row: Mapping[str, Any], frame: int, label: str, *, tracked: bool) -> TrackBox:
         bbox = row.get("bbox")
         if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_number, bbox)):
             raise self._error(f"{place}.bbox: expected [left, top, width, height] in pixels, found {_shown(bbox)}")
@@ -228,7 +250,7 @@ class _Reader:
             extra.pop("iscrowd", None)
         return TrackBox.from_size(
             frame,
-            self._track(place, row),
+            self._track(place, row) if tracked else -1,
             (left, top, width, height),
             score=float(score),
             label=label,
@@ -242,9 +264,11 @@ class _Reader:
                 found = self._whole(where, "track_id", place, least=-1)
                 if found is not None:
                     return found
+        if not self._tracked:
+            return -1
         raise self._error(
-            f"{place}.track_id: no track_id here or in the attributes; export tracks, for example as 'CVAT for "
-            "video 1.1'"
+            f"{place}.track_id: no track_id here or in the attributes, which other annotations have; give all of "
+            "them one, or none"
         )
 
     def _clip(self, video: _Video, numbers: Mapping[_Id, int], boxes: Mapping[_Id, Sequence[TrackBox]]) -> Clip:
@@ -263,6 +287,11 @@ class _Reader:
             annotated=frozenset(frames.values()),
             counted_from=video.first_frame,
         )
+
+
+def _names_track(row: Mapping[str, Any]) -> bool:
+    places = (row, row.get("attributes"))
+    return any(isinstance(place, dict) and place.get("track_id") is not None for place in places)
 
 
 def _is_number(value: Any) -> bool:

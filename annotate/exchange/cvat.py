@@ -7,6 +7,7 @@ identity; else each is its own.
 """
 
 import io
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +23,10 @@ from xml.sax.xmlreader import AttributesImpl, Locator
 from annotate.errors import AnnotateError
 from annotate.exchange.interpolate import Shape, fill
 from annotate.exchange.persons import is_person
-from annotate.exchange.records import Clip, TrackBox, number
+from annotate.exchange.records import DECIMALS, Clip, TrackBox, number
 from annotate.exchange.source import Source, open_source
 from annotate.files import write_text
+from annotate.records import Box
 
 _SHAPES = {"polygon", "polyline", "points", "cuboid", "ellipse", "mask", "skeleton"}
 _FLAGS = ("occluded", "keyframe")
@@ -51,8 +53,9 @@ def read_cvat(path: Path, name: str) -> Clip:
 def parse_cvat(source: Source) -> list[Clip]:
     """The tasks in `source`, by name, with the boxes of all labels by frame, then by track.
 
-    `extra` holds `occluded` and `keyframe` (bool), `attributes` (name -> text), `z_order` and `rotation` as
-    text, and `source` of the track. Boxes "for images" have a track only by the attribute `identity` or `track_id`.
+    `extra` holds `occluded` and `keyframe` (bool), `attributes` (name -> text), `z_order` as text, and `source` of
+    the track. Of a box with a `rotation` the upright one around it is taken. Boxes "for images" have a track only
+    by the attribute `identity` or `track_id`.
 
     Raises:
         AnnotateError: not XML, or with entities or a document type, not of this format, or a bad element; names
@@ -102,6 +105,13 @@ class _Task:
         whole = not self.part and not self.number("start_frame") and self.step == 1
         return self.number("size") if whole else None
 
+    @property
+    def beginning_of(self) -> str:
+        """The video of which the task has `size` frames from the first one on; "" where that is not told."""
+        frames, stop = self.number("size"), self.number("stop_frame")
+        first = self.number("start_frame") == 0 and frames is not None and stop == frames - 1
+        return self.told.get("source", "").strip() if first else ""
+
     def has(self, frame: int) -> bool:
         """Whether the frame is one of the task's."""
         start, stop = self.number("start_frame") or 0, self.number("stop_frame")
@@ -114,7 +124,10 @@ class _Task:
         boxes = tuple(sorted(self.boxes, key=lambda box: (box.frame, box.track)))
         name = self.told.get("name", "").strip() or self.told.get("source", "").strip() or f"task {place}"
         annotated = frozenset(self.images) if self.images else None
-        return Clip(name, boxes, self.length, size, self.images, annotated=annotated, left_out=self.left_out)
+        video = self.beginning_of
+        return Clip(
+            name, boxes, self.length, size, self.images, annotated=annotated, left_out=self.left_out, video=video
+        )
 
 
 @dataclass
@@ -307,7 +320,8 @@ class _Reader(ContentHandler):
         if source is not None:
             extra["source"] = source
         try:
-            return TrackBox(shape.frame, track, shape.box, label=label, extra=extra)
+            box = _upright(shape.box, extra.pop("rotation", "0"))
+            return TrackBox(shape.frame, track, box, label=label, extra=extra)
         except ValueError as error:
             raise self._error(f"{place}: {error}") from None
 
@@ -322,6 +336,25 @@ def _frame(text: str) -> int:
     if not re.fullmatch(r"\d{1,10}", text.strip(), re.ASCII):
         raise ValueError(f"frame '{text[:20]}'; expected a whole number from 0 up")
     return int(text)
+
+
+def _upright(box: Box, rotation: str) -> Box:
+    """The upright box around `box`, turned about its centre by `rotation` degrees.
+
+    Raises:
+        ValueError: `rotation` is no number.
+
+    """
+    angle = math.radians(_coordinate(rotation))
+    if not angle:
+        return box
+    x1, y1, x2, y2 = box
+    cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
+    width, height = (x2 - x1) * cos + (y2 - y1) * sin, (x2 - x1) * sin + (y2 - y1) * cos
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    sides = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    left, top, right, bottom = (round(side, DECIMALS) for side in sides)
+    return left, top, right, bottom
 
 
 def _coordinate(text: str) -> float:

@@ -82,6 +82,7 @@ class Clip:
         counted_from: the number of the first frame in the file; None where the file does not tell: then `boxes`
             and `files` have the file's own numbers.
         left_out: what the reader could not use -> how many.
+        video: file name of the video that `length` frames from its first one on were annotated of; "": all of it.
 
     """
 
@@ -93,6 +94,7 @@ class Clip:
     annotated: frozenset[int] | None = None
     counted_from: int | None = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
+    video: str = ""
 
     @property
     def frames(self) -> frozenset[int]:

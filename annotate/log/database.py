@@ -1,17 +1,22 @@
 """The SQLite file of the log: opening, checking, reading and writing rows."""
 
+import logging
 import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import IO
 
 from annotate.errors import AnnotateError, Busy, Unusable
 from annotate.files import temporary_beside
 from annotate.log import migrate
+from annotate.log.file_system import Support, file_system
 from annotate.log.history import Entry
+from annotate.log.one_host import hold, is_held
 from annotate.log.text_log import how_to_recover
 from annotate.operations import read_operation, write_operation
 
@@ -19,6 +24,7 @@ _APPLICATION = 0x75617650  # "uavP" in SQLite's header: this file is ours
 WAIT_S = 2.5  # for another process's transaction, which takes milliseconds
 _POLL_S = 0.01
 _CHECKPOINT = 1  # pages in the write-ahead log from which on they are written into the database
+_log = logging.getLogger("uavpipe")
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 _SCHEMA = f"""
@@ -40,27 +46,51 @@ CREATE TABLE leases (tracklet TEXT PRIMARY KEY, user TEXT NOT NULL, expires REAL
 """
 
 
-def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
-    """The database in `path`, in WAL mode, every commit on the disk before it returns.
+class Connection(sqlite3.Connection):
+    """A connection that lets go of the lock of this host when it is closed."""
 
-    An older schema is migrated, after a backup beside it.
+    host: IO[str] | None = None
+
+    def close(self) -> None:
+        """Close it."""
+        super().close()
+        if self.host is not None:
+            self.host.close()
+
+
+def connect(path: Path, *, create: bool = True) -> sqlite3.Connection:
+    """The database in `path`, every commit on the disk before it returns.
+
+    It is in WAL mode; on a network file system with a rollback journal, for this host alone. An older schema is
+    migrated, after a backup beside it.
 
     Args:
         path: the file.
         create: make one where there is none.
 
     Raises:
-        AnnotateError: it is not there, was emptied, is not ours, newer than this program, or the file system has
-            no shared memory.
+        AnnotateError: it is not there, was emptied, is not ours, newer than this program, open on another host, or
+            its file system has no shared memory, no locks, or uploads files instead of writing them.
 
     """
     _check_there(path, create=create)
+    place = file_system(path)
+    if place.support is Support.READING:
+        raise Unusable(
+            f"{path}: {place.type} uploads files when they are closed, so that decisions could be lost; labels are "
+            "only read there: put the workspace on another disk"
+        )
     with database_errors(path):
         if not path.exists():
             _make(path.resolve())
-        connection = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            path, timeout=WAIT_S, isolation_level=None, check_same_thread=False, factory=Connection
+        )
         try:
-            _prepare(connection, path)
+            if place.support is Support.ROLLBACK:
+                _announce(place.type)
+                connection.host = hold(path)
+            _prepare(connection, path, wal=place.support is Support.ALL)
         except BaseException:
             connection.close()
             raise
@@ -91,20 +121,35 @@ def copy_in_memory(path: Path) -> sqlite3.Connection:
     return copy
 
 
+@cache
+def _announce(kind: str) -> None:
+    """Say once what is other on a network file system."""
+    _log.warning(
+        "the labels are on a network file system (%s): one host at a time can write to them, and each decision "
+        "takes longer than on a local disk",
+        kind,
+    )
+
+
 def _copy(path: Path, copy: sqlite3.Connection) -> None:
+    support = file_system(path).support
     try:
-        with closing(sqlite3.connect(path, timeout=WAIT_S)) as source:
-            source.execute("PRAGMA query_only = ON")
-            source.backup(copy)
-            return
+        if support is not Support.READING:
+            with closing(sqlite3.connect(path, timeout=WAIT_S)) as source:
+                if support is Support.ROLLBACK:
+                    _without_shared_memory(source)
+                source.execute("PRAGMA query_only = ON")
+                source.backup(copy)
+                return
     except sqlite3.OperationalError as error:
         if _is_busy(error):
             raise
     # Beside the file SQLite needs others, which it may not make here.
     with TemporaryDirectory() as folder:
         target = path.resolve()
-        for name in (target.name, f"{target.name}-wal"):
+        for suffix in ("", "-wal", "-journal"):
             with suppress(FileNotFoundError):
+                name = target.name + suffix
                 shutil.copyfile(target.with_name(name), Path(folder, name))
         with closing(sqlite3.connect(Path(folder, target.name))) as source:
             source.backup(copy)
@@ -120,20 +165,41 @@ def _check_there(path: Path, *, create: bool) -> None:
         )
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite3.Connection, path: Path, *, wal: bool) -> None:
     connection.execute("PRAGMA trusted_schema = OFF")
+    if not wal:
+        _without_shared_memory(connection)
     version = _version(connection, path)  # before anything is written: it might be another program's
-    if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-        raise AnnotateError(f"{path}: this file system has no shared memory for SQLite; choose a local disk")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
+    if wal:
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise AnnotateError(f"{path}: this file system has no shared memory for SQLite; choose a local disk")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
+    else:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA locking_mode = NORMAL")  # for the other processes of this host
+        connection.execute("PRAGMA synchronous = EXTRA")  # FULL does not sync that the journal was deleted
     if version < migrate.VERSION:
         migrate.back_up(connection, path.resolve())
         migrate.migrate(connection)
     with transaction(connection):
         pass  # SQLite makes its log beside the file only now, and `files_of` looks for both
-    # From here on nobody waits within SQLite, which would keep other threads out: `begin` tries again instead.
-    connection.execute("PRAGMA busy_timeout = 0")
+    if wal:  # with a rollback journal also a reader waits for a commit, and a commit for a reader
+        # From here on nobody waits within SQLite, which would keep other threads out: `alone` tries again instead.
+        connection.execute("PRAGMA busy_timeout = 0")
+
+
+def _without_shared_memory(connection: sqlite3.Connection) -> None:
+    """Let SQLite keep the index of a write-ahead log, where a local disk left one, in its own memory.
+
+    It does so in this mode, if the mode is set before the first access (https://sqlite.org/wal.html, section 9).
+    """
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+
+
+def in_use(path: Path) -> bool:
+    """Whether a process has the labels in `path` open to write."""
+    return path.with_name(f"{path.name}-wal").exists() or is_held(path)  # who closes them last removes the -wal
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
@@ -167,7 +233,9 @@ def _name(file: Path, path: Path) -> None:
     with suppress(FileExistsError):
         try:
             path.hardlink_to(file)
-        except PermissionError:  # no hard links on this disk
+        except FileExistsError:
+            raise
+        except OSError:  # no hard links on this disk: EPERM, EOPNOTSUPP or ENOSYS
             with path.open("xb") as target:
                 target.write(file.read_bytes())
 

@@ -112,16 +112,16 @@ class History:
             return self.state.plan(again, self.created[operation.target])
         return self.state.plan(operation)
 
-    def check_unseen(self, effect: Effect, user: str, seen: int) -> None:
-        """Check that nobody else wrote what `effect` concerns after entry `seen`, the last that `user` knew of.
+    def check_unseen(self, effect: Effect, seen: int) -> None:
+        """Check that nobody wrote what `effect` concerns after entry `seen`, the last that the client knew of.
 
         Raises:
-            Refused: somebody did; names them.
+            Refused: somebody did, perhaps the same labeller in another window; names them.
 
         """
         for cell in effect.cells():
             written = self._written.get(cell, 0)
-            if written > seen and self.entries[written - 1].user != user:
+            if written > seen:
                 raise Refused(f"{_name(cell)} was changed meanwhile by {self._describe(written)}; check it again")
 
     def perform(self, entry: Entry, effect: Effect) -> None:

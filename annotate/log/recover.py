@@ -114,7 +114,7 @@ def _read_text(log: Path) -> _Copy:
 def _read_database(path: Path, least: int) -> _Copy:
     """The rows that can be read, each by itself; `least`: at least so many were there."""
     with temporary_beside(path) as copy:  # as it is, for the write-ahead log is taken in where it is opened
-        for suffix in ("", "-wal"):
+        for suffix in ("", "-wal", "-journal"):
             with suppress(FileNotFoundError):
                 shutil.copyfile(_beside(path, suffix), _beside(copy, suffix))
         if not copy.exists():
@@ -170,14 +170,14 @@ def _rebuild(path: Path, log: Path, entries: list[Entry]) -> Path:
                 store.take_log(entries)
         except Refused as error:
             raise AnnotateError(f"{path}: {error}; restore a copy") from None
-        for suffix in ("", "-wal", TEXT_LOG):
+        for suffix in ("", "-wal", "-journal", TEXT_LOG):
             with suppress(FileNotFoundError):
                 shutil.copyfile(_beside(path, suffix), _beside(kept, suffix))
                 sync_file(_beside(kept, suffix))
         sync_folder(path.parent)
         text_log_of(temporary).replace(log)  # first: from here on it has everything
         sync_folder(path.parent)
-        for suffix in ("-wal", "-shm"):  # they would be applied to the new file
+        for suffix in ("-wal", "-shm", "-journal"):  # they would be applied to the new file
             _beside(path, suffix).unlink(missing_ok=True)
         temporary.replace(path)
         sync_folder(path.parent)

@@ -101,6 +101,10 @@ class State:
             for seen in content
         }
 
+    def people(self) -> list[int]:
+        """The identities that have a tracklet, ascending: the people that the app and the report count and show."""
+        return sorted(self.members)
+
     def perform(self, effect: Effect) -> None:
         """Make `effect`'s changes; it must have been planned on this very state."""
         for cell, before, after in effect.changes:

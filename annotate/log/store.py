@@ -55,6 +55,9 @@ class Outcome:
     repeated: bool
 
 
+Own = Callable[[Entry], bool]
+
+
 class Decide(Protocol):
     """Applies one decision of several; gives the identity or the tracklet that it creates."""
 
@@ -229,8 +232,8 @@ class LabelStore:
             operation: what is decided.
             user: the labeller.
             id: the client's name for this request; the same request again changes nothing and answers the same.
-            seen: the last entry of the log that the client knew of; if another user changed since then what
-                this operation concerns, it is refused. None: do not check.
+            seen: the last entry of the log that the client knew of; if anybody changed since then what this
+                operation concerns, it is refused. None: do not check.
 
         Raises:
             Refused: it does not fit the labels as they are now; nothing was changed.
@@ -266,13 +269,20 @@ class LabelStore:
 
             yield decide
 
-    def undo(self, *, user: str, id: str) -> Outcome:
-        """Take back the last operation of `user` in effect; as `apply`."""
-        return self._decide(Undo, user, id)
+    def undo(self, *, user: str, id: str, own: Own | None = None) -> Outcome:
+        """Take back the last operation of `user` in effect; as `apply`.
 
-    def redo(self, *, user: str, id: str) -> Outcome:
-        """Apply again what `user` undid last; as `apply`."""
-        return self._decide(Redo, user, id)
+        Args:
+            user: the labeller.
+            id: as in `apply`.
+            own: whether an operation is the client's; that of another window of the same labeller is refused.
+
+        """
+        return self._decide(Undo, user, id, own=own)
+
+    def redo(self, *, user: str, id: str, own: Own | None = None) -> Outcome:
+        """Apply again what `user` undid last; as `undo`."""
+        return self._decide(Redo, user, id, own=own)
 
     def take_log(self, entries: Sequence[Entry]) -> int:
         """Append what `entries`, a log that begins as this one does, has beyond it: all or nothing.
@@ -299,7 +309,9 @@ class LabelStore:
                     raise Refused(f"operation {entry.sequence} cannot follow: {error}") from None
             return len(more)
 
-    def _decide(self, request: _Request, user: str, identifier: str, seen: int | None = None) -> Outcome:
+    def _decide(
+        self, request: _Request, user: str, identifier: str, seen: int | None = None, own: Own | None = None
+    ) -> Outcome:
         _check("user", _USER, user)
         _check("id", _ID, identifier)
         with self._deciding():
@@ -308,17 +320,17 @@ class LabelStore:
                 if known.user != user or not _is_request(known.operation, request):
                     raise Refused(f"id {identifier} was used for operation {known.sequence}; give each its own")
                 return self._outcome(known, repeated=True)
-            entry = self._entry(self._resolve(request, user), user, identifier)
+            entry = self._entry(self._resolve(request, user, own), user, identifier)
             self._append(entry, seen)
             return self._outcome(entry, repeated=False)
 
-    def _resolve(self, request: _Request, user: str) -> Operation:
-        if request is Undo:
-            return Undo(target=self._history.last_decision(user))
-        if request is Redo:
-            return Redo(target=self._history.last_undone(user))
-        assert not isinstance(request, type)
-        return request
+    def _resolve(self, request: _Request, user: str, own: Own | None) -> Operation:
+        if not isinstance(request, type):
+            return request
+        target = self._history.last_decision(user) if request is Undo else self._history.last_undone(user)
+        if own is not None and not own(self.entries[target - 1]):
+            raise Refused(f"operation {target}, the last of {user}, was made in another window; take it back there")
+        return request(target=target)
 
     def _entry(self, operation: Operation, user: str, identifier: str) -> Entry:
         time = self._now().isoformat(timespec="milliseconds")
@@ -327,7 +339,7 @@ class LabelStore:
     def _append(self, entry: Entry, seen: int | None = None) -> None:
         effect = self._history.plan(entry.operation, entry.user)
         if seen is not None:
-            self._history.check_unseen(effect, entry.user, seen)
+            self._history.check_unseen(effect, seen)
         chain = entry.chained(self.chain)
         database.append_row(self._connection, entry, chain)
         self._history.perform(entry, effect)

@@ -4,7 +4,6 @@ An operation is committed to the database first, then appended here, then answer
 the text holds, and more only where a process was killed in between; a database that holds less has lost something.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from typing import BinaryIO
 
 from annotate.errors import Unusable
 from annotate.files import TEXT_LOG, sync_folder
+from annotate.locks import lock
 from annotate.log.history import Entry
 from annotate.log.lines import write_head, write_line
 
@@ -102,7 +102,7 @@ class TextLog:
         while True:
             new = not self.path.exists()
             with self._open(os.O_RDWR | os.O_APPEND | os.O_CREAT) as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                lock(file, self.path.parent)
                 if not self.path.exists() or os.fstat(file.fileno()).st_ino != self.path.stat().st_ino:
                     continue  # replaced while this waited
                 yield file
@@ -112,10 +112,13 @@ class TextLog:
 
     def _open(self, flags: int) -> BinaryIO:
         """The file, which must be one itself: a workspace that somebody sent may have a link or a pipe there."""
+        reading = flags == os.O_RDONLY
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
             raise Unusable(f"{self.path}: a link or no regular file; remove it, and it is written again")
-        handle = os.open(self.path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-        return os.fdopen(handle, "rb" if flags == os.O_RDONLY else "a+b")
+        for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):  # none of them is on every system
+            flags |= getattr(os, name, 0)
+        handle = os.open(self.path, flags, 0o666)
+        return os.fdopen(handle, "rb") if reading else os.fdopen(handle, "a+b")
 
     def _append(self, file: BinaryIO, entries: Sequence[Entry], chains: Sequence[str]) -> None:
         size, count = self._known

@@ -1,19 +1,19 @@
-"""Checks of the labels: each finding with the decision that would correct it, the gravest kind first.
+"""Checks of the labels: each finding with the decisions that would correct it, the gravest kind first.
 
 A finding's key stays the same as long as its tracklets and identities do: one that was accepted
 (`annotate.operations.Accept`) is not shown again.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import combinations, pairwise, product
+from itertools import combinations, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from annotate.log.state import State
-from annotate.operations import Assign, Decision, Mark, Merge, SetMark, flight_of
+from annotate.operations import Answer, Assign, Decision, Mark, Merge, NewIdentity, SetMark, flight_of
 from annotate.suggestions.co_occurrence import CoOccurrence
 from annotate.suggestions.ground import FindPlace
 from annotate.suggestions.suggest import Suggester
@@ -21,6 +21,16 @@ from annotate.suggestions.suggest import Suggester
 RUN_M_S = 9.0  # metres a second; nobody in a field runs faster
 _GAP_S = 60.0  # places that are farther apart in time are not compared: they drift
 _MARGIN = 0.02  # of similarity: less is noise
+_DUPLICATES = 3  # of each identity: the others can be seen once these are decided
+KINDS = ("twice", "speed", "disagreement", "unlike", "duplicate")  # the gravest first
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A decision that corrects a finding, and its words for people to read."""
+
+    label: str
+    decision: Decision
 
 
 @dataclass(frozen=True)
@@ -29,13 +39,13 @@ class Finding:
 
     Attributes:
         key: its name.
-        kind: "twice", "speed", "unlike", "duplicate" or "disagreement".
+        kind: one of `KINDS`.
         message: what is wrong, for people to read.
         tracklets: those to compare.
         identities: those concerned.
         frame: the frame to show, in the flight of the first tracklet; None: any.
-        correction: the decision that corrects it, if it is wrong.
-        correction_label: that decision in words.
+        corrections: the decisions that would correct it, the likeliest first.
+        odd: the tracklet that seems to be wrong, one of `tracklets`; None: none more than another.
 
     """
 
@@ -45,8 +55,8 @@ class Finding:
     tracklets: tuple[str, ...]
     identities: tuple[int, ...]
     frame: int | None
-    correction: Decision
-    correction_label: str
+    corrections: tuple[Correction, ...]
+    odd: str | None = None
 
 
 def findings(state: State, suggester: Suggester, together: CoOccurrence, place: FindPlace) -> list[Finding]:
@@ -60,33 +70,68 @@ def findings(state: State, suggester: Suggester, together: CoOccurrence, place: 
 
     """
     suggester.follow(state)
-    found = [*_twice(state, together), *_too_fast(state, place), *_disagreements(state)]
+    misfits = _Misfits(state, suggester)
+    found = [*_twice(state, together, misfits), *_too_fast(state, place, misfits), *_disagreements(state)]
     if len(state.members) > 1:
         alike = _Similarities(state, suggester, together)
         found += [*alike.unlike(), *alike.duplicates()]
     return [each for each in found if each.key not in state.accepted]
 
 
-def _twice(state: State, together: CoOccurrence) -> Iterator[Finding]:
+class _Misfits:
+    """The tracklet of two that fits the identity less."""
+
+    def __init__(self, state: State, suggester: Suggester) -> None:
+        self._state, self._suggester = state, suggester
+
+    def of(self, identity: int, first: str, second: str) -> str:
+        """The one less similar to the rest of the identity's; else the more mixed in itself; else the shorter."""
+        rest = sorted(self._state.members[identity] - {first, second})
+        for measure in (lambda name: self._to_the_rest(name, rest), self._suggester.unity):
+            one, other = measure(first), measure(second)
+            if abs(one - other) > _MARGIN:
+                return first if one < other else second
+        return min(first, second, key=lambda name: (len(self._state.tracklets[name]), name))
+
+    def _to_the_rest(self, name: str, rest: list[str]) -> float:
+        return float(self._suggester.similarities(name, rest).max()) if rest else 0.0
+
+
+def _one_too_many(identity: int, odd: str, other: str) -> tuple[Correction, ...]:
+    """The corrections where an identity has two tracklets that exclude each other."""
+    return (
+        *(
+            Correction(f"take {name} out of person {identity}", SetMark(tracklets=(name,), mark=Mark.OPEN))
+            for name in (odd, other)
+        ),
+        *(_no_person(name) for name in (odd, other)),
+    )
+
+
+def _no_person(name: str) -> Correction:
+    return Correction(f"{name} is not a person", SetMark(tracklets=(name,), mark=Mark.JUNK))
+
+
+def _twice(state: State, together: CoOccurrence, misfits: _Misfits) -> Iterator[Finding]:
     """One identity in two places of a frame."""
     for identity, members in sorted(state.members.items()):
         for first, second in combinations(sorted(members), 2):
             frame = together.frame(state, first, second)
             if frame is not None:
-                shorter = min(first, second, key=lambda name: (len(state.tracklets[name]), name))
+                odd = misfits.of(identity, first, second)
                 yield Finding(
                     key=f"twice {identity} {first} {second}",
                     kind="twice",
-                    message=f"identity {identity} is twice in frame {frame} of {flight_of(first)}",
+                    message=f"person {identity} is twice in frame {frame}: {first} and {second}",
                     tracklets=(first, second),
                     identities=(identity,),
                     frame=frame,
-                    correction=SetMark(tracklets=(shorter,), mark=Mark.OPEN),
-                    correction_label=f"take {shorter} out of {identity}",
+                    corrections=_one_too_many(identity, odd, second if odd == first else first),
+                    odd=odd,
                 )
 
 
-def _too_fast(state: State, place: FindPlace) -> Iterator[Finding]:
+def _too_fast(state: State, place: FindPlace, misfits: _Misfits) -> Iterator[Finding]:
     """One identity here, and a moment later too far from here."""
     for identity, members in sorted(state.members.items()):
         flights: dict[str, list[str]] = defaultdict(list)
@@ -101,17 +146,17 @@ def _too_fast(state: State, place: FindPlace) -> Iterator[Finding]:
                     continue
                 speed = (here.metres_to(there) - 1.0) / (there.time - here.time)  # a metre for the boxes' jitter
                 if speed > RUN_M_S:
-                    shorter = min(before, after, key=lambda name: (len(state.tracklets[name]), name))
+                    odd = misfits.of(identity, before, after)
                     yield Finding(
                         key=f"speed {identity} {before} {after}",
                         kind="speed",
-                        message=f"identity {identity} would have moved {speed:.0f} m/s between frames "
+                        message=f"person {identity} would have moved {speed:.0f} m/s between frames "
                         f"{first.frame} and {second.frame} of {flight}",
                         tracklets=(before, after),
                         identities=(identity,),
                         frame=first.frame,
-                        correction=SetMark(tracklets=(shorter,), mark=Mark.OPEN),
-                        correction_label=f"take {shorter} out of {identity}",
+                        corrections=_one_too_many(identity, odd, after if odd == before else before),
+                        odd=odd,
                     )
 
 
@@ -119,8 +164,8 @@ def _disagreements(state: State) -> Iterator[Finding]:
     """Tracklets that were called something else at a second look, and still are what they were."""
     for name, (label, answer) in sorted(state.second_looks.items()):
         if answer not in (label, Mark.SKIPPED) and state.labels.get(name) == label:
-            other = f"identity {answer}" if isinstance(answer, int) else str(answer)
-            known = f"identity {label}" if isinstance(label, int) else str(label)
+            other = f"person {answer}" if isinstance(answer, int) else str(answer)
+            known = f"person {label}" if isinstance(label, int) else str(label)
             identities = tuple(each for each in (label, answer) if isinstance(each, int) and each in state.exists)
             yield Finding(
                 key=f"disagreement {name} {label} {answer}",
@@ -129,9 +174,16 @@ def _disagreements(state: State) -> Iterator[Finding]:
                 tracklets=(name,),
                 identities=identities,
                 frame=None,
-                correction=SetMark(tracklets=(name,), mark=Mark.OPEN),
-                correction_label=f"label {name} again",
+                corrections=_labelled_otherwise(state, name, answer),
+                odd=name,
             )
+
+
+def _labelled_otherwise(state: State, name: str, answer: Answer) -> tuple[Correction, ...]:
+    again = Correction(f"ask about {name} again", SetMark(tracklets=(name,), mark=Mark.OPEN))
+    if isinstance(answer, int) and answer in state.exists:
+        return again, Correction(f"{name} is person {answer}", Assign(tracklets=(name,), identity=answer))
+    return (again, _no_person(name)) if answer == Mark.JUNK.value else (again,)
 
 
 class _Similarities:
@@ -154,8 +206,7 @@ class _Similarities:
         return np.asarray(np.maximum.reduceat(alike, self._starts), np.float32)
 
     def _seen_together(self, some: Iterable[str], others: Iterable[str]) -> bool:
-        pairs = product(some, others)
-        return any(self._together.frame(self._state, one, other) is not None for one, other in pairs)
+        return self._together.first(self._state, some, others) is not None
 
     def unlike(self) -> Iterator[Finding]:
         """Tracklets that look more like another identity than like the rest of their own, the clearest first."""
@@ -174,17 +225,25 @@ class _Similarities:
             yield Finding(
                 key=f"unlike {name} {identity} {other}",
                 kind="unlike",
-                message=f"{name} looks more like identity {other} ({others[at].max():.2f}) than like the rest of "
+                message=f"{name} looks more like person {other} ({others[at].max():.2f}) than like the rest of "
                 f"its own, {identity} ({own[at]:.2f})",
                 tracklets=(name,),
                 identities=(identity, other),
                 frame=None,
-                correction=Assign(tracklets=(name,), identity=other),
-                correction_label=f"{name} is {other}",
+                corrections=(
+                    Correction(f"{name} is person {other}", Assign(tracklets=(name,), identity=other)),
+                    Correction(f"take {name} out of person {identity}", SetMark(tracklets=(name,), mark=Mark.OPEN)),
+                    Correction(f"{name} is a new person", NewIdentity(tracklets=(name,))),
+                    _no_person(name),
+                ),
+                odd=name,
             )
 
     def duplicates(self) -> Iterator[Finding]:
-        """Pairs of identities as alike as the tracklets of one usually are, the most alike first."""
+        """Pairs of identities as alike as the tracklets of one usually are, the most alike first.
+
+        Each identity is in three of them at most: where all look alike, the pairs would be beyond counting.
+        """
         own = self._alike[np.arange(len(self._names)), self._owner]
         own = own[np.isfinite(own)]
         usual = float(np.median(own)) if len(own) else 1.0
@@ -192,19 +251,22 @@ class _Similarities:
         np.fill_diagonal(between, -np.inf)
         pairs = np.argwhere(np.triu(np.maximum(between, between.T) >= usual, 1))
         order = sorted(map(tuple, pairs.tolist()), key=lambda pair: -max(between[pair], between[pair[::-1]]))
+        listed = Counter[int]()
         for one, other in order:
             first, second = self._identities[one], self._identities[other]
-            members = self._state.members
+            key, members = f"duplicate {first} {second}", self._state.members
+            if max(listed[first], listed[second]) >= _DUPLICATES or key in self._state.accepted:
+                continue
             if self._seen_together(members[first], members[second]):
                 continue
+            listed.update((first, second))
             similarity = max(between[one, other], between[other, one])
             yield Finding(
-                key=f"duplicate {first} {second}",
+                key=key,
                 kind="duplicate",
-                message=f"identities {first} and {second} look alike ({similarity:.2f}), never seen together",
+                message=f"persons {first} and {second} look alike ({similarity:.2f}), never seen together",
                 tracklets=(),
                 identities=(first, second),
                 frame=None,
-                correction=Merge(source=second, into=first),
-                correction_label=f"{second} is {first}",
+                corrections=(Correction(f"person {second} is person {first}", Merge(source=second, into=first)),),
             )

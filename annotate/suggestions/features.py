@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from annotate.errors import AnnotateError
 from annotate.operations import Seen
-from annotate.records import APPEARANCE, EMBEDDINGS, parts_of
+from annotate.records import APPEARANCE, EMBEDDINGS, read_parts
 
 COLOUR_SOURCE = "colours"  # `Features.source` where there are no embeddings
 _RANKS = 1 << 16  # more than a frame has detections
@@ -92,24 +92,20 @@ def read_features(workspace: Path, flights: Sequence[str]) -> Features:
 
 def _model(path: Path) -> str | None:
     """The model of the embeddings in `path`; None where there are none, or those of several."""
-    import pandas as pd
-
     if not path.exists():
         return None
     try:
-        models = pd.read_parquet(parts_of(path), columns=["model"])["model"].unique()  # type: ignore[call-overload]  # lists
+        models = read_parts(path, ["model"])["model"].unique()
     except Exception as error:  # Arrow and pandas raise nearly anything on a damaged file
         raise AnnotateError(f"{path}: not a table of embeddings; delete it: {error}") from None
     return str(models[0]) if len(models) == 1 else None
 
 
 def _read(path: Path, column: str) -> FlightFeatures:
-    import pandas as pd
-
     if not path.exists():
         return FlightFeatures(np.zeros(0, np.int64), np.zeros((0, 0), np.float16))
     try:
-        rows = pd.read_parquet(parts_of(path), columns=["frame", "rank", column])  # type: ignore[call-overload]  # lists
+        rows = read_parts(path, ["frame", "rank", column])
         keys = rows["frame"].to_numpy(np.int64) * _RANKS + rows["rank"].to_numpy(np.int64)
         vectors = np.stack(rows[column].to_list()) if len(rows) else np.zeros((0, 0))
         if not np.isfinite(vectors).all():

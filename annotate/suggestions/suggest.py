@@ -1,4 +1,4 @@
-"""Candidates for a tracklet: the identities, the most similar first, without those it co-occurs with."""
+"""Candidates for a tracklet: the identities, the most similar first, and apart those it co-occurs with."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from annotate.suggestions.metric import PrincipalComponents, whitening
 
 _LEAST_LABELS = 10  # tracklets whose identity has another one; with fewer the metric is not estimated
 _WALKS_ON = 0.5  # added to the similarity where a tracklet could continue another one
+_CLEAR = 0.05  # by which a match is more similar to an identity than to any other
 _GROWTH = 0.1  # relative change of the number of labels after which the metric is estimated again
 
 
@@ -23,6 +24,30 @@ class Candidate(NamedTuple):
 
     identity: int
     similarity: float
+
+
+class Excluded(NamedTuple):
+    """An identity that a tracklet can hardly be: `tracklet`, one of its own, is apart from it in `frame`."""
+
+    identity: int
+    similarity: float
+    tracklet: str
+    frame: int
+
+
+class Ranking(NamedTuple):
+    """The identities that a tracklet might be, and those it was seen together with; the most similar first."""
+
+    candidates: list[Candidate]
+    excluded: list[Excluded]
+
+
+class Match(NamedTuple):
+    """A tracklet that is probably of an identity: more similar to it than to any other, by `margin`."""
+
+    tracklet: str
+    identity: int
+    margin: float
 
 
 class Suggester:
@@ -62,26 +87,71 @@ class Suggester:
         rows = [self._rows[name] for name in others]
         return np.asarray(self._vectors[rows] @ self.vector(tracklet), np.float32)
 
-    def candidates(self, state: State, tracklet: str) -> list[Candidate]:
-        """All identities that `tracklet` might be, the most similar first.
+    def unity(self, tracklet: str) -> float:
+        """How alike the parts of `tracklet` are, -1 to 1: the least cosine of what is before and after a cut.
+
+        Where a tracklet changes from one person to another, the parts on both sides of the change differ.
+        """
+        content = self._contents[self._rows[tracklet]]
+        vectors = self._features.flights[flight_of(tracklet)].of(content)
+        cuts = sorted({len(vectors) * quarter // 4 for quarter in (1, 2, 3)} - {0})
+        parts = [(mean_direction(vectors[:cut]), mean_direction(vectors[cut:])) for cut in cuts]
+        return min((float(head @ tail) for head, tail in parts), default=1.0)
+
+    def ranking(self, state: State, tracklet: str) -> Ranking:
+        """All identities with another tracklet than `tracklet`, the most similar first.
 
         An identity is as similar as its most similar tracklet: a person who turns round or walks into the shade
-        resembles one of their pictures, not the mean of them. One that co-occurs with `tracklet` is left out: it
-        is another person.
+        resembles one of their pictures, not the mean of them. One that co-occurs with `tracklet` is another
+        person, unless a label or the tracker is wrong.
         """
         self.follow(state)
         persons = [[self._rows[name] for name in members] for members in state.members.values()]
         vectors = self._whitened.space(self._vectors[: len(self._contents)], persons)
         alike = vectors @ vectors[self._rows[tracklet]]
-        found = []
+        candidates, excluded = [], []
         for identity, members in state.members.items():
             others = [name for name in members if name != tracklet]
-            if others and all(self._together.frame(state, tracklet, name) is None for name in others):
-                similarity = max(
-                    float(alike[self._rows[name]]) + _WALKS_ON * self._walks_on(tracklet, name) for name in others
-                )
-                found.append(Candidate(identity, similarity))
-        return sorted(found, key=lambda each: (-each.similarity, each.identity))
+            if not others:
+                continue
+            similarity = max(
+                float(alike[self._rows[name]]) + _WALKS_ON * self._walks_on(tracklet, name) for name in others
+            )
+            meeting = self._together.first(state, (tracklet,), others)
+            if meeting is None:
+                candidates.append(Candidate(identity, similarity))
+            else:
+                excluded.append(Excluded(identity, similarity, meeting.other, meeting.frame))
+        candidates.sort(key=lambda each: (-each.similarity, each.identity))
+        excluded.sort(key=lambda each: (-each.similarity, each.identity))
+        return Ranking(candidates, excluded)
+
+    def matches(self, state: State, names: Sequence[str]) -> list[Match]:
+        """Those of `names`, tracklets without a label, that are clearly of one identity; the clearest first.
+
+        A tracklet must be as similar to the identity as most labelled tracklets are to the rest of their own,
+        clearly more similar to it than to any other, and never seen together with it.
+        """
+        self.follow(state)
+        identities = state.people()
+        rows = [[self._rows[name] for name in sorted(state.members[each])] for each in identities]
+        vectors = self._whitened.space(self._vectors[: len(self._contents)], rows)
+        usual = _usual_similarity(vectors, rows)
+        if usual is None or not names:
+            return []
+        mine = vectors[[self._rows[name] for name in names]]
+        alike = np.stack([(mine @ vectors[those].T).max(axis=1) for those in rows], axis=1)  # (names, identities)
+        best = alike.argmax(axis=1)
+        first = alike[np.arange(len(names)), best]
+        alike[np.arange(len(names)), best] = -1.0
+        margins = first - alike.max(axis=1)
+        found = []
+        for at in np.argsort(-margins, kind="stable").tolist():
+            identity = identities[best[at]]
+            clear = first[at] >= usual and margins[at] >= _CLEAR
+            if clear and self._together.first(state, (names[at],), state.members[identity]) is None:
+                found.append(Match(names[at], identity, float(margins[at])))
+        return found
 
     def _walks_on(self, one: str, other: str) -> float:
         """From 0 to 1: how well one of two tracklets continues the other."""
@@ -139,6 +209,17 @@ class _WhitenedSpace:
         self._space = _longer(self._space, len(vectors), _unit(self._reduced[changed] @ self._matrix), changed)
         self._changed.clear()
         return self._space
+
+
+def _usual_similarity(vectors: NDArray[np.float32], persons: Sequence[Sequence[int]]) -> float | None:
+    """The similarity that three of four labelled tracklets have to the rest of their own; None without any."""
+    found = []
+    for rows in persons:
+        if len(rows) > 1:
+            alike = vectors[list(rows)] @ vectors[list(rows)].T
+            np.fill_diagonal(alike, -1.0)
+            found += alike.max(axis=1).tolist()
+    return float(np.quantile(found, 0.25)) if found else None
 
 
 def _longer(

@@ -18,6 +18,7 @@ from detector.records import areas
 
 _PARTS = ("images", "annotations", "categories")
 _EXPECTED = "COCO annotations"
+_FEW_OUTSIDE = 8  # one box in so many may have its centre outside of the image
 _REGION = 0  # VisDrone's category of regions without annotations
 
 _Box = tuple[str, list[float], Any]  # which of an image's boxes it is one of, xyxy, area
@@ -225,6 +226,7 @@ def _parse(
             reason = "without area"
         account.left_out[reason] += 1
     _refuse_shares(path, found)
+    _refuse_corners(path, found, {key: size for key, (_, size) in files.items()})
     account.notes["images without any annotation used"] += sum(not rows for rows in found.values())
     return [_image(*files[key], images[key]["id"], found[key]) for key in files]
 
@@ -272,6 +274,20 @@ def _refuse_shares(path: Path, found: Mapping[str, list[_Box]]) -> None:
     boxes = [box for rows in found.values() for _, box, _ in rows]
     if boxes and max(map(max, boxes)) <= 1:
         raise DetectorError(f"{path}: all boxes end at 1 px or before, as shares of the image do; expected pixels")
+
+
+def _refuse_corners(
+    path: Path, found: Mapping[str, list[_Box]], sizes: Mapping[str, tuple[int, int] | None]
+) -> None:
+    """A second corner that is read as a size is greater than the first one, and makes boxes mostly outside."""
+    boxes = [(box, size) for key, rows in found.items() if (size := sizes[key]) for _, box, _ in rows]
+    outside = sum(box[0] + box[2] > 2 * size[0] or box[1] + box[3] > 2 * size[1] for box, size in boxes)
+    corners = all(box[2] > 2 * box[0] and box[3] > 2 * box[1] for box, _ in boxes)
+    if corners and outside >= max(1, len(boxes) // _FEW_OUTSIDE):
+        raise DetectorError(
+            f"{path}: {outside} of {len(boxes)} boxes have their centre outside of the image, as if they were two "
+            "corners; expected [left, top, width, height] in px"
+        )
 
 
 def _kind(row: dict[str, Any], place: str) -> str:

@@ -16,7 +16,9 @@ _NAMES = (
 Id = TypeVar("Id", bound=Hashable)
 
 
-def choose_persons(names: Mapping[Id, str], wanted: Sequence[str], place: str) -> list[Id]:
+def choose_persons(
+    names: Mapping[Id, str], wanted: Sequence[str], place: str, option: str = "--person"
+) -> list[Id]:
     """The ids of the classes that are persons, in the order of `names`.
 
     Capitals do not count. Without `wanted`, persons are all classes called person, else pedestrian or people, else
@@ -26,6 +28,7 @@ def choose_persons(names: Mapping[Id, str], wanted: Sequence[str], place: str) -
         names: of the classes, by id.
         wanted: names of classes, or their ids; empty: by the rule above.
         place: the file, for an error.
+        option: the option or setting that names persons, for an error.
 
     Raises:
         DetectorError: no class is a person by its name, or one of `wanted` is not there; lists the names.
@@ -37,14 +40,14 @@ def choose_persons(names: Mapping[Id, str], wanted: Sequence[str], place: str) -
             if found := [number for number, name in plain.items() if name in group]:
                 return found
         raise DetectorError(
-            f"{place}: no category 'person' among {_listed(names)}; name the persons with --person NAME"
+            f"{place}: no category 'person' among {_listed(names)}; name the persons with {option} NAME"
         )
     chosen: set[Id] = set()
     for each in wanted:
         found = [number for number, name in plain.items() if name == each.strip().casefold()]
         found = found or [number for number in names if str(number) == each.strip()]
         if not found:
-            raise DetectorError(f"{place}: --person {each}: no such class; there are {_listed(names)}")
+            raise DetectorError(f"{place}: {option} {each}: no such class; there are {_listed(names)}")
         chosen.update(found)
     return [number for number in names if number in chosen]
 

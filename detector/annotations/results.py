@@ -66,7 +66,7 @@ def read_results(
     rows: dict[str, list[list[float]]] = {key: [] for key in listed}
     for number, row in enumerate(content, start=1):
         place = f"{path}: row {number}"
-        box, score = _parse(row, place)
+        box, score = read_row(row, place)
         account.read += 1
         category = look_up(row, "category_id", known, account)
         if category not in wanted:
@@ -90,8 +90,13 @@ def read_results(
     return [_detections(found) for found in rows.values()]
 
 
-def _parse(row: Any, place: str) -> tuple[list[float], float]:
-    """Box (left, top, width, height) and score."""
+def read_row(row: Any, place: str) -> tuple[list[float], float]:
+    """Box (left, top, width, height; px) and score of a row of COCO's result format; `place` names it in errors.
+
+    Raises:
+        DetectorError: a key is missing, or a value is not as the format has it.
+
+    """
     if not isinstance(row, dict) or not {"image_id", "category_id", "bbox", "score"} <= row.keys():
         raise DetectorError(f"{place}: {shown(row)}; expected image_id, category_id, bbox and score")
     box, score = read_bbox(row, place), read_number(row["score"])

@@ -15,6 +15,7 @@ from detector.detectron2.config import read_config
 from detector.detectron2.files import read_detectron2
 from detector.detectron2.import_weights import detectron2_preset
 from detector.errors import DetectorError
+from detector.models.faster_rcnn import INT32
 from detector.models.weights import WeightsSource
 
 _ALL = 1_000_000  # more than any model finds; -1 means all to some models, and all but one to RetinaNet
@@ -38,8 +39,10 @@ def load_detectron2(config: DetectorConfig, source: WeightsSource) -> Predictor:
             from detectron2.modeling import build_model
     except ImportError as error:
         raise DetectorError(
-            f"backend detectron2: it is not installed here ({error}); build it with 'make detectron2', or convert "
-            "the model with 'uavpipe detector import-detectron2'"
+            f"backend detectron2: it is not installed here ({error}); install it by "
+            "`pip install 'setuptools<82' wheel` and `pip install --no-build-isolation "
+            "git+https://github.com/facebookresearch/detectron2.git`, or convert the model by "
+            "`uavpipe detector import-detectron2`"
         ) from None
     _quiet()
     state = read_detectron2(source.path)
@@ -56,7 +59,17 @@ def load_detectron2(config: DetectorConfig, source: WeightsSource) -> Predictor:
     _require_persons(config, settings, source.path)
     _load(model, state, source.path)
     rule = Resize(short_side=settings.INPUT.MIN_SIZE_TEST, max_side=settings.INPUT.MAX_SIZE_TEST, filter="bilinear")
-    return Predictor(_PersonModel(model, config, bgr=settings.INPUT.FORMAT == "BGR"), rule, config)
+    persons = _PersonModel(model, config, bgr=settings.INPUT.FORMAT == "BGR", at_once=_at_once(model, settings))
+    return Predictor(persons, rule, config)
+
+
+def _at_once(model: Any, settings: Any) -> int:
+    """The number of images whose RoIs may be pooled at once: RoIAlign's int32 on a GPU overflows with more."""
+    heads = settings.MODEL.ROI_BOX_HEAD
+    shapes = model.backbone.output_shape()
+    channels = max(shape.channels for shape in shapes.values())
+    pooled = settings.MODEL.RPN.POST_NMS_TOPK_TEST * channels * heads.POOLER_RESOLUTION**2
+    return max(1, INT32 // int(pooled))
 
 
 def _quiet() -> None:
@@ -122,16 +135,17 @@ def _load(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:
 class _PersonModel(nn.Module):
     """A detectron2 model with the interface of torchvision's detectors: persons only, in pixels of the input."""
 
-    def __init__(self, model: nn.Module, config: DetectorConfig, *, bgr: bool) -> None:
+    def __init__(self, model: nn.Module, config: DetectorConfig, *, bgr: bool, at_once: int) -> None:
         super().__init__()
-        self._model, self._bgr, self._most = model, bgr, config.max_detections
+        self._model, self._bgr, self._most, self._at_once = model, bgr, config.max_detections, at_once
         self._persons: Tensor
         self.register_buffer("_persons", torch.tensor(config.detectron2.persons), persistent=False)
 
     def forward(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
         """Boxes (n, 4) xyxy, scores (n,) and classes (n,) of the persons in each uint8 (3, h, w) RGB image."""
-        answers = self._model([{"image": image.flip(0) if self._bgr else image} for image in images])
-        return [self._of_persons(answer["instances"]) for answer in answers]
+        inputs = [{"image": image.flip(0) if self._bgr else image} for image in images]
+        batches = (inputs[at : at + self._at_once] for at in range(0, len(inputs), self._at_once))
+        return [self._of_persons(answer["instances"]) for batch in batches for answer in self._model(batch)]
 
     def _of_persons(self, found: Any) -> dict[str, Tensor]:
         shown = found.pred_boxes.nonempty(_LEAST_SIDE)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -36,7 +36,12 @@ class Prepared:
     @property
     def too_small(self) -> bool:
         """Whether the original is too small to show a person."""
-        return min(self.width, self.height) < _MIN_SIDE
+        return is_too_small(self.width, self.height)
+
+
+def is_too_small(width: int, height: int) -> bool:
+    """Whether an image of `width` x `height` px is too small to show a person."""
+    return min(width, height) < _MIN_SIDE
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -102,8 +107,16 @@ def to_original(boxes: NDArray[np.float32], scores: NDArray[np.float32], image: 
     """
     height, width = image.tensor.shape[1:]
     ratio = np.array([image.width / width, image.height / height] * 2, np.float32)
-    limit = np.array([image.width, image.height] * 2, np.float32)
-    boxes = np.clip(boxes * ratio, 0, limit).astype(np.float32)
+    return as_detections(boxes * ratio, scores, image.width, image.height)
+
+
+def as_detections(boxes: NDArray[Any], scores: NDArray[Any], width: int, height: int) -> Detections:
+    """Boxes ((n, 4) xyxy in px) and scores (n,) of an image of `width` x `height`: clipped, best first.
+
+    Boxes and scores that are not finite are left out.
+    """
+    limit = np.array([width, height] * 2, np.float32)
+    boxes = np.clip(boxes, 0, limit).astype(np.float32)
     finite = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
     order = np.argsort(-scores[finite], kind="stable")
     return Detections(boxes[finite][order], scores[finite][order].astype(np.float32))

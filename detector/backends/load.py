@@ -14,12 +14,13 @@ def load_predictor(config: DetectorConfig, source: WeightsSource | None = None) 
 
     """
     source = source or source_of(config)
-    predictor = _backend(config, source)
     if config.tiles is None:
-        return predictor
+        return _backend(config, source)
     from detector.backends.tiled import TiledPredictor
 
-    return TiledPredictor(predictor, config)
+    line = source.architecture.tile_scores if source.architecture else None
+    floor = line.inverse(config.floor) if line else config.floor
+    return TiledPredictor(_backend(config.model_copy(update={"floor": floor}), source), config, line)
 
 
 def _backend(config: DetectorConfig, source: WeightsSource) -> PersonDetector:
@@ -31,6 +32,10 @@ def _backend(config: DetectorConfig, source: WeightsSource) -> PersonDetector:
         from detector.backends.openvino import load_openvino
 
         return load_openvino(config, source)
+    if config.backend == "onnx":
+        from detector.backends.onnx import load_onnx
+
+        return load_onnx(config, source)
     from detector.backends.torchvision import Predictor
 
     return Predictor.load(config, source)

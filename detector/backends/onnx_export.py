@@ -68,7 +68,9 @@ def export_onnx(config: DetectorConfig, source: WeightsSource, path: Path) -> No
     except ImportError:
         raise DetectorError(f"{path}: onnx is missing; install it with 'pip install onnx onnxruntime'") from None
     model = onnx.load_from_string(onnx_bytes(config, source))
-    onnx.helper.set_model_props(model, describe_export(config, source.architecture, source.sha256, FORMAT))
+    onnx.helper.set_model_props(
+        model, describe_export(config, source.checkpoint_architecture, source.sha256, FORMAT)
+    )
     onnx.save(model, path)
 
 
@@ -95,7 +97,7 @@ def compare_onnx(
     predictor = Predictor.load(plain, source)
     count, distance, gap = 0, 0.0, 0.0
     for image in images:
-        prepared = scaled(image, config.resize or source.architecture.resize)
+        prepared = scaled(image, config.resize or source.checkpoint_architecture.resize)
         boxes, scores = session.run(["boxes", "scores"], {"image": prepared.tensor[None].contiguous().numpy()})
         theirs = to_original(boxes, scores, prepared)
         ours = predictor.predict([predictor.preprocess(image)])[0]

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from detector.backends.openvino_export import openvino_model
 from detector.backends.openvino_runtime import load_core
 from detector.config import DetectorConfig, Resize
 from detector.errors import DetectorError
-from detector.models.exported import Answers, read_openvino_header
+from detector.models.exported import read_openvino_header, require_answers
 from detector.models.weights import WeightsSource
 from detector.records import Detections
 
@@ -30,7 +31,7 @@ def load_openvino(config: DetectorConfig, source: WeightsSource) -> "OpenVinoPre
         raise DetectorError(f"backend openvino runs on the CPU; device is '{config.device}', expected auto or cpu")
     core = load_core()
     if source.kind == "openvino":
-        _require_answers(config, source)
+        require_answers(read_openvino_header(source.path).answers, config, source.path)
         try:
             model = core.read_model(source.path)
         except RuntimeError as error:
@@ -45,7 +46,12 @@ def load_openvino(config: DetectorConfig, source: WeightsSource) -> "OpenVinoPre
         compiled = core.compile_model(model, "CPU", options)
     except RuntimeError as error:
         raise DetectorError(f"{source.path}: OpenVINO cannot run it: {_first_line(error)}") from None
-    return OpenVinoPredictor(compiled, source.architecture.resize, config)
+    return OpenVinoPredictor(compiled, source.checkpoint_architecture.resize, config)
+
+
+# OpenVINO's Python binding prepares tables at its first use. Two threads that come at once wait for each other for
+# ever: one has the table and wants the interpreter lock, the other has that and wants the table.
+_FIRST = threading.Lock()
 
 
 class OpenVinoPredictor:
@@ -54,12 +60,14 @@ class OpenVinoPredictor:
     Attributes:
         batch_size: 1.
         workers: threads that should call `predict` at once.
+        runtime: what computes, for the record.
 
     """
 
     def __init__(self, compiled: Any, rule: Resize, config: DetectorConfig) -> None:
         self.batch_size = 1
         self.workers = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self.runtime = f"{config.precision} on cpu (OpenVINO {version('openvino')})"
         self._compiled, self._config, self._rule = compiled, config, config.resize or rule
         self._of_thread = threading.local()
 
@@ -77,24 +85,15 @@ class OpenVinoPredictor:
         return [Detections.empty() if image.too_small else self._found(image) for image in batch]
 
     def _found(self, image: Prepared) -> Detections:
-        if not hasattr(self._of_thread, "request"):
-            self._of_thread.request = self._compiled.create_infer_request()
-        answer = self._of_thread.request.infer([np.ascontiguousarray(image.tensor[None].numpy())])
+        inputs = [np.ascontiguousarray(image.tensor[None].numpy())]
+        if hasattr(self._of_thread, "request"):
+            answer = self._of_thread.request.infer(inputs)
+        else:
+            with _FIRST:
+                self._of_thread.request = self._compiled.create_infer_request()
+                answer = self._of_thread.request.infer(inputs)
         found = to_original(answer["boxes"], answer["scores"], image).above(self._config.floor)
         return found[: self._config.max_detections]
-
-
-def _require_answers(config: DetectorConfig, source: WeightsSource) -> None:
-    """No setting adds boxes that the exported model leaves out."""
-    has, wanted = read_openvino_header(source.path).answers, Answers.of(config)
-    if wanted.floor < has.floor or wanted.max_detections > has.max_detections or wanted.nms_iou != has.nms_iou:
-        differs = ", ".join(
-            f"{name} {value:g}" for name, value in has.model_dump().items() if value != getattr(wanted, name)
-        )
-        raise DetectorError(
-            f"{source.path}: exported with {differs}, but the configuration needs more or other boxes; "
-            "export it again with --set, as in --set floor=0.02"
-        )
 
 
 def _first_line(error: Exception) -> str:

@@ -32,7 +32,7 @@ def openvino_model(config: DetectorConfig, source: WeightsSource) -> Any:
     """
     model = load_core().read_model(onnx_bytes(config, source))
     _take_nonempty_branches(model)
-    for name, text in describe_export(config, source.architecture, source.sha256, FORMAT).items():
+    for name, text in describe_export(config, source.checkpoint_architecture, source.sha256, FORMAT).items():
         model.set_rt_info(text, [SECTION, name])
     return model
 
@@ -51,7 +51,7 @@ def export_openvino(
     openvino = import_openvino(*["nncf"] * (frames is not None))
     model = openvino_model(config, source)
     if frames is not None:
-        rule = config.resize or source.architecture.resize
+        rule = config.resize or source.checkpoint_architecture.resize
         inputs = [np.ascontiguousarray(scaled(frame, rule).tensor[None].numpy()) for frame in frames]
         model = _quantised(model, inputs, path)
     openvino.save_model(model, path, compress_to_fp16=False)

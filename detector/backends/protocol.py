@@ -15,11 +15,13 @@ class PersonDetector(Protocol):
     Attributes:
         batch_size: images that `predict` should get at once.
         workers: threads that should call `predict` at once.
+        runtime: what computes, with its versions: recorded with the result, whose last bits it decides.
 
     """
 
     batch_size: int
     workers: int
+    runtime: str
 
     def preprocess(self, image: NDArray[np.uint8]) -> Any:
         """Prepare `image` (uint8 (H, W, 3) RGB) for `predict`; raises ValueError for another type or shape."""

@@ -16,6 +16,7 @@ from torchvision.ops import nms
 from detector.backends.protocol import PersonDetector
 from detector.config import DetectorConfig, Tiles
 from detector.records import Detections, areas, intersections
+from detector.scores import ScoreLine
 
 _EDGE = 2.0  # px of the original: a box that ends this near to a tile's edge counts as cut there
 _COVERED = 0.5  # share of the smaller of two boxes inside the other, from which they are one person
@@ -47,11 +48,12 @@ class TiledImage:
 class TiledPredictor:
     """A detector that runs another one on tiles; see `detector.backends.protocol.PersonDetector`."""
 
-    def __init__(self, inner: PersonDetector, config: DetectorConfig) -> None:
+    def __init__(self, inner: PersonDetector, config: DetectorConfig, line: ScoreLine | None = None) -> None:
+        """A detector of `inner` on tiles; `line` gives the scores that `inner`'s mean there."""
         assert config.tiles is not None
         self.batch_size = 1  # an image is a batch of pieces; several images would only fill the memory
-        self.workers = inner.workers
-        self._inner, self._config, self._tiles = inner, config, config.tiles
+        self.workers, self.runtime = inner.workers, inner.runtime
+        self._inner, self._config, self._tiles, self._line = inner, config, config.tiles, line
 
     def preprocess(self, image: NDArray[np.uint8]) -> TiledImage:
         """Cut `image` (uint8 (H, W, 3) RGB) and scale each piece for the model.
@@ -93,6 +95,9 @@ class TiledPredictor:
             np.concatenate(cut),
             nms_iou=self._config.nms_iou,
         )
+        if self._line is not None:
+            scores = self._line(joined.scores).astype(np.float32)
+            joined = Detections(joined.boxes, scores).above(self._config.floor)
         return joined[: self._config.max_detections]
 
 

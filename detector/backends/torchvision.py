@@ -9,17 +9,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+from torchvision.models.detection.rpn import RPNHead
 from torchvision.ops import nms
 
 from detector.backends.images import Prepared, scaled, to_original
 from detector.config import DetectorConfig, Resize
+from detector.device import device_errors, name_of, usable_device
 from detector.errors import DetectorError
 from detector.models.checkpoint import load_checkpoint, load_into, load_torchvision
 from detector.models.faster_rcnn import build
 from detector.models.presets import Architecture
 from detector.models.weights import WeightsSource, source_of
+from detector.precision import precision_of
 from detector.records import Detections
 
+GPU_BATCH = 16  # images per forward pass
+_REMEDY = "set a lower detector.batch_size"
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -32,19 +38,29 @@ class Predictor:
             beside each other waste less than one that is spread over two cores.
         device: where the model is.
         precision: of its arithmetic: fp32, fp16 or bf16.
+        runtime: precision, device and versions, for the record: they decide the last bits of the result.
 
     """
 
     def __init__(self, model: nn.Module, rule: Resize, config: DetectorConfig) -> None:
-        self.device = _device(config.device)
-        self.precision = _precision(config.precision, self.device)
+        self.device = usable_device(config.device)
+        self.precision = precision_of(config)
+        if self.precision != "fp32" and self.device.type != "cuda":
+            raise DetectorError(
+                f"precision '{self.precision}' needs a CUDA device; on a CPU it is slower than fp32"
+            )
+        self.runtime = f"{self.precision} on {name_of(self.device)}"
         on_gpu = self.device.type == "cuda"
-        self.batch_size = config.batch_size or (16 if on_gpu else 1)
+        self.batch_size = config.batch_size or (GPU_BATCH if on_gpu else 1)
         self.workers = 1 if on_gpu else cores()
         self._rule, self._config = config.resize or rule, config
         # In mixed precision a GPU's fast convolutions need channels last, which changes the last bits.
         order = torch.preserve_format if self.precision == "fp32" else torch.channels_last
-        self._model = model.to(self.device).to(memory_format=order).eval()
+        with device_errors(_REMEDY):
+            self._model = model.to(self.device).to(memory_format=order).eval()
+        for module in self._model.modules():
+            if isinstance(module, (RPNHead, FastRCNNPredictor)):
+                module.register_forward_hook(self._require_finite)
 
     @classmethod
     def load(cls, config: DetectorConfig, source: WeightsSource | None = None) -> "Predictor":
@@ -66,7 +82,8 @@ class Predictor:
         """
         prepared = scaled(image, self._rule)
         if self.device.type == "cuda":
-            prepared = replace(prepared, tensor=prepared.tensor.pin_memory())
+            with device_errors(_REMEDY):
+                prepared = replace(prepared, tensor=prepared.tensor.pin_memory())
         return prepared
 
     def predict(self, batch: Sequence[Prepared]) -> list[Detections]:
@@ -75,6 +92,10 @@ class Predictor:
         The result of an image does not depend on the others: only images of one size form a batch, since with
         padding to a common size a neighbour's size would change the result. On a CPU with several `workers`,
         torch is set to one thread for the calling thread.
+
+        Raises:
+            DetectorError: a GPU fails or has too little memory, or the network's numbers are not finite.
+
         """
         found = [Detections.empty()] * len(batch)
         alike: dict[torch.Size, list[int]] = {}
@@ -82,14 +103,15 @@ class Predictor:
             if not image.too_small:
                 alike.setdefault(image.tensor.shape, []).append(place)
         for places in alike.values():
-            outputs = self._forward([batch[place].tensor for place in places])
-            for place, output in zip(places, outputs, strict=True):
-                persons = _one_box_a_person(output, self._config.nms_iou)
-                boxes, scores = (persons[name].float().cpu().numpy() for name in ("boxes", "scores"))
-                found[place] = to_original(boxes, scores, batch[place])
+            with device_errors(_REMEDY):
+                outputs = self._forward([batch[place].tensor for place in places])
+            for place, (boxes, scores, labels) in zip(places, outputs, strict=True):
+                kept = _one_box_a_person(boxes, scores, labels, self._config.nms_iou)
+                found[place] = to_original(boxes[kept].numpy(), scores[kept].numpy(), batch[place])
         return found
 
-    def _forward(self, tensors: list[Tensor]) -> list[dict[str, Tensor]]:
+    def _forward(self, tensors: list[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """Boxes (n, 4), scores (n,) and labels (n,) of each image, on the CPU."""
         if self.workers > 1 and torch.get_num_threads() != 1:
             torch.set_num_threads(1)
         images = [tensor.to(self.device, non_blocking=True) for tensor in tensors]
@@ -99,7 +121,20 @@ class Predictor:
             torch.autocast(self.device.type, _DTYPES[self.precision], enabled=mixed),
         ):
             outputs: list[dict[str, Tensor]] = self._model(images)
-        return outputs
+        counts = [len(output["boxes"]) for output in outputs]
+        # One copy for the whole batch: each would wait for the GPU.
+        rows = torch.cat([_rows(output) for output in outputs]).cpu()
+        return [(part[:, :4], part[:, 4], part[:, 5]) for part in torch.split(rows, counts)]
+
+    def _require_finite(self, module: nn.Module, inputs: object, outputs: Sequence[Tensor | list[Tensor]]) -> None:
+        """Torchvision drops what is not a number without a word: an overflow would be a video without persons."""
+        tensors = [level for output in outputs for level in ([output] if isinstance(output, Tensor) else output)]
+        # The sum of finite numbers is finite here, and takes less memory than asking each of them.
+        if not bool(torch.stack([tensor.sum(dtype=torch.float64) for tensor in tensors]).isfinite().all()):
+            raise DetectorError(
+                f"the network's numbers are not finite in {self.precision}: its weights are damaged, or too large "
+                "for this precision; take detector.precision: bf16 or fp32"
+            )
 
 
 def load_model(config: DetectorConfig, source: WeightsSource) -> tuple[FasterRCNN, Architecture]:
@@ -110,7 +145,7 @@ def load_model(config: DetectorConfig, source: WeightsSource) -> tuple[FasterRCN
 
     """
     if source.kind == "torchvision":
-        checkpoint = load_torchvision(source.path, source.architecture.preset)
+        checkpoint = load_torchvision(source.path, source.checkpoint_architecture.preset)
     else:
         checkpoint = load_checkpoint(source.path)
     model = build(checkpoint.architecture, classes=checkpoint.classes)
@@ -127,31 +162,18 @@ def with_thresholds(model: FasterRCNN, config: DetectorConfig) -> FasterRCNN:
     return model
 
 
-def _one_box_a_person(output: dict[str, Tensor], nms_iou: float) -> dict[str, Tensor]:
-    """NMS over classes: if several are persons, as pedestrian and people, a person may have a box of each."""
-    if (output["labels"] == output["labels"][:1]).all():
-        return output
-    kept = nms(output["boxes"], output["scores"], nms_iou)
-    return {name: values[kept] for name, values in output.items()}
+def _rows(output: dict[str, Tensor]) -> Tensor:
+    """Box, score and label of each detection: float32 (n, 6)."""
+    parts = (output["boxes"], output["scores"][:, None], output["labels"][:, None])
+    return torch.cat([part.float() for part in parts], dim=1)
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = name.partition(":")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise DetectorError(
-            f"device '{name}': no such usable NVIDIA GPU here (uavpipe doctor); take device: auto or cpu"
-        )
-    return torch.device(name)
-
-
-def _precision(name: str, device: torch.device) -> str:
-    if name == "auto":
-        return "fp16" if device.type == "cuda" else "fp32"
-    if name != "fp32" and device.type != "cuda":
-        raise DetectorError(f"precision '{name}' needs a CUDA device; on a CPU it is slower than fp32")
-    return name
+def _one_box_a_person(boxes: Tensor, scores: Tensor, labels: Tensor, nms_iou: float) -> Tensor:
+    """Indices (m,) of the boxes to keep: if several classes are persons, a person may have a box of each."""
+    if bool((labels == labels[:1]).all()):
+        return torch.arange(len(labels))
+    kept: Tensor = nms(boxes, scores, nms_iou)
+    return kept
 
 
 def cores() -> int:

@@ -1,8 +1,9 @@
 """Evaluation of a detector on annotated images, by COCO's and by VisDrone's rules."""
 
 import json
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from detector.annotations.pictures import image_size
 from detector.backends.protocol import PersonDetector
 from detector.config import DataSource
 from detector.errors import DetectorError
+from detector.evaluation.calibration import calibration_error, reliability
 from detector.evaluation.coco_ap import MAX_DETECTIONS, person_ap, persons_by_size
 from detector.evaluation.curves import Judged, by_height, judge
 from detector.evaluation.visdrone_ap import person_visdrone_ap
@@ -44,18 +46,32 @@ def detect(
 
     step = predictor.batch_size
 
-    def one_batch(first: int) -> list[Detections]:
-        pixels = [read_image(image.path) for image in images[first : first + step]]
-        return predictor.predict([predictor.preprocess(image) for image in pixels])
+    def prepared(image: AnnotatedImage) -> Any:
+        return predictor.preprocess(read_image(image.path))
 
     found: list[Detections] = []
+
+    def take(batch: Future[list[Detections]]) -> None:
+        done = batch.result()
+        found.extend(done)
+        advance(len(done))
+
     # Always in other threads: a predictor sets torch's number of threads for the calling thread, and a training
-    # that is being evaluated must keep its own.
-    with ThreadPoolExecutor(predictor.workers) as pool:
-        for batch in pool.map(one_batch, range(0, len(images), step)):
-            found += batch
-            advance(len(batch))
+    # that is being evaluated must keep its own. A GPU must not wait while the next images are read.
+    with ThreadPoolExecutor() as readers, ThreadPoolExecutor(predictor.workers) as predictors:
+        waiting: deque[Future[list[Detections]]] = deque()
+        for first in range(0, len(images), step):
+            coming = [readers.submit(prepared, image) for image in images[first : first + step]]
+            waiting.append(predictors.submit(_predict, predictor, coming))
+            if len(waiting) > predictor.workers + 1:
+                take(waiting.popleft())
+        while waiting:
+            take(waiting.popleft())
     return found
+
+
+def _predict(predictor: PersonDetector, coming: Sequence[Future[Any]]) -> list[Detections]:
+    return predictor.predict([image.result() for image in coming])
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +95,7 @@ class Report:
 
     def as_json(self) -> str:
         """All figures as JSON; null for a figure without persons or detections."""
+        bins = reliability(self.parts["all"])
         parts = {
             name: {
                 "persons": len(part.person_heights),
@@ -94,6 +111,8 @@ class Report:
             "visdrone": _known(self.visdrone),
             "persons_by_size": self.sizes,
             "by_height": parts,
+            "reliability": [asdict(each) for each in bins],
+            "calibration_error": calibration_error(bins),
         }
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 

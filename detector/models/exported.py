@@ -1,6 +1,7 @@
 """The description in an exported model, read without OpenVINO and without trust in the file."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,8 +77,36 @@ def read_openvino_header(path: Path) -> ExportedHeader:
         raise DetectorError(
             f"{path}: not a detector of this project; expected an .xml that 'uavpipe detector export' wrote"
         )
+    return header_of(entries, path)
+
+
+def header_of(entries: Mapping[str, str], path: Path) -> ExportedHeader:
+    """The header in `entries`, which `describe_export` wrote into the model `path`.
+
+    Raises:
+        DetectorError: it is damaged.
+
+    """
     try:
         architecture = Architecture.model_validate_json(entries["architecture"])
         return ExportedHeader(architecture, Answers.model_validate(json.loads(entries["answers"])))
     except (KeyError, ValueError, ValidationError):
         raise DetectorError(f"{path}: its description is damaged; export the model again") from None
+
+
+def require_answers(has: Answers, config: DetectorConfig, path: Path) -> None:
+    """Check that the exported model `path` gives the boxes that `config` asks for: no setting adds left-out ones.
+
+    Raises:
+        DetectorError: it was exported with other settings.
+
+    """
+    wanted = Answers.of(config)
+    if wanted.floor < has.floor or wanted.max_detections > has.max_detections or wanted.nms_iou != has.nms_iou:
+        differs = ", ".join(
+            f"{name} {value:g}" for name, value in has.model_dump().items() if value != getattr(wanted, name)
+        )
+        raise DetectorError(
+            f"{path}: exported with {differs}, but the configuration needs more or other boxes; "
+            "export it again with --set, as in --set floor=0.02"
+        )

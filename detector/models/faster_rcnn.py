@@ -8,7 +8,7 @@ Images come scaled (see `detector.backends.images`), so the model's own transfor
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from torchvision.models import resnet18, resnet50
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.models.detection.rpn import AnchorGenerator, RPNHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.models.resnet import Bottleneck
@@ -31,6 +32,9 @@ from detector.models.detectron2_rules import use_detectron2_rules
 from detector.models.presets import STRIDES, Architecture
 
 _Norm = Callable[[int], nn.Module]
+# torchvision's CUDA kernel of RoIAlign counts and indexes in int32: beyond, it returns zeros and says nothing.
+INT32 = 2**31 - 1
+_POOLED_AT_ONCE = 2**28  # numbers in the RoIs that are pooled at once: 1 GiB in fp32
 
 
 class _Normalise(GeneralizedRCNNTransform):
@@ -97,9 +101,69 @@ class _FrozenNorm(FrozenBatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.requires_grad:  # batch norm would keep its input for the backward pass, this does not
-            scaled: Tensor = super().forward(x)
-            return scaled
+            scale = self.weight * (self.running_var + self.eps).rsqrt()
+            shift = self.bias - self.running_mean * scale
+            # In the type of `x`: float32 factors would make float32 of every map of a bf16 training.
+            scale, shift = (part.to(x.dtype)[:, None, None] for part in (scale, shift))
+            return x * scale + shift
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+class _RoIHeads(RoIHeads):
+    """torchvision's heads, which pool and judge RoIs in chunks, so that no batch is too large for RoIAlign."""
+
+    def forward(
+        self,
+        features: dict[str, Tensor],
+        proposals: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+        targets: list[dict[str, Tensor]] | None = None,
+    ) -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+        """As torchvision's: boxes, labels and scores of each image, or losses."""
+        if self.training:
+            proposals, _, labels, deltas = self.select_training_samples(proposals, targets)
+        parts = [self._judged(features, chunk, image_shapes) for chunk in self._chunks(features, proposals)]
+        logits, regression = (torch.cat(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True))
+        if self.training:
+            losses = fastrcnn_loss(logits, regression, labels, deltas)
+            return [], dict(zip(("loss_classifier", "loss_box_reg"), losses, strict=True))
+        found = zip(*self.postprocess_detections(logits, regression, proposals, image_shapes), strict=True)
+        return [{"boxes": boxes, "scores": scores, "labels": labels} for boxes, scores, labels in found], {}
+
+    def _judged(
+        self, features: dict[str, Tensor], chunk: tuple[int, list[Tensor]], image_shapes: list[tuple[int, int]]
+    ) -> tuple[Tensor, Tensor]:
+        """Logits and deltas of the RoIs of some images, the first image's number and each one's boxes."""
+        first, boxes = chunk
+        own = slice(first, first + len(boxes))
+        maps = {name: features[name][own] for name in self.box_roi_pool.featmap_names}
+        return self.box_predictor(self.box_head(self.box_roi_pool(maps, boxes, image_shapes[own])))
+
+    def _chunks(self, features: dict[str, Tensor], proposals: list[Tensor]) -> Iterator[tuple[int, list[Tensor]]]:
+        """The proposals in order, a chunk a time: the number of its first image, and the boxes of its images."""
+        maps = [features[name] for name in self.box_roi_pool.featmap_names]
+        height, width = self.box_roi_pool.output_size
+        most = max(1, _POOLED_AT_ONCE // (maps[0].shape[1] * height * width))
+        images = max(1, min(INT32 // level[0].numel() for level in maps))
+        yield from chunks(proposals, most, images)
+
+
+def chunks(boxes: Sequence[Tensor], most: int, images: int) -> Iterator[tuple[int, list[Tensor]]]:
+    """`boxes` of each image ((n, 4) each), in order, in chunks of at most `most` boxes of at most `images` images.
+
+    Yields the number of a chunk's first image, and the boxes of it and the next ones.
+    """
+    first, chunk, room = 0, list[Tensor](), most
+    for image, rest in enumerate(boxes):
+        if len(chunk) == images:
+            yield first, chunk
+            first, chunk, room = image, [], most
+        while len(rest) > room:
+            yield first, [*chunk, rest[:room]]
+            first, chunk, rest, room = image, [], rest[room:], most
+        chunk.append(rest)
+        room -= len(rest)
+    yield first, chunk
 
 
 class _SmallBackbone(nn.Module):
@@ -192,12 +256,30 @@ def build(architecture: Architecture, *, classes: int = 2, rois_per_image: int |
         box_batch_size_per_image=rois_per_image or architecture.rois_per_image,
     )
     model.transform = _Normalise(architecture)
+    model.roi_heads = _in_chunks(model.roi_heads)
     if architecture.stride_in_1x1:
         _move_strides(model)
     if architecture.rules == "detectron2":
         use_detectron2_rules(model, architecture)
     model.to(memory_format=model.transform.memory_format)
     return model
+
+
+def _in_chunks(heads: RoIHeads) -> _RoIHeads:
+    """`heads` with the same layers and settings, that work in chunks."""
+    return _RoIHeads(
+        heads.box_roi_pool,
+        heads.box_head,
+        heads.box_predictor,
+        fg_iou_thresh=heads.proposal_matcher.high_threshold,
+        bg_iou_thresh=heads.proposal_matcher.low_threshold,
+        batch_size_per_image=heads.fg_bg_sampler.batch_size_per_image,
+        positive_fraction=heads.fg_bg_sampler.positive_fraction,
+        bbox_reg_weights=heads.box_coder.weights,
+        score_thresh=heads.score_thresh,
+        nms_thresh=heads.nms_thresh,
+        detections_per_img=heads.detections_per_img,
+    )
 
 
 def _parts(architecture: Architecture) -> tuple[Any, nn.Module, nn.Module, int]:

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from detector.config import Preset, Resize, Section
+from detector.scores import ScoreLine
 
 # distance of the anchors' places by level, px of the scaled image
 STRIDES: dict[Preset, tuple[int, ...]] = {"paper-c4": (16,), "fpn": (4, 8, 16, 32, 64), "small": (4, 8, 16)}
@@ -49,6 +50,10 @@ class Architecture(Section):
         None, ge=0, description="sampling points per side of a RoI's cell; 0: by its size; null: the preset's"
     )
     proposal_iou: float = Field(0.7, gt=0, le=1, description="if two proposals overlap more than this, one is kept")
+    tile_scores: ScoreLine | None = Field(
+        None,
+        description="what scores in tiles mean: small pieces show few persons, and wrong boxes are surer there",
+    )
     person_classes: int = Field(1, ge=1, description="number of classes after the background that are persons")
 
     @model_validator(mode="after")

@@ -15,12 +15,12 @@ from detector.errors import DetectorError
 from detector.files import atomic_file, sha256_of, sha256_of_all
 from detector.models.exported import read_openvino_header
 from detector.models.header import ForeignCheckpointError, read_header
+from detector.models.onnx_files import files_of
 from detector.models.presets import DETECTRON2, TORCHVISION, Architecture
+from detector.models.public import COCO, OFFLINE
 
 EMBEDDED = Path(__file__).parents[1] / "embedded" / "small.safetensors"
-COCO_URL = "https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth"
 DETECTRON2_SUFFIXES = (".pkl", ".pth")
-OFFLINE = "UAVPIPE_OFFLINE"  # if set, weights are never downloaded
 _CONNECT_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ class WeightsSource:
         path: the file.
         sha256: of its content.
         kind: "uavpipe": safetensors with a description; "torchvision": a state dict, `.pth`; "detectron2": a file
-            for that backend; "openvino": an exported model.
-        architecture: of the model; with detectron2 its usual one.
+            for that backend; "openvino": an exported model; "onnx": a model of any tool.
+        architecture: of the model; with detectron2 its usual one; None: not one of uavpipe's.
         description: one line for the user.
         warning: why results may be poor; None if there is no reason.
 
@@ -42,14 +42,27 @@ class WeightsSource:
 
     path: Path
     sha256: str
-    kind: Literal["uavpipe", "torchvision", "detectron2", "openvino"]
-    architecture: Architecture
+    kind: Literal["uavpipe", "torchvision", "detectron2", "openvino", "onnx"]
+    architecture: Architecture | None
     description: str
     warning: str | None = None
 
+    @property
+    def checkpoint_architecture(self) -> Architecture:
+        """The architecture of a checkpoint.
+
+        Raises:
+            DetectorError: they are an ONNX model, which may have any.
+
+        """
+        if self.architecture is None:
+            raise DetectorError(f"{self.path}: an ONNX model; expected a checkpoint")
+        return self.architecture
+
 
 def source_of(config: DetectorConfig) -> WeightsSource:
-    """The weights that `config` names; the hash covers detectron2's config.yaml and OpenVINO's .bin too.
+    """The weights that `config` names; the hash covers detectron2's config.yaml, OpenVINO's .bin and an ONNX
+    model's external data too.
 
     Raises:
         DetectorError: they do not exist, are of another architecture, or the backend cannot run them.
@@ -57,6 +70,8 @@ def source_of(config: DetectorConfig) -> WeightsSource:
     """
     if config.backend == "openvino" and Path(config.weights).suffix == ".xml":
         return _checked(_exported(Path(config.weights)), config.preset)
+    if config.backend == "onnx":
+        return _onnx(Path(config.weights))
     if config.backend != "detectron2":
         return resolve(config.weights, config.preset)
     files = [Path(config.weights), *filter(None, [config.detectron2.config_file])]
@@ -98,8 +113,8 @@ def resolve(
         found = _coco(download)
         if found is None:
             raise DetectorError(
-                f"torchvision's COCO weights are not on this machine and could not be downloaded from {COCO_URL}; "
-                f"put that file into {_cache_folder()}"
+                f"torchvision's COCO weights are not on this machine and could not be downloaded from {COCO.url}; "
+                f"put that file into {COCO.path.parent}"
             )
         return _checked(found, preset)
     return _checked(_file(Path(weights), preset), preset)
@@ -115,6 +130,8 @@ def _file(path: Path, preset: str | None) -> WeightsSource:
         )
     if path.suffix == ".xml":
         raise DetectorError(f"{path}: an exported model; set detector.backend: openvino to run it")
+    if path.suffix == ".onnx":
+        raise DetectorError(f"{path}: an ONNX model; set detector.backend: onnx to run it")
     if path.suffix in (".pth", ".pt"):
         architecture = TORCHVISION[preset or "fpn"]
         return WeightsSource(path, sha256_of(path), "torchvision", architecture, f"{path} ({architecture.preset})")
@@ -129,7 +146,7 @@ def _automatic(preset: str | None, folder: Path, download: bool) -> WeightsSourc
             source = _uavpipe(path, str(path))
         except ForeignCheckpointError:
             continue
-        if preset in (None, source.architecture.preset):
+        if preset in (None, source.checkpoint_architecture.preset):
             return source
     if preset in (None, "fpn") and (found := _coco(download)):
         return found
@@ -164,17 +181,23 @@ def _exported(path: Path) -> WeightsSource:
     return WeightsSource(path, sha256, "openvino", architecture, f"{path} ({architecture.preset}, OpenVINO)")
 
 
+def _onnx(path: Path) -> WeightsSource:
+    if path.suffix != ".onnx":
+        raise DetectorError(f"backend onnx: weights is '{path}'; expected an .onnx file")
+    return WeightsSource(path, sha256_of_all(files_of(path)), "onnx", None, f"{path} (ONNX)")
+
+
 def _checked(source: WeightsSource, preset: str | None) -> WeightsSource:
-    if preset is not None and preset != source.architecture.preset:
+    if preset is not None and preset != source.checkpoint_architecture.preset:
         raise DetectorError(
-            f"{source.path}: weights of '{source.architecture.preset}', but the configuration says preset "
-            f"'{preset}'"
+            f"{source.path}: weights of '{source.checkpoint_architecture.preset}', but the configuration says "
+            f"preset '{preset}'"
         )
     return source
 
 
 def _coco(download: bool) -> WeightsSource | None:
-    path = _cache_folder() / COCO_URL.rsplit("/", 1)[1]
+    path = COCO.path
     if not path.exists() and not (download and _download(path)):
         return None
     return WeightsSource(
@@ -187,21 +210,16 @@ def _coco(download: bool) -> WeightsSource | None:
     )
 
 
-def _cache_folder() -> Path:
-    home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "torch"
-    return Path(home).expanduser() / "hub" / "checkpoints"
-
-
 def _download(path: Path) -> bool:
     if os.environ.get(OFFLINE) or not _reachable():
         return False
-    _log.warning("downloading torchvision's COCO weights, 160 MB: %s (%s=1 prevents this)", COCO_URL, OFFLINE)
-    expected = path.stem.rsplit("-", 1)[1]  # the name ends in the first digits of the hash
+    _log.warning("downloading torchvision's COCO weights, 160 MB: %s (%s=1 prevents this)", COCO.url, OFFLINE)
     try:
         with atomic_file(path) as temporary:
-            with urllib.request.urlopen(COCO_URL, timeout=60) as answer, temporary.open("wb") as file:
+            answer = urllib.request.urlopen(COCO.url, timeout=60)  # noqa: S310
+            with answer, temporary.open("wb") as file:
                 shutil.copyfileobj(answer, file)
-            if not sha256_of(temporary).startswith(expected):
+            if not sha256_of(temporary).startswith(COCO.sha256):
                 raise OSError("the downloaded file has another hash")
     except OSError:  # URLError too: without a network the next source is tried
         return False
@@ -210,7 +228,7 @@ def _download(path: Path) -> bool:
 
 @lru_cache(maxsize=1)
 def _reachable() -> bool:
-    request = urllib.request.Request(COCO_URL, method="HEAD")
+    request = urllib.request.Request(COCO.url, method="HEAD")  # noqa: S310
     try:
         with urllib.request.urlopen(request, timeout=_CONNECT_SECONDS):  # noqa: S310
             return True

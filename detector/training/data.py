@@ -18,7 +18,7 @@ from detector.records import areas, sides
 
 _GREY = 114  # colour of what is outside the image or must not be trained on
 _MIN_VISIBLE = 0.4  # share of a person's box that must be inside a crop for the person to count
-_MIN_SIDE = 3.0  # boxes narrower than this at the training scale are too small to train on
+_MIN_SIDE = 2.0  # boxes narrower than this at the training scale are too small to train on
 
 Sample = tuple[torch.Tensor, dict[str, torch.Tensor]]
 Batch = tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]

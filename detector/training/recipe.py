@@ -8,25 +8,46 @@ from pydantic import ValidationError
 from torch import nn
 from torchvision.models.detection import FasterRCNN
 
-from detector.config import TrainConfig
+from detector.config import NAMED_WEIGHTS, Preset, TrainConfig
 from detector.errors import DetectorError
 from detector.models.checkpoint import load_checkpoint, load_into, load_torchvision, person_only, with_anchors_of
 from detector.models.faster_rcnn import freeze_stem, load_imagenet_backbone
+from detector.models.header import read_header
 from detector.models.presets import ARCHITECTURES, Architecture
+from detector.models.weights import resolve
 
 
 def architecture_of(config: TrainConfig) -> Architecture:
-    """The preset's architecture, with the recipe's own anchors and scale.
+    """The preset's architecture, or that of the initial checkpoint, with the recipe's own anchors and scale.
 
     Raises:
-        DetectorError: the anchors do not fit the preset's levels.
+        DetectorError: the anchors do not fit the preset's levels; there are no such initial weights.
 
     """
     own = config.model_dump(include={"anchor_sizes", "anchor_ratios", "resize"}, exclude_none=True)
     try:
-        return Architecture.model_validate(ARCHITECTURES[config.preset].model_dump() | own)
+        return Architecture.model_validate(_start(config).model_dump() | own | {"tile_scores": None})
     except ValidationError as error:
         raise DetectorError("; ".join(problem["msg"] for problem in error.errors())) from None
+
+
+def _start(config: TrainConfig) -> Architecture:
+    path = _checkpoint(config.init, config.preset)
+    if path is not None and not _is_foreign(path):
+        found = read_header(path).architecture
+        if found.preset == config.preset:  # with other anchors its box offsets would be wrong
+            return found
+    return ARCHITECTURES[config.preset]
+
+
+def _checkpoint(init: str, preset: Preset) -> Path | None:
+    if init in ("random", "imagenet"):
+        return None
+    return resolve(init, preset).path if init in NAMED_WEIGHTS else Path(init)
+
+
+def _is_foreign(path: Path) -> bool:
+    return path.suffix in (".pth", ".pt")
 
 
 def initialise(model: FasterRCNN, architecture: Architecture, init: str) -> None:
@@ -40,9 +61,8 @@ def initialise(model: FasterRCNN, architecture: Architecture, init: str) -> None
         load_imagenet_backbone(model, architecture)
         if architecture.norm == "frozen":
             freeze_stem(model)
-    elif init != "random":
-        path = Path(init)
-        foreign = path.suffix in (".pth", ".pt")
+    elif (path := _checkpoint(init, architecture.preset)) is not None:
+        foreign = _is_foreign(path)
         checkpoint = load_torchvision(path, architecture.preset) if foreign else load_checkpoint(path)
         load_into(model, with_anchors_of(person_only(checkpoint), model), path)
 

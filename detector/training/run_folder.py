@@ -17,7 +17,7 @@ from detector.models.checkpoint import save_checkpoint
 from detector.models.presets import Architecture
 
 # Settings without effect on the result of a run: a resumed run may have others.
-_FREE = {"workers", "cache_gb", "log_every", "checkpoint_every", "evaluate_every", "validation"}
+_FREE = {"device", "workers", "cache_gb", "log_every", "checkpoint_every", "evaluate_every", "validation"}
 
 
 class RunFolder:

@@ -14,16 +14,19 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import InitProcessGroupKwargs
 from torch import Tensor
 
 from detector.backends.torchvision import Predictor, with_thresholds
 from detector.config import DetectorConfig, TrainConfig
+from detector.device import device_errors, usable_device
 from detector.errors import DetectorError
 from detector.evaluation.evaluate import evaluate
 from detector.models.faster_rcnn import build
@@ -32,7 +35,11 @@ from detector.training.recipe import architecture_of, initialise, learning_rate,
 from detector.training.run_folder import RunFolder
 from detector.training.sampling import use_numbered_samplers
 
+# While one process validates, the others wait for it; torch would end them after ten minutes.
+_PATIENCE = timedelta(days=1)
 
+
+@device_errors("set a lower batch_size")
 def train(
     config: TrainConfig, output: Path, *, advance: Callable[[int, str], None] = lambda done, text: None
 ) -> Path:
@@ -50,7 +57,8 @@ def train(
         The checkpoint to use: the best one, or the last one without validation data.
 
     Raises:
-        DetectorError: bad data or settings, another run's folder, or a loss that is not finite.
+        DetectorError: bad data or settings, another run's folder, or a loss that is not finite; or a GPU
+            that fails or has too little memory.
 
     """
     run = _Run(config, output)
@@ -135,7 +143,9 @@ class _Run:
     def step(self, iteration: int, images: list[Tensor], targets: list[dict[str, Tensor]]) -> dict[str, float]:
         """One update; returns the parts of the loss, averaged over processes."""
         images = [image.to(self.device, non_blocking=True) for image in images]
-        targets = [{name: value.to(self.device) for name, value in target.items()} for target in targets]
+        targets = [
+            {name: value.to(self.device, non_blocking=True) for name, value in target.items()} for target in targets
+        ]
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, iteration)
         for sampler in self.samplers:
@@ -143,6 +153,9 @@ class _Run:
         self.model.train()
         with self.accelerator.autocast():
             parts: dict[str, Tensor] = self.model(images, targets)
+        # The GPU is given the backward pass before its losses are waited for.
+        self.optimizer.zero_grad()
+        self.accelerator.backward(sum(parts.values()))
         names = sorted(parts)
         values = self.accelerator.reduce(torch.stack([parts[name].detach() for name in names]), "mean")
         losses = dict(zip(names, values.tolist(), strict=True))
@@ -152,8 +165,6 @@ class _Run:
                 f"{self.output}: the loss is not finite at iteration {iteration} ({shown}); the last checkpoint "
                 "is kept. Lower learning_rate, or look at the annotations"
             )
-        self.optimizer.zero_grad()
-        self.accelerator.backward(sum(parts.values()))
         if self.config.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.optimizer.step()
@@ -166,11 +177,12 @@ class _Run:
             return
         # Early on the average forgets faster, or the random start would stay in it for long.
         decay = min(self.config.ema, (1 + iteration) / (10 + iteration))
-        for name, value in self.network.state_dict().items():
-            if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - decay)
-            else:
-                self.average[name].copy_(value)
+        weights = self.network.state_dict()
+        floats = [name for name, value in weights.items() if value.is_floating_point()]
+        # All at once: one by one, a GPU would be given some hundred small orders.
+        torch._foreach_lerp_([self.average[name] for name in floats], [weights[name] for name in floats], 1 - decay)
+        for name in weights.keys() - set(floats):
+            self.average[name].copy_(weights[name])
 
     def log(self, done: int, losses: dict[str, float]) -> None:
         """One line in `log.jsonl`, one point in TensorBoard."""
@@ -206,7 +218,9 @@ class _Run:
             return
         model = build(self.architecture)
         model.load_state_dict(self.average)
-        config = DetectorConfig(device=str(self.device))
+        # On a CPU a detector works in fp32, whatever it was trained in.
+        precision = self.config.precision if self.device.type == "cuda" else "fp32"
+        config = DetectorConfig(device=str(self.device), precision=precision)
         predictor = Predictor(with_thresholds(model, config), self.architecture.resize, config)
         metrics = evaluate(predictor, self.config.validation)
         self.folder.append({"iteration": done, **{f"validation/{name}": value for name, value in metrics.items()}})
@@ -217,13 +231,18 @@ class _Run:
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:
-    AcceleratorState._reset_state()  # it would hold a later run in this process to the first one's precision
-    accelerator = Accelerator(
-        mixed_precision={"fp32": "no"}.get(config.precision, config.precision), cpu=not torch.cuda.is_available()
-    )
-    if config.precision == "fp16" and accelerator.device.type != "cuda":
+    device = usable_device(config.device)
+    if config.precision == "fp16" and device.type != "cuda":
         raise DetectorError("precision 'fp16' needs a CUDA device; take bf16 or fp32")
-    return accelerator
+    if device.index is not None:
+        torch.cuda.set_device(device)
+    # They would hold a later run in this process to the first one's precision and device.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(
+        mixed_precision={"fp32": "no"}.get(config.precision, config.precision),
+        cpu=device.type == "cpu",
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+    )
 
 
 @contextmanager

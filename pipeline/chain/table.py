@@ -70,8 +70,8 @@ DETECT = ChainStage("detect", "detections", Scope.SEGMENT, section="detector", c
     needs=(), file="detections.parquet", takes_video=True, is_step=True)
 CROPS = ChainStage("crops", "crops", Scope.SEGMENT, section="crops", command="crops",
     title="Crops", summary="Cut the detected persons out of the frames.",
-    needs=("detect",), file="crops.parquet", writes=r"images/(\d{8}/)?[-\w]+\.(jpg|jpeg|png|JPG|JPEG|PNG)",
-    takes_video=True, is_step=True)
+    needs=("detect",), file="crops.parquet", takes_video=True, is_step=True,
+    writes=r"images/\d{8}\.tar|images/(\d{8}(\.tar)?/)?[-\w]+\.(jpg|jpeg|png|JPG|JPEG|PNG)")
 MOTION = ChainStage("motion", "motion", Scope.SEGMENT, section=None, command="tracks",
     title="Camera motion", summary="Estimate the camera's motion from frame to frame.",
     needs=(), file="motion.parquet", writes=r"edges\.parquet/part-\d+\.parquet", takes_video=True)

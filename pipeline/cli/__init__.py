@@ -6,9 +6,11 @@ from typing import Any
 import click
 
 from pipeline.chain.table import CROPS, DATASET, DETECT, FRAMES, LABEL, OVERLAY, REPORT, TRACKS
+from pipeline.cli.verbosity import reset_verbosity, with_verbosity
 
 # command -> (module in this package, function, line in the help)
 _COMMANDS = {
+    "init": ("init", "init", "Write a commented configuration for the videos in a folder."),
     "run": ("run", "run", "Run the whole chain on all flights, up to where labels are needed."),
     FRAMES.command: ("stages", "frames", FRAMES.summary),
     DETECT.command: ("stages", "detect", DETECT.summary),
@@ -18,6 +20,10 @@ _COMMANDS = {
     DATASET.command: ("dataset", "dataset", DATASET.summary),
     REPORT.command: ("report", "report", REPORT.summary),
     OVERLAY.command: ("stages", "overlay", OVERLAY.summary),
+    "status": ("status", "status", "Show what of a workspace is finished, and what to do next."),
+    "find": ("find", "find", "Search for the person in a photo: seen before, where and when?"),
+    "clip": ("clip", "clip", "Render a clip of each sighting of a person."),
+    "sightings": ("sightings", "sightings", "List who was seen, when and where."),
     "anonymize": ("privacy", "anonymize", "Write a clip to share, with its people made unrecognisable."),
     "forget": ("privacy", "forget", "Erase a person everywhere in the workspace."),
     "verify": ("verify", "verify", "Check that a workspace is whole, and name what is damaged."),
@@ -26,13 +32,17 @@ _COMMANDS = {
     "simulate": ("simulate", "simulate", "Simulate a flight with exact ground truth."),
     "simulate-stills": ("simulate", "stills", "Simulate annotated pictures of many scenes."),
     "demo": ("demo", "demo", "Run the whole chain on two simulated flights, and compare with the ground truth."),
+    "detections": ("detections", "detections", "Use the detections of other tools."),
     "annotate": ("annotate", "annotate", "Label identities in the browser, and exchange labels with other tools."),
     "reid": ("reid", "reid", "Train, evaluate and use re-identification networks."),
     "detector": ("detector", "detector", "Train, evaluate and convert person detectors."),
+    "weights": ("weights", "weights", "List and download public weights."),
     "config": ("settings", "config", "Show the configuration, or its JSON schema."),
     "doctor": ("doctor", "doctor", "Check the environment and suggest fixes."),
+    "completion": ("completion", "completion", "Print the script for completion in bash, zsh or fish."),
 }
 _ALIASES = {"export": "anonymize"}  # former names
+PROGRAM = "uavpipe"
 
 
 class _LazyGroup(click.Group):
@@ -46,11 +56,35 @@ class _LazyGroup(click.Group):
         module, function, _ = _COMMANDS[name]
         command = getattr(importlib.import_module(f"pipeline.cli.{module}"), function)
         assert isinstance(command, click.Command)
-        return command
+        return with_verbosity(command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not ctx.resilient_parsing and not name.startswith("-") and self.get_command(ctx, name) is None:
+            raise click.UsageError(f"no command '{name}'{self._meant(ctx, name)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def _meant(self, ctx: click.Context, name: str) -> str:
+        """What a mistyped `name` may mean: a command alike, or that of a group."""
+        import difflib
+
+        groups = [(each, self.get_command(ctx, each)) for each in ("annotate", "detector", "reid")]
+        meant = [
+            f"{group} {name}"
+            for group, command in groups
+            if isinstance(command, click.Group) and name in command.commands
+        ] or [_ALIASES.get(each, each) for each in difflib.get_close_matches(name, [*_COMMANDS, *_ALIASES], n=2)]
+        return f"; did you mean {' or '.join(f'`{PROGRAM} {each}`' for each in meant)}?" if meant else ""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        reset_verbosity()
+        return super().main(*args, **{"prog_name": PROGRAM, "complete_var": f"_{PROGRAM.upper()}_COMPLETE"} | extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         from pipeline.cli.errors import one_line_errors
@@ -63,3 +97,6 @@ class _LazyGroup(click.Group):
 @click.version_option(package_name="uavpipe")
 def main() -> None:
     """From drone video to person crops, identities and a re-identification model."""
+
+
+with_verbosity(main)

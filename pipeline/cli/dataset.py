@@ -29,6 +29,8 @@ def dataset(config_path: Path | None, workspace: Path | None, settings: tuple[st
 
 def report_dataset(result: "StageResult") -> None:
     """Print the content of the data set, in a few lines."""
+    from pipeline.dataset.statistics import doubt_of_split
+
     figures = result.counts
     click.echo(
         f"dataset    {'up to date: ' if result.skipped else ''}{_crops(figures['crops'])} of "
@@ -42,6 +44,11 @@ def report_dataset(result: "StageResult") -> None:
         click.echo(f"  left out {', '.join(reasons)}")
     if figures["identities"]["seen_once"]:
         click.echo(f"  untested {_people(figures['identities']['seen_once'])}, seen once only")
+    chance, doubt = figures.get("chance"), doubt_of_split(figures)
+    figures_of_chance = (f"{name} {chance[name]:.3f}" for name in ("mAP", "rank-1") if chance)
+    shown = f"random features get {', '.join(figures_of_chance)}" if chance else ""
+    if chance or doubt:
+        click.echo(f"  chance   {'; '.join(filter(None, (shown, doubt)))}")
     if "query" not in figures["splits"]:
         click.echo("  no query: no test identity has crops in two places, so nothing can be evaluated")
         click.echo("           label people in two flights, or in two tracklets at least dataset.gap_s apart")

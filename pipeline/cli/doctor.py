@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Literal
 import click
 
 _GOOD, _NOTE, _BAD = "ok  ", "note", "FAIL"
+_WIDTH, _HEIGHT, _FPS = 1920, 1080, 30  # of most drones
+_TIMED_S = 3.0
 _LIBGL = "apt-get install libgl1 libglib2.0-0 libxcb1 (Debian, Ubuntu) or the same of your system"
 
 
@@ -24,13 +28,15 @@ class Finding:
 
 
 @click.command()
-def doctor() -> None:
-    """Check the environment and suggest fixes.
+@click.option("--timing/--no-timing", default=True, show_default=True, help="Time the detector, for a few seconds.")
+def doctor(timing: bool) -> None:
+    """Check the environment and suggest fixes; say how long a minute of video will take.
 
     The exit status is 1 if something that every flight needs is broken.
     """
     failed = False
-    for check in (_machine, _torch, _opencv, _codecs, _detectron2, _openvino, _weights):
+    checks = (_machine, _torch, _opencv, _codecs, _detectron2, _openvino, _onnx, _weights, *[_speed] * timing)
+    for check in checks:
         for finding in _guarded(check):
             failed |= finding.mark == _BAD
             click.echo(f"{finding.mark}  {finding.what}")
@@ -49,12 +55,18 @@ def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    from pipeline.engine.threads import cores
+
     free = shutil.disk_usage(Path.cwd()).free / 2**30
-    yield Finding(_GOOD, f"uavpipe {version('uavpipe')}, {cores} cores, {memory:.0f} GiB memory")
+    yield Finding(_GOOD, f"uavpipe {version('uavpipe')}, {cores()} cores{_memory()}")
     advice = "crops of a long flight take gigabytes; put the workspace on a larger disk" if free < 10 else ""
     yield Finding(_NOTE if advice else _GOOD, f"{free:.0f} GiB free on this disk", advice)
+
+
+def _memory() -> str:
+    if not hasattr(os, "sysconf"):  # Windows
+        return ""
+    return f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB memory"
 
 
 def _torch() -> Iterator[Finding]:
@@ -113,7 +125,9 @@ def _detectron2() -> Iterator[Finding]:
         yield Finding(_GOOD, f"detectron2 {version('detectron2')}")
     else:
         yield Finding(
-            _NOTE, "detectron2 is not installed; only detector.backend: detectron2 needs it", "make detectron2"
+            _NOTE,
+            "detectron2 is not installed; only detector.backend: detectron2 needs it",
+            "pip install --no-build-isolation git+https://github.com/facebookresearch/detectron2.git",
         )
 
 
@@ -122,16 +136,71 @@ def _openvino() -> Iterator[Finding]:
         yield Finding(_GOOD, f"OpenVINO {version('openvino')}")
     else:
         yield Finding(
-            _NOTE, "OpenVINO is not installed; detector.backend: openvino is faster on CPUs", "make openvino"
+            _NOTE,
+            "OpenVINO is not installed; detector.backend: openvino is faster on CPUs",
+            "pip install openvino nncf",
         )
 
 
+def _onnx() -> Iterator[Finding]:
+    if _installed("onnx") and any(map(_installed, ("onnxruntime", "onnxruntime-gpu"))):
+        import onnxruntime
+
+        import detector  # noqa: F401 - before ONNX Runtime, which then reports nothing to its maker
+
+        where = "CUDA and CPU" if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else "CPU"
+        yield Finding(_GOOD, f"ONNX Runtime {onnxruntime.__version__}, {where}")
+    else:
+        advice = "pip install onnx onnxruntime"
+        yield Finding(_NOTE, "no ONNX Runtime; detector.backend: onnx runs the detectors of other tools", advice)
+
+
 def _weights() -> Iterator[Finding]:
+    from detector.models.header import read_header
     from detector.models.weights import resolve
 
     source = resolve("auto", None, download=False)  # a check sends nothing
+    terms = read_header(source.path).training.get("terms") if source.kind == "uavpipe" else None
     yield Finding(
         _NOTE if source.warning else _GOOD, f"detector weights: {source.description}", source.warning or ""
+    )
+    if terms:
+        yield Finding(_NOTE, f"terms of these weights: {terms}")
+
+
+def _speed() -> Iterator[Finding]:
+    """The time that the detector takes, which takes most of a run's."""
+    import numpy as np
+    import torch
+
+    from detector.backends.load import load_predictor
+    from detector.config import DetectorConfig
+    from detector.models.weights import resolve
+
+    detector = load_predictor(DetectorConfig(), resolve("auto", None, download=False))
+    image = np.random.default_rng(0).integers(0, 256, (_HEIGHT, _WIDTH, 3), np.uint8)
+
+    def detect(_: int) -> int:
+        return len(detector.predict([detector.preprocess(image)] * detector.batch_size))
+
+    def rate(seconds: float) -> float:
+        """Frames a second, over at least `seconds`."""
+        begun, frames = time.monotonic(), 0
+        with ThreadPoolExecutor(detector.workers) as pool:
+            while not frames or time.monotonic() - begun < seconds:
+                frames += sum(pool.map(detect, range(detector.workers)))
+        return frames / (time.monotonic() - begun)
+
+    rate(0)  # the first batch also allocates memory
+    measured = rate(_TIMED_S)
+    minute = _FPS * 60 / measured
+    took = f"{minute:.0f} seconds" if minute < 100 else f"{minute / 60:.0f} minutes"
+    slow = minute > 60 and not torch.cuda.is_available()
+    yield Finding(
+        _NOTE if slow else _GOOD,
+        f"detection: {measured:.1f} frames/s of {_WIDTH}x{_HEIGHT}; a minute of video with {_FPS} frames/s takes "
+        f"about {took}",
+        "detector.backend: openvino is three to four times as fast on a CPU" if slow else "",
     )
 
 

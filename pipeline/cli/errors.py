@@ -1,9 +1,7 @@
 """Errors that a user can correct, as one line and an exit status; a bug keeps its traceback."""
 
 import errno
-import logging
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ import click
 from annotate.errors import AnnotateError
 from detector.errors import DetectorError
 from pipeline.cli.memory import explanation, ran_out
+from pipeline.cli.verbosity import begin_logging
 from pipeline.errors import PipelineError
 from reid.errors import ReidError
 
@@ -40,31 +39,45 @@ class StoppedError(UserError):
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn the errors that a user can correct into one line; print each warning on one line."""
-    logging.basicConfig(level=logging.WARNING, format="uavpipe: %(message)s", stream=sys.stderr)
+    begin_logging()
     try:
         with _interruptible(), _memory_errors():
             yield
-    except (PipelineError, AnnotateError, DetectorError, ReidError) as error:
-        raise UserError(str(error)) from None
-    except OSError as error:
-        if error.errno in _FULL:
-            raise UserError(
-                f"no space left on the disk{_at(error)}; finished work is kept: free some space and run again"
-            ) from None
-        if error.errno in _FAILING:
-            raise UserError(
-                f"the disk fails{_at(error)}: {error.strerror}; finished work is kept: check the disk and run again"
-            ) from None
-        if error.errno in _CANNOT_WRITE:
-            raise UserError(f"cannot write{_at(error)}: {error.strerror}; choose another --workspace") from None
-        if error.errno == errno.ENAMETOOLONG:
-            raise UserError(f"{str(error.filename)[:200]}…: {error.strerror}") from None
-        if error.errno in _CHANGED:
-            what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-            raise UserError(f"{what}; finished work is kept: run again") from None
+    except click.ClickException:
         raise
     except KeyboardInterrupt:
         raise StoppedError("stopped; finished work is kept, run again to resume") from None
+    except Exception as error:
+        line = explained(error)
+        if line is None:
+            raise
+        raise UserError(line) from None
+
+
+def explained(error: Exception) -> str | None:
+    """One line on an error that a user can correct, or on a lack of disk or memory; None for a bug."""
+    if isinstance(error, UserError):
+        return " ".join(error.message.split())
+    if isinstance(error, (PipelineError, AnnotateError, DetectorError, ReidError)):
+        return " ".join(str(error).split())
+    if ran_out(error):
+        return explanation(error)
+    return _on_the_disk(error) if isinstance(error, OSError) else None
+
+
+def _on_the_disk(error: OSError) -> str | None:
+    if error.errno in _FULL:
+        return f"no space left on the disk{_at(error)}; finished work is kept: free some space and run again"
+    if error.errno in _FAILING:
+        return f"the disk fails{_at(error)}: {error.strerror}; finished work is kept: check the disk and run again"
+    if error.errno in _CANNOT_WRITE:
+        return f"cannot write{_at(error)}: {error.strerror}; choose another --workspace"
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{str(error.filename)[:200]}…: {error.strerror}"
+    if error.errno in _CHANGED:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return f"{what}; finished work is kept: run again"
+    return None
 
 
 @contextmanager
@@ -73,9 +86,15 @@ def _interruptible() -> Iterator[None]:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL or not _in_main_thread():
         yield
         return
+    from pipeline.engine.progress import announce
+    from pipeline.engine.stop import ask
+
     stopped: list[int] = []
 
     def stop(number: int, _: object) -> None:
+        if ask():
+            announce("stopping after this segment …; Ctrl-C again stops at once", always=True)
+            return
         stopped.append(number)
         raise KeyboardInterrupt
 

@@ -18,7 +18,8 @@ _TEXT = re.compile(
     r"can(?:no|')t allocate memory(?! in static TLS)|failed to map segment|insufficient memory|out of memory"
     r"|bad_alloc|can't start new thread|unable to allocate|not enough memory"
     r"|could not create a (?:primitive|memory)"
-    r"|generic error in an external library: 'avcodec_open2\(\"libx264\"",  # x264 says no more
+    r"|generic error in an external library: 'avcodec_open2\(\"libx264\""  # x264 says no more
+    r"|(?:return|NULL|result) without (?:exception set|setting an exception)",  # C code lost it
     re.IGNORECASE,
 )
 

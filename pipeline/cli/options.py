@@ -1,6 +1,6 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -13,9 +13,20 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path)
 LABELLED_WORKSPACE = click.option(
-    "--workspace", type=PATH, default=Path("runs"), show_default=True, help="Folder of the flights and labels."
+    "--workspace",
+    type=PATH,
+    default=Path("runs"),
+    show_default=True,
+    is_eager=True,  # a flight may be named by its name there
+    help="Folder of the flights and labels.",
 )
 
+ZONE = click.option(
+    "--zone",
+    metavar="NAME",
+    help="Give times in this zone, as Europe/Berlin; local times are taken as of it.  [default: as recorded]",
+)
+OUT = click.option("--out", type=PATH, metavar="FILE", help="Write to this file.  [default: print]")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would run, and why; do nothing.")
 PERSONS = click.option(
     "--person",
@@ -45,11 +56,62 @@ TASK = click.option(
 )
 
 
+def format_option(*names: str) -> Callable[..., Any]:
+    """`--format` of a command, as `form`; the first of `names` is the default."""
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(names),
+        default=names[0],
+        show_default=True,
+        help="Write in this format.",
+    )
+
+
 def settings_option(example: str) -> Callable[..., Any]:
     """`--set` of a command; `example` is for its help."""
     return click.option(
         "--set", "settings", multiple=True, metavar="KEY=VALUE", help=f"Change settings: {example}."
     )
+
+
+def flight_folder(flight: Path, workspace: Path) -> Path:
+    """The folder of a flight that is named by it, by the flight's name in `workspace`, or by its video.
+
+    Where there is none of these, `flight` itself: the command says what is missing there.
+    """
+    from pipeline.run.contents import is_flight
+    from pipeline.workspace.folders import flight_name
+
+    places = (flight, workspace / flight, workspace / flight_name(flight))
+    return next(filter(is_flight, places), flight)
+
+
+def flight_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`FLIGHT --workspace`: the command gets the flight's folder as `flight`."""
+
+    @wraps(command)
+    def with_folder(flight: Path, workspace: Path, **others: Any) -> Any:
+        return command(flight=flight_folder(flight, workspace), **others)
+
+    decorated: Callable[..., Any] = with_folder
+    for decorate in (LABELLED_WORKSPACE, click.argument("flight", type=PATH)):
+        decorated = decorate(decorated)
+    return decorated
+
+
+def _flight_names(context: click.Context, _: click.Parameter, given: Any) -> Any:
+    """The names of flights that are named as for `flight_folder`."""
+    workspace = context.params["workspace"]
+    if isinstance(given, tuple):
+        return tuple(flight_folder(Path(each), workspace).name for each in given)
+    return given and flight_folder(Path(given), workspace).name
+
+
+def flight_option(text: str, *, multiple: bool = False) -> Callable[..., Any]:
+    """`--flight`: the command, which has a `--workspace`, gets the flight's name; `text` is for its help."""
+    names = ("--flight", "flights") if multiple else ("--flight",)
+    return click.option(*names, multiple=multiple, metavar="FLIGHT", callback=_flight_names, help=text)
 
 
 @dataclass(frozen=True)
@@ -60,19 +122,42 @@ class Given:
     config_path: Path | None
     workspace: Path | None
     settings: tuple[str, ...]
+    start: str | None = None
 
     def load(self, *more: str) -> "FlightConfig":
         """The configuration, with `more` settings laid over it; see `load_config`."""
         from pipeline.config.models import load_config
 
-        return load_config(self.config_path, (*self.settings, *more), videos=self.videos, workspace=self.workspace)
+        videos: list[Path | Mapping[str, Any]] = [
+            _video_of(video, self.workspace or Path("runs")) for video in self.videos
+        ]
+        if self.start is not None:
+            if len(videos) != 1:
+                raise click.UsageError(
+                    "--start is of one VIDEO; of several: videos: [{path: …, start: …}] in a file"
+                )
+            videos = [{"path": videos[0], "start": self.start}]
+        return load_config(self.config_path, (*self.settings, *more), videos=videos, workspace=self.workspace)
 
     def words(self) -> list[str]:
         """The words that give the same again."""
         words = [*map(str, self.videos)]
         words += ["--config", str(self.config_path)] * (self.config_path is not None)
         words += ["--workspace", str(self.workspace)] * (self.workspace is not None)
+        words += ["--start", str(self.start)] * (self.start is not None)
         return words + [word for setting in self.settings for word in ("--set", setting)]
+
+
+def _video_of(video: Path, workspace: Path) -> Path:
+    """`video`, or where there is no such file the video of the flight of that name, or in that folder."""
+    from pipeline.workspace.folders import CARD, flight_name, parts_of, read_card
+
+    if video.exists() and not (video / CARD).exists():
+        return video
+    folder = flight_folder(video, workspace)
+    card = read_card(folder)
+    parts = parts_of(card) if card else ()
+    return parts[0] if len(parts) == 1 and flight_name(parts[0]) == folder.name else video
 
 
 def flight_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,10 +1,13 @@
 """Files that a command writes where the user says: never its own input, never a file that uavpipe did not write."""
 
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any
+
+import click
 
 from pipeline.cli.errors import UserError
 from pipeline.files import read_regular
@@ -17,15 +20,17 @@ _SIGNS = {
     # COCO annotations, detections, tracks, figures
     ".json": re.compile(
         rb'\A(\{"images":\[\{"id":1,"file_name":|\[\]|\[\{"image_id":|\{"videos":\[|'
-        rb'\{\n  "(figures|images|mAP|mINP|rank))'
+        rb'\{\n  "(figures|images|mAP|mINP|rank|anybody)|\[\n  \{\n    "(answer|tracklet)":)'
     ),
+    ".parquet": re.compile(rb"first_hit|distance"),  # names of columns of an evaluation's tables
     ".npy": re.compile(rb"\A\x93NUMPY"),
-    ".csv": re.compile(rb"\A(path\r?\n|height,recall,)"),
+    ".csv": re.compile(rb"\A(path\r?\n|height,recall,|source,loss,margin,seed,|tracklet,flight,|answer,likely,)"),
+    ".md": re.compile(rb"\A\| mAP \|"),
     ".safetensors": _MODEL,
     ".onnx": _MODEL,
     ".xml": re.compile(rb"\A<\?xml [^>]*>\n<annotations>\n<version>|uavpipe"),  # CVAT itself indents
     ".jsonl": re.compile(rb'\A\{"format":"uavpipe'),
-    ".txt": re.compile(rb"\A(\d+,\d+(,[-+.e\d]+){8}\n|\Z)"),
+    ".txt": re.compile(rb"\A(\d+,\d+(,[-+.e\d]+){8}\n|(tracklet +person|answer +right) )"),
 }
 _Command = Callable[..., Any]
 _RUN = ("log.jsonl", "resume.pt", "last.safetensors", "best.safetensors")
@@ -59,6 +64,43 @@ def writes(
         return guarded
 
     return decorate
+
+
+def print_or_write(text: str, out: Path | None) -> None:
+    """Print `text`, or write it to the file `out`, whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+
+    """
+    if out is None:
+        click.echo(text)
+        return
+    from pipeline.workspace.atomic import atomic_file
+
+    try:
+        with atomic_file(out) as temporary:
+            temporary.write_text(f"{text}\n" if text else "", "utf-8")
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written: {error.strerror}") from None
+    click.echo(f"{out}: written", err=True)
+
+
+def copy_video(file: Path, target: Path) -> None:
+    """Copy `file` to `target`.
+
+    Raises:
+        UserError: `target` exists and is another video, or cannot be written.
+
+    """
+    from pipeline.workspace.atomic import atomic_file, file_sha256
+
+    refuse_other_video(target, target.is_file() and file_sha256(target) == file_sha256(file))
+    try:
+        with atomic_file(target) as temporary:
+            shutil.copyfile(file, temporary)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror}") from None
 
 
 def refuse_other_video(video: Path, own: bool) -> None:
@@ -137,4 +179,4 @@ def _is_ours(path: Path) -> bool:
         content = read_regular(path)
     except OSError:
         return False
-    return sign.search(content) is not None
+    return not content or sign.search(content) is not None  # nothing is lost of an empty file

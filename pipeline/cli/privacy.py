@@ -5,12 +5,12 @@ from typing import Literal
 
 import click
 
-from pipeline.cli.options import LABELLED_WORKSPACE, PATH
+from pipeline.cli.options import LABELLED_WORKSPACE, PATH, flight_argument
 from pipeline.cli.outputs import refuse_other_video
 
 
 @click.command()
-@click.argument("flight", type=PATH)
+@flight_argument
 @click.option("--blur-people", "blur", flag_value="people", help="Hide whole persons.")
 @click.option("--blur-faces", "blur", flag_value="faces", help="Hide the upper part of each box, not faces.")
 @click.option("--output", type=PATH, help="Write the clip here.  [default: FLIGHT/export/FLIGHT.mp4]")
@@ -19,7 +19,9 @@ from pipeline.cli.outputs import refuse_other_video
 def anonymize(
     flight: Path, blur: Literal["people", "faces"] | None, output: Path | None, score: float, max_width: int
 ) -> None:
-    """Write a clip of FLIGHT (a folder in the workspace) to share, with its people unrecognisable.
+    """Write a clip of FLIGHT to share, with its people unrecognisable.
+
+    FLIGHT is the name of a flight, its folder in the workspace, or its video.
 
     Only persons that were detected or are on a tracklet are hidden: watch the clip before you share it.
     """
@@ -81,6 +83,7 @@ def forget(identity: int, workspace: Path, yes: bool) -> None:
                 )
             click.echo(
                 "  its labels, and all undone or changed decisions of all identities\n"
+                "  what searches.jsonl tells of it; that there were searches stays\n"
                 "  as a whole, to be made again: data set, networks trained on it, evaluations, report, "
                 "suggestions\n"
                 "not deleted: the videos, copies and backups elsewhere, networks trained outside of this folder"

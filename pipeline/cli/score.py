@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.chain.table import DETECT, FRAMES, TRACKS
-from pipeline.cli.options import FIRST_FRAME, PATH, PERSON_NAMES, TASK
+from pipeline.cli.options import FIRST_FRAME, PATH, PERSON_NAMES, TASK, flight_argument
 
 if TYPE_CHECKING:
     from pipeline.boxes import Tracked
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("flight", type=PATH)
+@flight_argument
 @click.argument("truth", type=PATH)
 @click.option(
     "--threshold", "thresholds", multiple=True, default=(0.5, 0.8), show_default=True, help="Lowest score."
@@ -48,7 +48,9 @@ def score(
     first_frame: int | None,
     task: str | None,
 ) -> None:
-    """Compare the detections and tracklets of FLIGHT, a folder in the workspace, with the ground truth TRUTH.
+    """Compare the detections and tracklets of FLIGHT with the ground truth TRUTH.
+
+    FLIGHT is the name of a flight, its folder in the workspace, or its video.
 
     TRUTH is MOTChallenge's or VisDrone's text, COCO's JSON or CVAT's XML with tracks, the zip of such an export, or
     `x,y,w,h` of one target a frame. Only annotated frames are scored.

@@ -1,12 +1,13 @@
 """The commands of the stages on video: frames, detect, crops, tracks, overlay."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline.chain.table import CROPS, DATASET, DETECT, EVALUATE, FRAMES, LABEL, REPORT, TRACKS, ChainStage
 from pipeline.cli.options import DRY_RUN, Given, flight_options
+from pipeline.cli.verbosity import announce_start
 
 if TYPE_CHECKING:
     from pipeline.config.models import FlightConfig
@@ -15,10 +16,13 @@ if TYPE_CHECKING:
 
 
 def _run(last: ChainStage, config: "FlightConfig") -> None:
+    announce_start()
     from pipeline.config.flights import require_flights
     from pipeline.engine.progress import progress_bar
     from pipeline.run.flight import run_stages
+    from pipeline.run.named_files import check_named_files
 
+    check_named_files(config, FRAMES, last)
     for video in require_flights(config):
         for result in run_stages(config, video, last, progress_bar):
             report_stage(result)
@@ -40,12 +44,25 @@ def report_stage(result: "StageResult") -> None:
         report_dataset(result)
         return
     if result.stage == EVALUATE.name:
-        counts = ", ".join(f"{name} {result.counts[name]:.4f}" for name in ("mAP", "rank-1"))
+        counts = _evaluated(result.counts)
     else:
         counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if name != "last_s")
     words = ("up to date: " if result.skipped else "") + counts.replace("_", " ")
     place = result.folder / REPORT.file if result.stage == REPORT.name else result.folder
     click.echo(f"{result.stage:10} {words}{'  ' if words else ''}→ {place}")
+
+
+def _evaluated(counts: Mapping[str, Any]) -> str:
+    """The headline of an evaluation: its figures beside those of chance."""
+    from reid.evaluation.chance import Chance
+
+    chance = Chance.of_content(counts.get("chance"))  # an evaluation of an earlier version has none
+    names = ("mAP", "rank-1")
+    shown = ", ".join(f"{name} {counts[name]:.4f}" for name in names)
+    if chance is None:
+        return shown
+    random = ", ".join(f"{chance.figures['random'][name]:.4f}" for name in names)
+    return "; ".join(filter(None, (f"{shown} (random features {random})", chance.doubt(counts["mAP"]))))
 
 
 @click.command()

@@ -9,6 +9,7 @@ from annotate.log.store import LABELS
 from pipeline.chain.table import CHAIN, Scope
 from pipeline.config.models import FlightConfig
 from pipeline.errors import PipelineError
+from pipeline.video.recording import find_continuation
 from pipeline.workspace.folders import FORGETTING
 
 _TAKEN = {stage.folder for stage in CHAIN if stage.scope is Scope.WORKSPACE} | {FORGETTING, ".", ".."}
@@ -31,7 +32,9 @@ def require_flights(config: FlightConfig) -> tuple[Path, ...]:
         raise PipelineError("no video: name one on the command line or as 'video:' in the configuration")
     if not _is_utf8(str(config.workspace)):
         raise PipelineError(f"{config.workspace}: not UTF-8; choose another --workspace")
-    flights = tuple(video for video in config.flights if not _is_companion(video, config.flights))
+    files = [part for video in config.flights for part in config.parts_of(video)]
+    flights = tuple(video for video in config.flights if not _is_companion(video, files))
+    _check_parts(config, flights)
     named: dict[str, Path] = {}
     for video in flights:
         name = config.name_of(video)
@@ -40,6 +43,25 @@ def require_flights(config: FlightConfig) -> tuple[Path, ...]:
         if other is not video:
             raise PipelineError(f"{video}: shares the name '{name}' with {other}; {_HOW}")
     return flights
+
+
+def _check_parts(config: FlightConfig, flights: Sequence[Path]) -> None:
+    """Refuse a file that is a part twice; warn of one that continues a flight without being a part of it."""
+    seen: dict[Path, int] = {}
+    for video in flights:
+        parts = config.parts_of(video)
+        for part in parts:
+            if not _is_utf8(str(part)):
+                raise PipelineError(f"{part}: its path is not UTF-8; rename it")
+            if part in seen and max(len(parts), seen[part]) > 1:
+                raise PipelineError(f"{part}: is named twice; a file is part of one flight")
+            seen[part] = len(parts)
+        following = find_continuation(parts[-1])
+        if following is not None:
+            log.warning(
+                "%s: continues %s; if the recorder cut one flight, name both as one: videos: [{parts: [%s, %s]}]",
+                *(following.name, parts[-1], ", ".join(map(str, parts)), parts[-1].with_name(following.name)),
+            )
 
 
 def _check_name(name: str, video: Path) -> None:

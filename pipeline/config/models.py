@@ -1,7 +1,9 @@
 """The configuration of a flight: one section for each stage, every key with a default and a description."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -10,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serial
 from detector.config import NAMED_WEIGHTS, DetectorConfig
 from pipeline.config.yaml import apply_settings, read_yaml_mapping, validate
 from pipeline.workspace.folders import flight_name
+from reid.training.recipes import is_packaged
 
 
 class Section(BaseModel):
@@ -81,6 +84,11 @@ class CropsConfig(Section):
         description="minimum and maximum height of a person in metres, e.g. [1.0, 2.4]; other boxes give no crop; "
         "needs telemetry and camera.fov_deg; null: off",
     )
+    store: Literal["files", "tar"] = Field(
+        "files",
+        description="files: each crop is a file; tar: those of a segment are one tar file, for file systems that "
+        "are slow with many small files",
+    )
     verify: bool = Field(
         False,
         description="read all crops and repair those that were changed; false: compare only their lengths",
@@ -107,6 +115,14 @@ class TracksConfig(Section):
         description="cut a tracklet where the descriptors before and after are less similar than this; null: never",
     )
     window: int = Field(8, ge=1, description="number of detections compared before and after, for split_below")
+    join_gap_s: float = Field(
+        2.0,
+        ge=0,
+        description="join two tracklets of one person that are at most this many seconds apart; 0: never",
+    )
+    join_above: float = Field(
+        0.85, ge=0, le=1, description="minimum similarity of the descriptors on both sides of the gap, to join"
+    )
 
 
 class OverlayConfig(Section):
@@ -164,8 +180,8 @@ class ReidConfig(Section):
 
     recipe: Path | None = Field(
         None,
-        description="recipe of a training: `finetune`, or a file as configs/reid/drone.yaml; null: evaluate the "
-        "bundled network",
+        description="recipe of a training: a name, as `finetune`, of `uavpipe reid recipe`, or a YAML file; null: "
+        "evaluate the bundled network",
     )
 
 
@@ -190,11 +206,54 @@ class ReportConfig(Section):
         return _off_as_word(value)
 
 
+class EngineConfig(Section):
+    """What fills the segments of the flights in `uavpipe run`."""
+
+    name: Literal["local", "ray"] = Field(
+        "local", description="local: this process; ray: a Ray cluster; needs pip install 'uavpipe[ray]'"
+    )
+    address: str | None = Field(
+        None, description="of the cluster, or auto: the one of this machine; null: RAY_ADDRESS, else begin one here"
+    )
+    gpus: float | None = Field(
+        None, ge=0, description="share of a GPU for each task; null: 0.25 where the cluster has GPUs"
+    )
+    cpus: int | None = Field(
+        None, ge=1, description="cores for each task; null: those of a machine, or of its share of a GPU"
+    )
+    segments: int = Field(4, ge=1, description="segments in a task, about; one decoder run is not divided")
+    mixed: bool = Field(False, description="accept machines of which the last digits of detections differ")
+
+
 class NamedVideo(Section):
     """A video, and the name of its flight; a path alone is one."""
 
     path: Path = Field(description="a video file or a folder of images")
+    parts: tuple[Path, ...] = Field(
+        (), description="instead of `path`: the files that the recorder cut one flight into, in their order"
+    )
     name: str | None = Field(None, description="name of the flight's folder in the workspace; null: the video's")
+    start: Literal["auto"] | datetime | None = Field(
+        None,
+        description="date and time of the first frame, as 2024-09-17T14:30:00+02:00; without a zone local time; "
+        "auto: from the video; null: as an earlier run was given, else auto",
+    )
+    offset_s: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        description="added to the flight's clock, to put the clocks of two recorders right, seconds; null: as an "
+        "earlier run was given, else 0",
+    )
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _is_a_date(cls, value: Any) -> Any:
+        if isinstance(value, str) and value != "auto":
+            with suppress(ValueError):
+                value = datetime.fromisoformat(value)
+        if value is None or value == "auto" or (isinstance(value, datetime) and value.year >= 2000):
+            return value
+        raise ValueError("expected a date and time, as 2024-09-17T14:30:00+02:00, or auto")
 
     @model_validator(mode="before")
     @classmethod
@@ -202,12 +261,22 @@ class NamedVideo(Section):
         if isinstance(content, str | Path):
             return {"path": content}
         if not isinstance(content, dict):
-            raise ValueError("expected a path, or {path: …, name: …}")
-        return content
+            raise ValueError("expected a path, or {path: …, name: …}, or {parts: […], name: …}")
+        if "parts" not in content:
+            return content
+        parts = content["parts"]
+        if "path" in content:
+            raise ValueError("give either 'path' or 'parts', not both")
+        if not isinstance(parts, list | tuple) or not parts:
+            raise ValueError("expected parts: [first file, second file, …]")
+        return {**content, "path": parts[0]}
 
     @model_serializer
     def _write_path_alone(self) -> Any:
-        return self.path if self.name is None else {"path": self.path, "name": self.name}
+        footage: dict[str, Any] = {"parts": self.parts} if self.parts else {"path": self.path}
+        given = {"name": self.name, "start": self.start, "offset_s": self.offset_s}
+        footage |= {name: value for name, value in given.items() if value is not None}
+        return self.path if footage.keys() == {"path"} else footage
 
 
 class FlightConfig(Section):
@@ -215,7 +284,9 @@ class FlightConfig(Section):
 
     video: Path | None = Field(None, description="a video file or a folder of images")
     videos: tuple[NamedVideo, ...] = Field(
-        (), description="several videos or folders; `{path: card2/DJI_0001.MP4, name: DJI_0001b}` names a flight"
+        (),
+        description="several videos or folders; `{path: card2/DJI_0001.MP4, name: DJI_0001b}` names a flight, "
+        "`{parts: [DJI_0001.MP4, DJI_0002.MP4]}` is one that the recorder cut; `start`, `offset_s` set its clock",
     )
     workspace: Path = Field(Path("runs"), description="folder for all results")
     telemetry: Literal["auto", "off"] | Path = Field(
@@ -232,6 +303,7 @@ class FlightConfig(Section):
     dataset: DatasetConfig = DatasetConfig()
     reid: ReidConfig = ReidConfig()
     report: ReportConfig = ReportConfig()
+    engine: EngineConfig = EngineConfig()
 
     @field_validator("telemetry", mode="before")
     @classmethod
@@ -275,12 +347,20 @@ class FlightConfig(Section):
         given = (each.name for each in self.videos if each.path == video and each.name is not None)
         return next(given, flight_name(video))
 
+    def clock_of(self, video: Path) -> tuple[Literal["auto"] | datetime | None, float | None]:
+        """`start` and `offset_s` of the flight of `video`."""
+        return next(((each.start, each.offset_s) for each in self.videos if each.path == video), (None, None))
+
+    def parts_of(self, video: Path) -> tuple[Path, ...]:
+        """All files of the flight of `video`, in order; most often `video` alone."""
+        return next((each.parts for each in self.videos if each.path == video and each.parts), (video,))
+
 
 def load_config(
     path: Path | None = None,
     settings: Sequence[str] = (),
     *,
-    videos: Sequence[Path] = (),
+    videos: Sequence[Path | Mapping[str, Any]] = (),
     workspace: Path | None = None,
 ) -> FlightConfig:
     """Read `path`, lay `settings` (`section.key=value`) and the two arguments over it, and check the whole.
@@ -309,7 +389,9 @@ def _relative_to(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     result = deepcopy(content)
     detector = _section(result, "detector")
     places = [(result, "video"), (result, "workspace"), (_section(detector, "detectron2"), "config_file")]
-    places.append((_section(result, "reid"), "recipe"))
+    reid = _section(result, "reid")
+    if not _is_packaged(reid.get("recipe"), folder):
+        places.append((reid, "recipe"))
     if detector.get("weights") not in NAMED_WEIGHTS:
         places.append((detector, "weights"))
     report = _section(result, "report")
@@ -326,9 +408,16 @@ def _relative_to(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     return result
 
 
+def _is_packaged(recipe: Any, folder: Path) -> bool:
+    """Whether `recipe` is the name of one that comes with uavpipe, and not that of a file in `folder`."""
+    return isinstance(recipe, str) and not (folder / recipe).exists() and is_packaged(recipe)
+
+
 def _under(folder: Path, video: Any) -> Any:
     if isinstance(video, dict):
-        return {key: _under(folder, value) if key == "path" else value for key, value in video.items()}
+        return {key: _under(folder, value) if key in ("path", "parts") else value for key, value in video.items()}
+    if isinstance(video, list):
+        return [_under(folder, part) for part in video]
     return folder / video if isinstance(video, str) else video
 
 

@@ -12,6 +12,7 @@ from pipeline.dataset.labelled import JUNK, UNKNOWN
 from pipeline.errors import PipelineError
 from pipeline.files import is_inside
 from pipeline.lineage.commands import stage_of
+from pipeline.stages.crop_store import in_shard, read_picture
 from pipeline.stages.crops import changed_files
 
 _GONE = "the crop is missing; make it again with `uavpipe crops`"
@@ -31,13 +32,14 @@ def file_names(crops: pd.DataFrame) -> list[str]:
 
 
 def place_files(crops: pd.DataFrame, workspace: Path, folder: Path, *, copies: bool) -> None:
-    """Put the crops into `FOLDERS` below `folder`; a split without crops gets none.
+    """Put the crops, each a file, into `FOLDERS` below `folder`; a split without crops gets none.
 
     Args:
         crops: with the columns split, name and crop.
         workspace: what `crop` is relative to; nothing outside of a flight's folder of crops is taken.
         folder: the data set's.
-        copies: instead of hard links. Where the disk has no such links, copies are made anyway.
+        copies: instead of hard links. Where the disk has no such links, or of crops in shards, copies are made
+            anyway.
 
     Raises:
         PipelineError: a crop is missing, is no file, or is outside the workspace; names it.
@@ -56,9 +58,23 @@ def place_files(crops: pd.DataFrame, workspace: Path, folder: Path, *, copies: b
             )
     for split, name, crop in crops[["split", "name", "crop"]].itertuples(index=False):
         source, target = f"{workspace}/{crop}", f"{folder}/{FOLDERS[split]}/{name}"
+        if in_shard(source):
+            _take_out(Path(source), Path(target))
+            continue
         _check(source)
         if copies or not _linked(source, target):
             shutil.copyfile(source, target)
+
+
+def _take_out(source: Path, target: Path) -> None:
+    """Write the crop `source`, which is in a shard, to `target`."""
+    try:
+        content = read_picture(source)
+    except FileNotFoundError:
+        raise PipelineError(f"{source}: {_GONE}") from None
+    except OSError as error:
+        raise PipelineError(f"{source}: {error.strerror}; make it again with `uavpipe crops`") from None
+    target.write_bytes(content)
 
 
 def _check(source: str) -> None:
@@ -80,8 +96,10 @@ def check_unchanged(crops: pd.DataFrame, workspace: Path) -> None:
     known = crops[crops["crc32"] != UNKNOWN]
     try:
         changed = changed_files(workspace, dict(zip(known["crop"], known["crc32"], strict=True)))
-    except OSError as error:
+    except FileNotFoundError as error:
         raise PipelineError(f"{error.filename}: {_GONE}") from None
+    except OSError as error:
+        raise PipelineError(f"{error.filename}: {error.strerror}; make it again with `uavpipe crops`") from None
     if changed:
         made = stage_of(workspace / changed[0].partition("/")[0], CROPS) or {}
         raise PipelineError(

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.dataset.split import SPLITS
 from pipeline.errors import PipelineError
+from pipeline.stages.crop_store import picture
 from reid.errors import ReidError
 from reid.evaluation.leakage import check_identities, check_images
 from reid.evaluation.protocols import PROTOCOLS, Candidates, ProtocolName
@@ -37,8 +39,7 @@ def check_leaks(
         ReidError: an identity or a tracklet is in both halves; names them.
 
     """
-    halves = {split: _samples(rows, crops, workspace) for split, rows in crops.groupby("split")}
-    train, query, gallery = (halves.get(split, _NONE) for split in ("train", "query", "gallery"))
+    train, query, gallery = (samples_of(split, crops, workspace) for split in SPLITS)
     check_identities(train, query, gallery)
     queries, answers = (crops[crops["split"] == split] for split in ("query", "gallery"))
     report: dict[str, dict[str, Any]] = {}
@@ -53,16 +54,15 @@ def check_leaks(
     return report
 
 
-_NONE = Samples(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
-
-
-def _samples(rows: pd.DataFrame, crops: pd.DataFrame, workspace: Path) -> Samples:
+def samples_of(split: str, crops: pd.DataFrame, workspace: Path) -> Samples:
+    """The crops of `split`, as re-identification takes them; the arguments are those of `check_leaks`."""
+    rows = crops[crops["split"] == split]
     tracklets = pd.Categorical(rows["tracklet"], categories=pd.unique(crops["tracklet"])).codes
     return Samples(
         rows["identity"].to_numpy(np.int64),
         rows["camera"].to_numpy(np.int64),
         tracklets.astype(np.int64),
-        tuple(workspace / crop for crop in rows["crop"]),
+        tuple(picture(workspace / crop) for crop in rows["crop"]),
     )
 
 

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from pipeline.dataset.labelled import DISTRACTOR
 from pipeline.dataset.split import SPLITS
+from pipeline.dataset.statistics import doubt_of_split
 from pipeline.pages import render
 from pipeline.pages.plot import BLUE, ORANGE, SKY, plot
 
@@ -28,7 +29,14 @@ def page(crops: pd.DataFrame, figures: Mapping[str, Any]) -> str:
         figures: as `statistics` gives them.
 
     """
-    return render("pipeline.dataset", "dataset.html", figures=figures, plots=plots(crops), colours=SPLIT_COLOURS)
+    return render(
+        "pipeline.dataset",
+        "dataset.html",
+        figures=figures,
+        doubt=doubt_of_split(figures),
+        plots=plots(crops),
+        colours=SPLIT_COLOURS,
+    )
 
 
 def plots(crops: pd.DataFrame) -> dict[str, Markup]:

@@ -13,6 +13,7 @@ from pipeline.config.models import DatasetConfig
 
 TRAIN, QUERY, GALLERY = SPLITS = ("train", "query", "gallery")
 _DRAWS = 1000
+_LEAST_TESTED = 2  # identities: where there is one, every ranking of its crops is right
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +116,8 @@ def _training_half(crops: pd.DataFrame, identities: NDArray[np.int64], config: D
     "Rerandomization to improve covariate balance in experiments", Annals of Statistics 2012.
     """
     count = round(len(identities) * config.train_share)
-    if 0 < config.train_share < 1 and len(identities) > 1:
-        count = min(max(count, 1), len(identities) - 1)
+    if 0 < config.train_share < 1:
+        count = min(max(count, 1), max(len(identities) - _LEAST_TESTED, 0))
     if not 0 < count < len(identities):
         return identities[:count]
     each = crops.groupby("identity").agg(crops=("frame", "size"), flights=("flight", "nunique"))

@@ -13,19 +13,21 @@ from pipeline.chain.table import DATASET, FLIGHT_TABLES
 from pipeline.config.models import DatasetConfig
 from pipeline.dataset.files import FOLDERS, check_unchanged, file_names, place_files
 from pipeline.dataset.labelled import read_labelled, state_of_inputs
-from pipeline.dataset.leaks import check_leaks
+from pipeline.dataset.leaks import check_leaks, samples_of
 from pipeline.dataset.page import page
 from pipeline.dataset.promises import broken_images
-from pipeline.dataset.split import divide
+from pipeline.dataset.split import GALLERY, QUERY, divide
 from pipeline.dataset.statistics import statistics
 from pipeline.dataset.thin import kept
 from pipeline.errors import PipelineError
 from pipeline.relinking.keep import check_carried
+from pipeline.stages.crop_store import ShardedCrop, in_shard
 from pipeline.workspace.atomic import read_json, sweep, write_json
 from pipeline.workspace.entries import files_below, is_ours, is_taken
 from pipeline.workspace.folders import locked
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.stage import Stage, StageResult
+from reid.evaluation.chance import chance_on
 from reid.evaluation.protocols import ProtocolName
 
 _TABLE, _FIGURES, _PAGE = DATASET.file, "statistics.json", "statistics.html"
@@ -138,7 +140,9 @@ def _dataset(workspace: Path, config: DatasetConfig, store: LabelStore) -> tuple
         **division.left_out,
     }
     leaks = check_leaks(crops, workspace, protocol, config.gap_s)
-    return crops, statistics(crops, left_out, division.identities, leaks, protocol)
+    chance = chance_on(samples_of(QUERY, crops, workspace), samples_of(GALLERY, crops, workspace), protocol)
+    by_chance = dict(chance.figures["random"]) if chance else {}
+    return crops, statistics(crops, left_out, division.identities, leaks, by_chance, protocol)
 
 
 def _protocol(crops: pd.DataFrame, config: DatasetConfig) -> ProtocolName:
@@ -160,9 +164,18 @@ def _all_there(folder: StageFolder, workspace: Path, *, verify: bool) -> bool:
         return False
     for split, name, crop in rows[["split", "name", "crop"]].itertuples(index=False):
         size = _size(f"{folder.path}/{FOLDERS[split]}/{name}")
-        if size is None or _size(f"{workspace}/{crop}") not in (None, size):
+        if size is None or _size_of_crop(f"{workspace}/{crop}") not in (None, size):
             return False
     return not verify or not any(broken_images(folder.path, rows, lambda _: None))
+
+
+def _size_of_crop(path: str) -> int | None:
+    if not in_shard(path):
+        return _size(path)
+    try:
+        return ShardedCrop(Path(path)).size()
+    except OSError:
+        return None
 
 
 def _size(path: str) -> int | None:

@@ -8,12 +8,15 @@ import pandas as pd
 from pipeline.dataset.labelled import DISTRACTOR, JUNK
 from pipeline.dataset.split import SPLITS
 
+_ALWAYS_RIGHT = 1 - 1e-9  # figures are sums of fractions
+
 
 def statistics(
     crops: pd.DataFrame,
     left_out: Mapping[str, int],
     identities: Mapping[str, int],
     leaks: Mapping[str, dict[str, Any]],
+    chance: Mapping[str, float],
     protocol: str,
 ) -> dict[str, Any]:
     """The content of `statistics.json`: plain numbers and texts.
@@ -23,6 +26,7 @@ def statistics(
         left_out: labelled and other crops that are not in it, by reason.
         identities: how many identities what befell.
         leaks: as `check_leaks` gives it.
+        chance: the figures of random features on the split; empty where nothing can be evaluated.
         protocol: that it is made for.
 
     """
@@ -39,7 +43,23 @@ def statistics(
         "height_px": _summary(crops["height"]),
         "flights": [_flight(rows) for _, rows in crops.groupby("camera")],
         "leakage": dict(leaks),
+        "chance": dict(chance),
     }
+
+
+def doubt_of_split(figures: Mapping[str, Any]) -> str:
+    """Why an evaluation on the split of a data set says nothing, or little; empty where it can say something.
+
+    Args:
+        figures: as `statistics` gives them, perhaps those of an earlier version.
+
+    """
+    chance = figures.get("chance")  # none in a data set of an earlier version
+    if chance and chance["mAP"] > _ALWAYS_RIGHT:
+        return "no evaluation is possible: whatever the features, every ranking is right; label more people"
+    if figures["identities"]["test"] == 1:
+        return "one test identity: an evaluation says little; label more people"
+    return ""
 
 
 def _split(rows: pd.DataFrame) -> dict[str, int]:

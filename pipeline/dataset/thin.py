@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.config.models import ThinConfig
+from pipeline.stages.crop_store import picture
 from reid.evaluation.leakage import Thumbnails
 
 
@@ -29,7 +30,7 @@ def kept(crops: pd.DataFrame, workspace: Path, config: ThinConfig) -> NDArray[np
     if config.frames <= 1 and config.difference == 0:
         return keep
     frames = crops["frame"].to_numpy()
-    pictures = Thumbnails([workspace / crop for crop in crops["crop"]]) if config.difference > 0 else None
+    pictures = Thumbnails([picture(workspace / crop) for crop in crops["crop"]]) if config.difference > 0 else None
     tracklets = pd.factorize(crops["tracklet"])[0]
     for rows in np.split(np.argsort(tracklets, kind="stable"), np.cumsum(np.bincount(tracklets))[:-1]):
         shown = pictures[rows] if pictures is not None else None

@@ -70,9 +70,19 @@ def score_tracks(truth: Mapping[int, Truth], tracked: Mapping[int, Tracked], min
 def _not_judged(
     overlap: NDArray[np.float64], evaluated: NDArray[np.bool_], min_iou: float, in_region: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Which boxes (columns of `overlap`) are on no evaluated person, but on another one or in a region."""
+    """Which boxes (columns of `overlap`) belong to a person who is not evaluated, or are in a region.
+
+    As MOTChallenge's kit does, boxes and all persons are matched one to one, with the greatest sum of overlaps: a
+    second box on the same distractor is wrong.
+    """
+    from scipy.optimize import linear_sum_assignment
+
     on: NDArray[np.bool_] = overlap >= min_iou
-    return np.asarray((on[~evaluated].any(axis=0) | in_region) & ~on[evaluated].any(axis=0))
+    persons, boxes = linear_sum_assignment(np.where(on, overlap, 0), maximize=True)
+    matched = on[persons, boxes] & ~evaluated[persons]
+    left_out = in_region & ~on[evaluated].any(axis=0)
+    left_out[boxes[matched]] = True
+    return left_out
 
 
 def _dense(rows: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:

@@ -9,7 +9,7 @@ from annotate.errors import AnnotateError
 from annotate.log.store import LABELS, LabelStore, contents_of
 from annotate.records import read_tracklets
 from pipeline.chain.table import TRACKS
-from pipeline.relinking.keep import BOXES
+from pipeline.workspace.folders import BOXES
 from pipeline.workspace.promises import Broken
 
 

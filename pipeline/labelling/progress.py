@@ -6,6 +6,7 @@ from pathlib import Path
 from annotate.log.store import LABELS
 from annotate.project import Project
 from pipeline.relinking.keep import check_carried
+from pipeline.stages.crop_store import Crops
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def labelling_progress(workspace: Path) -> LabellingProgress:
     if not (workspace / LABELS).exists():
         return LabellingProgress(0, 0)
     check_carried(workspace)
-    project = Project(workspace, write=False)
+    project = Project(workspace, crops=Crops(), write=False)
     try:
         with project.reading() as state:
             done = project.progress(state, "")

@@ -1,5 +1,6 @@
 """Serving the labelling app over the flights of a workspace."""
 
+import getpass
 import socket
 import sys
 import threading
@@ -8,29 +9,38 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from annotate.app.access import LOOPBACK, Access
+from annotate.app.opening import Opening
 from annotate.app.refresh import Refresh
 from annotate.app.server import create_app
 from annotate.errors import AnnotateError
 from annotate.project import Project
+from annotate.records import flights_with_tracklets
 from annotate.suggestions.features import COLOUR_SOURCE
 from pipeline.chain.table import MOTION
 from pipeline.errors import PipelineError
 from pipeline.privacy.redactions import open_redacted
 from pipeline.relinking.keep import serving
+from pipeline.stages.crop_store import Crops
 from pipeline.telemetry.ground_plane import ground_scale
 from pipeline.video import Video
 from pipeline.workspace.entries import MANIFEST
-from pipeline.workspace.folders import check_whole, read_card
+from pipeline.workspace.folders import check_whole, parts_of, read_card
 from pipeline.workspace.jpeg import encode_jpeg
+
+if TYPE_CHECKING:
+    import uvicorn
 
 _WIDTH = 1920  # px of a frame on the screen, at most
 _QUALITY = 85
+_PATIENCE_S = 3  # with open requests, at the end: decisions are saved already
+_SOON_S = 0.5  # an address that works at once is better than one that shows progress
 
 
 def serve(
@@ -41,7 +51,7 @@ def serve(
     names: tuple[str, ...] = (),
     token: str | None = None,
     no_token: bool = False,
-    user: str = "",
+    user: str | None = None,
     suggest: bool = True,
     browser: bool = True,
     say: Callable[[str], None] = print,
@@ -55,7 +65,8 @@ def serve(
         names: host names of the server in the network, beside `host`.
         token: required with each request, and part of the address that is printed; None: a new one.
         no_token: let in every user of this machine; only on loopback.
-        user: the name that the page proposes.
+        user: the name that the page proposes; None: the login, or none where others reach the app, for two
+            labellers of one name cannot be told apart.
         suggest: embed the tracklets where that was not done, and retrain when the page asks for it.
         browser: open a browser window.
         say: prints a line.
@@ -71,6 +82,8 @@ def serve(
     hosts = tuple(dict.fromkeys(each.lower() for each in (*LOOPBACK, host, *names)))
     access = Access(hosts, None) if no_token else Access(hosts, token) if token else Access(hosts)
     check_whole(workspace)
+    if user is None:
+        user = getpass.getuser() if _loopback(host) else ""
     with serving(workspace):
         _serve(workspace, host, port, access, user, suggest, browser, say)
 
@@ -85,35 +98,38 @@ def _serve(
     browser: bool,
     say: Callable[[str], None],
 ) -> None:
-    project = Project(
-        workspace,
-        lambda flight: camera_motion(workspace / flight),
-        lambda flight: ground_scale(workspace / flight),
-    )
-    embed, retrain = (
-        [sys.executable, "-m", "pipeline", "annotate", what, "--workspace", str(workspace)]
-        for what in ("embed", "retrain")
-    )
-    refresh = Refresh(retrain if suggest else [], project.read_features)
-    if suggest and project.source == COLOUR_SOURCE:
-        refresh.start(embed)  # beside the server, which suggests by colours until then
-    pictures = Pictures(workspace)
-    app = create_app(project, access, pictures.jpeg, refresh, user)
-    try:
-        _run(app, host, port, access, browser, say)
-    finally:
-        refresh.stop()
-        project.close()
-
-
-def _run(app: object, host: str, port: int, access: Access, browser: bool, say: Callable[[str], None]) -> None:
     import uvicorn
 
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    flights_with_tracklets(workspace)  # where there are none, no address is shown
+    listening = _listen(host, port)
+    opening = Opening(access)
+    # Not its own log_config: that closes every handler of the process.
+    config = uvicorn.Config(
+        opening, log_config=None, log_level="warning", access_log=False, timeout_graceful_shutdown=_PATIENCE_S
+    )
+    server = uvicorn.Server(config)
+    labelling = _Labelling(workspace, user, suggest, opening, server)
     try:
-        listening = socket.create_server((host, port), family=family)  # before the address is printed
+        labelling.wait(_SOON_S)
+        _announce(listening, host, access, browser, say)
+        labelling.say = say
+        server.run([listening])
+        labelling.wait()
+    finally:
+        listening.close()
+        labelling.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError:
         raise PipelineError(f"port {port} of {host} cannot be used; choose another --port") from None
+
+
+def _announce(
+    listening: socket.socket, host: str, access: Access, browser: bool, say: Callable[[str], None]
+) -> None:
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listening.getsockname()[1]}/"
     token = f"?token={access.token}" if access.token else ""
@@ -121,9 +137,71 @@ def _run(app: object, host: str, port: int, access: Access, browser: bool, say: 
     if browser:
         opened = address + (f"?token={access.once}" if access.token else "")
         threading.Timer(0.5, webbrowser.open, [opened]).start()
-    # Not its own log_config: that closes every handler of the process.
-    config = uvicorn.Config(app, log_config=None, log_level="warning", access_log=False)  # type: ignore[arg-type]
-    uvicorn.Server(config).run([listening])
+
+
+class _Labelling:
+    """A workspace that is opened for labelling beside the server, which shows the progress until then.
+
+    Attributes:
+        say: is called with lines of progress.
+
+    """
+
+    def __init__(
+        self, workspace: Path, user: str, suggest: bool, opening: Opening, server: "uvicorn.Server"
+    ) -> None:
+        self.say: Callable[[str], None] = lambda line: None
+        self._workspace, self._user, self._suggest = workspace, user, suggest
+        self._opening, self._server = opening, server
+        self._project: Project | None = None
+        self._refresh: Refresh | None = None
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._open, daemon=True)  # Ctrl-C does not wait for it
+        self._thread.start()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait until the workspace is open, `seconds` at most; raises what opening it raised."""
+        self._thread.join(seconds)
+        if self._error is not None:
+            raise self._error
+
+    def close(self) -> None:
+        """End what runs beside the server, and let go of the labels."""
+        if self._refresh is not None:
+            self._refresh.stop()
+        if self._project is not None:
+            self._project.close()
+
+    def _open(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:  # raised again by `wait`
+            self._error = error
+            self._server.should_exit = True
+
+    def _serve(self) -> None:
+        workspace = self._workspace
+        self._project = project = Project(
+            workspace,
+            lambda flight: camera_motion(workspace / flight),
+            lambda flight: ground_scale(workspace / flight),
+            crops=Crops(),
+            say=self._progress,
+        )
+        # -P: a pipeline.py in the folder where this was started is not uavpipe.
+        embed, retrain = (
+            [sys.executable, "-P", "-m", "pipeline", "annotate", what, "--workspace", str(workspace)]
+            for what in ("embed", "retrain")
+        )
+        self._refresh = refresh = Refresh(retrain if self._suggest else [], project.read_features)
+        if self._suggest and project.source == COLOUR_SOURCE:
+            refresh.start(embed)  # beside the server, which suggests by colours until then
+        self._opening.ready(create_app(project, None, Pictures(workspace).jpeg, refresh, self._user))
+        self.say("ready")
+
+    def _progress(self, line: str) -> None:
+        self._opening.line = line
+        self.say(line)
 
 
 def camera_motion(flight: Path) -> Mapping[int, NDArray[np.float32]]:
@@ -165,7 +243,7 @@ class Pictures:
         card = read_card(self._workspace / flight)
         if card is None:
             raise PipelineError(f"{flight}: its video is not known; flights imported as crops have none")
-        return open_redacted(Path(card["video"]), self._workspace / flight)
+        return open_redacted(parts_of(card), self._workspace / flight)
 
 
 def _frame(video: Video, index: int) -> NDArray[np.uint8]:

@@ -1,6 +1,7 @@
 """Embeddings of tracklets for the labelling app's suggestions, and training their network on the labels."""
 
 import hashlib
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,13 +17,15 @@ from annotate.log.state import State
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import flight_of
 from annotate.records import flights_with_tracklets, read_tracklets
-from pipeline.chain.table import EMBEDDINGS
+from pipeline.chain.table import CROPS, EMBEDDINGS, TRACKS
 from pipeline.engine.progress import Progress
 from pipeline.errors import PipelineError
+from pipeline.stages.crop_store import Picture, picture
 from pipeline.workspace.atomic import atomic_file, file_sha256
-from pipeline.workspace.entries import empty
+from pipeline.workspace.entries import empty, is_ours
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.stage import Stage
+from pipeline.workspace.tables import read_table
 from reid.checkpoint import load_checkpoint
 from reid.embedder import Embedder
 from reid.records import ReidData, Samples
@@ -32,6 +35,7 @@ from reid.training.train import train
 PER_TRACKLET = 16  # crops of a tracklet that are embedded: more add little, and each costs the same
 _FEWEST = 4  # identities that a network can be trained on
 _T = TypeVar("_T")
+_log = logging.getLogger("uavpipe")
 RUN_FILES = r".+\.(safetensors|pt|json|jsonl)|tensorboard/.+"
 RUN = "suggestions"  # in the workspace: the network that is trained on its labels
 
@@ -45,7 +49,8 @@ def embed_flights(workspace: Path, weights: Path, progress: Progress, device: st
         The number of crops that were embedded.
 
     Raises:
-        AnnotateError: a table is missing or damaged.
+        AnnotateError: no flight has tracklets.
+        PipelineError: a table is missing or damaged.
         ReidError: no such weights or device, or a crop that cannot be read.
 
     """
@@ -58,6 +63,8 @@ def embed_flights(workspace: Path, weights: Path, progress: Progress, device: st
         inputs, settings = {"weights": model, "crops": content}, {"per_tracklet": PER_TRACKLET}
         stage = Stage(EMBEDDINGS.name, StageFolder(workspace / flight / EMBEDDINGS.folder), inputs, settings)
         if not stage.is_current():
+            if stage.folder.manifest() is not None:
+                _log.warning("%s: %s run again: %s", flight, EMBEDDINGS.name, stage.what_changed())
             embedder = embedder or Embedder.load(weights, device)
             stage.run([EMBEDDINGS.file], partial(_embed, workspace, flight, crops, embedder, model, progress))
             count += len(crops)
@@ -101,6 +108,7 @@ def retrain(
         init_heads=False,
         loss={} if network.neck == "batch_norm" else {"cross_entropy": None},
         sampler={"identities": min(16, identities)},
+        device=device,
         iterations=iterations,
         decay_from=iterations // 2,
         checkpoint_every=iterations,
@@ -117,7 +125,7 @@ def retrain(
 
 def labelled_crops(workspace: Path, state: State) -> Samples:
     """The crops of all identities in `state` that have two of them; cameras are the flights, by name."""
-    rows: list[tuple[int, int, int, Path]] = []
+    rows: list[tuple[int, int, int, Picture]] = []
     for camera, flight in enumerate(flights_with_tracklets(workspace)):
         tracklets = read_tracklets(workspace, flight)
         crops = {(each.frame, each.rank): each.crop for tracklet in tracklets for each in tracklet.detections}
@@ -125,7 +133,7 @@ def labelled_crops(workspace: Path, state: State) -> Samples:
             label = state.labels[name]
             if flight_of(name) == flight and isinstance(label, int):
                 paths = [path for path in map(crops.get, content) if path]
-                rows += [(label, camera, number, workspace / path) for path in _spread(paths)]
+                rows += [(label, camera, number, picture(workspace / path)) for path in _spread(paths)]
     counts = pd.Series([identity for identity, *_ in rows], dtype=int).value_counts()
     rows = [row for row in rows if counts[row[0]] > 1]
     columns = [np.array([row[place] for row in rows], np.int64) for place in range(3)]
@@ -142,19 +150,36 @@ def _embed(
     folder: Path,
 ) -> dict[str, Any]:
     """Embed `crops` into the table of `folder`; the counts."""
+    outside = next(
+        (path for _, _, path in crops if not is_ours(path.removeprefix(_prefix(flight)), CROPS.ours)), None
+    )
+    if outside is not None:
+        raise PipelineError(f"{workspace / flight / CROPS.output}: {outside!r} is no file of a crop; make it again")
     with progress(f"{flight}: embedding crops", len(crops)) as advance:
-        features = embedder.embed_files([workspace / path for _, _, path in crops], advance=advance)
+        features = embedder.embed_files([picture(workspace / path) for _, _, path in crops], advance=advance)
     _write(folder / EMBEDDINGS.file, crops, features, model[:16])
     return {"crops": len(crops), "length": embedder.dimension}
 
 
 def _crops(workspace: Path, flight: str) -> list[tuple[int, int, str]]:
-    """Frame, rank and file (relative to the workspace) of the crops that represent the tracklets of `flight`."""
-    found = []
-    for tracklet in read_tracklets(workspace, flight):
-        shown = [each for each in tracklet.detections if each.crop]
-        found += [(each.frame, each.rank, str(each.crop)) for each in _spread(shown)]
-    return found
+    """Frame, rank and file (relative to the workspace) of the crops that represent the tracklets of `flight`.
+
+    From the tables alone: most calls only ask whether the embeddings are up to date.
+    """
+    folder, key = workspace / flight, ["frame", "rank"]
+    linked = read_table(folder / TRACKS.output, ["tracklet", *key])[["tracklet", *key]]
+    crops = read_table(folder / CROPS.output, [*key, "crop"])[[*key, "crop"]]
+    rows = linked.merge(crops, on=key).sort_values(["tracklet", "frame"], kind="stable", ignore_index=True)
+    groups = rows.groupby("tracklet").indices.values()
+    chosen = [place for places in groups for place in _spread(np.asarray(places).tolist())]
+    shown = rows.iloc[chosen]
+    files = (_prefix(flight) + shown["crop"]).tolist()
+    return list(zip(shown["frame"].tolist(), shown["rank"].tolist(), files, strict=True))
+
+
+def _prefix(flight: str) -> str:
+    """What the files of crops of `flight` begin with, relative to the workspace."""
+    return f"{flight}/{CROPS.folder}/"
 
 
 def _spread(items: list[_T]) -> list[_T]:

@@ -10,12 +10,23 @@ from annotate.operations import flight_of
 from pipeline.chain.table import CROPS, DATASET, DETECT, FRAMES, STEPS, Scope
 from pipeline.errors import PipelineError
 from pipeline.lineage.commands import command_of, sha256_of, stage_of, weights_file
+from pipeline.stages.crop_store import is_there
+from pipeline.stages.detect import source_of_import
 from pipeline.stages.evaluation import FIGURES, QUERIES
 from pipeline.workspace.atomic import read_json
-from pipeline.workspace.folders import read_card
+from pipeline.workspace.folders import parts_of, read_card
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.tables import read_rows
 
+_NO_FIGURES = {
+    "inputs",
+    "settings",
+    "counts",
+    "chance",
+    "intervals",
+    "by_height",
+    "data",
+}  # of the content of a file of figures
 _TELEMETRY = ("altitude_m", "latitude", "longitude")
 _STAGES = [stage for stage in STEPS if stage.scope is not Scope.WORKSPACE]
 DETECTION = ("frame", "rank", "pts_s", "x1", "y1", "x2", "y2", "score")
@@ -46,7 +57,7 @@ def back_from_detection(workspace: Path, flight: str, frame: int, rank: int) -> 
             "box": [round(found[side], 1) for side in ("x1", "y1", "x2", "y2")],
             "score": round(found["score"], 4),
             "crop": None if crop is None else f"{flight}/{CROPS.folder}/{crop['crop']}",
-            "crop_is_there": crop is not None and (folder / CROPS.folder / crop["crop"]).is_file(),
+            "crop_is_there": crop is not None and is_there(folder / CROPS.folder / crop["crop"]),
         },
         "where": _where(folder, frame),
         "who": _who(workspace, flight, frame, rank),
@@ -111,14 +122,20 @@ def flight_lineage(folder: Path) -> dict[str, Any]:
     """The video of a flight, the weights, and the provenance of each stage."""
     card = read_card(folder) or {}
     stages = {stage.folder: found for stage in _STAGES if (found := stage_of(folder, stage)) is not None}
-    video = card.get("video")
+    parts = parts_of(card) if card else ()
     weights = stages.get(DETECT.folder, {}).get("inputs", {}).get("weights")
+    source = source_of_import(StageFolder(folder / DETECT.folder))
+    found_by: dict[str, Any]
+    if source is not None:
+        found_by = {"detections_imported_from": {name: source.get(name) for name in ("file", "sha256", "format")}}
+    else:
+        found_by = {"detector_weights_sha256": weights, "detector_weights_file": weights_file(str(weights))}
     return {
-        "video": video,
+        "video": card.get("video"),
+        "video_parts": card.get("parts"),
         "video_sha256": card.get("sha256"),
-        "video_is_there": bool(video) and Path(str(video)).exists(),
-        "detector_weights_sha256": weights,
-        "detector_weights_file": weights_file(str(weights)),
+        "video_is_there": bool(parts) and all(part.exists() for part in parts),
+        **found_by,
         "stages": stages,
     }
 
@@ -191,8 +208,12 @@ def back_from_metrics(metrics: Path, query: int | None) -> dict[str, Any]:
     if content is None or not isinstance(content.get("inputs"), dict):
         raise PipelineError(f"{metrics}: not the {FIGURES} of `uavpipe reid evaluate`")
     inputs = content["inputs"]
-    figures = {name: value for name, value in content.items() if name not in ("inputs", "settings", "counts")}
-    result: dict[str, Any] = {"metrics": str(metrics), "figures": figures, "settings": content.get("settings")}
+    figures = {name: value for name, value in content.items() if name not in _NO_FIGURES}
+    result: dict[str, Any] = {
+        "metrics": str(metrics),
+        "figures": figures,
+        **{name: content.get(name) for name in ("chance", "settings")},
+    }
     for name in ("weights", "query", "gallery"):
         if isinstance(inputs.get(name), dict):
             result[name] = _measured_with(inputs[name])

@@ -9,8 +9,9 @@ from typing import Any
 from detector.models.weights import EMBEDDED
 from pipeline.chain.table import CROPS, DETECT, FRAMES, ChainStage, Scope, made_together
 from pipeline.config.models import FlightConfig
+from pipeline.stages.detect import IMPORTED, source_of_import
 from pipeline.workspace.atomic import file_sha256
-from pipeline.workspace.folders import flight_name, read_card
+from pipeline.workspace.folders import video_words
 from pipeline.workspace.manifest import StageFolder
 
 
@@ -34,9 +35,12 @@ def command_of(stage: ChainStage, folder: Path, manifest: Mapping[str, Any]) -> 
     the command runs as well.
     """
     words = ["uavpipe", *stage.command.split()]
+    source = source_of_import(StageFolder(folder)) if stage is DETECT else None
+    if source is not None:
+        words = ["uavpipe", "detections", "import", *_of_import(source)]
     if stage.takes_video:
         flight, workspace = folder.parent, folder.parents[1]
-        words += _video(str((read_card(flight) or {}).get("video", "VIDEO")), flight.name)
+        words += video_words(flight)
         manifests = {each: StageFolder(flight / each.folder).manifest() or {} for each in made_together(stage)}
     else:
         workspace = folder.parent if stage.scope is Scope.WORKSPACE else folder.parents[1]
@@ -46,11 +50,13 @@ def command_of(stage: ChainStage, folder: Path, manifest: Mapping[str, Any]) -> 
     return shlex.join([*words, "--workspace", str(workspace), *set_each])
 
 
-def _video(video: str, name: str) -> list[str]:
-    """The words that give a video to a command, with the flight's name where it is not the video's."""
-    if name == flight_name(Path(video)) or video == "VIDEO":
-        return [video]
-    return ["--set", f"videos={json.dumps([{'path': video, 'name': name}], ensure_ascii=False)}"]
+def _of_import(source: Mapping[str, Any]) -> Iterator[str]:
+    """The words that import detections again; of the file its name is known, not its folder."""
+    yield str(source["file"])
+    if isinstance(source.get("first_frame"), int):
+        yield from ("--first-frame", str(source["first_frame"]))
+    for name in source.get("persons") or ():
+        yield from ("--person", str(name))
 
 
 def _settings(stage: ChainStage, manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -59,7 +65,7 @@ def _settings(stage: ChainStage, manifest: Mapping[str, Any]) -> Iterator[str]:
     if inputs.get("telemetry") == "off":
         yield "telemetry=off"
     yield from _differing(FRAMES.section, inputs)  # how the video is read is an input of every segment stage
-    if "weights" in inputs and stage is DETECT:
+    if "weights" in inputs and stage is DETECT and IMPORTED not in section:
         yield f"{DETECT.section}.weights={weights_file(str(inputs['weights'])) or 'FILE_WITH_THAT_HASH'}"
     if stage is CROPS:
         yield from _differing(DETECT.section, {key: section[key] for key in ("threshold",) if key in section})

@@ -4,7 +4,7 @@
 video through `open_redacted`, so that no stage that runs again restores the person.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from pipeline.errors import PipelineError
 from pipeline.privacy.redact import Boxes, paint_over
 from pipeline.video import Damage, Frame, Segment, Video, open_video
 from pipeline.workspace.atomic import read_json
-from pipeline.workspace.folders import read_card
+from pipeline.workspace.folders import parts_of, read_card
 from pipeline.workspace.manifest import StageFolder
 
 FILE = "forgotten.json"
@@ -43,9 +43,16 @@ def read_redactions(flight: Path) -> dict[int, Boxes]:
     raise PipelineError(f"{path}: damaged; it lists the boxes to redact: restore it from a copy")
 
 
-def open_redacted(video: Path, flight: Path, *, segment_frames: int = 256, image_fps: float = 30.0) -> Video:
-    """The video of the flight in folder `flight`, redacted; arguments as `open_video`."""
-    opened = open_video(video, segment_frames=segment_frames, image_fps=image_fps)
+def open_redacted(
+    video: Path | Sequence[Path],
+    flight: Path,
+    *,
+    segment_frames: int = 256,
+    image_fps: float = 30.0,
+    open_with: Callable[..., Video] = open_video,
+) -> Video:
+    """The video of the flight in folder `flight`, redacted; arguments as `open_video`, or what replaces it."""
+    opened = open_with(video, segment_frames=segment_frames, image_fps=image_fps)
     forgotten = read_redactions(flight)
     return _Redacted(opened, forgotten) if forgotten else opened
 
@@ -61,7 +68,7 @@ def open_known_flight(flight: Path) -> Video:
     if card is None:
         raise PipelineError(f"{flight}: no video of it is known; name a flight's folder in the workspace")
     reading = (StageFolder(flight / FRAMES.folder).manifest() or {}).get("inputs", {})
-    return open_redacted(Path(card["video"]), flight, image_fps=reading.get("image_fps", 30.0))
+    return open_redacted(parts_of(card), flight, image_fps=reading.get("image_fps", 30.0))
 
 
 class _Redacted(Video):

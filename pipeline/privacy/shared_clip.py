@@ -17,7 +17,7 @@ from pipeline.stages.overlay import write_video
 from pipeline.stages.tracks import read_tracked
 from pipeline.video import Frame
 from pipeline.workspace.entries import MANIFEST
-from pipeline.workspace.folders import locked, read_card
+from pipeline.workspace.folders import locked, parts_of, read_card
 from pipeline.workspace.tables import read_table
 
 FOLDER = "export"  # of a flight: its shared clips
@@ -54,7 +54,7 @@ def anonymize(
     if not (flight / DETECT.folder / MANIFEST).exists():
         raise PipelineError(f"{flight}: no finished detections here; run 'uavpipe detect' first")
     card = read_card(flight)
-    if card is not None and output.exists() and Path(card["video"]).samefile(output):
+    if card is not None and output.exists() and any(map(output.samefile, parts_of(card))):
         raise PipelineError(f"{output}: is the flight's own video; name another file")
     if output.suffix.lower() != ".mp4":
         raise PipelineError(f"{output}: expected a name that ends in .mp4")

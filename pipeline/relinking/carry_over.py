@@ -25,8 +25,9 @@ from annotate.operations import (
     tracklet_id,
 )
 from annotate.records import Box, Tracklet, read_tracklets
-from pipeline.relinking.keep import BOXES, read_kept, without_labelling
+from pipeline.relinking.keep import read_kept, without_labelling
 from pipeline.relinking.match import Known, Piece, Place, carry
+from pipeline.workspace.folders import BOXES
 
 NOT_CARRIED = "labels_not_carried.csv"  # in the workspace, beside the labels
 _COLUMNS = ("operation", "flight", "which", "tracklet", "first_frame", "last_frame", "label", "reason")

@@ -4,7 +4,7 @@ The log of labels names a detection by frame and rank, and other detections have
 there, the labels wait to be carried over, and nobody may read or change them.
 """
 
-import fcntl
+import shlex
 import threading
 import time
 from collections import defaultdict
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from annotate.errors import AnnotateError
+from annotate.locks import lock
 from annotate.log.store import LABELS, LabelStore
 from annotate.log.text_log import TextLog
 from annotate.operations import AddFlight, Mark, Relink, Seen, flight_of, write_operation
@@ -26,12 +27,11 @@ from annotate.records import Box
 from pipeline.chain.table import DETECT, TRACKS
 from pipeline.errors import PipelineError
 from pipeline.workspace.atomic import atomic_file
-from pipeline.workspace.folders import read_card
+from pipeline.workspace.folders import BOXES, video_words
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.promises import read_columns
 from pipeline.workspace.stage import Stage
 
-BOXES = "labelled_boxes.parquet"  # in the flight's folder
 _LOCK = ".labelling"  # in the workspace: shared by labelling apps, taken alone to carry labels over
 _KEY = b"uavpipe.linked"
 _SIDES = ("x1", "y1", "x2", "y2")
@@ -46,13 +46,14 @@ def serving(workspace: Path) -> Iterator[None]:
 
     Raises:
         PipelineError: some still wait for it.
+        AnnotateError: the file system has no locks.
 
     """
     if not workspace.is_dir():
         yield  # no labels either
         return
-    with (workspace / _LOCK).open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_SH)
+    with (workspace / _LOCK).open("a+") as handle:
+        lock(handle, workspace, shared=True)
         check_carried(workspace)
         yield
 
@@ -63,13 +64,14 @@ def without_labelling(workspace: Path) -> Iterator[None]:
 
     Raises:
         PipelineError: it is running.
+        AnnotateError: the file system has no locks.
 
     """
-    with _alone, (workspace / _LOCK).open("a") as handle:
+    with _alone, (workspace / _LOCK).open("a+") as handle:
         until = time.monotonic() + _WAIT_S
         while True:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(handle, workspace, wait=False)
                 break
             except BlockingIOError:
                 if time.monotonic() > until:
@@ -90,10 +92,9 @@ def check_carried(workspace: Path) -> None:
     """
     waiting = next(iter(sorted(workspace.glob(f"*/{BOXES}"))), None)
     if waiting is not None:
-        video = (read_card(waiting.parent) or {}).get("video", waiting.parent.name)
         raise PipelineError(
             f"{waiting.parent}: its tracklets are being made again and have not got their labels yet; "
-            f"first: uavpipe tracks {video} --workspace {workspace}"
+            f"first: uavpipe tracks {shlex.join(video_words(waiting.parent))} --workspace {workspace}"
         )
 
 

@@ -1,6 +1,6 @@
 """Stage `clip`: the stretch of a flight with most persons, boxes drawn; a stage, so that it is rendered once."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from detector.records import Detections
-from pipeline.chain.table import CLIP, DETECT, TRACKS
+from annotate.errors import AnnotateError
+from pipeline.chain.table import CLIP, DETECT, LABEL, TRACKS
 from pipeline.config.models import ReportConfig
+from pipeline.errors import PipelineError
 from pipeline.privacy.redactions import open_known_flight
-from pipeline.stages.detect import detections_by_frame
-from pipeline.stages.overlay import draw, write_video
-from pipeline.video import Frame, Video
+from pipeline.sightings.names import Names, names_of, read_names
+from pipeline.sightings.tracklets import LabelledTracklets
+from pipeline.stages.overlay import frames_between, write_overlay
 from pipeline.workspace.folders import locked
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.stage import Stage
-from pipeline.workspace.tables import read_file
 
 _CRF = 26
 
@@ -92,62 +91,32 @@ def run_clip(
     }
     settings: dict[str, Any] = {"frames": [stretch.frames[0], stretch.frames[-1]], "width": config.clip_width}
     settings["score"] = round(float(boxes["score"].min()), 4) if len(boxes) else 1.0
+    names = _names(folder)
+    if names.content:  # without labels, clips of earlier versions stay up to date
+        inputs[LABEL.name] = names.content
 
     def make(there: Path) -> Mapping[str, Any]:
         video = open_known_flight(folder)
         with progress(f"{folder.name}: {CLIP.name}", len(stretch.frames)) as advance:
-            return {
-                "frames": _write(there / CLIP.file, video, stretch, _with_labels(folder, boxes), config, advance)
-            }
+            written = write_overlay(
+                there / CLIP.file,
+                video,
+                boxes.assign(tag=names.tags(boxes)),
+                max_width=config.clip_width,
+                crf=_CRF,
+                advance=advance,
+                frames=frames_between(video, stretch.frames),
+            )
+        return {"frames": written}
 
     with locked(folder):
         stage = Stage(CLIP.name, StageFolder(folder / CLIP.folder), inputs, settings)
         return stage.run([CLIP.file], make).folder / CLIP.file
 
 
-def _with_labels(folder: Path, boxes: pd.DataFrame) -> pd.DataFrame:
-    """`boxes` with what to write beside each: the number of its tracklet, else its score."""
-    scores = boxes["score"].map("{:.2f}".format)
-    if not (folder / TRACKS.output).exists():
-        return boxes.assign(label=scores)
-    rows = boxes.merge(
-        read_file(folder / TRACKS.output, ["frame", "rank", "tracklet"]), on=["frame", "rank"], how="left"
-    )
-    numbers = rows["tracklet"].map(lambda number: f"t{number:.0f}", na_action="ignore")
-    return rows.assign(label=numbers.fillna(rows["score"].map("{:.2f}".format)))
-
-
-def _write(
-    path: Path,
-    video: Video,
-    stretch: Stretch,
-    boxes: pd.DataFrame,
-    config: ReportConfig,
-    advance: Callable[[int], None],
-) -> int:
-    scale = min(1.0, config.clip_width / video.width)
-    found = detections_by_frame(boxes)
-    labels = {int(rows["frame"].iloc[0]): rows["label"].tolist() for _, rows in boxes.groupby("frame")}
-
-    def picture(frame: Frame) -> NDArray[np.uint8]:
-        return draw(frame.image, found.get(frame.index, Detections.empty()), scale, labels.get(frame.index))
-
-    return write_video(
-        path,
-        _frames(video, stretch),
-        picture,
-        fps=video.fps,
-        max_width=config.clip_width,
-        crf=_CRF,
-        advance=advance,
-    )
-
-
-def _frames(video: Video, stretch: Stretch) -> Iterator[Frame]:
-    """The frames of the stretch; only the segments that it touches are decoded."""
-    wanted = set(stretch.frames)
-    for segment in video.segments:
-        if segment.first <= stretch.frames[-1] and stretch.frames[0] < segment.stop:
-            for frame in video.read(segment):
-                if frame.index in wanted:
-                    yield frame
+def _names(folder: Path) -> Names:
+    """The names in the flight; none where its labels cannot be read, which the report says in its place."""
+    try:
+        return read_names(folder)
+    except (AnnotateError, PipelineError):
+        return names_of(LabelledTracklets({}), folder.name)

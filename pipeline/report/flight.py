@@ -21,10 +21,11 @@ from pipeline.report.against_truth import GroundTruthPart, compare_with_truth
 from pipeline.report.clip import Stretch, fullest, run_clip
 from pipeline.report.provenance import provenance_id
 from pipeline.report.records import Fact, clock
-from pipeline.stages.detect import SCHEMA
+from pipeline.stages.detect import SCHEMA, source_of_import
 from pipeline.stages.frames import read_frames
+from pipeline.stages.standstill import standstill
 from pipeline.workspace.entries import MANIFEST
-from pipeline.workspace.folders import read_card
+from pipeline.workspace.folders import parts_of, read_card, video_words
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.tables import read_file
 
@@ -54,7 +55,7 @@ class FlightPart:
 
     Attributes:
         name: of its folder.
-        video: the file or folder of images.
+        videos: name of the file or folder of images; several where a recorder cut the flight.
         facts: its figures, for a row of the table as well.
         seconds: its length.
         begin_s: time stamp of its first frame, which need not be 0.
@@ -65,12 +66,12 @@ class FlightPart:
         plots: by title.
         clip: where most persons are; None without detections, or as `missing` says.
         against_truth: compared with the ground truth, where there is one.
-        missing: what is missing, and the command that makes it.
+        missing: what is missing, and the command that makes it; and that nothing moves.
 
     """
 
     name: str
-    video: Path
+    videos: tuple[str, ...]
     facts: dict[str, Fact]
     seconds: float
     begin_s: float
@@ -100,7 +101,7 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
     damage = list(_stretches(damaged, begin))
     drawn: dict[str, Markup] = {}
     clip = against_truth = None
-    missing: list[str] = []
+    missing: list[str] = [f"Nothing moves: {said}"] if (said := standstill(folder)) else []
     if (folder / DETECT.folder / MANIFEST).exists():
         boxes, drawn = _detections(folder, frames)
         against_truth = _against_truth(folder, config, Path(str(card.get("video", folder.name))), missing)
@@ -110,13 +111,13 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
         if stretch is not None:
             clip = _clip(folder, config, stretch, boxes, progress, missing)
     elif card:
-        again = shlex.join(["uavpipe", "run", str(card["video"]), "--workspace", str(folder.parent)])
+        again = shlex.join(["uavpipe", "run", *video_words(folder), "--workspace", str(folder.parent)])
         missing.append(f"There are no detections yet: {again}")
     if frames["altitude_m"].notna().any():
         drawn["Altitude"] = plots.altitude(folder.name, frames)
     return FlightPart(
         name=folder.name,
-        video=Path(str(card.get("video", "without a video"))),
+        videos=tuple(part.name for part in parts_of(card)) if card else ("without a video",),
         facts={fact.name: fact for fact in _facts(folder, frames, begin)},
         seconds=float(frames["pts_s"].max()) - begin,
         begin_s=begin,
@@ -188,6 +189,9 @@ def _facts(folder: Path, frames: pd.DataFrame, begin: float) -> Iterator[Fact]:
         (TRACKS, {"tracklets": "tracklets", "median_length": "frames of a median tracklet"}),
     ):
         manifest = StageFolder(folder / stage.folder).manifest()
+        source = source_of_import(StageFolder(folder / stage.folder)) if stage is DETECT else None
+        if source is not None:
+            yield Fact("imported from", str(source["file"]), provenance_id(folder.name, stage.folder))
         for key, name in names.items():
             if manifest is not None and key in manifest["counts"]:
                 yield Fact(name, f"{manifest['counts'][key]:,g}", provenance_id(folder.name, stage.folder))

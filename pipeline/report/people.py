@@ -1,5 +1,6 @@
 """The people in the report: progress of the labelling, the wall of identities, each flight's tracklets in time."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from annotate.records import Detection
 from pipeline.chain.table import DETECT, TRACKS
 from pipeline.errors import PipelineError
 from pipeline.relinking.keep import check_carried
+from pipeline.stages.crop_store import Crops
 from pipeline.workspace.tables import read_rows
 
 _PORTRAITS = 4  # of each identity
@@ -45,7 +47,7 @@ class Person:
         flights: that it is seen in.
         tracklets: how many.
         detections: how many.
-        seconds: that its tracklets last together.
+        seconds: that at least one of its tracklets lasts, over all flights.
         portraits: crops of it, from as many flights as possible.
 
     """
@@ -114,16 +116,15 @@ def read_people(workspace: Path, most: int) -> People:
 
 
 def _labelled(workspace: Path, most: int) -> People:
-    project = Project(workspace, write=False)
+    project = Project(workspace, crops=Crops(), write=False)
     try:
         with project.reading() as state:
             done = project.progress(state, "")
             instead = Counter(str(label) for label in state.labels.values() if isinstance(label, Mark))
             del instead[str(Mark.OPEN)]
             counts = {
-                number: sum(len(state.tracklets[name]) for name in names)
-                for number, names in state.members.items()
-                if names
+                number: sum(len(state.tracklets[name]) for name in state.members[number])
+                for number in state.people()
             }
             shown = sorted(counts, key=lambda number: (-counts[number], number))[:most]
             return People(
@@ -141,7 +142,10 @@ def _labelled(workspace: Path, most: int) -> People:
 
 def _person(project: Project, state: State, number: int) -> Person:
     names = state.members[number]
-    ends = [(content[0].time, content[-1].time) for content in (project.detections(state, name) for name in names)]
+    stays: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for name in names:
+        content = project.detections(state, name)
+        stays[flight_of(name)].append((content[0].time, content[-1].time))
     portraits = (
         Portrait(project.workspace / PurePosixPath(str(each.crop)), name, each.time)
         for name, each in project.portraits(state, number, _PORTRAITS)
@@ -149,12 +153,21 @@ def _person(project: Project, state: State, number: int) -> Person:
     return Person(
         number=number,
         name=state.identities.get(number, ""),
-        flights=tuple(sorted({flight_of(name) for name in names})),
+        flights=tuple(sorted(stays)),
         tracklets=len(names),
         detections=sum(len(state.tracklets[name]) for name in names),
-        seconds=sum(end - begin for begin, end in ends),
+        seconds=sum(map(covered, stays.values())),
         portraits=tuple(portraits),
     )
+
+
+def covered(stays: Sequence[tuple[float, float]]) -> float:
+    """Seconds that some of `stays`, begin and end in one flight, cover; what several cover counts once."""
+    seconds, reached = 0.0, -math.inf
+    for begin, end in sorted(stays):
+        seconds += max(0.0, end - max(begin, reached))
+        reached = max(reached, end)
+    return seconds
 
 
 def _strips(project: Project, state: State) -> dict[str, tuple[Strip, ...]]:

@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
-from pipeline.files import is_inside, open_regular
+from pipeline.files import is_inside
+from pipeline.stages.crop_store import read_picture
 
 _HEIGHT = 160  # px: twice what is shown, for screens that have as many
 _QUALITY = 85
@@ -40,7 +42,7 @@ class Pictures:
             return None
         path.parent.mkdir(exist_ok=True)
         try:
-            with open_regular(crop) as file, Image.open(file) as opened:
+            with Image.open(BytesIO(read_picture(crop))) as opened:
                 picture = opened.convert("RGB")
         except (OSError, ValueError, Image.DecompressionBombError):
             self.missing.append(crop)

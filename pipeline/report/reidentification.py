@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,14 @@ from pipeline.report.records import Fact, clock
 from pipeline.stages.evaluation import FIGURES, StoredEvaluation, read_evaluation
 from pipeline.workspace.tables import read_rows
 from reid.datasets.load import parse
+from reid.evaluation.chance import KINDS, Chance
+from reid.evaluation.open_set import FALSE_ALARMS, FALSE_POSITIVES
 
 _LOSSES = ("loss", "triplet", "lgm", "cross_entropy")
 _TEST = ("mAP", "rank-1")
 _RANKS = 20
 _LENGTH = 10  # crops of a ranked list that are shown
+OPEN_SET = tuple(FALSE_POSITIVES | FALSE_ALARMS)
 _MOST_LISTS = 4  # evaluations whose ranked lists are shown, the best first
 
 
@@ -93,6 +96,11 @@ class EvaluationPart:
         protocol: that it was measured by.
         counts: of queries and gallery crops.
         facts: mAP, mINP, rank-1 …
+        chance: the same figures as chance gets them, by what it is; empty where an older version evaluated.
+        doubt: why the figures say nothing; empty where they are above chance.
+        intervals: of the facts, 95 %; "–" where an older version evaluated, or there is one person.
+        open_set: TPR and TPIR, and their intervals; empty where an older version evaluated.
+        by_height: of groups of queries: heights, queries, mAP, rank-1; empty where there is one group only.
         curve: CMC, float64 (ranks,).
         lists: ranked lists, from the worst to the best.
         roots: the folders of the pictures that it was measured on, as they were recorded with it.
@@ -104,6 +112,11 @@ class EvaluationPart:
     protocol: str
     counts: Mapping[str, int]
     facts: tuple[Fact, ...]
+    chance: Mapping[str, tuple[str, ...]]
+    doubt: str
+    intervals: tuple[str, ...]
+    open_set: tuple[tuple[str, ...], ...]
+    by_height: tuple[tuple[str, ...], ...]
     curve: "np.typing.NDArray[np.float64]"
     lists: tuple[RankedList, ...]
     roots: tuple[Path, ...] = ()
@@ -126,7 +139,7 @@ def read_trainings(workspace: Path) -> list[Training]:
 
 
 def read_evaluations(workspace: Path, queries: int) -> list[EvaluationPart]:
-    """The evaluations below `reid/`, the best mAP first.
+    """The evaluations below `reid/`, the best mAP first; at the end those that are no better than chance.
 
     Args:
         workspace: the folder.
@@ -138,7 +151,7 @@ def read_evaluations(workspace: Path, queries: int) -> list[EvaluationPart]:
     """
     folders = sorted(path.parent for path in (workspace / EVALUATE.folder).rglob(FIGURES))
     measured = [each for each in map(read_evaluation, folders) if each is not None]
-    measured.sort(key=lambda each: -float(each.content["mAP"]))
+    measured.sort(key=lambda each: (bool(_doubt(each.content)), -float(each.content["mAP"])))
     origin = _origins(workspace)
     return [
         _evaluation(workspace, each, origin, queries if place < _MOST_LISTS else 0)
@@ -186,16 +199,62 @@ def _evaluation(
         key: value for key, value in measured.content.items() if key in ("mAP", "mINP") or key.startswith("rank-")
     }
     provenance = provenance_id(EVALUATE.name, name)
+    chance = Chance.of_content(measured.content.get("chance"))
     return EvaluationPart(
         name=name,
         metrics=measured.folder / FIGURES,
         protocol=str(measured.content["settings"].get("protocol")),
         counts=measured.content["counts"],
         facts=tuple(Fact(key, f"{value:.3f}", provenance) for key, value in figures.items()),
+        chance={KINDS[kind]: _in_order(each, figures) for kind, each in chance.figures.items()} if chance else {},
+        doubt=_doubt(measured.content),
+        intervals=tuple(_interval(measured.content, name) for name in figures),
+        open_set=_open_set(measured.content),
+        by_height=tuple(_by_height(measured.content)),
         curve=measured.cmc(_RANKS),
         lists=tuple(_lists(measured, origin, queries)),
         roots=tuple(_roots(measured.content["inputs"])),
     )
+
+
+def _doubt(content: Mapping[str, Any]) -> str:
+    chance = Chance.of_content(content.get("chance"))
+    return chance.doubt(float(content["mAP"])) if chance else ""
+
+
+def _interval(content: Mapping[str, Any], name: str) -> str:
+    stored = content.get("intervals")
+    interval = stored.get(name) if isinstance(stored, dict) else None
+    if not isinstance(interval, list) or [type(bound) for bound in interval] != [float, float]:
+        return "–"
+    return f"{interval[0]:.3f} – {interval[1]:.3f}"
+
+
+def _open_set(content: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
+    """TPR and TPIR in the order of their columns, and their intervals; nothing where there are none."""
+    if not any(name in content for name in OPEN_SET):
+        return ()
+    return _in_order(content, OPEN_SET), tuple(_interval(content, name) for name in OPEN_SET)
+
+
+def _by_height(content: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    groups = content.get("by_height")
+    if not isinstance(groups, list) or len(groups) < 2:
+        return
+    for group in groups:
+        if not isinstance(group, dict) or not isinstance(group.get("height_px"), list):
+            continue
+        least, below = (*group["height_px"], None, None)[:2]
+        yield (
+            f"{least} to {below - 1} px" if isinstance(below, int) else f"{least} px and more",
+            str(group.get("queries")),
+            *_in_order(group, _TEST),
+            *(_interval(group, name) for name in _TEST),
+        )
+
+
+def _in_order(figures: Mapping[str, float], names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{figures[name]:.3f}" if isinstance(figures.get(name), float) else "–" for name in names)
 
 
 def _lists(measured: StoredEvaluation, origin: Mapping[str, str], count: int) -> Iterator[RankedList]:

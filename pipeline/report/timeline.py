@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.pages.plot import CYCLE
+from pipeline.pages.palette import identity_colour
 from pipeline.report.people import Strip
 from pipeline.report.records import clock
 
@@ -65,5 +65,5 @@ def _bar(strip: Strip, begin: float, end: float, begin_s: float) -> Bar:
     person = strip.label if isinstance(strip.label, int) else None
     what = f"identity {person}" if person is not None else strip.label or "no label yet"
     when = f"{clock(strip.begin_s - begin_s)} to {clock(strip.end_s - begin_s)}"
-    colour = CYCLE[person % len(CYCLE)] if person is not None else ""
+    colour = identity_colour(person) if person is not None else ""
     return Bar(100 * begin, 100 * max(end - begin, 0.002), colour, person, f"{strip.tracklet}: {what}, {when}")

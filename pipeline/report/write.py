@@ -13,10 +13,13 @@ from markupsafe import Markup
 from pipeline.chain.table import CROPS, DATASET, FLIGHT_TABLES, FRAMES, REPORT, TRACKS
 from pipeline.config.models import ReportConfig
 from pipeline.dataset.page import SPLIT_COLOURS, plots
+from pipeline.dataset.statistics import doubt_of_split
 from pipeline.errors import PipelineError
 from pipeline.pages import render
 from pipeline.report.flight import Bar, FlightPart, read_flight
+from pipeline.report.map import HEIGHT, WIDTH
 from pipeline.report.people import People, read_people
+from pipeline.report.person import read_persons
 from pipeline.report.pictures import Pictures
 from pipeline.report.plots import cmc
 from pipeline.report.provenance import (
@@ -26,7 +29,7 @@ from pipeline.report.provenance import (
     provenance_of_flight,
 )
 from pipeline.report.records import Fact, Provenance, clock
-from pipeline.report.reidentification import EvaluationPart, read_evaluations, read_table1, read_trainings
+from pipeline.report.reidentification import OPEN_SET, EvaluationPart, read_evaluations, read_table1, read_trainings
 from pipeline.report.timeline import timeline
 from pipeline.workspace.atomic import atomic_folder, read_json, sweep
 from pipeline.workspace.entries import MANIFEST, is_taken
@@ -45,9 +48,10 @@ _OURS = 'content="uavpipe"'  # in the page: tells our folder from a foreign one
 
 @dataclass(frozen=True, eq=False)
 class DatasetPart:
-    """The data set: the content of `statistics.json`, and plots by title."""
+    """The data set: the content of `statistics.json`, why its split says little, and plots by title."""
 
     figures: Mapping[str, Any]
+    doubt: str
     plots: Mapping[str, Markup]
 
 
@@ -79,6 +83,8 @@ def write_report(workspace: Path, config: ReportConfig, progress: Bar) -> Path:
 def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progress: Bar) -> Path:
     flights = [read_flight(folder, config, progress) for folder in folders]
     people = read_people(workspace, config.identities)
+    spans = {flight.name: (flight.begin_s, flight.seconds) for flight in flights}
+    persons = read_persons(workspace, people.persons, spans)
     dataset = _dataset(workspace)
     trainings = read_trainings(workspace)
     evaluations = read_evaluations(workspace, config.queries)
@@ -96,6 +102,8 @@ def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progr
             flights=flights,
             columns=list(dict.fromkeys(name for flight in flights for name in flight.facts)),
             people=people,
+            persons=persons,
+            map_size=(WIDTH, HEIGHT),
             timelines={
                 flight.name: timeline(people.strips[flight.name], flight.begin_s, flight.seconds)
                 for flight in flights
@@ -105,6 +113,7 @@ def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progr
             colours=SPLIT_COLOURS,
             trainings=trainings,
             evaluations=evaluations,
+            open_set_names=OPEN_SET,
             cmc=cmc({each.name: each.curve for each in evaluations}) if evaluations else None,
             table1=read_table1(workspace),
             provenance=list(_provenance(workspace, folders, dataset, evaluations)),
@@ -147,7 +156,7 @@ def _dataset(workspace: Path) -> DatasetPart | None:
     missing = [name for name in _FIGURES if name not in figures]
     if missing:
         raise PipelineError(f"{file}: no {', '.join(missing)}; make it again with `uavpipe dataset`")
-    return DatasetPart(figures, plots(crops))
+    return DatasetPart(figures, doubt_of_split(figures), plots(crops))
 
 
 def _summary(
@@ -171,7 +180,8 @@ def _summary(
         best = evaluations[0]
         for fact in best.facts:
             if fact.name in ("rank-1", "mAP"):
-                yield Fact(f"{fact.name} of {best.name}", fact.value, fact.provenance)
+                beside = f"; {best.doubt}" if best.doubt else ""
+                yield Fact(f"{fact.name} of {best.name}{beside}", fact.value, fact.provenance)
 
 
 def _provenance(

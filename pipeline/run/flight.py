@@ -4,10 +4,12 @@
 """
 
 import logging
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from annotate.log.store import LABELS
 from detector.backends.load import load_predictor
@@ -17,29 +19,35 @@ from detector.models.weights import WeightsSource, source_of
 from pipeline.chain.table import DETECT, FRAMES, LABEL, OVERLAY, TRACKS, ChainStage, is_before, stage_named
 from pipeline.config.models import FlightConfig
 from pipeline.engine.fill import Work
-from pipeline.engine.progress import Progress
+from pipeline.engine.progress import Progress, announce
 from pipeline.engine.segment_stage import SegmentStage
 from pipeline.engine.single_pass import run_pass
 from pipeline.errors import PipelineError
 from pipeline.privacy.redactions import open_redacted
 from pipeline.relinking.carry_over import NOT_CARRIED, carry_over
 from pipeline.relinking.keep import check_same, keep_boxes
-from pipeline.run.unusable import warn_of_gaps, warn_of_nothing
+from pipeline.run.ahead import Ahead
+from pipeline.run.failures import recorded
+from pipeline.run.unusable import warn_of_gaps, warn_of_nothing, warn_of_standstill
+from pipeline.sightings.names import read_names
 from pipeline.stages.appearance import AppearanceStage
 from pipeline.stages.crops import CropsStage
-from pipeline.stages.detect import DetectStage, read_detections
+from pipeline.stages.detect import SCHEMA, DetectStage, source_of_import
 from pipeline.stages.frames import FramesStage
 from pipeline.stages.motion import MotionStage
 from pipeline.stages.overlay import write_overlay
 from pipeline.stages.tracks import TracksStage, link_flight, write_tracklets
-from pipeline.telemetry import find_telemetry
+from pipeline.telemetry import find_flight_telemetry
 from pipeline.telemetry.ground_plane import remember_camera
-from pipeline.video import Video
+from pipeline.telemetry.wall_clock import remember_clock
+from pipeline.video import Video, colours_of, open_video
 from pipeline.workspace.folders import Flight, open_flight
 from pipeline.workspace.stage import Stage, StageResult
+from pipeline.workspace.tables import read_file
 
 _S = TypeVar("_S", bound=Stage)
 Load = Callable[[DetectorConfig, WeightsSource], PersonDetector]
+Execute = Callable[[Work, Callable[[int], None]], None]
 
 log = logging.getLogger("uavpipe")
 
@@ -53,49 +61,69 @@ def load_detector(config: DetectorConfig, source: WeightsSource) -> PersonDetect
     """
     if source.warning:
         log.warning("%s", source.warning)
+    announce(f"loading the model, {source.description} …")
     return load_predictor(config, source)
 
 
 def describe(
-    config: FlightConfig, flight: Flight, last: ChainStage = TRACKS, first: ChainStage = FRAMES
+    config: FlightConfig,
+    flight: Flight,
+    last: ChainStage = TRACKS,
+    first: ChainStage = FRAMES,
+    imported: Mapping[str, Any] | None = None,
 ) -> tuple[Stage, ...]:
     """The stages of `flight` up to `last`, in the chain's order, as the configuration wants them; nothing is run.
+
+    Imported detections are used as they are, whatever detector the configuration names.
 
     Args:
         config: the configuration.
         flight: its video's name and hash are enough: the video is not opened.
         last: the last stage.
         first: the stages before it are taken as they were finished.
+        imported: where detections are from that are about to be imported.
 
     Raises:
-        PipelineError: a stage before `first` is not finished, or the telemetry cannot be read.
+        PipelineError: a stage before `first` is not finished, or the telemetry cannot be read; or imported
+            detections do not fit the video any more.
         DetectorError: the weights.
 
     """
 
-    def settled(stage: _S) -> _S:
-        return stage.as_finished() if is_before(stage_named(stage.name), first) else stage
+    def settled(stage: _S, settings: BaseModel | None = None) -> _S:
+        if is_before(stage_named(stage.name), first):
+            return stage.as_finished()
+        return stage if settings is None else stage.as_recorded(type(settings)().model_dump(mode="json"))
 
     read: dict[str, Any] = {
         "video": flight.sha256,
         "segment_frames": config.frames.segment_frames,
         "image_fps": config.frames.image_fps,
     }
-    telemetry = find_telemetry(config.telemetry, flight.video, config.frames.image_fps)
-    frames = settled(FramesStage.of(flight, read, config.frames, telemetry))
+    if colours := next(filter(None, map(colours_of, flight.parts)), ""):
+        read["colours"] = colours
+    telemetry = find_flight_telemetry(config.telemetry, flight.parts, config.frames.image_fps)
+    frames = settled(FramesStage.of(flight, read, config.frames, telemetry), config.frames)
     if last is FRAMES:
         return (frames,)
-    detect = settled(DetectStage.of(flight, read, config.detector, source_of(config.detector).sha256))
+    if imported is not None:
+        detect: DetectStage | None = DetectStage.imported(flight, read, config.detector, imported)
+    else:
+        detect = DetectStage.as_imported(flight, read, config.detector)
+    # The weights are asked for only where they are needed: they may have to be downloaded.
+    detect = detect or settled(
+        DetectStage.of(flight, read, config.detector, source_of(config.detector).sha256), config.detector
+    )
     found = {**read, DETECT.folder: detect.fingerprint}
     threshold = config.detector.threshold
     stages: tuple[Stage, ...] = (
         frames,
         detect,
-        settled(CropsStage.of(flight, found, config.crops, threshold, config.camera, telemetry)),
+        settled(CropsStage.of(flight, found, config.crops, threshold, config.camera, telemetry), config.crops),
         settled(MotionStage.of(flight, read)),
         settled(AppearanceStage.of(flight, found, config.tracks.min_score)),
     )
-    stages = (*stages, TracksStage.of(flight, config.tracks, stages))
+    stages = (*stages, settled(TracksStage.of(flight, config.tracks, stages), config.tracks))
     return tuple(stage for stage in stages if not is_before(last, stage_named(stage.name)))
 
 
@@ -133,24 +161,60 @@ def run_segment_stages(
     progress: Progress,
     load: Load = load_detector,
     first: ChainStage = FRAMES,
+    ahead: Ahead | None = None,
+    execute: Execute = run_pass,
 ) -> list[StageResult]:
-    """Fill all tables of the segment stages up to `last` in one pass over the video; see `run_stages`."""
-    with open_flight(config.workspace, video, config.name_of(video)) as flight:
-        remember_camera(flight.folder, config.camera)
-        described = describe(config, flight, last, first)
-        outdated = [stage for stage in described if not stage.is_current()]
-        keep_boxes(flight.folder, described, outdated)
-        stages = [stage for stage in described if isinstance(stage, SegmentStage)]
-        stale = tuple(stage for stage in outdated if isinstance(stage, SegmentStage))
+    """Fill all tables of the segment stages up to `last` in one pass over the video; see `run_stages`.
+
+    `ahead` hashes and opens the video, and may have done so already. `execute` begins the stages, fills their parts
+    and ends them.
+    """
+    ahead = ahead or Ahead()
+    parts = config.parts_of(video)
+    announce(f"{config.name_of(video)}: reading the video …")
+    with (
+        open_flight(config.workspace, parts, config.name_of(video), hash_of=ahead.content_hash) as flight,
+        recorded(flight.folder),
+    ):
+        stages, stale = prepare(config, flight, last, first)
         if stale:
-            work = _work(config, video, stale, stages, load)
-            title = f"{flight.folder.name}: {', '.join(stage.name for stage in stale)}"
-            with progress(title, work.video.frame_count) as advance:
-                run_pass(work, advance)
+            work = work_of(config, open_configured(config, video, ahead.open_video), stale, stages, load)
+            with progress(title_of(flight, stale), work.video.frame_count) as advance:
+                execute(work, advance)
         results = [stage.result(skipped=stage not in stale) for stage in stages]
-    _check_damage(next(each for each in results if each.stage == FRAMES.name), config.frames.max_bad_frames, video)
+        frames = next(each for each in results if each.stage == FRAMES.name)
+        _check_damage(frames, config.frames.max_bad_frames, video)
     warn_of_nothing(results, config, video)
     return results
+
+
+def prepare(
+    config: FlightConfig, flight: Flight, last: ChainStage, first: ChainStage
+) -> tuple[list[SegmentStage], tuple[SegmentStage, ...]]:
+    """The segment stages of a flight, and those of them that are stale; labels that they touch are kept.
+
+    Args:
+        config: the configuration.
+        flight: locked; while it is prepared, by this process alone.
+        last: the last stage.
+        first: the stages before it are taken as they were finished.
+
+    """
+    remember_camera(flight.folder, config.camera)
+    remember_clock(flight.folder, *config.clock_of(flight.video))
+    described = describe(config, flight, last, first)
+    _migrate(flight, described)
+    outdated = [stage for stage in described if not stage.is_current()]
+    _say_imported(flight, last)
+    keep_boxes(flight.folder, described, outdated)
+    stale = tuple(stage for stage in outdated if isinstance(stage, SegmentStage))
+    _announce(flight, stale)
+    return [stage for stage in described if isinstance(stage, SegmentStage)], stale
+
+
+def title_of(flight: Flight, stages: Iterable[Stage]) -> str:
+    """What the progress bar of a pass says."""
+    return f"{flight.folder.name}: {', '.join(stage.name for stage in stages)}"
 
 
 def run_linking(config: FlightConfig, video: Path, first: ChainStage = FRAMES) -> list[StageResult]:
@@ -164,9 +228,15 @@ def run_linking(config: FlightConfig, video: Path, first: ChainStage = FRAMES) -
         AnnotateError: the labels are damaged.
 
     """
-    with open_flight(config.workspace, video, config.name_of(video)) as flight:
+    with (
+        open_flight(config.workspace, config.parts_of(video), config.name_of(video)) as flight,
+        recorded(flight.folder),
+    ):
         tracks = describe(config, flight, TRACKS, first)[-1]
         warn_of_gaps(flight.folder, config.tracks)
+        warn_of_standstill(flight.folder)
+        if not tracks.is_current():
+            _announce(flight, (tracks,))
         check_same(flight.folder, tracks, lambda: link_flight(flight, config.tracks))
         result = tracks.run([TRACKS.file], lambda folder: write_tracklets(flight, config.tracks))
         carried = carry_over(flight.folder)
@@ -179,46 +249,122 @@ def run_linking(config: FlightConfig, video: Path, first: ChainStage = FRAMES) -
 
 
 def run_overlay(config: FlightConfig, video: Path, progress: Progress) -> StageResult:
-    """Bring the overlay video of one flight up to date, detections first.
+    """Bring the overlay video of one flight up to date, detections first; with the names of labelled persons.
 
     Raises:
         PipelineError, DetectorError: as `run_stages`.
+        AnnotateError: the labels are damaged.
 
     """
     run_stages(config, video, DETECT, progress)
     threshold = config.overlay.threshold
     settings = config.overlay.model_dump()
     settings["threshold"] = config.detector.threshold if threshold is None else threshold
-    with open_flight(config.workspace, video, config.name_of(video)) as flight:
+    with open_flight(config.workspace, config.parts_of(video), config.name_of(video)) as flight:
         detect = describe(config, flight, DETECT)[-1]
+        names = read_names(flight.folder)
+        inputs = {DETECT.folder: detect.fingerprint}
+        if names.content:
+            inputs[LABEL.name] = names.content
 
         def make(folder: Path) -> Mapping[str, Any]:
-            opened = _open(config, video)
+            opened = open_configured(config, video)
             with progress(f"{flight.folder.name}: {OVERLAY.name}", opened.frame_count) as advance:
-                found = read_detections(detect.folder.path)
-                written = write_overlay(folder / OVERLAY.file, opened, found, advance=advance, **settings)
+                boxes = read_file(flight.folder / DETECT.output, SCHEMA.names)
+                boxes = boxes[boxes["score"] >= settings["threshold"]]
+                written = write_overlay(
+                    folder / OVERLAY.file,
+                    opened,
+                    boxes.assign(tag=names.tags(boxes, numbers=False)),
+                    max_width=config.overlay.max_width,
+                    crf=config.overlay.crf,
+                    advance=advance,
+                )
             return {"frames": written}
 
-        inputs = {DETECT.folder: detect.fingerprint}
         stage = Stage(OVERLAY.name, flight.stage(OVERLAY.folder), inputs, settings)
         return stage.run([OVERLAY.file], make)
 
 
-def _work(
-    config: FlightConfig, video: Path, stale: tuple[SegmentStage, ...], stages: list[SegmentStage], load: Load
+def _migrate(flight: Flight, stages: Iterable[Stage]) -> None:
+    for stage in stages:
+        if isinstance(stage, SegmentStage) and (parts := stage.migrate()):
+            log.warning("%s: %s: %d parts of an earlier version migrated", flight.folder.name, stage.name, parts)
+
+
+def _announce(flight: Flight, stages: Iterable[Stage]) -> None:
+    """Say why finished stages run again, before they do."""
+    for stage in stages:
+        if stage.folder.manifest() is not None:
+            keep = "; --from crops keeps the detections" * (stage.name == DETECT.name)
+            log.warning("%s: %s runs again: %s%s", flight.folder.name, stage.name, stage.what_changed(), keep)
+
+
+@dataclass(frozen=True)
+class LoadDetector:
+    """Loads the detector of a flight: plain data, as far as `load` is.
+
+    Attributes:
+        stage: whose parts it is for.
+        config: of the detector.
+        load: gives the detector.
+
+    """
+
+    stage: DetectStage
+    config: DetectorConfig
+    load: Load
+
+    def __call__(self) -> PersonDetector:
+        """The detector.
+
+        Raises:
+            PipelineError: as `load_unchanged`, or this machine would compute in another precision.
+            DetectorError: as `load`.
+
+        """
+        self.stage.check_precision()
+        return load_unchanged(self.config, self.stage.inputs["weights"], self.load)
+
+
+def load_unchanged(config: DetectorConfig, sha256: str, load: Load) -> PersonDetector:
+    """The detector that `load` gives, of weights with the hash `sha256`.
+
+    Raises:
+        PipelineError: the configuration means others by now, or on this machine.
+        DetectorError: as `load`.
+
+    """
+    source = source_of(config)
+    if source.sha256 != sha256:
+        raise PipelineError(f"{source.path}: other weights than when the run began; run again")
+    return load(config, source)
+
+
+def work_of(
+    config: FlightConfig, video: Video, stale: tuple[SegmentStage, ...], stages: list[SegmentStage], load: Load
 ) -> Work:
     """What filling the `stale` ones of a flight's `stages` needs."""
     detect = next((stage for stage in stages if isinstance(stage, DetectStage)), None)
-    weights = detect.inputs["weights"] if detect else ""
-    stored = detect.stored if detect else _no_detections
-    return Work(_open(config, video), stale, partial(_load_unchanged, config.detector, weights, load), stored)
+    if detect is None:
+        return Work(video, stale, _no_detector, _no_detections)
+    return Work(video, stale, LoadDetector(detect, config.detector, load), detect.stored)
 
 
-def _load_unchanged(config: DetectorConfig, sha256: str, load: Load) -> PersonDetector:
-    source = source_of(config)
-    if source.sha256 != sha256:
-        raise PipelineError(f"{source.path}: the weights changed while the run began; run again")
-    return load(config, source)
+def _no_detector() -> PersonDetector:
+    raise RuntimeError("no stage detects")
+
+
+def _say_imported(flight: Flight, last: ChainStage) -> None:
+    folder = flight.stage(DETECT.folder)
+    source = source_of_import(folder)
+    if source is not None and not is_before(last, DETECT):
+        log.warning(
+            "%s: its detections are imported from %s, no detector is run; remove %s to detect",
+            flight.folder.name,
+            source["file"],
+            folder.path,
+        )
 
 
 def _no_detections(_: object) -> dict[int, Any]:
@@ -239,10 +385,12 @@ def _check_damage(frames: StageResult, limit: int | None, video: Path) -> None:
         log.warning("%s: damaged: %s; listed in %s", video, found, frames.folder)
 
 
-def _open(config: FlightConfig, video: Path) -> Video:
+def open_configured(config: FlightConfig, video: Path, open_with: Callable[..., Video] = open_video) -> Video:
+    """The video of a flight, redacted, divided into segments as the configuration says."""
     return open_redacted(
-        video,
+        config.parts_of(video),
         config.workspace / config.name_of(video),
         segment_frames=config.frames.segment_frames,
         image_fps=config.frames.image_fps,
+        open_with=open_with,
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 
 from annotate.errors import AnnotateError
@@ -16,6 +17,7 @@ from pipeline.config.flights import require_flights
 from pipeline.config.models import FlightConfig
 from pipeline.engine.progress import Progress
 from pipeline.errors import PipelineError
+from pipeline.run.ahead import Ahead
 from pipeline.run.flight import load_detector, run_linking, run_segment_stages
 from pipeline.workspace.stage import StageResult
 
@@ -30,7 +32,7 @@ def run_flights(
     """Bring all flights up to date, up to `last`, at most the tracklets; `report` is given each stage.
 
     Stages before `first` are taken as they were finished. The detector is loaded once for all. While a flight's
-    detections are linked, the next one is already decoded.
+    detections are linked, the next one is already decoded; while it is decoded, the one after it is read ahead.
 
     Returns:
         The videos that failed, and why; the others are done.
@@ -58,11 +60,16 @@ def run_flights(
                 for result in linked.result():
                     report(result)
 
+    videos = require_flights(config)
+    ahead = Ahead()
     with ThreadPoolExecutor(1, thread_name_prefix="link") as worker:
-        for video in require_flights(config):
+        for video, following in zip_longest(videos, videos[1:]):
+            present, ahead = ahead, Ahead()
+            if following is not None:
+                ahead.begin(config, following, last)
             with alone(video):
                 try:
-                    results = run_segment_stages(config, video, last, progress, load, first)
+                    results = run_segment_stages(config, video, last, progress, load, first, present)
                 finally:
                     finish_linking()  # the last line on a flight comes before the first on the next
                 for result in results:

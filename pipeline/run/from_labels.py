@@ -118,6 +118,7 @@ def _train(training: Training, dataset: StageResult, progress: TrainingProgress)
 
 def _evaluate(training: Training, dataset: StageResult, progress: Progress) -> StageResult:
     from reid.evaluation.measure import evaluate_network
+    from reid.evaluation.summary import summary_of
 
     options = Options(dataset.counts["protocol"])
     stage = training.evaluation(options)
@@ -127,5 +128,5 @@ def _evaluate(training: Training, dataset: StageResult, progress: Progress) -> S
         return stage.result(skipped=True)
     result = evaluate_network(training.weights, str(dataset.folder), options, bar=progress)
     inputs = {"weights": identified(training.weights), "data": str(dataset.folder)}
-    write_evaluation(stage.folder.path, result, options, inputs, pictures=_PICTURES)
+    write_evaluation(stage.folder.path, result, summary_of(result, options), options, inputs, pictures=_PICTURES)
     return stage.result(skipped=False)

@@ -41,7 +41,7 @@ def plan_flights(config: FlightConfig, last: ChainStage = TRACKS, first: ChainSt
 
     """
     for video in require_flights(config):
-        with open_flight(config.workspace, video, config.name_of(video)) as flight:
+        with open_flight(config.workspace, config.parts_of(video), config.name_of(video)) as flight:
             stages = describe(config, flight, last, first)
             reasons = {stage.name: stage.why_stale() for stage in stages}
             labels = outlook(flight.folder, stages, [stage for stage in stages if reasons[stage.name]])

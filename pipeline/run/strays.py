@@ -8,12 +8,14 @@ from typing import Any
 from pipeline.chain.table import REPORT, ChainStage
 from pipeline.privacy.redactions import FILE
 from pipeline.privacy.shared_clip import FOLDER
-from pipeline.relinking.keep import BOXES
+from pipeline.run.failures import FAILED
 from pipeline.telemetry.ground_plane import CAMERA
+from pipeline.telemetry.wall_clock import CLOCK
 from pipeline.workspace.entries import MANIFEST
-from pipeline.workspace.folders import CARD
+from pipeline.workspace.folders import BOXES, CARD, CLIPS
+from pipeline.workspace.locks import LOCK, TURN
 
-_BESIDE = {CARD, CAMERA, FILE, BOXES, FOLDER, REPORT.folder, ".lock"}
+_BESIDE = {CARD, CAMERA, CLOCK, FILE, BOXES, FOLDER, REPORT.folder, LOCK, TURN, FAILED, CLIPS}
 _IMAGES = "images"  # of a stage: named by its table
 
 
@@ -32,7 +34,7 @@ def _in_stage(folder: Path, files: Mapping[str, str]) -> Iterator[Path]:
         for name in names:
             path = Path(place) / name
             relative = path.relative_to(folder)
-            image = relative.parts[0] == _IMAGES and path.suffix == ".jpg"
+            image = relative.parts[0] == _IMAGES and path.suffix in (".jpg", ".tar")
             part = name.startswith("part-")  # one too many is damage, as it would be read
-            if not image and not part and name not in (MANIFEST, ".lock") and relative.as_posix() not in files:
+            if not image and not part and name not in (MANIFEST, LOCK) and relative.as_posix() not in files:
                 yield path

@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.chain.table import CROPS, DETECT, FRAMES
 from pipeline.config.models import FlightConfig, TracksConfig
 from pipeline.stages.frames import read_frames
+from pipeline.stages.standstill import standstill
 from pipeline.workspace.stage import StageResult
 from pipeline.workspace.tables import read_file
 
@@ -37,6 +38,12 @@ def warn_of_nothing(results: Sequence[StageResult], config: FlightConfig, video:
         )
     if config.crops.person_m is not None and crops and "with_telemetry" not in found[FRAMES.name].counts:
         log.warning("%s: no frame has telemetry, so crops.person_m leaves no box out", video)
+
+
+def warn_of_standstill(flight: Path) -> None:
+    """Warn where nothing moves in `flight`."""
+    if said := standstill(flight):
+        log.warning("%s: %s", flight, said)
 
 
 def warn_of_gaps(flight: Path, config: TracksConfig) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from annotate.errors import AnnotateError
 from annotate.log.store import LABELS, LabelStore
@@ -34,7 +33,7 @@ from pipeline.engine.segment_stage import SegmentStage
 from pipeline.errors import PipelineError
 from pipeline.labelling.check import broken_labels
 from pipeline.lineage.commands import command_of
-from pipeline.relinking.keep import BOXES
+from pipeline.run.contents import changed_inputs, flight_folders
 from pipeline.run.strays import strays
 from pipeline.stages.appearance import AppearanceStage
 from pipeline.stages.crops import CropsStage
@@ -44,7 +43,7 @@ from pipeline.stages.frames import FramesStage
 from pipeline.stages.motion import MotionStage
 from pipeline.stages.tracks import TracksStage
 from pipeline.workspace.entries import MANIFEST, files_below, is_ours
-from pipeline.workspace.folders import CARD, check_whole, read_card
+from pipeline.workspace.folders import BOXES, CARD, read_card
 from pipeline.workspace.manifest import StageFolder, read_record
 from pipeline.workspace.promises import Advance, Broken
 
@@ -113,21 +112,12 @@ def verify(workspace: Path, progress: Progress) -> Iterator[Verified]:
         PipelineError: there is no workspace, or somebody is half forgotten there.
 
     """
-    check_whole(workspace)
-    flights = [path for path in sorted(workspace.glob("*")) if _is_flight(path)]
-    if not flights:
-        raise PipelineError(f"{workspace}: no flights here; name the --workspace")
+    flights = flight_folders(workspace)
     for flight in flights:
         with progress(f"{flight.name}: images", _images(flight / CROPS.folder)) as advance:
             yield _check_flight(flight, advance)
     with progress(f"{DATASET.name}: images", _images(workspace / DATASET.folder)) as advance:
         yield _check_all(workspace, {path.name for path in flights}, advance)
-
-
-def _is_flight(path: Path) -> bool:
-    if path.name.startswith(".") or not path.is_dir() or (path / DATASET.file).exists():
-        return False
-    return (path / CARD).exists() or any((path / stage.folder).is_dir() for stage in (DETECT, CROPS, TRACKS))
 
 
 def _images(folder: Path) -> int:
@@ -172,7 +162,7 @@ class _Flight:
             return False
         if not self.result.take(folder.broken(), lambda _: command):
             return False
-        stale = self._stale(stage, manifest["inputs"])
+        stale = changed_inputs(stage, self.manifests, self.card)
         if stale:
             self.result.remarks.append(f"{stage.name} is stale: {stale}; {command}")
         made = _CLASSES.get(stage)
@@ -189,14 +179,6 @@ class _Flight:
     def _is_missed(self, stage: ChainStage) -> bool:
         """Whether a finished stage was made from `stage`."""
         return any(stage.name in other.needs for other, manifest in self.manifests.items() if manifest)
-
-    def _stale(self, stage: ChainStage, inputs: Mapping[str, Any]) -> str:
-        """What `stage` was made from that is another by now; "" where nothing is."""
-        now = {other.name: (manifest or {}).get("fingerprint") for other, manifest in self.manifests.items()}
-        recorded = {other.name: inputs.get(other.name, inputs.get(other.folder)) for other in self.manifests}
-        now["video"], recorded["video"] = (self.card or {}).get("sha256"), inputs.get("video")
-        changed = (name for name, each in recorded.items() if None not in (each, now[name]) and each != now[name])
-        return ", ".join(f"other {name}" for name in changed if name != stage.name)
 
 
 def has_files(folder: Path, stage: ChainStage) -> bool:

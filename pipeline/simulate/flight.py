@@ -21,6 +21,7 @@ from pipeline.simulate.scene import Person, Scene, TrueBox, draw_light
 from pipeline.simulate.scenery import Thing, cycle, make_houses, make_things
 from pipeline.simulate.shapes import turn_of
 from pipeline.simulate.subtitles import subtitle
+from pipeline.video.pixels import tag_colours
 from pipeline.workspace.atomic import atomic_file
 
 _ALTITUDES = (3.0, 200.0)  # metres
@@ -281,6 +282,7 @@ def _encode(
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
         stream.gop_size = max(1, round(_KEY_INTERVAL * fps))
+        tag_colours(stream.codec_context)
         # One thread: with more, x264's output depends on how many there are, and on chance.
         stream.codec_context.thread_count = 1
         # No macroblock tree: on some processors it makes the same pictures into different bytes now and then.

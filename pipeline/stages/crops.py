@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -19,17 +20,25 @@ from pipeline.boxes import pixel_window
 from pipeline.chain.table import CROPS, DETECT
 from pipeline.config.models import CameraConfig, CropsConfig
 from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
-from pipeline.files import read_regular
-from pipeline.telemetry import Telemetry, TelemetrySource, no_telemetry
+from pipeline.stages.crop_store import (
+    FILE,
+    OFFSET,
+    Store,
+    is_whole,
+    read_picture,
+    segment_crops,
+    shard_sizes,
+    shards_in,
+)
+from pipeline.telemetry import Source, Telemetry, no_telemetry
 from pipeline.telemetry.ground_plane import View, make_view
 from pipeline.video import Frame, Segment
-from pipeline.workspace.atomic import atomic_folder
 from pipeline.workspace.entries import check_no_link, empty
 from pipeline.workspace.folders import Flight
 from pipeline.workspace.jpeg import encode_jpeg
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.promises import Advance, Broken, check_detections, check_image
-from pipeline.workspace.tables import read_table
+from pipeline.workspace.tables import SegmentTable, read_table
 
 SCHEMA = pa.schema(
     [
@@ -52,7 +61,7 @@ SCHEMA = pa.schema(
         ("suspect", pa.bool_()),  # cut from a frame that may be wrong
     ]
 )
-_FILE = r"\d{8}_\d{3,}\.jpg"  # of a crop, in its segment's folder
+IN_SHARDS = SCHEMA.append(pa.field(OFFSET, pa.int64()))  # where the JPEG begins in its shard
 _SHARPNESS_SIZE = (64, 128)  # width, height at which crops are compared
 
 
@@ -77,14 +86,13 @@ def checksums(rows: pd.DataFrame) -> dict[str, int]:
 
 def changed_files(folder: Path, expected: Mapping[str, int]) -> list[str]:
     """Which of the files `expected`, CRC-32 by name in `folder`, have other bytes."""
-    return [name for name, crc in expected.items() if crc32(read_regular(folder / name)) != crc]
+    return [name for name, crc in expected.items() if crc32(read_picture(folder / name)) != crc]
 
 
 class _CropsWriter(SegmentWriter["CropsStage"]):
     def __init__(self, stage: "CropsStage", segment: Segment) -> None:
         super().__init__(stage, segment)
-        self._name = f"images/{segment.first:08d}"
-        self._folder = self.unfinished.enter_context(atomic_folder(stage.folder.path / self._name, _FILE))
+        self._crops = self.unfinished.enter_context(segment_crops(stage.store, stage.folder.path, segment.first))
 
     def add(self, frame: Frame, detections: Detections | None) -> None:
         config = self.stage.config
@@ -101,12 +109,10 @@ class _CropsWriter(SegmentWriter["CropsStage"]):
         config, (height, width) = self.stage.config, frame.image.shape[:2]
         left, top, right, bottom = pixel_window(box, config.padding, width, height)
         crop = np.ascontiguousarray(frame.image[top:bottom, left:right])
-        file = f"{frame.index:08d}_{rank:03d}.jpg"
         jpeg = encode_jpeg(crop, config.quality)
-        (self._folder / file).write_bytes(jpeg)
         self.rows.append(
             {
-                "crop": f"{self._name}/{file}",
+                **self._crops.add(f"{frame.index:08d}_{rank:03d}.jpg", jpeg),
                 "frame": frame.index,
                 "pts_s": frame.pts_s,
                 "rank": rank,
@@ -123,7 +129,7 @@ class _CropsWriter(SegmentWriter["CropsStage"]):
 
 @dataclass(frozen=True)
 class CropsStage(SegmentStage):
-    """Fills `crops/crops.parquet` and `crops/images/<segment>/<frame>_<rank>.jpg`.
+    """Fills `crops/crops.parquet` and `crops/images/<segment>/<frame>_<rank>.jpg`, or `crops/images/<segment>.tar`.
 
     Attributes:
         config: which detections become crops, and how they are cut.
@@ -134,13 +140,14 @@ class CropsStage(SegmentStage):
     """
 
     schemas: ClassVar = {CROPS.file: SCHEMA}
+    added: ClassVar = {"suspect": lambda rows: pa.array(np.zeros(len(rows), bool))}  # none were cut then
     writer = _CropsWriter
     reads_detections = True
     former_names = CropsConfig.former_names
     config: CropsConfig
     threshold: float
     camera: CameraConfig
-    telemetry: TelemetrySource | None
+    telemetry: Source | None
 
     @classmethod
     def of(
@@ -150,16 +157,29 @@ class CropsStage(SegmentStage):
         config: CropsConfig,
         threshold: float,
         camera: CameraConfig,
-        telemetry: TelemetrySource | None,
+        telemetry: Source | None,
     ) -> Self:
         """The stage of `flight`; `inputs` say how the video is read and which detections are cut."""
         settings = config.model_dump(exclude_none=True, exclude={"verify"})
+        if config.store == "files":  # crops from before there was the setting are files, too
+            del settings["store"]
         settings["threshold"] = threshold
         if config.person_m is not None:
             settings["camera"] = camera.model_dump()
             inputs = {**inputs, "telemetry": telemetry.fingerprint() if telemetry else "off"}
         folder = flight.stage(CROPS.folder)
         return cls(CROPS.name, folder, inputs, settings, config, threshold, camera, telemetry)
+
+    @property
+    def store(self) -> Store:
+        """How the crops are kept; by the settings, which may be those of a finished stage."""
+        return "tar" if self.settings.get("store") == "tar" else "files"
+
+    @property
+    def tables(self) -> tuple[SegmentTable, ...]:
+        """The table of crops; those in shards have an offset."""
+        schema = IN_SHARDS if self.store == "tar" else SCHEMA
+        return (SegmentTable(self.folder.path / CROPS.file, schema, self.fingerprint),)
 
     @cached_property
     def located(self) -> Telemetry:
@@ -175,11 +195,15 @@ class CropsStage(SegmentStage):
         return make_view(self.camera, at["altitude_m"], at["pitch_deg"], width, height)
 
     def end(self, segments: Sequence[Segment], seconds: float) -> None:
-        """Remove images that no segment claims, and finish as every stage does."""
+        """Remove images that no segment claims, or that another store kept, and finish as every stage does."""
         claimed = {f"{segment.first:08d}" for segment in segments}
+        in_shards = self.store == "tar"
         for folder in (self.folder.path / "images").glob("[0-9]*"):
-            if folder.name not in claimed:
-                empty(folder, _FILE)
+            if folder.is_dir() and (in_shards or folder.name not in claimed):
+                empty(folder, FILE)
+        for shard in shards_in(self.folder.path):
+            if not in_shards or shard.stem not in claimed:
+                shard.unlink()
         super().end(segments, seconds)
 
     def is_done(self, segment: Segment) -> bool:
@@ -195,17 +219,26 @@ class CropsStage(SegmentStage):
 
         """
         images = self.folder.path / "images"
-        check_no_link(self.folder.path, (images, *images.glob("[0-9]" * 8)))
+        check_no_link(self.folder.path, (images, *images.glob("[0-9]" * 8), *shards_in(self.folder.path)))
         return super().is_current() and self._are_intact(read_table(self.folder.path / CROPS.file), "*")
 
     def _are_intact(self, rows: pd.DataFrame, segments: str) -> bool:
         """Whether the images of `segments`, a pattern, are just those of `rows`."""
-        images = (self.folder.path / "images").glob(f"{segments}/*.jpg")
-        ours = (path for path in images if re.fullmatch(_FILE, path.name))
-        there = {f"images/{path.parent.name}/{path.name}": path.stat().st_size for path in ours}
-        if there != dict(zip(rows["crop"], rows["bytes"], strict=True)):
+        if self.store == "tar":
+            shards = (each for each in shards_in(self.folder.path) if fnmatch(each.stem, segments))
+            sizes = {f"images/{each.name}": each.stat().st_size for each in shards}
+            whole = sizes == shard_sizes(rows)
+        else:
+            images = (self.folder.path / "images").glob(f"{segments}/*.jpg")
+            ours = (path for path in images if re.fullmatch(FILE, path.name))
+            there = {f"images/{path.parent.name}/{path.name}": path.stat().st_size for path in ours}
+            whole = there == dict(zip(rows["crop"], rows["bytes"], strict=True))
+        if not whole or not self.config.verify:
+            return whole
+        try:
+            return not changed_files(self.folder.path, checksums(rows))
+        except OSError:  # something else is in a shard
             return False
-        return not self.config.verify or not changed_files(self.folder.path, checksums(rows))
 
     @classmethod
     def broken(cls, flight: Path, folder: StageFolder, advance: Advance) -> Iterator[Broken]:
@@ -214,10 +247,17 @@ class CropsStage(SegmentStage):
         table = folder.path / CROPS.file
         yield from check_detections(table, flight / DETECT.output)
         rows = read_table(table)
-        known = checksums(rows)
+        known, damaged = checksums(rows), set[str]()
+        for name in shard_sizes(rows):
+            if not is_whole(folder.path / name):
+                damaged.add(name)
+                there = (folder.path / name).is_file()
+                yield Broken(folder.path / name, "another length than was written" if there else "missing")
         for name, size in zip(rows["crop"], rows["bytes"], strict=True):
-            broken = check_image(folder.path / name, size, known.get(name))
             advance(1)
+            if name.rpartition("/")[0] in damaged:  # once is enough
+                continue
+            broken = check_image(folder.path / name, size, known.get(name), read_picture)
             if broken:
                 yield broken
 

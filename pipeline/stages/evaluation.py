@@ -19,11 +19,14 @@ from pipeline.workspace.stage import Stage
 from pipeline.workspace.tables import read_rows
 
 if TYPE_CHECKING:
+    from reid.evaluation.comparison import Measured
     from reid.evaluation.evaluate import Options, Result
+    from reid.evaluation.summary import Summary
 
 FILES = FIGURES, QUERIES, _RANKED, _SHEETS = "metrics.json", "queries.parquet", "ranked.parquet", "ranked"
 _OF_QUERIES = ("query", "repeat", "identity", "camera", "average_precision", "first_hit", "positives")
 _OF_RANKED = ("query", "place", "path", "camera", "distance", "right")
+_DISTANCES = ("nearest_right", "nearest_wrong")
 _COUNTS = ("queries", "queries_skipped", "gallery")
 _SHEET = r"\d{3,}\.jpg"
 _LENGTH = 20  # gallery crops of each query that are kept
@@ -35,9 +38,10 @@ class StoredEvaluation:
 
     Attributes:
         folder: it.
-        content: `metrics.json`: mAP, mINP, rank-1 …; counts, settings, inputs.
+        content: `metrics.json`: mAP, mINP, rank-1 …; chance, counts, settings, inputs.
         queries: a row for each query, and with single-shot for each repeat: query, repeat, identity, camera, path,
-            average_precision, first_hit, inverse_negative_penalty, positives.
+            average_precision, first_hit, inverse_negative_penalty, positives; nearest_right and nearest_wrong where
+            a later version measured.
         ranked: a row for each of a query's nearest crops: query, place (from 1), path, camera, distance, right;
             None where the crops have no files, or an older version measured.
 
@@ -64,7 +68,7 @@ def evaluation_stage(folder: Path, inputs: Mapping[str, Any], options: "Options"
         flip: whether features are means with those of the mirror image.
 
     """
-    settings = {
+    settings: dict[str, Any] = {
         "protocol": options.protocol,
         "metric": options.metric,
         "ap": options.average_precision,
@@ -73,6 +77,8 @@ def evaluation_stage(folder: Path, inputs: Mapping[str, Any], options: "Options"
         "rerank": options.reranking is not None,
         "flip": flip,
     }
+    if options.pooling != "none":  # not otherwise: finished evaluations of earlier versions stay up to date
+        settings[options.pooling] = True
     hashes = {name: value["sha256"] for name, value in inputs.items() if isinstance(value, dict)}
     return Stage(EVALUATE.name, StageFolder(folder), hashes, settings)
 
@@ -80,6 +86,7 @@ def evaluation_stage(folder: Path, inputs: Mapping[str, Any], options: "Options"
 def write_evaluation(
     folder: Path,
     result: "Result",
+    summary: "Summary",
     options: "Options",
     inputs: Mapping[str, Any],
     *,
@@ -91,6 +98,7 @@ def write_evaluation(
     Args:
         folder: made where it is not there.
         result: of the evaluation.
+        summary: of its figures, with what chance gets in it.
         options: how it was measured.
         inputs: what was measured; see `evaluation_stage`.
         flip: whether features are means with those of the mirror image.
@@ -103,20 +111,29 @@ def write_evaluation(
         PipelineError: another process writes there, or the folder cannot be written.
 
     """
+    from reid.evaluation.data_hash import data_hashes
+
     started = time.monotonic()
     stage = evaluation_stage(folder, inputs, options, flip=flip)
-    content = {**result.figures, "counts": result.counts, "settings": stage.settings, "inputs": dict(inputs)}
+    content = {
+        **summary.content(),
+        "counts": result.counts,
+        "data": data_hashes(result.candidates),
+        "settings": stage.settings,
+        "inputs": dict(inputs),
+    }
     has_files = bool(result.candidates.query.paths and result.candidates.gallery.paths)
     with locked(folder):
         stage.folder.begin()
         (folder / FIGURES).unlink(missing_ok=True)
-        _write(folder / QUERIES, _queries(result))
+        _write(folder / QUERIES, _queries(result, summary))
         if has_files:
             _write(folder / _RANKED, pd.DataFrame(_ranked(result)))
         if pictures and has_files:
             _draw(folder / _SHEETS, result, pictures)
         write_json(folder / FIGURES, content)
-        stage.finish(result.figures, time.monotonic() - started, _files(folder))
+        counts = {**result.figures, "chance": summary.chance.content()}
+        stage.finish(counts, time.monotonic() - started, _files(folder))
     return bool(pictures and has_files)
 
 
@@ -137,6 +154,26 @@ def read_evaluation(folder: Path) -> StoredEvaluation | None:
         return None
     queries, ranked = read_rows(folder / QUERIES, _OF_QUERIES), read_rows(folder / _RANKED, _OF_RANKED)
     return None if queries is None else StoredEvaluation(folder, content, queries, ranked)
+
+
+def measured(stored: StoredEvaluation, name: str) -> "Measured":
+    """The evaluation `stored`, as it is compared with others."""
+    from reid.evaluation.comparison import Measured
+    from reid.evaluation.intervals import QueryFigures
+
+    rows, content = stored.queries, stored.content
+    figures = {key: value for key, value in content.items() if isinstance(value, float)}
+    found, data = content.get("intervals"), content.get("data")
+    intervals = {key: tuple(ends) for key, ends in found.items()} if isinstance(found, dict) else {}
+    columns = {key: rows[key].to_numpy(np.float64) if key in rows else None for key in _DISTANCES}
+    queries = QueryFigures(
+        rows["identity"].to_numpy(np.int64),
+        rows["average_precision"].to_numpy(np.float64),
+        rows["inverse_negative_penalty"].to_numpy(np.float64),
+        rows["first_hit"].to_numpy(np.int64),
+        **columns,
+    )
+    return Measured(name, content["settings"], data if isinstance(data, dict) else {}, figures, intervals, queries)
 
 
 def broken_evaluation(folder: Path, workspace: Path) -> Iterator[Broken]:
@@ -185,7 +222,7 @@ def _write(path: Path, table: pd.DataFrame) -> None:
         table.to_parquet(temporary, index=False)
 
 
-def _queries(result: "Result") -> pd.DataFrame:
+def _queries(result: "Result", summary: "Summary") -> pd.DataFrame:
     query, ranking = result.candidates.query, result.ranking
     repeats = len(ranking) // len(query)
     columns = {
@@ -197,6 +234,8 @@ def _queries(result: "Result") -> pd.DataFrame:
         "first_hit": ranking.first_hit,
         "inverse_negative_penalty": ranking.inverse_negative_penalty,
         "positives": ranking.positives,
+        "nearest_right": summary.open_set.nearest_right,
+        "nearest_wrong": summary.open_set.nearest_wrong,
     }
     if query.paths:
         columns["path"] = np.tile([str(file) for file in query.paths], repeats)

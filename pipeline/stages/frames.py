@@ -16,7 +16,7 @@ from detector.records import Detections
 from pipeline.chain.table import FRAMES
 from pipeline.config.models import FramesConfig
 from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
-from pipeline.telemetry import COLUMNS, Telemetry, TelemetrySource, no_telemetry
+from pipeline.telemetry import COLUMNS, Source, Telemetry, no_telemetry
 from pipeline.video import Damage, Frame, Segment
 from pipeline.workspace.atomic import atomic_folder
 from pipeline.workspace.folders import Flight
@@ -44,10 +44,11 @@ SCHEMA = pa.schema(
 class _FramesWriter(SegmentWriter["FramesStage"]):
     def __init__(self, stage: "FramesStage", segment: Segment) -> None:
         super().__init__(stage, segment)
+        self._located = stage.located  # now: later other threads ask for it
         self._folder: Path | None = None
         if stage.config.images:
-            images = atomic_folder(stage.folder.path / "images" / f"{segment.first:08d}", r"\d{8}\.jpg")
-            self._folder = self.unfinished.enter_context(images)
+            path = stage.folder.path / "images" / f"{segment.first:08d}"
+            self._folder = self.unfinished.enter_context(atomic_folder(path, r"\d{8}\.jpg", shared=True))
 
     def add(self, frame: Frame, detections: Detections | None) -> None:
         self.rows.append(
@@ -76,7 +77,7 @@ class _FramesWriter(SegmentWriter["FramesStage"]):
                 lost = {"key": False, "corrupt": False, "lost": True, "suspect": False, "damage": one.what}
                 by_frame[one.frame] = {"frame": one.frame, "pts_s": one.pts_s, **lost}
         rows = [by_frame[frame] for frame in sorted(by_frame)]
-        self.rows = [row | self.stage.located.at(_seconds(row["pts_s"])) for row in rows]
+        self.rows = [row | self._located.at(_seconds(row["pts_s"])) for row in rows]
         super().finish(damage)
 
 
@@ -91,14 +92,13 @@ class FramesStage(SegmentStage):
     """
 
     schemas: ClassVar = {FRAMES.file: SCHEMA}
+    added: ClassVar = {"suspect": lambda rows: rows["corrupt"]}
     writer = _FramesWriter
     config: FramesConfig
-    telemetry: TelemetrySource | None
+    telemetry: Source | None
 
     @classmethod
-    def of(
-        cls, flight: Flight, inputs: Mapping[str, Any], config: FramesConfig, telemetry: TelemetrySource | None
-    ) -> Self:
+    def of(cls, flight: Flight, inputs: Mapping[str, Any], config: FramesConfig, telemetry: Source | None) -> Self:
         """The stage of `flight`; `inputs` say how the video is read."""
         inputs = {**inputs, "telemetry": telemetry.fingerprint() if telemetry else "off"}
         settings = config.model_dump(include={"images", "stride", "quality"})

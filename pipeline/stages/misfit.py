@@ -6,7 +6,7 @@ most of it differs, the scene was cut or the motion is not known, and nothing is
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 import cv2
 import numpy as np
@@ -78,20 +78,24 @@ def _means(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def unlike_before(misfit: Mapping[int, float], key: Mapping[int, bool]) -> set[int]:
-    """The frames in doubt for their looks: from one that does not fit up to the next key frame.
+def unlike_before(misfit: Mapping[int, float], key: Mapping[int, bool], suspect: Set[int]) -> set[int]:
+    """The frames in doubt for their looks: from one that does not fit up to the next sound key frame.
 
-    A key frame that does not fit is taken for a cut.
+    A key frame that does not fit is damaged itself, since after a cut next to nothing would fit. After a frame in
+    doubt, however, a sound one fits no better, and nothing is concluded.
 
     Args:
         misfit: by frame.
         key: of every decoded frame, whether it is a key frame.
+        suspect: frames that are in doubt for another reason.
 
     """
     found: set[int] = set()
-    in_doubt = False
+    in_doubt = after_doubt = False
     for frame in sorted(key):
-        in_doubt = not key[frame] and (in_doubt or misfit.get(frame, 0.0) >= MISFIT)
+        unlike = misfit.get(frame, 0.0) >= MISFIT and not after_doubt
+        in_doubt = unlike or (in_doubt and not key[frame])
         if in_doubt:
             found.add(frame)
+        after_doubt = in_doubt or frame in suspect
     return found

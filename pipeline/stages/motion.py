@@ -45,15 +45,16 @@ EDGES = pa.schema(
         ("scale", pa.float64()),  # pixels of the video for one of theirs
     ]
 )
-_WIDTH = (
-    960  # px: corners are followed at half of 1080p, where sensor noise is gone and the ground still has texture
-)
+_WIDTH = 960  # px: pictures are kept at half of 1080p, where sensor noise is gone and the ground still has texture
+# A similarity has four unknowns: corners all over the picture say as much as many.
+FOLLOWED = {"corners": 200, "distance": 12, "width": 480}
+FOLLOWED_BEFORE = {"corners": 1000, "distance": 8, "width": 960}  # where nothing is recorded
 
 
 class _MotionWriter(SegmentWriter["MotionStage"]):
     def __init__(self, stage: "MotionStage", segment: Segment) -> None:
         super().__init__(stage, segment)
-        self._follower, self._misfit = Follower(), Misfit()
+        self._follower, self._misfit = Follower(stage.settings), Misfit()
         self._first: NDArray[np.uint8] | None = None
         self._last: NDArray[np.uint8] | None = None
         self._scale = 1.0
@@ -82,12 +83,16 @@ class MotionStage(SegmentStage):
     """Fills `motion/motion.parquet`, a row a frame, and `motion/edges.parquet`, two pictures a segment."""
 
     schemas: ClassVar = {EDGES_FILE: EDGES, MOTION.file: SCHEMA}
+    added: ClassVar = {"misfit": lambda rows: pa.nulls(len(rows))}  # not known
     writer = _MotionWriter
 
     @classmethod
     def of(cls, flight: Flight, inputs: Mapping[str, Any]) -> Self:
-        """The stage of `flight`; `inputs` say how the video is read."""
-        return cls(MOTION.name, flight.stage(MOTION.folder), inputs, {})
+        """The stage of `flight`; `inputs` say how the video is read.
+
+        What an earlier version finished, following more points, is taken as it is.
+        """
+        return cls(MOTION.name, flight.stage(MOTION.folder), inputs, FOLLOWED).as_recorded(FOLLOWED)
 
     @classmethod
     def broken(cls, flight: Path, folder: StageFolder, advance: Advance) -> Iterator[Broken]:
@@ -107,13 +112,26 @@ class Follower:
     """Follows the ground from picture to picture: sparse optical flow and a similarity, as in BoT-SORT.
 
     Source: Aharon et al., "BoT-SORT: Robust Associations Multi-Pedestrian Tracking", 2022, by `trackers`.
+
+    Args:
+        followed: how many corners are followed, how far they are apart at least (px), and at which width of the
+            picture (px).
+
     """
 
-    def __init__(self) -> None:
+    def __init__(self, followed: Mapping[str, int]) -> None:
         from trackers import CMC, CMCConfig  # takes a second: only where it is used
 
+        followed = FOLLOWED_BEFORE | dict(followed)
+        self._width = followed["width"]
         # The default least distance of 1 px puts all corners on the few strongest edges.
-        self._cmc = CMC(CMCConfig(method="sparseOptFlow", downscale=1, sof_min_distance=8))
+        config = CMCConfig(
+            method="sparseOptFlow",
+            downscale=1,
+            sof_max_corners=followed["corners"],
+            sof_min_distance=followed["distance"],
+        )
+        self._cmc = CMC(config)
 
     def next(self, picture: NDArray[np.uint8], scale: float) -> NDArray[np.float32]:
         """The motion from the picture before, float32 (2, 3), for coordinates `scale` times larger.
@@ -123,21 +141,26 @@ class Follower:
             scale: pixels of the video for one of `picture`.
 
         """
+        small, smaller = _narrowed(picture, self._width)
         cv2.setRNGSeed(0)  # RANSAC: the same pictures give the same motion
-        matrix = self._cmc.estimate(cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR))
+        matrix = self._cmc.estimate(cv2.cvtColor(small, cv2.COLOR_GRAY2BGR))
         matrix = np.asarray(matrix, np.float32).copy()
-        matrix[:, 2] *= scale
+        matrix[:, 2] *= scale * smaller
         return matrix
 
 
 def shrink(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], float]:
     """`image` (uint8 (H, W, 3) RGB) in grey and at most 960 px wide, and how much larger it was."""
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    scale = max(1.0, image.shape[1] / _WIDTH)
+    return _narrowed(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8), _WIDTH)
+
+
+def _narrowed(picture: NDArray[np.uint8], width: int) -> tuple[NDArray[np.uint8], float]:
+    """`picture` (uint8 (H, W)) at most `width` px wide, and how much larger it was."""
+    scale = max(1.0, picture.shape[1] / width)
     if scale > 1:
-        size = (_WIDTH, max(1, round(image.shape[0] / scale)))
-        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(grey, np.uint8), scale
+        size = (width, max(1, round(picture.shape[0] / scale)))
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return picture, scale
 
 
 def read_motion(stage_folder: Path) -> dict[int, NDArray[np.float32]]:
@@ -146,8 +169,9 @@ def read_motion(stage_folder: Path) -> dict[int, NDArray[np.float32]]:
     matrices = rows[list(_MATRIX)].to_numpy(np.float32).reshape(-1, 2, 3)
     motion = dict(zip(rows["frame"].tolist(), matrices, strict=True))
     edges = read_table(stage_folder / EDGES_FILE)
+    followed = (StageFolder(stage_folder).manifest() or {}).get("section", {})
     for before, after in pairwise(edges.to_dict("records")):
-        follower = Follower()
+        follower = Follower(followed)
         follower.next(_unpack(before["last"]), before["scale"])
         motion[after["frame"]] = follower.next(_unpack(after["first"]), after["scale"])
     return motion

@@ -14,6 +14,7 @@ from pipeline.config.models import TracksConfig
 from pipeline.stages.appearance import read_descriptors
 from pipeline.stages.detect import SCHEMA, read_detections
 from pipeline.stages.frames import read_frames
+from pipeline.stages.joining import join
 from pipeline.stages.misfit import unlike_before
 from pipeline.stages.motion import read_misfit, read_motion
 from pipeline.stages.tracking import link, split_at_jumps
@@ -79,17 +80,16 @@ def link_flight(flight: Flight, config: TracksConfig) -> pd.DataFrame:
     frames = read_frames(flight.folder)
     decoded = frames[~frames["lost"]]
     times = dict(zip(decoded["frame"].tolist(), decoded["pts_s"].tolist(), strict=True))
-    linked = link(
-        read_detections(flight.stage(DETECT.folder).path),
-        read_motion(flight.stage(MOTION.folder).path),
-        times,
-        config,
-    )
-    tracklets = split_at_jumps(linked, read_descriptors(flight.stage(APPEARANCE.folder).path), config)
+    detections = read_detections(flight.stage(DETECT.folder).path)
+    motion = read_motion(flight.stage(MOTION.folder).path)
+    looks = read_descriptors(flight.stage(APPEARANCE.folder).path)
+    pieces = split_at_jumps(link(detections, motion, times, config), looks, config)
+    tracklets = join(pieces, detections, motion, times, looks, config)
     suspect = set(frames.loc[frames["suspect"], "frame"].tolist())
     suspect |= unlike_before(
         read_misfit(flight.stage(MOTION.folder).path),
         dict(zip(decoded["frame"].tolist(), decoded["key"].tolist(), strict=True)),
+        suspect,
     )
     return tracklets.assign(suspect=tracklets["frame"].isin(suspect))
 

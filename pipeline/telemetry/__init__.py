@@ -7,7 +7,8 @@
 `source.py` finds its file, `srt.py` and `table.py` read the two formats, `records.py` interpolates.
 """
 
+from pipeline.telemetry.parts import Source, find_flight_telemetry
 from pipeline.telemetry.records import COLUMNS, Telemetry, no_telemetry
-from pipeline.telemetry.source import TelemetrySource, find_telemetry
+from pipeline.telemetry.source import find_telemetry
 
-__all__ = ["COLUMNS", "Telemetry", "TelemetrySource", "find_telemetry", "no_telemetry"]
+__all__ = ["COLUMNS", "Source", "Telemetry", "find_flight_telemetry", "find_telemetry", "no_telemetry"]

@@ -31,7 +31,11 @@ _ALTITUDES = (
     _search(rf"\bH\s{_N}{_UNIT}"),
     _search(rf"\bHb\s?:\s?{_N}(?=[\s,])"),
 )
-_LATITUDE, _LONGITUDE = _search(rf"\blatitude{_NAMED}"), _search(rf"\blongt?itude{_NAMED}")
+_LATITUDE, _LONGITUDE = (
+    _search(rf"\b{name}\s?:\s?{_N}(?:\s?°)?(?:\s?([{sides}]))?(?=[ \t\])]|,(?!\d))")
+    for name, sides in (("latitude", "NS"), ("longt?itude", "EW"))
+)
+_NAMED_POSITION = _search(r"\b(?:latitude|longt?itude)\s?:\s?[-+]?\d")
 _HEADING, _PITCH = (_search(rf"\b(?:gb|gimbal)_{name}{_NAMED}") for name in ("yaw", "pitch"))
 _GIMBAL = _search(rf"\bG\.PRY\s?\({_DEGREES},{_DEGREES},{_DEGREES}\)")
 _GPS = _search(r"\bGPS\s?\(([^()]{1,120})\)")
@@ -49,10 +53,19 @@ def read_cue(text: str) -> dict[str, float]:
     found = _altitude(text) | _angles(text)
     latitude, longitude = _LATITUDE.search(text), _LONGITUDE.search(text)
     if latitude and longitude:
-        found |= {"latitude": float(latitude[1]), "longitude": float(longitude[1])}
+        found |= {"latitude": _signed(latitude), "longitude": _signed(longitude)}
     elif not latitude and not longitude:
         found |= _gps(text)
     return found
+
+
+def _signed(match: re.Match[str]) -> float:
+    return -float(match[1]) if match[2] in ("S", "W") else float(match[1])
+
+
+def is_position_unread(text: str) -> bool:
+    """Whether a subtitle names a latitude or a longitude that is no number of degrees that is known."""
+    return _NAMED_POSITION.search(text) is not None and not (_LATITUDE.search(text) and _LONGITUDE.search(text))
 
 
 def is_position_unknown(text: str) -> bool:

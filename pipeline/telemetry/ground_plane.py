@@ -26,9 +26,9 @@ from pipeline.workspace.atomic import read_json, write_json
 from pipeline.workspace.tables import read_table
 
 CAMERA = "camera.json"  # in a flight's folder: what its configuration says of the camera
-_FLATTEST, _STEEPEST = np.radians(5.0), np.radians(60.0)  # angles at which rows give a height
+FLATTEST, _STEEPEST = np.radians(5.0), np.radians(60.0)  # angles at which rows give a height
 log = logging.getLogger("uavpipe")
-_EDGE = 2.0  # px: a box that touches the picture's edge shows part of a person
+EDGE = 2.0  # px: a box that touches the picture's edge shows part of a person
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,17 @@ class View:
         None where rows do not give it: seen from steeply above, near the horizon, or cut off by the picture's edge.
         """
         _, top, _, bottom = (float(value) for value in box)
-        if top < _EDGE or bottom > self.height - _EDGE:
+        if top < EDGE or bottom > self.height - EDGE:
             return None
         feet, head = self._below_horizon(bottom), self._below_horizon(top)
-        if not _FLATTEST <= feet <= _STEEPEST:
+        if not FLATTEST <= feet <= _STEEPEST:
             return None
         return float(self.altitude_m * (1 - np.tan(head) / np.tan(feet)))
 
     def pixels_per_metre(self, y: float) -> float | None:
         """How many pixels a metre on the ground has, across the line of sight, at row `y`; None at the horizon."""
         fall = np.sin(self._below_horizon(y))
-        if fall < np.sin(_FLATTEST):
+        if fall < np.sin(FLATTEST):
             return None
         along = np.hypot(1, self._v(y))  # of a ray, per unit of depth
         return float(self.focal * fall * along / self.altitude_m)
@@ -100,6 +100,17 @@ def remember_camera(flight: Path, camera: CameraConfig) -> None:
         write_json(flight / CAMERA, content)
 
 
+def read_camera(flight: Path) -> CameraConfig | None:
+    """The camera that `remember_camera` wrote for the flight in folder `flight`; None where it did not.
+
+    Raises:
+        ValueError: the file describes no camera.
+
+    """
+    content = read_json(flight / CAMERA)
+    return None if content is None else CameraConfig.model_validate(content)
+
+
 def ground_scale(flight: Path) -> Callable[[int, float], float | None] | None:
     """Pixels a metre on the ground by frame and row, for the flight in folder `flight`; None where it is not known.
 
@@ -120,11 +131,9 @@ def ground_scale(flight: Path) -> Callable[[int, float], float | None] | None:
 
 
 def _views(flight: Path) -> dict[int, View | None]:
-    content = read_json(flight / CAMERA)
-    table = flight / FRAMES.output
-    if content is None or not table.exists():
+    camera, table = read_camera(flight), flight / FRAMES.output
+    if camera is None or not table.exists():
         return {}
-    camera = CameraConfig.model_validate(content)
     rows = read_table(table)
     if "altitude_m" not in rows:
         return {}

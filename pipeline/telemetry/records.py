@@ -1,7 +1,7 @@
 """Telemetry as a function of time."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,18 @@ class Telemetry:
                     values = np.unwrap(values, period=_ROUND[name])
                 self._tracks[name] = (np.array(ordered, np.float64), values)
 
+    def __bool__(self) -> bool:
+        """Whether anything is known."""
+        return bool(self._tracks)
+
+    def samples(self) -> dict[float, dict[str, float]]:
+        """What was taken, by time."""
+        found: dict[float, dict[str, float]] = {}
+        for name, (times, values) in self._tracks.items():
+            for time, value in zip(times.tolist(), values.tolist(), strict=True):
+                found.setdefault(time, {})[name] = value
+        return found
+
     def at(self, time: float) -> dict[str, float | None]:
         """Each of `COLUMNS` at `time` seconds, between two samples linearly.
 
@@ -54,6 +66,12 @@ class Telemetry:
         if name in _ROUND and abs(value) > _ROUND[name] / 2:
             value = (value + _ROUND[name] / 2) % _ROUND[name] - _ROUND[name] / 2
         return value
+
+
+def joined(parts: Iterable[tuple[float, Telemetry]]) -> Telemetry:
+    """One telemetry of several, each `offset` seconds later than its own times say."""
+    samples = [(offset + time, sample) for offset, each in parts for time, sample in each.samples().items()]
+    return Telemetry([time for time, _ in samples], [sample for _, sample in samples])
 
 
 def no_telemetry() -> Telemetry:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import av
 
@@ -20,8 +20,9 @@ from pipeline.telemetry.srt import CUE_TIME, Cues, read_cues
 from pipeline.telemetry.table import TableError, has_telemetry, read_rows
 from pipeline.video.container import demux, open_container
 from pipeline.video.content_hash import content_hash, list_images
+from pipeline.video.parts import open_parts
 
-_READER = 2  # goes up where a file is read to other values than before
+_READER = 3  # goes up where a file is read to other values than before
 _NAMED = 6  # names in a warning
 _AV_TIME_BASE = 1_000_000  # FFmpeg's
 _ENDINGS = (".srt", ".csv")
@@ -38,10 +39,11 @@ class TelemetrySource:
     """What the telemetry of a video is read from.
 
     Attributes:
-        video: a file or a folder of images.
+        video: a file or a folder of images; the first part of a flight.
         file: an SRT or CSV; None: subtitles within the video file.
         named: the user named it, so that it must be telemetry; otherwise a file that is none is ignored.
         image_fps: images a second of a folder.
+        parts: of the flight, where `file` is of several.
 
     """
 
@@ -49,6 +51,7 @@ class TelemetrySource:
     file: Path | None
     named: bool
     image_fps: float
+    parts: tuple[Path, ...] = ()
 
     def fingerprint(self) -> str:
         """What `telemetry` depends on beside the video: the hash of the file, and how files are read.
@@ -124,6 +127,8 @@ class TelemetrySource:
         container, _ = open_container(self.video)
         with container:
             begin = (container.start_time or 0) / _AV_TIME_BASE
+            if len(self.parts) > 1:
+                return begin, open_parts(self.parts).end_s
             return begin, None if container.duration is None else begin + container.duration / _AV_TIME_BASE
 
     def _from_container(self) -> Telemetry:
@@ -133,7 +138,9 @@ class TelemetrySource:
         return Telemetry(cues.times, cues.samples)
 
 
-def find_telemetry(setting: str | Path, video: Path, image_fps: float = 30.0) -> TelemetrySource | None:
+def find_telemetry(
+    setting: str | Path, video: Path, image_fps: float = 30.0, parts: Sequence[Path] = ()
+) -> TelemetrySource | None:
     """The source of the telemetry of `video`.
 
     Args:
@@ -141,6 +148,7 @@ def find_telemetry(setting: str | Path, video: Path, image_fps: float = 30.0) ->
             folder with files named like the videos.
         video: file or folder of images.
         image_fps: images a second of a folder.
+        parts: of the flight, where a file that the setting names is of several.
 
     Raises:
         PipelineError: the file or folder that the setting names does not exist.
@@ -149,17 +157,17 @@ def find_telemetry(setting: str | Path, video: Path, image_fps: float = 30.0) ->
     if setting == "off":
         return None
     if setting == "auto":
-        return TelemetrySource(video, _beside(video.absolute().parent, video), named=False, image_fps=image_fps)
+        return TelemetrySource(video, beside(video.absolute().parent, video), named=False, image_fps=image_fps)
     path = Path(setting)
     if path.is_dir():
-        return TelemetrySource(video, _beside(path, video), named=True, image_fps=image_fps)
+        return TelemetrySource(video, beside(path, video), named=True, image_fps=image_fps)
     if not path.is_file():
         raise PipelineError(f"{path}: no such telemetry file; {_EXPECTED}, or telemetry: auto, or off")
-    return TelemetrySource(video, path, named=True, image_fps=image_fps)
+    return TelemetrySource(video, path, named=True, image_fps=image_fps, parts=tuple(parts))
 
 
-def _beside(folder: Path, video: Path) -> Path | None:
-    """The file in `folder` with the video's name, however its ending is written; subtitles before a table."""
+def beside(folder: Path, video: Path) -> Path | None:
+    """The telemetry in `folder` with the video's name, however its ending is written; subtitles before a table."""
     stem = video.absolute().stem
     with suppress(OSError):
         named = [path for path in folder.iterdir() if path.stem == stem and path.suffix.lower() in _ENDINGS]
@@ -185,25 +193,39 @@ def with_lines(path: Path, read: Callable[[Iterator[str]], _Read]) -> _Read:
         raise PipelineError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def _embedded(video: Path) -> Cues:
-    """What the subtitle streams of a video file say, each cue numbered like a line."""
-    cues = Cues()
+def embedded_cues(video: Path) -> Iterator[Iterator[tuple[float, str, int]]]:
+    """The subtitles of a video file, stream by stream: (seconds, text, number from 1) of each.
+
+    Raises:
+        PipelineError: the file cannot be opened.
+
+    """
     container, _ = open_container(video)
     with container:
         for stream in container.streams.subtitles:
-            if stream.codec_context is None or stream.codec_context.name not in _TEXT_CODECS:
-                continue
-            for number, packet in enumerate(demux(container, stream, lambda _: None), 1):
-                content = bytes(packet)
-                if stream.codec_context.name == "mov_text":  # two bytes of length go before the text
-                    content = content[2 : 2 + int.from_bytes(content[:2], "big")]
-                if packet.pts is not None and content:
-                    time = float(packet.pts * packet.time_base)
-                    cues.add(time, content[:4096].decode("utf-8", "replace"), number)
-            if cues.samples:
-                break
-            with suppress(av.FFmpegError):  # a torn file; then the next stream gives nothing
-                container.seek(0)
+            if stream.codec_context is not None and stream.codec_context.name in _TEXT_CODECS:
+                yield _cues_of(container, stream)
+                with suppress(av.FFmpegError):  # a torn file; then the next stream gives nothing
+                    container.seek(0)
+
+
+def _cues_of(container: Any, stream: Any) -> Iterator[tuple[float, str, int]]:
+    for number, packet in enumerate(demux(container, stream, lambda _: None), 1):
+        content = bytes(packet)
+        if stream.codec_context.name == "mov_text":  # two bytes of length go before the text
+            content = content[2 : 2 + int.from_bytes(content[:2], "big")]
+        if packet.pts is not None and content:
+            yield float(packet.pts * packet.time_base), content[:4096].decode("utf-8", "replace"), number
+
+
+def _embedded(video: Path) -> Cues:
+    """The first stream's subtitles that say something, each cue numbered like a line."""
+    cues = Cues()
+    for stream in embedded_cues(video):
+        for time, text, number in stream:
+            cues.add(time, text, number)
+        if cues.samples:
+            break
     return cues
 
 

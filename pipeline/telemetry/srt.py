@@ -7,13 +7,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pipeline.telemetry.dialects import has_other_height, is_position_unknown, read_cue
+from pipeline.telemetry.dialects import has_other_height, is_position_unknown, is_position_unread, read_cue
 from pipeline.telemetry.records import checked
 
 _CUE = re.compile(r"\ufeff?\s*(\d{1,4}):(\d\d):(\d\d)[,.](\d{1,3})(?:[,.](\d{1,3}))?\s*-->", re.ASCII)
 CUE_TIME = "expected a time as 00:00:12,345 --> 00:00:12,378"
 _MOST_TEXT = 4096  # characters of a cue that are looked at; real ones have a few hundred
 _UNKNOWN_ORDER = "GPS (…) does not show which number is the latitude"
+_UNREAD = "latitude and longitude are no decimal numbers of degrees"
 _OTHER_HEIGHT = "its heights are not known to be above the place of take-off (rel_alt, BAROMETER, Hb, H …m)"
 
 
@@ -55,6 +56,7 @@ class Cues:
             self.times.append(time)
             self.samples.append(sample)
             self._note(_UNKNOWN_ORDER, is_position_unknown(text))
+            self._note(_UNREAD, is_position_unread(text))
             self._note(_OTHER_HEIGHT, "altitude_m" not in sample and has_other_height(text))
 
     def _note(self, what: str, applies: bool) -> None:
@@ -79,13 +81,13 @@ def parse_cue(text: str) -> dict[str, float] | None:
 def read_cues(lines: Iterable[str]) -> Cues:
     """The subtitles of an SRT file; damaged ones are counted and passed over."""
     result = Cues()
-    for time, text, line in _cues(lines, result):
+    for time, text, line in cues_of(lines, result):
         result.add(time, text, line)
     return result
 
 
-def _cues(lines: Iterable[str], result: Cues) -> Iterator[tuple[float, str, int]]:
-    """(seconds, text, line number) of each cue."""
+def cues_of(lines: Iterable[str], result: Cues) -> Iterator[tuple[float, str, int]]:
+    """(seconds, text, line number) of each cue; `result` counts those whose time cannot be read."""
     time: float | None = None
     start, text = 0, ""
     for number, line in enumerate(lines, 1):

@@ -10,24 +10,30 @@ Opening reads the packets of the file but decodes only the first few. A segment'
 whichever segments were read before it, in whatever order, by however many threads.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.video.content_hash import content_hash
-from pipeline.video.file import open_file
+from pipeline.video.file import colours_of, open_file
 from pipeline.video.folder import open_folder
+from pipeline.video.parts import open_parts
 from pipeline.video.records import Damage, Frame, Segment, Video
 
-__all__ = ["Damage", "Frame", "Segment", "Video", "content_hash", "open_video"]
+__all__ = ["Damage", "Frame", "Segment", "Video", "colours_of", "content_hash", "open_video"]
 
 
 def open_video(
-    path: Path, *, segment_frames: int = 256, threads: int | None = None, image_fps: float = 30.0
+    path: Path | Sequence[Path],
+    *,
+    segment_frames: int = 256,
+    threads: int | None = None,
+    image_fps: float = 30.0,
 ) -> Video:
-    """Open a video file, or a folder of images in the natural order of their names.
+    """Open a video file, a folder of images in the natural order of their names, or the parts of one flight.
 
     Args:
-        path: the file or folder.
+        path: the file or folder; or several files, which a recorder cut one flight into, in their order.
         segment_frames: the least number of frames between two segment boundaries, the last one excepted.
         threads: decoder threads; None leaves it to FFmpeg. The frames do not depend on it.
         image_fps: frames a second of a folder of images; a file's times come from the file.
@@ -35,9 +41,13 @@ def open_video(
     Raises:
         PipelineError: nothing can be read from `path`; one line that says what was expected.
     """
-    path = Path(path)
     if segment_frames < 1:
         raise PipelineError(f"segments of {segment_frames} frames are not possible; ask for 1 or more")
+    if not isinstance(path, str | Path):
+        if len(path) > 1:
+            return open_parts(path, segment_frames, threads)
+        (path,) = path
+    path = Path(path)
     if path.is_dir():
         return open_folder(path, segment_frames, image_fps)
     return open_file(path, segment_frames, threads)

@@ -2,20 +2,27 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.files import open_regular
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".3gp"}
+)
 
 
-def content_hash(path: Path) -> str:
-    """sha256 (hex) of a file's bytes, or of the names and bytes of a folder's images.
+def content_hash(path: Path | Sequence[Path]) -> str:
+    """sha256 (hex) of a file's bytes, of the names and bytes of a folder's images, or of a flight's parts in order.
 
     Raises:
         PipelineError: it cannot be read.
     """
+    if not isinstance(path, Path):
+        hashes = [content_hash(part) for part in path]
+        return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
     try:
         if path.is_dir():
             listing = "".join(f"{_sha256(image)} {image.name}\n" for image in list_images(path))

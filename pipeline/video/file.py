@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.video.container import open_container
 from pipeline.video.decode import DecoderRun
 from pipeline.video.doubt import frames_in_doubt
-from pipeline.video.pixels import Upright, deep_pixels, display_turn, rotation_degrees
+from pipeline.video.pixels import Upright, assumed_matrix, deep_pixels, display_turn, rotation_degrees
 from pipeline.video.records import Damage, Frame, Segment, Video
 from pipeline.video.scan import Packets, scan_packets
 from pipeline.video.segments import plan_segments
@@ -32,8 +33,10 @@ _GUESSED_RATE = Fraction(25)
 _OWN_UP = {"h264", "hevc", "av1", "vp8", "vp9", "mpeg4", "mpeg2video", "mjpeg", "png"}
 
 
-def open_file(path: Path, segment_frames: int, threads: int | None) -> "VideoFile":
-    """Open a video file.
+def open_file(
+    path: Path, segment_frames: int, threads: int | None, first_part: "VideoFile | None" = None
+) -> "VideoFile":
+    """Open a video file; deep pictures are stretched as those of `first_part`, if it is given.
 
     Raises:
         PipelineError: it is no video, or no frame of it can be decoded.
@@ -42,6 +45,7 @@ def open_file(path: Path, segment_frames: int, threads: int | None) -> "VideoFil
     with container:
         packets = scan_packets(container, stream, path)
         time_base, rate = stream.time_base, stream.average_rate or stream.guessed_rate or _GUESSED_RATE
+        matrix = assumed_matrix(stream.codec_context)
         codec, in_fields = stream.codec_context.codec.canonical_name, _has_single_fields(container, stream)
     if not len(packets):
         raise PipelineError(f"{path}: has a video stream but no frame in it; record or copy it again")
@@ -56,7 +60,7 @@ def open_file(path: Path, segment_frames: int, threads: int | None) -> "VideoFil
             f"{path}: none of its {len(packets)} frames can be decoded ({codec}); "
             "the file is damaged throughout, copy it again"
         )
-    stretch = _common_stretch(path, packets, table, first)
+    stretch = first_part.stretch if first_part else _common_stretch(path, packets, table, first, matrix)
     turn = display_turn(first)
     upright = Upright((first.width, first.height), turn)
     return VideoFile(
@@ -71,13 +75,25 @@ def open_file(path: Path, segment_frames: int, threads: int | None) -> "VideoFil
         times_from=table.times_from,
         packets=packets,
         table=table,
+        time_base=time_base,
         turn=turn,
         stored_size=upright.stored_size,
         stretch=stretch,
+        matrix=matrix,
         threads=threads,
         strict=table.sound and codec in _OWN_UP,
         stamp=_stamp(path),
     )
+
+
+def colours_of(path: Path) -> str:
+    """How the colours of an untagged HD video are read, in words; "" for every other video, folder or file."""
+    try:
+        container, stream = open_container(path)
+    except PipelineError:
+        return ""
+    with container:
+        return "BT.709, as HD without a tag" if assumed_matrix(stream.codec_context) else ""
 
 
 def _has_single_fields(container: Any, stream: Any) -> bool:
@@ -92,9 +108,11 @@ class VideoFile(Video):
 
     packets: Packets = field(repr=False)
     table: FrameTable = field(repr=False)
+    time_base: Fraction
     turn: tuple[int, int, int, int]
     stored_size: tuple[int, int]
     stretch: Stretch | None
+    matrix: Colorspace | None
     threads: int | None
     strict: bool
     stamp: tuple[int, int]
@@ -116,7 +134,7 @@ class VideoFile(Video):
         """
         if _stamp(self.path) != self.stamp:
             raise PipelineError(f"{self.path}: has changed while it was read; start again")
-        upright = Upright(self.stored_size, self.turn, self.stretch)
+        upright = Upright(self.stored_size, self.turn, self.stretch, self.matrix)
         frames = self._unpark(segment)
         found: dict[int, Damage] = {}
         missing = set(range(segment.first, segment.stop))
@@ -275,12 +293,14 @@ def _beginnings(path: Path, packets: Packets, table: FrameTable, step: int) -> I
             yield found[1]
 
 
-def _common_stretch(path: Path, packets: Packets, table: FrameTable, first: Any) -> Stretch | None:
+def _common_stretch(
+    path: Path, packets: Packets, table: FrameTable, first: Any, matrix: Colorspace | None
+) -> Stretch | None:
     """How pictures of more than 8 bits are made brighter, from some of them; None: not at all."""
-    if deep_pixels(first) is None:
+    if deep_pixels(first, matrix) is None:
         return None
     step = -(-int(packets.clean.sum()) // _LOOKED_AT)
-    some = map(deep_pixels, _beginnings(path, packets, table, max(1, step)))
+    some = (deep_pixels(frame, matrix) for frame in _beginnings(path, packets, table, max(1, step)))
     stretch = find_stretch(image for image in some if image is not None)
     if stretch:
         log.warning("%s: pictures of more than 8 bits; of 0 to 65535, %s", path, stretch)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.files import read_regular
-from pipeline.video.content_hash import IMAGE_SUFFIXES, list_images
+from pipeline.video.content_hash import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images
 from pipeline.video.pixels import fit
 from pipeline.video.records import Damage, Frame, Segment, Video
 from pipeline.video.stretch import Stretch, find_stretch
@@ -34,7 +34,6 @@ _UNREAD = {
     ".cr3",
 }
 _UNREAD |= {".nef", ".orf", ".rw2", ".raf", ".pef", ".ppm", ".pgm", ".svg", ".pdf"}
-_VIDEOS = {".mp4", ".mov", ".m4v", ".mkv", ".avi", ".webm", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".3gp"}
 _LOOKED_AT = 16  # images that the range of values is taken from
 
 log = logging.getLogger("uavpipe")
@@ -113,7 +112,7 @@ def _other_pictures(folder: Path) -> str:
     files = [path.name for path in folder.iterdir() if not path.name.startswith(".")]
     suffixes = Counter(Path(name).suffix.lower() for name in files)
     unread = sorted(suffixes.keys() & _UNREAD)
-    videos = sorted(name for name in files if Path(name).suffix.lower() in _VIDEOS)
+    videos = sorted(name for name in files if Path(name).suffix.lower() in VIDEO_SUFFIXES)
     found = []
     if unread:
         kinds = ", ".join(suffix.removeprefix(".") for suffix in unread)

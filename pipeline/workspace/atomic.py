@@ -8,9 +8,11 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
+import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,17 @@ from pipeline.files import open_regular, read_regular
 from pipeline.workspace.entries import rescue
 
 TEMPORARY = ".part-"  # prefix of everything unfinished; swept at the next start
+_LONGEST = 64  # letters of a machine's name in a temporary one
+_OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST)  # there is a folder with files
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; what is written there becomes `path` at the end, or vanishes."""
-    temporary = path.with_name(f"{TEMPORARY}{path.name}")
+def atomic_file(path: Path, *, shared: bool = False) -> Iterator[Path]:
+    """A temporary path beside `path`; what is written there becomes `path` at the end, or vanishes.
+
+    Where several processes may write `path` at once, it has to be `shared`: each has a temporary path of its own.
+    """
+    temporary, _ = _unfinished(path, shared)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove(temporary)  # a link of that name would be written through
     try:
@@ -38,7 +45,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path, ours: str = ".*") -> Iterator[Path]:
+def atomic_folder(path: Path, ours: str = ".*", *, shared: bool = False) -> Iterator[Path]:
     """A fresh temporary folder beside `path`; it takes the place of `path` at the end, or vanishes.
 
     Where `path` is a link to a folder, that folder is replaced and the link stays. What cannot be deleted of the
@@ -48,26 +55,31 @@ def atomic_folder(path: Path, ours: str = ".*") -> Iterator[Path]:
         path: the folder.
         ours: a regular expression for the files that uavpipe writes there, relative to it; other files are
             kept.
+        shared: several processes may make the same folder at once: each has a temporary one of its own, and leaves
+            those of killed ones to the next start. If another is faster, its folder stays.
 
     Raises:
         PipelineError: a file cannot be deleted or moved; the former folder is still there.
 
     """
     path = _target(path)
-    temporary, former = _unfinished(path)
-    sweep(path, ours)
+    temporary, former = _unfinished(path, shared)
+    if not shared:
+        sweep(path, ours)
     temporary.mkdir(parents=True)
     try:
         yield temporary
         with _held():
-            if path.exists():
+            with suppress(FileNotFoundError):  # there is none, or another process has put it aside
                 path.replace(former)  # aside first: deleting takes long, and half a folder would be believed
             try:
                 temporary.replace(path)
-            except OSError:
-                if former.exists():
-                    former.replace(path)
-                raise
+            except OSError as error:
+                if not (shared and error.errno in _OCCUPIED):
+                    if former.exists():
+                        former.replace(path)
+                    raise
+                shutil.rmtree(temporary)
             rescue(former, path, ours)
         shutil.rmtree(former, ignore_errors=True)
     except BaseException:
@@ -81,7 +93,7 @@ def _held() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EACCES, errno.EBUSY, errno.ENOTEMPTY, errno.EEXIST):
+        if error.errno not in (errno.EPERM, errno.EACCES, errno.EBUSY, *_OCCUPIED):
             raise
         raise PipelineError(
             f"{error.filename}: cannot be deleted or moved: {error.strerror}; make it possible and run again"
@@ -122,9 +134,13 @@ def _target(path: Path) -> Path:
     return path.resolve() if path.is_symlink() else path
 
 
-def _unfinished(path: Path) -> tuple[Path, Path]:
-    """Where the folder `path` is made, and where the one before it is put aside."""
-    return path.with_name(f"{TEMPORARY}{path.name}"), path.with_name(f"{TEMPORARY}former-{path.name}")
+def _unfinished(path: Path, shared: bool = False) -> tuple[Path, Path]:
+    """Where `path` is made, and where the folder before it is put aside; `shared`: names that nobody else takes."""
+    # The random number too: machines may have one name, and a process may meet what it left in an earlier attempt.
+    writer = f"{socket.gethostname()[:_LONGEST]}-{os.getpid()}-{secrets.token_hex(4)}-" if shared else ""
+    return path.with_name(f"{TEMPORARY}{writer}{path.name}"), path.with_name(
+        f"{TEMPORARY}former-{writer}{path.name}"
+    )
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

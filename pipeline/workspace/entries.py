@@ -20,7 +20,7 @@ _LEFTOVER = re.compile(
 )
 _SALVAGE = re.compile(r"(?:^|/)(?:\.Trash[^/]*|lost\+found)/", re.IGNORECASE)
 MANIFEST = "manifest.json"  # of a stage, in its folder
-_EVERYWHERE = rf"(?:.*/)?\.part-.+|\.lock|{re.escape(MANIFEST)}"
+_EVERYWHERE = rf"(?:.*/)?\.part-.+|\.lock(?:-turn)?|{re.escape(MANIFEST)}"
 
 
 def is_leftover(name: str) -> bool:

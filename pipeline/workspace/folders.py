@@ -1,18 +1,22 @@
 """The workspace on disk: a folder a flight, in it a folder a stage; locks, and which video a flight is of."""
 
-import fcntl
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
+from pipeline.workspace.locks import LOCK, owner, take_patiently, turn
 from pipeline.workspace.manifest import StageFolder, read_record, write_record
 
 FORGETTING = ".forget"  # in a workspace: what `uavpipe forget` prepares
+SEARCHES = "searches.jsonl"  # in a workspace: who searched when for whom
+CLIPS = "clips"  # in a flight: a folder for each tracklet of which a clip was rendered
 CARD = "flight.json"  # in a flight: which video it is of
+BOXES = "labelled_boxes.parquet"  # in a flight: what its labels mean, while they wait for new tracklets
 
 
 @dataclass(frozen=True)
@@ -20,15 +24,17 @@ class Flight:
     """One video and its folder in the workspace.
 
     Attributes:
-        video: file or folder of images.
+        video: file or folder of images; the first of its parts.
         folder: `WORKSPACE/<name of the video without its ending>`.
         sha256: hash of the video's content.
+        parts: the files that the recorder cut it into, in order; most often `video` alone.
 
     """
 
     video: Path
     folder: Path
     sha256: str
+    parts: tuple[Path, ...] = ()
 
     def stage(self, name: str) -> StageFolder:
         """The folder of stage `name`."""
@@ -44,23 +50,36 @@ def flight_name(video: Path) -> str:
 
 
 @contextmanager
-def open_flight(workspace: Path, video: Path, name: str = "") -> Iterator[Flight]:
+def open_flight(
+    workspace: Path,
+    video: Path | Sequence[Path],
+    name: str = "",
+    *,
+    shared: bool = False,
+    hash_of: Callable[[Sequence[Path]], str] | None = None,
+) -> Iterator[Flight]:
     """The flight of `video` in `workspace`, locked against a second run until the end of the `with`.
 
-    Its folder has the name `name`, or the video's own.
+    Its folder has the name `name`, or the video's own. `video` may be the parts of one flight, in order. What opens
+    it `shared` keeps other runs out, but not others that open it shared.
 
-    The hash of the video is kept in `flight.json` and computed again only when its size or time changed.
+    The hash of the video is kept in `flight.json` and computed again only when its size or time changed; by
+    `hash_of`, if it is given, in place of `content_hash`.
 
     Raises:
         PipelineError: another run is at work there, the folder belongs to another video, the workspace
             cannot be written, or the video cannot be read.
 
     """
-    if not video.exists():
-        raise PipelineError(f"{video}: no such video file or folder of images")
-    folder = workspace / (name or flight_name(video))
-    with locked(folder):
-        yield Flight(video, folder, _identify(video, folder))
+    parts = (video,) if isinstance(video, Path) else tuple(video)
+    for part in parts:
+        if not part.exists():
+            raise PipelineError(f"{part}: no such video file or folder of images")
+    folder = workspace / (name or flight_name(parts[0]))
+    with locked(folder, shared=shared):
+        with turn(folder) if shared else nullcontext():
+            sha256 = _identify(parts, folder, hash_of)
+        yield Flight(parts[0], folder, sha256, parts)
 
 
 def check_whole(workspace: Path) -> None:
@@ -77,44 +96,61 @@ def check_whole(workspace: Path) -> None:
 
 
 @contextmanager
-def locked(folder: Path, *, resuming: bool = False) -> Iterator[None]:
+def locked(folder: Path, *, resuming: bool = False, shared: bool = False) -> Iterator[None]:
     """Keep other runs out of `folder`, a workspace or a flight in it, until the end of the `with`.
 
+    With `shared`, others that lock it shared are let in.
+
     Raises:
-        PipelineError: another run is at work there, it cannot be written, or somebody is half forgotten there;
-            the last not with `resuming`.
+        PipelineError: another run is at work there, it cannot be written, its file system has no locks, or somebody
+            is half forgotten there; the last not with `resuming`.
 
     """
     if not resuming:
         check_whole(folder)
         check_whole(folder.parent)
-    path = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle = path.open("a+")
+        handle = (folder / LOCK).open("a+")
     except OSError as error:
         raise PipelineError(f"{folder}: cannot be written: {error.strerror}; choose another --workspace") from None
     with handle:
-        try:
-            # The kernel drops this lock with the process, so a killed run never blocks the next one.
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        # The kernel drops this lock with the process, so a killed run never blocks the next one.
+        if not take_patiently(handle, folder, shared=shared):
             handle.seek(0)
-            owner = handle.read().strip() or "unknown"
-            raise PipelineError(
-                f"{folder}: another uavpipe (process {owner}) is at work here; wait for it or stop it"
-            ) from None
+            other = handle.read().strip() or "unknown process"
+            raise PipelineError(f"{folder}: another uavpipe ({other}) is at work here; wait for it or stop it")
         handle.truncate(0)
-        handle.write(str(os.getpid()))
+        handle.write(owner())
         handle.flush()
         yield
 
 
 def read_card(folder: Path) -> dict[str, Any] | None:
-    """What is known of the video of the flight in `folder`: video, sha256; None where no card says."""
+    """What is known of the video of the flight in `folder`: video, sha256, parts; None where no card says."""
     card = read_record(folder / CARD)
-    known = card is not None and all(_is_text(card.get(name)) for name in ("video", "sha256"))
-    return card if known else None
+    if card is None or not all(_is_text(card.get(name)) for name in ("video", "sha256")):
+        return None
+    parts = card.get("parts", [card["video"]])
+    return card if isinstance(parts, list) and parts and all(map(_is_text, parts)) else None
+
+
+def parts_of(card: Mapping[str, Any]) -> tuple[Path, ...]:
+    """The files of the video that `card` of `read_card` names, in order; most often one."""
+    return tuple(map(Path, card.get("parts", [card["video"]])))
+
+
+def video_words(folder: Path) -> list[str]:
+    """The words that give the video of the flight in `folder` to a command; VIDEO where it is not known."""
+    card = read_card(folder)
+    if card is None:
+        return ["VIDEO"]
+    parts = [str(part) for part in parts_of(card)]
+    named = {} if folder.name == flight_name(Path(parts[0])) else {"name": folder.name}
+    if len(parts) == 1 and not named:
+        return parts
+    footage: dict[str, Any] = {"parts": parts} if len(parts) > 1 else {"path": parts[0]}
+    return ["--set", f"videos={json.dumps([{**footage, **named}], ensure_ascii=False)}"]
 
 
 def _is_text(value: Any) -> bool:
@@ -125,23 +161,25 @@ def _is_text(value: Any) -> bool:
         return False
 
 
-def _identify(video: Path, folder: Path) -> str:
+def _identify(parts: Sequence[Path], folder: Path, hash_of: Callable[[Sequence[Path]], str] | None = None) -> str:
     from pipeline.video import content_hash
 
-    card = folder / CARD
     known = read_card(folder) or {}
-    stamp = _stamp(video)
-    if known.get("stamp") == stamp and known.get("video") == str(video.resolve()):
+    paths = [str(part.resolve()) for part in parts]
+    now: dict[str, Any] = {"video": paths[0], **({"parts": paths} if len(paths) > 1 else {})}
+    now["stamp"] = stamp_of(parts)
+    if known and {name: value for name, value in known.items() if name != "sha256"} == now:
         return str(known["sha256"])
-    sha256 = content_hash(video)
-    if known and known["sha256"] != sha256 and known["video"] != str(video.resolve()):
+    sha256 = (hash_of or content_hash)(parts)
+    if known and known["sha256"] != sha256 and known["video"] != paths[0]:
         raise PipelineError(
-            f"{folder}: holds the flight of {known['video']}, not of {video}; choose another --workspace"
+            f"{folder}: holds the flight of {known['video']}, not of {parts[0]}; choose another --workspace"
         )
-    write_record(card, {"video": str(video.resolve()), "sha256": sha256, "stamp": stamp})
+    write_record(folder / CARD, {**now, "sha256": sha256})
     return sha256
 
 
-def _stamp(video: Path) -> list[list[Any]]:
-    files = sorted(video.iterdir()) if video.is_dir() else [video]
+def stamp_of(parts: Sequence[Path]) -> list[list[Any]]:
+    """Name, size and time of each file of a video: equal as long as it was not changed."""
+    files = [each for part in parts for each in (sorted(part.iterdir()) if part.is_dir() else [part])]
     return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]

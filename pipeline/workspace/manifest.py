@@ -5,13 +5,15 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
 from pipeline.files import is_inside
 from pipeline.workspace.atomic import TEMPORARY, file_sha256, read_json, remove, write_json
 from pipeline.workspace.entries import MANIFEST
-from pipeline.workspace.promises import Broken
+
+if TYPE_CHECKING:
+    from pipeline.workspace.promises import Broken
 
 _OF_MANIFEST = {"fingerprint": str, "inputs": dict, "section": dict, "counts": dict, "files": dict}
 _LONGEST = 200  # letters of a name in a manifest
@@ -57,13 +59,17 @@ class StageFolder:
 
     def begin(self) -> None:
         """Open the folder for work: without a manifest, and free of what is damaged or a killed run left."""
+        self.reopen()
+        for leftover in self.path.rglob(f"{TEMPORARY}*"):
+            remove(leftover)
+
+    def reopen(self) -> None:
+        """Open the folder for work, as `begin`, but leave what others may be writing there."""
         self.path.mkdir(parents=True, exist_ok=True)
         for path in self._damaged(self.manifest() or {}):
             if path.is_file() and is_inside(path, self.path):
                 path.unlink()
         (self.path / MANIFEST).unlink(missing_ok=True)
-        for leftover in self.path.rglob(f"{TEMPORARY}*"):
-            remove(leftover)
 
     def finish(self, manifest: Mapping[str, Any]) -> None:
         """Write `manifest`, in which `files` are names: the stage's last act.
@@ -91,8 +97,17 @@ class StageFolder:
         write_record(self.path / MANIFEST, {**manifest, "files": now})
         return [self.path / name for name, digest in digests.items() if not digest]
 
-    def broken(self) -> Iterator[Broken]:
+    def record(self, manifest: Mapping[str, Any], path: Path) -> dict[str, Any]:
+        """Write `manifest` with the content of its file `path` as it is now, and return it."""
+        files = {**manifest["files"], path.relative_to(self.path).as_posix(): _digest(path)}
+        changed = {**manifest, "files": files}
+        write_record(self.path / MANIFEST, changed)
+        return changed
+
+    def broken(self) -> "Iterator[Broken]":
         """The files of the finished stage that are missing or changed."""
+        from pipeline.workspace.promises import Broken  # pandas: half a second, which not everybody needs
+
         for path in self._damaged(self.manifest() or {}):
             yield Broken(path, "other content than was written" if path.is_file() else "missing")
 

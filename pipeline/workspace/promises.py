@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
+from pipeline.files import read_regular
 from pipeline.workspace.tables import parts_of
 
 Advance = Callable[[int], None]
-_AT_ONCE = 1 << 20  # bytes
 _RANKS = 1 << 16  # of a frame, at most: ranks are int16
 
 
@@ -81,21 +81,24 @@ def check_frames(table: Path, frames: Path, *, every: bool = False) -> Iterator[
         yield Broken(table, f"no row for frame {lacking[0]}{_more(len(lacking))}")
 
 
-def check_image(path: Path, size: int | None, crc: int | None) -> Broken | None:
-    """Check that `path` has its bytes, as far as their number and CRC-32 are known; a JPEG's ends otherwise."""
+def check_image(
+    path: Path, size: int | None, crc: int | None, read: Callable[[Path], bytes] = read_regular
+) -> Broken | None:
+    """Check that `path` has its bytes, as far as their number and CRC-32 are known; a JPEG's ends otherwise.
+
+    `read` gives them.
+    """
     try:
-        with path.open("rb") as file:
-            found, length, first, last = 0, 0, b"", b""
-            while chunk := file.read(_AT_ONCE):
-                found, length = crc32(chunk, found), length + len(chunk)
-                first, last = first or chunk[:2], (last + chunk)[-2:]
-    except OSError:
+        content = read(path)
+    except (FileNotFoundError, NotADirectoryError):
         return Broken(path, "missing")
-    if size is not None and length != size:
-        return Broken(path, f"{length} bytes, expected {size}")
-    if crc is not None and found != crc:
+    except OSError as error:
+        return Broken(path, error.strerror or "cannot be read")
+    if size is not None and len(content) != size:
+        return Broken(path, f"{len(content)} bytes, expected {size}")
+    if crc is not None and crc32(content) != crc:
         return Broken(path, "other bytes than were written")
-    if crc is None and (first, last) != (b"\xff\xd8", b"\xff\xd9"):
+    if crc is None and (content[:2], content[-2:]) != (b"\xff\xd8", b"\xff\xd9"):
         return Broken(path, "not a whole JPEG")
     return None
 

@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -68,19 +68,54 @@ class Stage:
 
     def why_stale(self) -> str:
         """What of inputs, settings or files is not as it was; empty for a stage that is up to date."""
-        if self.is_current():
-            return ""
+        return "" if self.is_current() else self.what_changed()
+
+    def what_changed(self) -> str:
+        """Why the stage, which is not up to date, has to run: for a line before it does."""
         manifest = self.folder.manifest()
         if manifest is None:
             return "was begun, not finished" if any(self.folder.path.glob("*")) else "not done yet"
-        before, settings = manifest["inputs"], manifest["section"]
-        changes = [
-            f"other {name.replace('_', ' ')}" for name in self.inputs if before.get(name) != self.inputs[name]
-        ]
+        changes = [*_changed_inputs(manifest["inputs"], self.inputs), *self._changed_settings(manifest["section"])]
+        made, now = (manifest.get("versions") or {}).get("uavpipe"), version("uavpipe")
+        by_other = f"made by uavpipe {made}, this is {now}" if made not in (None, now) else ""
+        if changes:
+            return ", ".join(filter(None, (*changes, by_other)))
+        if manifest["fingerprint"] != self.fingerprint:
+            return by_other or "made by another version of uavpipe"
+        damaged = next(iter(self.folder.broken()), None)
+        return f"a file is damaged or gone: {damaged.path.name}" if damaged else self.other_files()
+
+    def other_files(self) -> str:
+        """What is wrong with the files of a stage that are as they were written."""
+        return "a file is damaged or gone"
+
+    def _changed_settings(self, before: Mapping[str, Any]) -> Iterator[str]:
         for name, value in self.settings.items():
-            former = settings.get(self.former_names.get(name, name))
-            changes += [f"{name} {former} is now {value}"] * (former != value)
-        return ", ".join(changes) or "a file is damaged or gone"
+            former = self.former_names.get(name, name)
+            if former not in before:
+                yield f"{name} is new, and {value}"
+            elif before[former] != value:
+                yield f"{name} {before[former]} is now {value}"
+        known = {self.former_names.get(name, name) for name in self.settings}
+        yield from (f"{name} {value} is no setting any more" for name, value in before.items() if name not in known)
+
+    def as_recorded(self, defaults: Mapping[str, Any]) -> Self:
+        """The stage with the settings that its result was recorded with, where these mean the same as now.
+
+        A setting that a later version adds does with its default what was done before there was the setting, so
+        that a result without it is not made again.
+
+        Args:
+            defaults: of the settings.
+
+        """
+        manifest = self.folder.manifest()
+        if manifest is None or manifest["fingerprint"] == self.fingerprint:
+            return self
+        current = {former: name for name, former in self.former_names.items()}
+        before = {current.get(name, name): value for name, value in manifest["section"].items()}
+        stage = replace(self, settings=_without_added(self.settings, before, defaults))
+        return stage if stage.fingerprint == manifest["fingerprint"] else self
 
     def as_finished(self) -> Self:
         """The stage with the inputs and settings that it was finished with, whatever the configuration says now.
@@ -128,7 +163,7 @@ class Stage:
                 self.finish(make(self.folder.path), time.monotonic() - started, files)
         return self.result(skipped=False)
 
-    def finish(self, counts: Mapping[str, Any], seconds: float, files: Sequence[str]) -> None:
+    def finish(self, counts: Mapping[str, Any], seconds: float, files: Sequence[str], runtime: str = "") -> None:
         """Write the manifest: the stage's last act.
 
         Raises:
@@ -138,8 +173,11 @@ class Stage:
             counts: what it found, for people to read.
             seconds: wall time of the run that finished it.
             files: names, relative to the folder, whose content `is_current` checks.
+            runtime: precision, device and versions of the network that computed it; empty: none did.
 
         """
+        device = {"device": runtime} if runtime else {}
+        versions = {"python": platform.python_version()} | {name: version(name) for name in VERSIONS}
         self.folder.finish(
             {
                 "stage": self.name,
@@ -148,7 +186,31 @@ class Stage:
                 "section": self._section,
                 "counts": dict(counts),
                 "seconds": round(seconds, 3),
-                "versions": {"python": platform.python_version()} | {name: version(name) for name in VERSIONS},
+                "versions": versions | device,
                 "files": sorted(files),
             }
         )
+
+
+def _changed_inputs(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    for name in {**now, **before}:
+        if before.get(name) != now.get(name):
+            words = name.replace("_", " ")
+            if name in before:
+                yield f"{'other' if name in now else 'without'} {words}"
+            else:
+                yield f"with {words} {now[name]}" if " " in str(now[name]) else f"with {words}"
+
+
+def _without_added(
+    settings: Mapping[str, Any], before: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`settings` without those that are not in `before` and have their default, also in sections of sections."""
+    kept: dict[str, Any] = {}
+    for name, value in settings.items():
+        former, default = before.get(name), defaults.get(name)
+        if isinstance(value, Mapping) and isinstance(former, Mapping):
+            kept[name] = _without_added(value, former, default if isinstance(default, Mapping) else {})
+        elif name in before or name not in defaults or value != default:
+            kept[name] = value
+    return kept

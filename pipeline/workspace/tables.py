@@ -4,7 +4,8 @@ A part carries the fingerprint of the stage that wrote it, so that a rerun knows
 Read one with `pandas.read_parquet(folder)`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from pipeline.workspace.atomic import atomic_file, read_json
 from pipeline.workspace.entries import MANIFEST
 
 _KEY = b"uavpipe.fingerprint"
+_RUNTIME = b"uavpipe.runtime"
+Column = Callable[[pa.Table], "pa.Array | pa.ChunkedArray"]  # a column made of the others
 
 
 @dataclass(frozen=True)
@@ -43,21 +46,81 @@ class SegmentTable:
     def has(self, first: int) -> bool:
         """Whether that part is there, undamaged, and of this fingerprint."""
         try:
-            schema = pq.read_table(self.part(first), page_checksum_verification=True).schema
+            schema = self._schema(self.part(first))
         except (OSError, pa.ArrowException):
             return False
         return bool(schema == self.schema and (schema.metadata or {}).get(_KEY) == self.fingerprint.encode())
 
-    def write(self, first: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write the part of the segment that starts at frame `first`."""
+    def _schema(self, part: Path) -> pa.Schema:
+        """The schema of `part`, all of which is read."""
+        try:
+            return pq.read_table(part, page_checksum_verification=True).schema
+        except FileNotFoundError:
+            # A network file system remembers for a while which names it did not find. Opening the folder makes it
+            # ask its server for what other machines have written there.
+            next(self.folder.iterdir(), None)
+            return pq.read_table(part, page_checksum_verification=True).schema
+
+    def is_of_other_layout(self, path: Path) -> bool:
+        """Whether the part in `path`, if it is one, has other columns or types than today's."""
+        try:
+            return bool(pq.read_schema(path) != self.schema)
+        except (OSError, pa.ArrowException):
+            return False
+
+    def lacks(self, path: Path, added: Collection[str]) -> str:
+        """Which column the part in `path` lacks that is not in `added`; empty where it lacks none."""
+        columns = pq.read_schema(path).names
+        return next((name for name in self.schema.names if name not in columns and name not in added), "")
+
+    def migrate(self, path: Path, added: Mapping[str, Column]) -> bool:
+        """Rewrite the part in `path`, an earlier version's, with today's columns and types.
+
+        Args:
+            path: of the part.
+            added: what a column gets, by name, that was added since.
+
+        Returns:
+            Whether it is another file now: it was written by this stage, and lacks only columns of `added`.
+
+        """
+        before = pq.read_table(path, page_checksum_verification=True)
+        metadata = before.schema.metadata or {}
+        if metadata.get(_KEY) != self.fingerprint.encode() or self.lacks(path, added):
+            return False
+        columns = {name: make(before) for name, make in added.items() if name in self.schema.names}
+        columns |= {name: before[name] for name in before.column_names}
+        table = pa.table([columns[field.name].cast(field.type) for field in self.schema], schema=self.schema)
+        self._write(path, table, {_RUNTIME: metadata[_RUNTIME]} if _RUNTIME in metadata else {})
+        return True
+
+    def write(self, first: int, rows: Sequence[Mapping[str, Any]], runtime: str = "") -> None:
+        """Write the part of the segment that starts at frame `first`; `runtime`, if given, computed it."""
         table = pa.Table.from_pylist(list(rows), schema=self.schema)
-        table = table.replace_schema_metadata({_KEY: self.fingerprint.encode()})
-        with atomic_file(self.part(first)) as temporary:
-            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+        self._write(self.part(first), table, {_RUNTIME: runtime.encode()} if runtime else {})
+
+    def _write(self, path: Path, table: pa.Table, made_by: Mapping[bytes, bytes]) -> None:
+        stamped = table.replace_schema_metadata({_KEY: self.fingerprint.encode(), **made_by})
+        with atomic_file(path, shared=True) as temporary:
+            pq.write_table(stamped, temporary, compression="zstd", write_page_checksum=True)
 
     def read(self, first: int) -> pd.DataFrame:
         """The rows of one part."""
         return read_file(self.part(first))
+
+    def runtimes(self, firsts: Iterable[int]) -> list[str]:
+        """What computed the parts of the segments that start at `firsts`, where that is recorded."""
+        parts = [part for part in map(self.part, firsts) if part.is_file()]
+        recorded = (pq.read_schema(part).metadata or {} for part in parts)
+        return sorted({each[_RUNTIME].decode() for each in recorded if _RUNTIME in each})
+
+    def fingerprints(self) -> set[str]:
+        """Of the stages that the parts that are there belong to."""
+        found = set()
+        for path in self.folder.glob("part-*.parquet"):
+            with suppress(OSError, pa.ArrowException):
+                found.add((pq.read_schema(path).metadata or {}).get(_KEY, b"").decode(errors="replace"))
+        return found
 
     def sweep(self, firsts: set[int]) -> None:
         """Remove parts of segments that are not in `firsts` (left by another division into segments)."""
@@ -122,7 +185,9 @@ def read_file(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
 
     """
     try:
-        rows = pd.read_parquet(parts_of(path))  # type: ignore[call-overload]  # the stubs lack lists
+        # In this thread: where memory is short, Arrow waits for ever for threads that could not be started.
+        tables = [pq.ParquetFile(part).read(use_threads=False) for part in parts_of(path)]
+        rows = pa.concat_tables(tables, promote_options="default").to_pandas(use_threads=False)
         for name in rows.columns[[dtype == "str" for dtype in rows.dtypes]]:
             rows[name].tolist()  # now, not later, to tell bytes that are no text
     except Exception as error:  # Arrow and pandas raise nearly anything on a damaged file

@@ -13,7 +13,7 @@ from reid.records import DISTRACTOR, ReidData
 def load(spec: str, cameras: Cameras = "camera") -> ReidData:
     """The data set that `spec` names: a format of `FORMATS`, a colon, and the place.
 
-    Without a format it is a folder with the layout of Market-1501.
+    Without a format it is a folder with the layout of Market-1501, or a table whose name ends in .csv.
 
     Example:
         >>> data = load("market1501:data/market1501")
@@ -25,13 +25,16 @@ def load(spec: str, cameras: Cameras = "camera") -> ReidData:
         cameras: what `Samples.cameras` means, cameras or flights.
 
     Raises:
-        ReidError: a file is missing or malformed, or counts differ from the published ones.
+        ReidError: a file is missing or malformed, there are no persons, or counts differ from the published ones.
 
     """
     kind, place = parse(spec)
     folder = _located(kind, place)
     parts = kind.read(folder)
     _check_counts(kind, place, parts)
+    found = [label for part in parts for label in part]
+    if not count(found).identities:
+        raise ReidError(f"{place}: no persons: all {len(found):,} crops are distractors or junk")
     names = [f"{place} ({part})" for part in PARTS]
     return ReidData(place.name, *labelled_samples(list(parts), names, cameras))
 
@@ -41,7 +44,7 @@ def parse(spec: str) -> tuple[Format, Path]:
     name, colon, place = spec.partition(":")
     if colon and name in FORMATS:
         return FORMATS[name], Path(place)
-    return FORMATS["market"], Path(spec)
+    return FORMATS["csv" if spec.lower().endswith(".csv") else "market"], Path(spec)
 
 
 def _located(kind: Format, place: Path) -> Path:

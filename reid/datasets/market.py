@@ -26,16 +26,24 @@ def read_market(folder: Path) -> Parts:
     Without a table, the flight is camera and sequence, and the tracklet a person in a sequence.
 
     Raises:
-        ReidError: all three are missing, one is empty, a file has another name, or the table is damaged.
+        ReidError: all three are missing, query or gallery is empty, a file has another name, or the table is
+            damaged.
 
     """
-    groups = [image_files(folder / part) if (folder / part).is_dir() else [] for part in FOLDERS]
+    groups = [_images(folder / part, may_be_empty=part == FOLDERS[0]) for part in FOLDERS]
     if not any(groups):
         raise ReidError(f"{folder}: no data set; expected images in its folders {', '.join(FOLDERS)}")
     origins = _origins(folder / _TABLE) if (folder / _TABLE).exists() else None
     if origins is not None:  # other pictures are the user's own
         groups = [[path for path in group if path.name in origins or is_label(path.name)] for group in groups]
     return Parts(*([_label(path, origins) for path in group] for group in groups))
+
+
+def _images(folder: Path, *, may_be_empty: bool) -> list[Path]:
+    """The images of a part; a data set for tests alone may have an empty folder for training."""
+    if not folder.is_dir() or (may_be_empty and not any(folder.iterdir())):
+        return []
+    return image_files(folder)
 
 
 def _label(path: Path, origins: Mapping[str, tuple[str, str]] | None) -> Label:

@@ -2,7 +2,7 @@
 
 import faulthandler
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,5 +21,6 @@ def read_mat(path: Path, *, simplify_cells: bool = False) -> dict[str, Any]:
     from scipy.io import loadmat
 
     open_regular(path).close()
-    with ProcessPoolExecutor(1, get_context("fork"), initializer=faulthandler.disable) as process:
+    start = "fork" if "fork" in get_all_start_methods() else None  # Windows has no fork
+    with ProcessPoolExecutor(1, get_context(start), initializer=faulthandler.disable) as process:
         return dict(process.submit(loadmat, path, simplify_cells=simplify_cells).result())

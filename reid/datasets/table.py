@@ -19,8 +19,6 @@ def read_csv(table: Path) -> Parts:
 
     """
     labels = read_table(table, table.parent)
-    if not labels:
-        raise ReidError(f"{table}: no rows; expected one for each crop")
     splits = {label.split for label in labels}
     if splits == {""}:
         return split(labels)

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from reid.crops import read_crop
+from reid.records import Picture
 
 GREY, GREEN, RED = (90, 90, 90), (0, 150, 60), (215, 30, 30)
 _HEIGHT, _WIDTH = 128, 64  # of a crop, px
@@ -19,7 +20,7 @@ _INK, _PAPER = (30, 30, 30), (255, 255, 255)
 class Cell:
     """A crop, the colour (RGB) of its border, and two lines below it."""
 
-    path: Path
+    path: Path | Picture
     colour: tuple[int, int, int]
     lines: tuple[str, str]
 

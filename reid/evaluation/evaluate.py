@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.errors import ReidError
-from reid.evaluation.distances import Distances, FeatureDistances, Metric, remove_absent
+from reid.evaluation.distances import Distances, FeatureDistances, Metric, Nearest
 from reid.evaluation.leakage import check_identities, check_images, check_tracklets
 from reid.evaluation.metrics import AveragePrecision, Ranking, joined, rate
+from reid.evaluation.pooling import Pooling, Pools, pools_of
 from reid.evaluation.protocols import PROTOCOLS, Candidates, ProtocolName
 from reid.evaluation.reranking import RerankedDistances, Reranking
 from reid.records import DISTRACTOR, JUNK, Samples
@@ -32,6 +33,7 @@ class Options:
         repeats: number of draws of the protocol single-shot.
         seed: of these draws.
         reranking: k-reciprocal re-ranking; None: not done.
+        pooling: which crops are one query, or one entry of the gallery; see `pools_of`.
         device: that ranks: `cpu` (NumPy), or one of torch, such as `cuda`.
 
     """
@@ -42,6 +44,7 @@ class Options:
     repeats: int = 10
     seed: int = 0
     reranking: Reranking | None = None
+    pooling: Pooling = "none"
     device: str = "cpu"
 
 
@@ -64,22 +67,16 @@ class Result:
     candidates: Candidates
     distances: Distances
 
-    def nearest(self, row: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def nearest(self, row: int, count: int) -> Nearest:
         """The first `count` gallery crops in a query's ranking, or all that take part, and their distances."""
-        return self.distances.least(self._rivals(row, row + 1)[0], count)
+        return next(self.distances.nearest(row, row + 1, count, self.candidates.between(row, row + 1)))
 
-    def all_nearest(self, count: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    def all_nearest(self, count: int) -> Iterator[Nearest]:
         """`nearest` of each query, one after the other."""
         queries = len(self.candidates.query)
         for first in range(0, queries, self.distances.block):
-            for values in self._rivals(first, min(first + self.distances.block, queries)):
-                yield self.distances.least(values, count)
-
-    def _rivals(self, first: int, last: int) -> NDArray[np.float32]:
-        """Distances of queries `first` to `last` - 1 to the gallery, infinite where a crop takes no part."""
-        values = self.distances.rows(first, last)
-        remove_absent(values, self.candidates.between(first, last))
-        return values
+            last = min(first + self.distances.block, queries)
+            yield from self.distances.nearest(first, last, count, self.candidates.between(first, last))
 
 
 class Evaluation:
@@ -96,17 +93,21 @@ class Evaluation:
         train: the crops that the network was trained on; None: unknown.
 
     Raises:
-        ReidError: a leak, no query with a right answer, or the protocol needs tracklets that are unknown.
+        ReidError: a leak, no query with a right answer, or protocol or pooling need tracklets that are unknown.
 
     """
 
     def __init__(self, query: Samples, gallery: Samples, options: Options, train: Samples | None = None) -> None:
         self.options = options
-        self.candidates = Candidates(query, gallery, PROTOCOLS[options.protocol], options.seed)
+        rules = PROTOCOLS[options.protocol]
+        crops = self.candidates = Candidates(query, gallery, rules, options.seed)
+        self._samples, self._pools = (query, gallery), _pools(crops, options.pooling)
+        if self._pools is not None:
+            self.candidates = Candidates(self._pools.query, self._pools.gallery, rules, options.seed)
         if train is not None:
             check_identities(train, query, gallery)
-        check_tracklets(self.candidates)
-        check_images(self.candidates)
+        check_tracklets(crops)
+        check_images(crops)
         if not any(len(pairs) for pairs in self.candidates.right_answers()):
             raise ReidError(_hopeless(query, gallery, options.protocol))
 
@@ -122,6 +123,8 @@ class Evaluation:
                 raise ReidError(
                     f"{name}: {len(features):,} features for {len(samples):,} crops; expected one for each"
                 )
+        if self._pools is not None:
+            query, gallery = self._pools.features(query, gallery, self.options.metric)
         return self.rank(self._distances(query, gallery, names))
 
     def of(
@@ -151,10 +154,6 @@ class Evaluation:
         )
         return Result(ranking.figures(), self._counts(ranking), ranking, self.candidates, distances)
 
-    @property
-    def _samples(self) -> tuple[Samples, Samples]:
-        return self.candidates.query, self.candidates.gallery
-
     def _distances(self, query: Features, gallery: Features, names: tuple[str, str]) -> Distances:
         options = self.options
         if options.reranking is not None:
@@ -172,7 +171,7 @@ class Evaluation:
         return rate(rivals.positives.rows, ranks, last - first, self.options.average_precision)
 
     def _counts(self, ranking: Ranking) -> dict[str, int]:
-        query, gallery = self._samples
+        query, gallery = self.candidates.query, self.candidates.gallery
         skipped = ~ranking.valid[: len(query)]
         return {
             "queries": len(query),
@@ -182,6 +181,12 @@ class Evaluation:
             "gallery_junk": int((gallery.identities == JUNK).sum()),
             "gallery_distractors": int((gallery.identities == DISTRACTOR).sum()),
         }
+
+
+def _pools(crops: Candidates, pooling: Pooling) -> Pools | None:
+    if pooling == "tracklets" and not any((each.tracklets >= 0).any() for each in (crops.query, crops.gallery)):
+        raise ReidError("no tracklet is known; give the crops as a CSV with a column 'tracklet'")
+    return None if pooling == "none" else pools_of(crops, pooling)
 
 
 def _hopeless(query: Samples, gallery: Samples, protocol: str) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from reid.crops import read_crop
 from reid.errors import ReidError
 from reid.evaluation.protocols import Candidates, Pairs
-from reid.records import DISTRACTOR, Samples
+from reid.records import DISTRACTOR, Picture, Samples
 
 _SIZE = 32, 16  # height and width of the thumbnails that are compared
 # Mean difference of two thumbnails, in grey levels of 255, up to which they are one picture. JPEG's quality 30 or
@@ -95,7 +95,7 @@ class Thumbnails:
     ReidError.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path | Picture]) -> None:
         self._paths = paths
         self._pixels = np.zeros((len(paths), _SIZE[0] * _SIZE[1]), np.uint8)
         self._made = np.zeros(len(paths), np.bool_)
@@ -110,7 +110,7 @@ class Thumbnails:
         return self._pixels[rows].astype(np.int16)
 
 
-def _thumbnail(path: Path) -> NDArray[np.uint8]:
+def _thumbnail(path: Path | Picture) -> NDArray[np.uint8]:
     return read_crop(path, *_SIZE).mean(axis=2).astype(np.uint8).ravel()
 
 

@@ -1,9 +1,10 @@
 """Evaluation of a network, or of features in files, on a data set: one call from paths to figures."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from reid.datasets.load import load
 from reid.evaluation.evaluate import Evaluation, Options, Result
@@ -46,6 +47,7 @@ def evaluate_network(
     *,
     flip: bool = False,
     device: str = "auto",
+    given: Mapping[str, Any] | None = None,
     bar: Bar = _silent,
 ) -> Result:
     """Evaluate the network in `weights` on `data`.
@@ -55,11 +57,12 @@ def evaluate_network(
         >>> result.figures["mAP"], result.figures["rank-1"]
 
     Args:
-        weights: a checkpoint of `uavpipe reid train`, or an ONNX model.
+        weights: a checkpoint of `uavpipe reid train`, an ONNX model, or OpenVINO's `.xml`.
         data: a data set as `load` takes it, `[FORMAT:]PLACE`; or tables with the folders of their images.
         options: protocol and metric; `options.device` is replaced by the device that embeds.
         flip: average the features of image and mirror image.
         device: `auto`, `cpu` or `cuda`; embeds and ranks.
+        given: what a foreign model takes: settings of `InputConvention`.
         bar: shows how many of the crops are embedded.
 
     Raises:
@@ -69,7 +72,7 @@ def evaluate_network(
     from reid.embedder import Embedder  # torch takes half a gigabyte, which features in files do not need
 
     query, gallery, train = _samples(data, options.protocol)
-    embedder = Embedder.load(weights, device)
+    embedder = Embedder.load(weights, device, given)
     evaluation = Evaluation(query, gallery, replace(options, device=embedder.device), train)
     with bar(weights.name, len(query) + len(gallery)) as advance:
         return evaluation.of(embedder, flip=flip, advance=advance)

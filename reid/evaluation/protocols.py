@@ -66,6 +66,11 @@ class Pairs:
         """Those of `mask`, bool (n,)."""
         return Pairs(self.rows[mask], self.columns[mask])
 
+    def part(self, start: int, stop: int) -> "Pairs":
+        """Those of the gallery crops `start` up to, not including, `stop`; columns count from `start`."""
+        mask = (start <= self.columns) & (self.columns < stop)
+        return Pairs(self.rows[mask], self.columns[mask] - start)
+
 
 @dataclass(frozen=True, eq=False)
 class Rivals:
@@ -81,6 +86,12 @@ class Rivals:
     positives: Pairs
     excluded: Pairs
     absent: NDArray[np.int64]
+
+    def part(self, start: int, stop: int) -> "Rivals":
+        """Those among the gallery crops `start` up to, not including, `stop`; columns count from `start`."""
+        positives, excluded = (pairs.part(start, stop) for pairs in (self.positives, self.excluded))
+        absent = self.absent[(start <= self.absent) & (self.absent < stop)] - start
+        return Rivals(positives, excluded, absent)
 
 
 class Candidates:

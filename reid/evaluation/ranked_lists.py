@@ -37,9 +37,9 @@ def _row(result: Result, query: int, precision: float, length: int) -> list[Cell
     queries, gallery = result.candidates.query, result.candidates.gallery
     letter = result.candidates.protocol.cameras[0]
     identity = queries.identities[query]
-    columns, distances = result.nearest(query, len(gallery))
+    first = int(result.ranking.first_hit[query]) - 1
+    columns, distances = result.nearest(query, max(length, first + 1))
     right = gallery.identities[columns] == identity
-    first = int(np.argmax(right))
     words = f"id {identity} {letter}{queries.cameras[query]}", f"AP {precision:.2f}"
     cells = [Cell(queries.paths[query], GREY, words)]
     for rank in [*range(min(length, len(columns))), *([first] if first >= length else [])]:

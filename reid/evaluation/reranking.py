@@ -4,6 +4,7 @@
 crops at once, so its figures are not those of a search for one person; the paper does not use it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from scipy.sparse import csc_array, csr_array
 
 from reid.errors import ReidError
 from reid.evaluation.distances import Distances, FeatureDistances, Metric
+
+_ROWS, _BYTES = 256, 2**29  # of the distances between all crops, at once
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,7 @@ class RerankedDistances(Distances):
     def _encoded(self, members: csr_array) -> csr_array:
         """The members' weights exp(-distance), which sum to 1 (eq. 7)."""
         weights = np.empty(members.nnz, np.float32)
-        for first in range(0, members.shape[0], self._original.block):
-            last = min(first + self._original.block, members.shape[0])
+        for first, last in _blocks(members.shape[0]):
             rows = np.repeat(np.arange(last - first), np.diff(members.indptr[first : last + 1]))
             own = slice(members.indptr[first], members.indptr[last])
             near = np.exp(-self._scaled(first, last)[rows, members.indices[own]])
@@ -108,13 +110,20 @@ class RerankedDistances(Distances):
         return 1 - shared / (2 - shared)
 
 
+def _blocks(total: int) -> Iterator[tuple[int, int]]:
+    """Blocks of crops whose distances to all `total` are computed at once: the first, and the end."""
+    step = max(1, min(_ROWS, _BYTES // (4 * total)))
+    for first in range(0, total, step):
+        yield first, min(first + step, total)
+
+
 def _neighbours(distances: FeatureDistances, count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The `count` nearest of each crop, itself first, int64 (n, count + 1), and the distance to the farthest."""
     total = distances.shape[0]
     count = min(count + 1, total)
     nearest, largest = np.empty((total, count), np.int64), np.empty(total, np.float32)
-    for first in range(0, total, distances.block):
-        rows = distances.rows(first, min(first + distances.block, total))
+    for first, last in _blocks(total):
+        rows = distances.rows(first, last)
         here = slice(first, first + len(rows))
         largest[here] = np.maximum(rows.max(axis=1), np.finfo(np.float32).tiny)
         rows[np.arange(len(rows)), np.arange(first, first + len(rows))] = -np.inf

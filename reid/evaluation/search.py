@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reid.evaluation.distances import FeatureDistances
+from reid.evaluation.protocols import Pairs, Rivals
 
 
 def nearest(
@@ -18,5 +19,6 @@ def nearest(
         ReidError: features of different lengths, or one that is not finite; uses `names`.
 
     """
-    distances = FeatureDistances(query, gallery, names=names)
-    return distances.least(distances.rows(0, 1)[0], count)
+    none = np.zeros(0, np.int64)
+    everybody = Rivals(Pairs(none, none), Pairs(none, none), none)
+    return next(FeatureDistances(query, gallery, names=names).nearest(0, 1, count, everybody))

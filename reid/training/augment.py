@@ -13,6 +13,7 @@ from torch import Tensor
 
 from reid.config import Augmentation
 from reid.crops import IMAGENET_MEAN, read_crop
+from reid.records import Picture
 
 
 class CropStore:
@@ -26,7 +27,7 @@ class CropStore:
 
     """
 
-    def __init__(self, paths: Sequence[Path], height: int, width: int, cache_gb: float) -> None:
+    def __init__(self, paths: Sequence[Path | Picture], height: int, width: int, cache_gb: float) -> None:
         self._paths, self._size = paths, (height, width)
         fits = len(paths) * height * width * 3 <= cache_gb * 2**30
         # Not zeros: the system allocates only pages that are written, one crop at a time.

@@ -43,8 +43,6 @@ def initialise(network: Network, init: str, *, heads: bool) -> str:
         _load_trunk(network, state, str(path))
         if heads:
             _load_heads(network, state, path)
-    if heads and init in ("imagenet", "random"):
-        raise ReidError(f"init_heads: '{init}' has no heads; give a checkpoint as init, or leave init_heads out")
     line = f"{network.config.backbone} from {init}, sha256 {weights_hash(network.backbone)[:16]}"
     _log.info("backbone: %s", line)
     return line

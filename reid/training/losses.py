@@ -17,6 +17,7 @@ from reid.network import Embedded
 
 _ACTIVE = 1e-5  # a triplet with less loss than this is inactive (Hermans et al.'s own limit)
 _COLLAPSED = 0.01  # distances below this share of the margin: the batch is one point
+_CHANCE = 0.98  # share of log(classes) from which the classification by L-GM is as good as a guess
 _LEAST_VARIANCE = 1e-4  # added to a learned one (Wan et al.'s code): so that no class shrinks to a point
 
 
@@ -122,16 +123,40 @@ class LGMLoss(nn.Module):
         learned = config.covariance == "diagonal"
         self.log_variances = nn.Parameter(torch.zeros_like(self.means)) if learned else None
 
-    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Loss of `embeddings` (groups, n, d) with `labels` int64 (n,): a scalar."""
+    def forward(self, embeddings: Tensor, labels: Tensor, iteration: int) -> Tensor:
+        """Loss of `embeddings` (groups, n, d) with `labels` int64 (n,) in `iteration`, from 0: a scalar."""
+        warmup = self._config.margin_warmup
+        margin = self._config.margin * (min(1.0, iteration / warmup) if warmup else 1.0)
         total = embeddings.new_zeros(())
         for group, own in enumerate(embeddings):
-            variances = None
-            if self.log_variances is not None:
-                variances = self.log_variances[group].exp() + _LEAST_VARIANCE
-            parts = lgm_loss(own, labels, self.means[group], variances, margin=self._config.margin)
+            parts = lgm_loss(own, labels, self.means[group], self._variances(group), margin=margin)
             total = total + parts[0] + self._config.likelihood * parts[1]
         return total
+
+    def _variances(self, group: int) -> Tensor | None:
+        return None if self.log_variances is None else self.log_variances[group].exp() + _LEAST_VARIANCE
+
+    @torch.no_grad()
+    def diagnose(self, embeddings: Tensor, labels: Tensor) -> dict[str, float]:
+        """Diagnosis of a batch's `embeddings` (groups, n, d) with `labels` int64 (n,), without margin.
+
+        Returns:
+            Means over the groups. `lgm_accuracy`: share whose likeliest identity is their own; `lgm_chance`: the
+            classification loss divided by that of a guess, log(classes); `lgm_norm`, `lgm_means_norm`: length of
+            an embedding and of a class mean.
+
+        """
+        rows = []
+        for group, own in enumerate(embeddings):
+            means, variances = self.means[group], self._variances(group)
+            scores = -lgm_distances(own, means, variances)
+            if variances is not None:
+                scores = scores - variances.log().sum(1) / 2
+            right = (scores.argmax(dim=1) == labels).float().mean()
+            chance = F.cross_entropy(scores, labels) / max(math.log(len(means)), _ACTIVE)
+            rows.append(torch.stack([right, chance, own.norm(dim=1).mean(), means.norm(dim=1).mean()]))
+        names = ("lgm_accuracy", "lgm_chance", "lgm_norm", "lgm_means_norm")
+        return dict(zip(names, torch.stack(rows).mean(dim=0).tolist(), strict=True))
 
 
 class ReidLoss(nn.Module):
@@ -159,12 +184,12 @@ class ReidLoss(nn.Module):
             self.classifier = nn.Linear(feature, classes, bias=False)
             nn.init.normal_(self.classifier.weight, std=0.001)  # as Luo et al. 2019 do: all classes alike at first
 
-    def forward(self, embedded: Embedded, labels: Tensor) -> dict[str, Tensor]:
-        """The parts of the loss by name, each with its weight: scalars whose sum is to be minimised."""
+    def forward(self, embedded: Embedded, labels: Tensor, iteration: int = 0) -> dict[str, Tensor]:
+        """The parts of the loss in `iteration` by name, weighted: scalars whose sum is to be minimised."""
         positive, negative = hardest(pairwise_distances(embedded.triplet), labels)
         parts = {"triplet": triplet_losses(positive, negative, self.margin).mean()}
         if self.lgm is not None and self._config.lgm is not None and embedded.groups is not None:
-            parts["lgm"] = self._config.lgm.weight * self.lgm(embedded.groups, labels)
+            parts["lgm"] = self._config.lgm.weight * self.lgm(embedded.groups, labels, iteration)
         if self.classifier is not None and self._config.cross_entropy is not None:
             entropy = F.cross_entropy(
                 self.classifier(embedded.neck), labels, label_smoothing=self._config.cross_entropy.smoothing
@@ -207,3 +232,8 @@ def has_collapsed(diagnosis: Mapping[str, float]) -> bool:
     The triplet loss is then the margin, and its gradient exactly zero where they coincide.
     """
     return diagnosis["spread"] < _COLLAPSED
+
+
+def guesses(diagnosis: Mapping[str, float]) -> bool:
+    """Whether the L-GM loss of a diagnosed batch tells no identity from another."""
+    return diagnosis.get("lgm_chance", 0.0) > _CHANCE

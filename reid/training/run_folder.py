@@ -18,7 +18,7 @@ from reid.files import atomic_file, write_json
 from reid.records import DISTRACTOR, ReidData
 
 # Settings that do not change the result: a resumed run may have others.
-_FREE = {"cache_gb", "log_every", "checkpoint_every", "evaluate_every"}
+_FREE = {"device", "cache_gb", "log_every", "checkpoint_every", "evaluate_every"}
 
 
 class RunIdentity(TypedDict):
@@ -173,7 +173,8 @@ def identity(config: TrainConfig, data: ReidData) -> RunIdentity:
     train, digest = data.train, hashlib.sha256(data.train.identities.tobytes())
     for path in train.paths:
         try:
-            digest.update(f"{path.name}\n{path.stat().st_size}\n".encode())
+            size = path.stat().st_size if isinstance(path, Path) else len(path.read_bytes())
+            digest.update(f"{path.name}\n{size}\n".encode())
         except OSError as error:
             raise ReidError(f"{path}: cannot be read: {error.strerror}") from None
     identities = len(np.unique(train.identities[train.identities > DISTRACTOR]))

@@ -1,12 +1,14 @@
 """The paper's Table 1: all combinations of source data set, margin and loss, trained and evaluated on one target.
 
-Each source's network is trained once for each seed, by the triplet loss; all cells of its row start from its
-backbone. The last checkpoint of each run is evaluated: choosing the best one would be selection on the test set.
+Each source's network is trained once for each margin and seed, by the triplet loss; the two cells of this margin
+start from its backbone. The last checkpoint of each run is evaluated: choosing the best one would be selection on
+the test set.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +20,7 @@ from reid.config import Section, TrainConfig
 from reid.datasets.load import load, parse
 from reid.embedder import Embedder
 from reid.errors import ReidError
+from reid.evaluation.chance import chance_on
 from reid.evaluation.evaluate import Evaluation, Options
 from reid.evaluation.protocols import PROTOCOLS, ProtocolName
 from reid.files import write_json
@@ -33,7 +36,7 @@ _Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w-]{0,63}$")]  
 
 
 class Table1Config(Section):
-    """The grid and its recipes; configs/reid/table1.yaml is the paper's."""
+    """The grid and its recipes; the recipe `table1` is the paper's."""
 
     target: str = Field(description="data set to train and evaluate on, as market:data/drone")
     protocol: ProtocolName = "market"
@@ -41,10 +44,12 @@ class Table1Config(Section):
         description="data sets to train on before, by name; a missing one is reported, and its row stays empty"
     )
     margins: tuple[float, ...] = Field(
-        (0.1, 0.2, 0.3), min_length=1, description="of the last stage's triplet loss"
+        (0.1, 0.2, 0.3), min_length=1, description="of the triplet loss, in both stages"
     )
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
-    source: TrainConfig = Field(TrainConfig(), description="from ImageNet to a source; with a margin of its own")
+    source: TrainConfig = Field(
+        TrainConfig(), description="from ImageNet to a source; the margin comes from the grid"
+    )
     from_source: TrainConfig = Field(
         description="from a source's backbone to the target by the proposed loss; init and margin come from the "
         "grid, and for the triplet loss L-GM and its branch are left out"
@@ -103,27 +108,35 @@ class Table1:
         rules = PROTOCOLS[config.protocol]
         self._target = load(config.target, rules.cameras)
         target = self._target
+        for start in (config.source, config.without_source):  # of the third, the grid replaces `init`
+            start.check_init()
         self._evaluation = Evaluation(target.query, target.gallery, Options(rules.name), target.train)
         self.missing = {name: spec for name, spec in config.sources.items() if not parse(spec)[1].exists()}
         self._sources = {name: load(spec) for name, spec in config.sources.items() if name not in self.missing}
+
+    @cached_property
+    def chance(self) -> Mapping[str, float]:
+        """The figures that random features get on the target."""
+        chance = chance_on(self._target.query, self._target.gallery, self.config.protocol)
+        assert chance is not None  # an `Evaluation` has a query with a right answer
+        return chance.figures["random"]
 
     def runs(self, bar: Bar) -> Iterator[Run]:
         """Train and evaluate one run after the other, a whole table for each seed; `bar` shows the progress."""
         for seed in self.config.seeds:
             for source in (self.config.first, *self._sources):
-                start = self._source(source, seed, bar)
-                for cell in self._row(source):
-                    yield Run(cell, seed, self._measured(cell, seed, start, bar))
+                for margin in self.config.margins:
+                    start = self._source(source, margin, seed, bar)
+                    for cell in (Cell(source, loss, margin) for loss in LOSSES):
+                        yield Run(cell, seed, self._measured(cell, seed, start, bar))
 
-    def _row(self, source: str) -> list[Cell]:
-        return [Cell(source, loss, margin) for loss in LOSSES for margin in self.config.margins]
-
-    def _source(self, name: str, seed: int, bar: Bar) -> str:
-        """The initial weights of a row."""
+    def _source(self, name: str, margin: float, seed: int, bar: Bar) -> str:
+        """The initial weights of a row's cells with `margin`."""
         if name == self.config.first:
             return self.config.without_source.init
-        config = self.config.source.model_copy(update={"seed": seed})
-        return str(_trained(config, self._sources[name], self._output / "sources" / f"{name}-seed{seed}", bar))
+        config = _with_margin(self.config.source, margin, seed)
+        folder = self._output / "sources" / f"{name}-{margin:g}-seed{seed}"
+        return str(_trained(config, self._sources[name], folder, bar))
 
     def _measured(self, cell: Cell, seed: int, start: str, bar: Bar) -> dict[str, float]:
         config = recipe(self.config, cell, seed, start)
@@ -144,16 +157,28 @@ class Table1:
 def recipe(config: Table1Config, cell: Cell, seed: int, start: str) -> TrainConfig:
     """The recipe of a cell, from the weights `start`."""
     base = config.without_source if cell.source == config.first else config.from_source
-    content = base.model_dump()
-    content |= {"seed": seed, "init": start}
-    content["loss"]["triplet"]["margin"] = cell.margin
+    content = _with_margin(base, cell.margin, seed).model_dump() | {"init": start}
     if cell.loss == "triplet":
         content["loss"]["lgm"] = content["network"]["group_branch"] = None
     return TrainConfig.model_validate(content)
 
 
-def table(config: Table1Config, runs: list[Run], missing: dict[str, str]) -> str:
-    """The table as Markdown, in percent: mean ± standard deviation (of a sample) over the finished seeds."""
+def _with_margin(recipe: TrainConfig, margin: float, seed: int) -> TrainConfig:
+    content = recipe.model_dump() | {"seed": seed}
+    content["loss"]["triplet"]["margin"] = margin
+    return TrainConfig.model_validate(content)
+
+
+def table(config: Table1Config, runs: list[Run], missing: dict[str, str], chance: Mapping[str, float]) -> str:
+    """The table as Markdown, in percent: mean ± standard deviation (of a sample) over the finished seeds.
+
+    Args:
+        config: the grid.
+        runs: the finished ones.
+        missing: sources without data, by name.
+        chance: the figures that random features get on the target, from 0 to 1.
+
+    """
     lines = []
     for figure in FIGURES:
         titles = [figure, *(f"{loss}, {margin:g}" for loss in LOSSES for margin in config.margins)]
@@ -169,6 +194,8 @@ def table(config: Table1Config, runs: list[Run], missing: dict[str, str]) -> str
         f"On {config.target}, protocol {config.protocol}; {len(runs)} runs, {seeds} of {len(config.seeds)} seeds. "
         f"The sources' networks started from {config.source.init}."
     )
+    by_chance = ", ".join(f"{figure} {100 * chance[figure]:.1f}" for figure in FIGURES)
+    lines.append(f"Random features get there: {by_chance}.")
     lines += [f"No data for {name}: there is no {spec}." for name, spec in missing.items()]
     return "\n".join(lines) + "\n"
 

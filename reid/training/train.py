@@ -14,6 +14,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +23,32 @@ import torch
 import torch.distributed.nn.functional as distributed
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import InitProcessGroupKwargs
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reid.config import TrainConfig
+from reid.device import device_errors, usable_device
 from reid.embedder import NetworkEmbedder
 from reid.errors import ReidError
 from reid.network import Network
 from reid.records import ReidData
 from reid.training.batches import Batch, TrainingBatches
 from reid.training.init_weights import initialise
-from reid.training.losses import ReidLoss, diagnose, has_collapsed
+from reid.training.losses import ReidLoss, diagnose, guesses, has_collapsed
 from reid.training.run_folder import RunFolder
 
 _log = logging.getLogger(__name__)
+_TIME_TO_LEARN = 0.25  # share of the iterations after which the L-GM loss should tell identities apart
+# While one process validates, the others wait for it; torch would end them after ten minutes.
+_PATIENCE = timedelta(days=1)
 _FINAL_RATE = 0.001  # share of the learning rate that is left at the end (Hermans et al. 2017, eq. 6)
 
 # From features float32 (n, d) of the data's query and gallery to metrics by name, "mAP" among them.
 Measure = Callable[[NDArray[np.float32], NDArray[np.float32]], Mapping[str, float]]
 
 
+@device_errors("take fewer sampler.identities")
 def train(
     config: TrainConfig,
     data: ReidData,
@@ -62,7 +69,8 @@ def train(
         advance: called with the number of finished iterations and a line with the loss.
 
     Raises:
-        ReidError: bad data or settings, another run's folder, or a loss that is not finite.
+        ReidError: bad data or settings, another run's folder, or a loss that is not finite; or a GPU
+            that fails or has too little memory.
 
     """
     run = _Run(config, data, output, measure)
@@ -104,6 +112,8 @@ class _Run:
         network = Network(config.network)
         loss = _loss(config, network, self.batches.classes)
         resumed = self.folder.resumable
+        if not resumed:
+            config.check_init()
         self.folder.describe(None if resumed else initialise(network, config.init, heads=config.init_heads))
         self.accelerator.wait_for_everyone()
         if self.accelerator.num_processes > 1 and self.device.type == "cuda":
@@ -121,7 +131,8 @@ class _Run:
             self._restore(self.folder.state())
         self.folder.open_log(self.start)
         self.embeddings = self.labels = torch.empty(0)
-        self.collapsed = False
+        self.groups: Tensor | None = None
+        self.collapsed = self.guesses = False
         self.clock = time.monotonic()
 
     def _restore(self, state: Mapping[str, Any]) -> None:
@@ -157,7 +168,11 @@ class _Run:
         self._seed(iteration, 0)  # the heads' dropout is the same in every process
         embedded = self.network.heads(features)
         self.embeddings = embedded.triplet.detach()
-        parts = self.loss(embedded, self.labels)
+        self.groups = None if embedded.groups is None else embedded.groups.detach()
+        parts = self.loss(embedded, self.labels, iteration)
+        # The GPU is given the backward pass before its losses are waited for.
+        self.optimizer.zero_grad()
+        self.accelerator.backward(sum(parts.values()))
         losses = dict(zip(parts, torch.stack(list(parts.values())).tolist(), strict=True))
         if not all(math.isfinite(value) for value in losses.values()):
             shown = ", ".join(f"{name} {value:g}" for name, value in losses.items())
@@ -165,8 +180,6 @@ class _Run:
                 f"{self.output}: the loss is not finite at iteration {iteration} ({shown}); the last checkpoint "
                 "is kept. Lower learning_rate, or take precision: fp32"
             )
-        self.optimizer.zero_grad()
-        self.accelerator.backward(sum(parts.values()))
         self._agree()
         self.optimizer.step()
         self._follow(iteration)
@@ -202,11 +215,12 @@ class _Run:
             return
         # The average forgets faster at first, else it would keep the initial weights for long.
         decay = min(self.config.ema, (1 + iteration) / (10 + iteration))
-        for name, value in self.network.state_dict().items():
-            if value.is_floating_point():
-                self.average[name].lerp_(value, 1 - decay)
-            else:
-                self.average[name].copy_(value)
+        weights = self.network.state_dict()
+        floats = [name for name, value in weights.items() if value.is_floating_point()]
+        # All at once: one by one, a GPU would be given some hundred small orders.
+        torch._foreach_lerp_([self.average[name] for name in floats], [weights[name] for name in floats], 1 - decay)
+        for name in weights.keys() - set(floats):
+            self.average[name].copy_(weights[name])
 
     def log(self, done: int, losses: dict[str, float]) -> None:
         """Log the losses and a diagnosis of the batch, with a warning when it has collapsed."""
@@ -226,9 +240,25 @@ class _Run:
                 diagnosis["spread"],
             )
         self.collapsed = collapsed
+        if self.loss.lgm is not None and self.groups is not None:
+            diagnosis = {**diagnosis, **self.loss.lgm.diagnose(self.groups, self.labels)}
+            self._warn_of_guesses(done, diagnosis)
         row = {"iteration": done, "loss": sum(losses.values()), **losses, **diagnosis, "collapsed": collapsed}
         row |= {"learning_rate": learning_rate(self.config, done - 1), "images_per_s": round(speed, 2)}
         self.folder.append(row)
+
+    def _warn_of_guesses(self, done: int, diagnosis: Mapping[str, float]) -> None:
+        late = done >= _TIME_TO_LEARN * self.config.iterations
+        if late and not self.guesses and guesses(diagnosis):
+            self.guesses = True
+            _log.warning(
+                "iteration %d: the L-GM loss is still that of a guess (%.2f of log(identities)): its means have "
+                "length %.2f, the embeddings %.2f. Raise loss.lgm.means_rate",
+                done,
+                diagnosis["lgm_chance"],
+                diagnosis["lgm_means_norm"],
+                diagnosis["lgm_norm"],
+            )
 
     def save(self, done: int) -> None:
         """Write the state to resume from, and `last.safetensors`."""
@@ -280,13 +310,18 @@ def learning_rate(config: TrainConfig, iteration: int) -> float:
 
 
 def _accelerator(config: TrainConfig) -> Accelerator:
-    AcceleratorState._reset_state()  # else a later run in this process would get the first one's precision
-    accelerator = Accelerator(
-        mixed_precision={"fp32": "no"}.get(config.precision, config.precision), cpu=not torch.cuda.is_available()
-    )
-    if config.precision == "fp16" and accelerator.device.type != "cuda":
+    device = usable_device(config.device)
+    if config.precision == "fp16" and device.type != "cuda":
         raise ReidError("precision 'fp16' needs a CUDA device; take bf16 or fp32")
-    return accelerator
+    if device.index is not None:
+        torch.cuda.set_device(device)
+    # They would hold a later run in this process to the first one's precision and device.
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(
+        mixed_precision={"fp32": "no"}.get(config.precision, config.precision),
+        cpu=device.type == "cpu",
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)],
+    )
 
 
 def _loss(config: TrainConfig, network: Network, classes: int) -> ReidLoss:

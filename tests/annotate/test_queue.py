@@ -23,23 +23,37 @@ def store(tmp_path):
         yield store
 
 
-def turn(store, user="ann", hidden=()):
+def turn(store, user="ann", hidden=(), again=0):
     tally = Tally()
     tally.follow(store)
-    return next_turn(store, store.state, tally, user, lambda name: name not in hidden)
+    return next_turn(store, store.state, tally, user, user, lambda name: name not in hidden, again)
 
 
 def test_the_longest_first_and_skipped_ones_at_the_end(store):
     store.apply(SetMark(tracklets=(f"f/{COUNT - 1}",), mark="skipped"), user="ann", id="a")
-    order = waiting(store.state)
+    order = waiting(store, store.state, until=2)
     assert order == [f"f/{number}" for number in range(COUNT - 2, -1, -1)] + [f"f/{COUNT - 1}"]
     assert turn(store).tracklet == order[0]
 
 
 def test_what_has_no_crop_is_not_asked_about(store):
-    order = waiting(store.state)
+    order = waiting(store, store.state, until=0)
     assert turn(store, hidden=order[:3]).tracklet == order[3]
     assert turn(store, hidden=order) is None
+
+
+def test_what_was_skipped_comes_again_once_somebody_was_named_or_if_it_is_asked_for(store):
+    first, second, third, *others = waiting(store, store.state, until=0)
+    store.apply(SetMark(tracklets=tuple(others), mark="junk"), user="ann", id="a")
+    for name in (second, first):
+        store.apply(SetMark(tracklets=(name,), mark="skipped"), user="ann", id=name.replace("/", "-"))
+    assert turn(store).tracklet == third
+    store.apply(SetMark(tracklets=(third,), mark="skipped"), user="ann", id="third")
+    assert turn(store) is None
+    assert turn(store, again=len(store.entries)).tracklet == second  # it waits longest
+    assert turn(store, again=len(store.entries) - 3) is None
+    store.apply(NewIdentity(tracklets=(second,)), user="bob", id="b")
+    assert turn(store).tracklet == first
 
 
 def test_two_labellers_are_given_different_tracklets_and_keep_them(store):
@@ -50,7 +64,7 @@ def test_two_labellers_are_given_different_tracklets_and_keep_them(store):
 
 
 def test_nothing_is_left_when_all_are_labelled_or_in_others_hands(store):
-    store.apply(SetMark(tracklets=tuple(waiting(store.state)[1:]), mark="junk"), user="ann", id="a")
+    store.apply(SetMark(tracklets=tuple(waiting(store, store.state, 0)[1:]), mark="junk"), user="ann", id="a")
     assert turn(store, "ann") is not None
     assert turn(store, "bob") is None
 
@@ -80,3 +94,11 @@ def test_what_somebody_else_labelled_is_looked_at_first(store):
     now = turn(store, "ann")
     assert now.second_look
     assert now.tracklet in ("f/0", "f/1")
+
+
+def test_what_is_surely_a_person_comes_first_and_what_hardly_is_last(store):
+    surely, hardly = ("f/3", "f/1"), ("f/59", "f/2")
+    like = {**dict.fromkeys(surely, 0.95), **dict.fromkeys(hardly, 0.4)}
+    order = waiting(store, store.state, 0, lambda name: like.get(name, 0.7))
+    assert order[:3] == [*surely, "f/58"]
+    assert order[-3:] == ["f/0", *hardly]

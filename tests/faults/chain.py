@@ -35,8 +35,9 @@ _listeners: dict[int, Thread] = {}  # of the children that are at work
 # Low thresholds: what is tested is the chain, not how good the detector is.
 _SETTINGS = (
     "frames.segment_frames=4",
-    "detector={weights: embedded, device: cpu, floor: 0.02, threshold: 0.3, resize: {width: 320, height: 320}}",
-    "tracks={begin: 0.2, high: 0.2, split_below: null}",
+    "detector={weights: embedded, device: cpu, floor: 0.01, threshold: 0.05, resize: {width: 320, height: 320}}",
+    "tracks={begin: 0.1, high: 0.1, split_below: null}",
+    "crops.min_height=4",
     "dataset={min_crops: 1, protocol: tracklet, gap_s: 0}",
     "report.clip_s=1",
 )

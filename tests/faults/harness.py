@@ -30,6 +30,7 @@ from tests.faults.chain import Ending, answer, forget, make_video, recover, reli
 _TABLES = {".parquet", ".jpg"}
 _LOG = "the labels' log"
 _REFUSES = ("uavpipe: ", "failed: ", "    mend: ")
+_NO_THREAD = "cannot allocate memory for thread-local data: ABORT"  # glibc's, which ends the process then
 
 
 @dataclass(frozen=True)
@@ -323,6 +324,8 @@ def _refusals(ending: Ending) -> list[str]:
 
 
 def told(ending: Ending) -> str:
+    if ending.said.rstrip().endswith(_NO_THREAD):
+        return "(ended by the C library)"
     return _last(ending) if not ending.code or refused(ending) else f"{ending.said} code {ending.code} FAILED"
 
 

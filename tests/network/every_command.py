@@ -50,6 +50,7 @@ _MADE = """
 simulate a.mp4 --people 6 --seconds 2 --size 320x180 --fps 8 --altitude 12 --seed 1 --cast 3
 simulate b.mp4 --people 6 --seconds 2 --size 320x180 --fps 8 --altitude 12 --seed 2 --cast 3
 simulate-stills stills --count 3 --size 160x96 --workers 1
+init --out draft.yaml
 config --config flights.yaml
 frames --config flights.yaml
 detect --config flights.yaml
@@ -69,21 +70,29 @@ annotate export log.jsonl --workspace runs
 annotate replay log.jsonl --out again.sqlite
 annotate import log.jsonl --workspace runs
 annotate retrain --workspace runs --iterations 2
+sightings --workspace runs
+clip --person 1 --workspace runs
+find people/query/0003_c1s1_000001_00.png --box 0,0,20,50 --workspace runs
 dataset --config flights.yaml
 run --config flights.yaml
 report --config flights.yaml
 verify --workspace runs
+status --workspace runs
 trace 1 --workspace runs
 anonymize runs/a --blur-people
 forget 2 --workspace runs --yes
 reid datasets
+reid recipe
 reid check market people
 reid train --config recipe.yaml --data people --output reid-run
 reid embed people/query --weights reid-run/last.safetensors --out features.npy --device cpu
 reid search people/query/0003_c1s1_000001_00.png --data people/query --weights reid-run/last.safetensors --out f.jpg
 reid evaluate --weights reid-run/last.safetensors --data people --protocol market --out measured
+reid evaluate --weights reid-run/last.safetensors --data people --protocol market --flip --out flipped
+reid compare measured flipped
 reid transfer --weights m=reid-run/last.safetensors --data d=people --protocol d=market --out transfer
 reid export reid-run/last.safetensors --out reid.onnx
+reid inspect reid.onnx
 reid embed people/query --weights reid.onnx --out features-onnx.npy --device cpu
 ! reid table1 --config recipe.yaml --output table1
 ! reid cut-cuhk-sysu people --out cut
@@ -91,14 +100,23 @@ reid embed people/query --weights reid.onnx --out features-onnx.npy --device cpu
 ! detector import-detectron2 recipe.yaml --out imported.safetensors
 ! detector convert-visdrone people --out visdrone.json
 ! detector convert-yolo people --out yolo.json
+detector pseudo-label a.mp4 --weights embedded --out pseudo --every 8 --set resize.width=160 --set resize.height=160
 detector train --config detector.yaml --output detector-run
+detector recipe small
 detector anchors stills/annotations.json
 detector evaluate stills/annotations.json stills/images --weights embedded
+detector calibrate embedded --data stills/annotations.json stills/images --out calibrated.safetensors
 detector export embedded --out small.onnx --set resize.width=160 --set resize.height=160
+detections import a.gt.txt a.mp4 --workspace imported --set frames.segment_frames=8
+detector inspect small.onnx
+detect a.mp4 --workspace onnx --set detector.backend=onnx --set detector.weights=small.onnx
 detector export embedded --out small.xml --set resize.width=160 --set resize.height=160
 detector export embedded --out int8.xml --calibrate a.mp4 --frames 2 --set resize.width=160 --set resize.height=160
 detect a.mp4 --workspace openvino --set detector.backend=openvino --set detector.weights=small.xml
 doctor
+completion bash
+weights list
+! weights get coco --out recipe.yaml
 """.strip().splitlines()
 
 

@@ -8,14 +8,13 @@ import pytest
 
 from tests.network import kernel
 from tests.network.count import guarded, summary
-from tests.network.guard.sitecustomize import install
+from tests.network.guard.sitecustomize import NOTES, install
 
 _notes = pytest.StashKey[Path]()
 
 
 def pytest_configure(config):
-    file, name = tempfile.mkstemp(prefix="connections-")
-    os.close(file)
+    name = os.environ[NOTES] if _is_worker(config) else _new_file()
     config.stash[_notes] = Path(name)
     os.environ.update(guarded(Path(name)) | {"UAVPIPE_OFFLINE": "1"})  # tests do not ask for weights either
     install()
@@ -43,7 +42,19 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def pytest_unconfigure(config):
-    config.stash[_notes].unlink(missing_ok=True)
+    if not _is_worker(config):
+        config.stash[_notes].unlink(missing_ok=True)
+
+
+def _is_worker(config) -> bool:
+    """Whether another pytest process hands out the tests (pytest-xdist): all of them write to its notes."""
+    return hasattr(config, "workerinput")
+
+
+def _new_file() -> str:
+    file, name = tempfile.mkstemp(prefix="connections-")
+    os.close(file)
+    return name
 
 
 def _attempts(config) -> list[str]:

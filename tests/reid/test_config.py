@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from reid.checkpoint import load_checkpoint
 from reid.config import Augmentation, TrainConfig, TripletConfig
+from reid.errors import ReidError
 from reid.network import Network
 from reid.training.init_weights import initialise
 from reid.training.recipes import read_recipe, recipe_file
@@ -23,15 +24,14 @@ def test_the_defaults_are_the_papers_first_stage():
 
 
 def recipe(name):
-    path = Path(__file__).parents[2] / "configs" / "reid" / f"{name}.yaml"
-    return TrainConfig.model_validate(yaml.safe_load(path.read_text()))
+    return TrainConfig.model_validate(yaml.safe_load(recipe_file(Path(name)).read_text()))
 
 
 def test_the_recipes_are_the_papers():
     assert recipe("source") == TrainConfig()
     drone = recipe("drone")
     assert (drone.iterations, drone.decay_from) == (16_000, 8_000)
-    assert (drone.loss.lgm.weight, drone.loss.lgm.margin, drone.loss.lgm.likelihood) == (0.25, 0.3, 0.1)
+    assert (drone.loss.lgm.weight, drone.loss.lgm.margin, drone.loss.lgm.likelihood) == (0.25, 0.1, 0.01)
     assert drone.loss.lgm.covariance == "identity"
     assert recipe("strong").network.neck == "batch_norm"
 
@@ -68,6 +68,13 @@ def test_a_recipe_is_named_or_given_as_a_file(tmp_path, monkeypatch):
     assert recipe_file(Path("other.yaml")) == Path("other.yaml")
     (tmp_path / "finetune").touch()
     assert recipe_file(Path("finetune")) == Path("finetune")
+    with pytest.raises(ReidError, match="drome: no such recipe; expected a YAML file, or one of drone, finetune"):
+        recipe_file(Path("drome"))
+
+
+def test_the_former_folder_of_the_recipes_is_still_found():
+    assert recipe_file(Path("/project/configs/reid/drone.yaml")) == recipe_file(Path("drone"))
+    assert recipe_file(Path("configs/reid/mine.yaml")) == Path("configs/reid/mine.yaml")
 
 
 @pytest.mark.parametrize(

@@ -60,21 +60,75 @@ def test_paths_stay_within_their_folder(tmp_path):
         ("identity,camera\n1,c1\n", "line 2: camera 'c1': expected a whole number from 0 up"),
         ("identity,camera\n\u0661,1\n", "line 2: identity"),
         ("identity,camera\n" + "9" * 30 + ",1\n", "line 2: identity"),
-        ("identity\n", None),
-        ("name\nx\n", "expected a column 'identity', found name"),
+        ("identity\n", "no rows; expected one for each crop"),
+        ("name\nx\n", r"expected a column 'identity' \(or pid, .*\), found name"),
+        ("id,camera\n1,1\n", "expected a column 'identity'"),  # of a row, an image, or a person
+        ("pid,person_id\n1,1\n", "columns pid and person_id both mean 'identity'"),
+        ("identity,camera\n1,1,x.jpg\n", "line 2: more fields than the 2 columns"),
+        ("identity,camera\n1.5,1\n", "line 2: identity '1.5'"),
         ("path\nx.jpg\n", "line 2: 'x.jpg' has no identity and camera"),
         ("path\n0002_c1s1234567890_1.jpg\n", "has no identity"),
-        ("", "expected a column 'identity', found none"),
+        ("", "expected a column 'identity' .*, found none"),
     ],
 )
 def test_a_bad_table_is_named_with_its_line(tmp_path, text, complaint):
     path = table(tmp_path, "labels.csv", text)
-    if complaint is None:
-        assert len(read_labels([path])[0]) == 0
-        return
     with pytest.raises(ReidError, match=complaint) as error:
         read_labels([path])
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "identity,camera,tracklet,path\n3,1,t,a.jpg\n4,2,u,b.jpg\n",
+        "pid,camid,tracklet_id,img_path\n3,1,t,a.jpg\n4,2,u,b.jpg\n",
+        "PID;Cam ID;Track-ID;Filename\r\n3;1;t;a.jpg\r\n4;2;u;b.jpg\r\n",
+        "person_id\tcamera_id\ttrack\tfile\n3.0\t1.0\tt\ta.jpg\n4.0\t2.0\tu\tb.jpg\n",
+    ],
+)
+def test_tables_of_others_are_read_as_what_they_are(tmp_path, text, caplog):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).touch()
+    (found,) = read_labels([table(tmp_path, "q.csv", text)], folders=[tmp_path])
+    assert (found.identities.tolist(), found.cameras.tolist()) == ([3, 4], [1, 2])
+    assert found.tracklets.tolist() == [0, 1]
+    assert [path.name for path in found.paths] == ["a.jpg", "b.jpg"]
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "identity,colour,size\n0,red,3\n1,red,4\n",
+            "columns not used: colour, size; known ones: identity, camera",
+        ),
+        ("pid\n0\n1\n", "1 rows have 0 in the column pid, which is a distractor; if persons count from 0"),
+    ],
+)
+def test_what_of_a_table_may_be_misread_is_told(tmp_path, text, told, caplog):
+    assert len(read_labels([table(tmp_path, "q.csv", text)])[0]) == 2
+    assert told in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("rows", "complaint"),
+    [
+        ("1,a.jpg,train\n1,b.jpg,train\n1,a.jpg,train\n", "line 4: .*a.jpg has a row in line 2 already; give"),
+        ("1,a.jpg,train\n2,a.jpg,query\n", "line 3: .*a.jpg has a row in line 2 already, as identity 1;"),
+        ("1,a.jpg,query\n1,a.jpg,gallery\n", None),
+    ],
+)
+def test_a_crop_has_one_row(tmp_path, rows, complaint):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).touch()
+    path = table(tmp_path, "q.csv", f"identity,path,split\n{rows}")
+    if complaint is None:
+        assert len(read_labels([path], folders=[tmp_path])[0]) == 2
+        return
+    with pytest.raises(ReidError, match=complaint):
+        read_labels([path], folders=[tmp_path])
 
 
 def test_what_is_no_table_is_said(tmp_path):

@@ -17,6 +17,20 @@ def test_a_folders_images_in_the_order_of_their_names(tree):
     assert names == ["a/10.PNG", "a/9.jpg", "b/2.jpg", "c.jpeg"]
 
 
+def test_what_a_folder_has_besides_is_left_or_told(tree, caplog):
+    before = image_files(tree)
+    for name in ("._c.jpeg", "a/._9.jpg", "Thumbs.db", ".DS_Store", "__MACOSX/c.jpg", "@eaDir/c.jpg"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_bytes(b"\0")
+    assert image_files(tree) == before
+    assert not caplog.text
+    for name in ("b/x.HEIC", "b/2.png"):
+        (tree / name).touch()
+    assert image_files(tree) == sorted([*before, tree / "b/2.png"])
+    assert "1 images not read, as x.HEIC; convert them" in caplog.text
+    assert "2 images differ from another only in their ending, as 2.jpg, 2.png" in caplog.text
+
+
 def test_a_lists_images_in_the_lists_order(tree):
     (tree / "list.txt").write_text("b/2.jpg\n\na/9.jpg\n")
     (tree / "list.csv").write_text("identity,path\n3,b/2.jpg\n4,a/9.jpg\n")
@@ -41,12 +55,12 @@ def test_a_list_leads_nowhere_else(tree, name):
 
 def test_what_is_no_source_is_one_line(tree):
     (tree / "empty").mkdir()
-    (tree / "other.csv").write_text("file,identity\na,3\n")
+    (tree / "other.csv").write_text("picture,identity\na,3\n")
     (tree / "binary.txt").write_bytes(b"\xff\xfe\x00\xd8")
     for name, complaint in {
         "empty": "no images",
         "missing.txt": "no such folder or list",
-        "other.csv": "expected a column 'path', found file, identity",
+        "other.csv": "expected a column 'path' .*, found picture, identity",
         "binary.txt": "not a list of images",
     }.items():
         with pytest.raises(ReidError, match=complaint):

@@ -2,7 +2,9 @@
 
 import { toast } from "./dom.js";
 
-export const session = { user: "", seen: 0 };
+// `tab`: this window. `since`: the last entry of the log when it was opened.
+// `again`: the last when the labeller wanted to see the skipped tracklets again.
+export const session = { user: "", tab: "", since: 0, again: 0 };
 
 const TRIES = 4;
 const WAITS = 40; // while another program writes to the labels: minutes, for the server waits, too
@@ -42,14 +44,30 @@ export function post(path, body = {}) {
   return request(path, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ user: session.user, ...body }),
+    body: JSON.stringify({ user: session.user, tab: session.tab, again: session.again, ...body }),
   });
 }
 
 // Not crypto.randomUUID: over plain HTTP from another machine a browser does not offer it.
-export function newId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(12));
+function random(count) {
+  const bytes = crypto.getRandomValues(new Uint8Array(count));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export const newId = () => `${session.tab}.${random(12)}`;
+
+// The window keeps its name when it is loaded again; a copy of it, which the browser gives the same name, does not.
+export async function nameTab() {
+  const known = sessionStorage.getItem("uavpipe.tab");
+  const others = new BroadcastChannel("uavpipe.tab");
+  const taken = await new Promise((resolve) => {
+    others.onmessage = ({ data }) => data.here === known && resolve(true);
+    if (known) others.postMessage({ asked: known });
+    setTimeout(() => resolve(!known), known ? 100 : 0); // ms; other windows answer at once
+  });
+  session.tab = taken ? random(8) : known;
+  sessionStorage.setItem("uavpipe.tab", session.tab);
+  others.onmessage = ({ data }) => data.asked === session.tab && others.postMessage({ here: session.tab });
 }
 
 // Decide `operation`; null where it was refused, with a message to the labeller.

@@ -1,19 +1,25 @@
 // The frame of the page: views, keys, progress, who is labelling.
 
-import { attempt, get, newId, post, session } from "./api.js";
-import { dialog, h, key, plural, toast, topDialog } from "./dom.js";
+import { attempt, get, nameTab, newId, post, session } from "./api.js";
+import { Batches } from "./batches.js";
+import { dialog, h, inPlainWords, key, moved, plural, toast, topDialog } from "./dom.js";
 import { Findings } from "./findings.js";
 import { Gallery } from "./gallery.js";
 import { Queue } from "./queue.js";
 
-const main = document.getElementById("main");
-const views = { queue: new Queue(main), gallery: new Gallery(main), checks: new Findings(main) };
+let main = document.getElementById("main");
+const views = {
+  queue: new Queue(main),
+  batches: new Batches(main),
+  gallery: new Gallery(main),
+  checks: new Findings(main),
+};
 let current = "queue";
 
 const HELP = {
   Everywhere: {
-    "Q G C": "queue, gallery, checks",
-    "Z Y": "undo, redo your own decisions",
+    "Q B G C": "queue, batches, gallery, checks",
+    "Z Y": "undo, redo your own decisions (Ctrl+Z, too)",
     "?": "these keys",
     Esc: "close",
   },
@@ -22,11 +28,24 @@ const HELP = {
     D: "different: mark the next one",
     M: "more people it might be",
     N: "new person",
-    S: "skip: comes back at the end",
-    J: "junk: shows nobody, or too little",
+    J: "not a person: shows nobody, or too little",
+    S: "not sure: comes back at the end, once more is known",
+    V: "several people: all crops, to split or swap where the person changes",
     X: "distractor: somebody who is nobody's match",
-    V: "all crops, to split or swap where the person changes",
     F: "the whole frame",
+    L: "look closer: larger, beside the marked person",
+  },
+  "Look closer": {
+    "← → ↑ ↓": "the crops of the first, and of the second",
+    "+ −": "larger, smaller",
+    0: "as it fits",
+  },
+  Batches: {
+    "← ↑ ↓ →": "walk",
+    Space: "take out, or in again",
+    "↵": "the answer holds for all that are in",
+    S: "ask one by one instead",
+    "F L": "the whole frame, look closer",
   },
   "All crops": {
     "← ↑ ↓ →": "walk",
@@ -42,11 +61,19 @@ const HELP = {
     "↵": "open: take out, split",
     "/": "find",
   },
-  Checks: { "↑ ↓": "walk", "↵": "correct as proposed", A: "right as it is", F: "the whole frame" },
+  Checks: {
+    "↑ ↓": "walk",
+    "PgUp PgDn": "the findings before, and the next",
+    "↵ or 1–9": "correct as proposed, or otherwise",
+    A: "right as it is",
+    V: "all crops of the tracklet that seems wrong, to split it",
+    "F L": "the whole frame, look closer",
+  },
 };
 
 const keys = {
   q: () => show("queue"),
+  b: () => show("batches"),
   g: () => show("gallery"),
   c: () => show("checks"),
   z: () => takeBack("undo"),
@@ -61,13 +88,29 @@ async function show(name) {
     else button.removeAttribute("aria-current");
   });
   location.hash = name;
+  moved();
+  // Each view is shown in a place of its own: an answer that comes late to another is drawn where nobody looks.
+  const place = main.cloneNode(false);
+  place.removeAttribute("aria-busy");
+  main.replaceWith(place);
+  main = views[name].main = place;
   await views[name].show();
 }
 
+// A decision, for the message that it was taken back.
+function inWords({ op, tracklets, tracklet, identity, mark, source, into }) {
+  const what = tracklets?.length > 1 ? plural(tracklets.length, "tracklet") : (tracklets?.[0] ?? tracklet);
+  if (op === "new_identity") return `${what ?? "nobody"} is new`;
+  if (op === "assign") return `${what} ${tracklets.length > 1 ? "are" : "is"} person ${identity}`;
+  if (op === "mark") return `${what}: ${inPlainWords(mark)}`;
+  if (op === "merge") return `${source} is ${into}`;
+  return [op.replaceAll("_", " "), what ?? (identity && `person ${identity}`)].filter(Boolean).join(" of ");
+}
+
 async function takeBack(what) {
-  const done = await attempt(() => post(`/api/${what}`, { id: newId() }));
+  const done = await attempt(() => post(`/api/${what}`, { id: newId(), since: session.since }));
   if (!done) return;
-  toast(what === "undo" ? "taken back" : "done again");
+  toast(`${what === "undo" ? "taken back" : "done again"}: ${inWords(done.of)}`);
   await views[current].show();
 }
 
@@ -95,10 +138,18 @@ function showHelp() {
 }
 
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.matches("input");
-  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const typing = event.target.matches("input, select");
+  if (typing || event.altKey) return;
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const open = topDialog();
+  if (event.ctrlKey || event.metaKey) {
+    // As in every editor; all else that has Ctrl is the browser's.
+    const again = name === "y" || (name === "z" && event.shiftKey);
+    if (open || !(again || name === "z")) return;
+    event.preventDefault();
+    takeBack(again ? "redo" : "undo");
+    return;
+  }
   // A focused button answers to Enter and Space itself, unless the view gives them a meaning.
   const run = open ? open.keys[name] : (views[current].keys[name] ?? keys[name]);
   if (!run) return;
@@ -126,7 +177,8 @@ async function showProgress() {
     now.minutes_left === null || now.labelled === now.tracklets ? null : `${timeLeft(now.minutes_left)} left`,
     now.second_looks ? `${Math.round((100 * now.agreed) / now.second_looks)} % agreement` : null,
   ];
-  document.getElementById("progress-text").textContent = parts.filter(Boolean).join(" · ");
+  const text = document.getElementById("progress-text");
+  text.textContent = text.title = parts.filter(Boolean).join(" · ");
 }
 
 function timeLeft(minutes) {
@@ -149,11 +201,10 @@ async function askName(proposed) {
     input,
     h("button", { class: "primary", value: "yes" }, "Start"),
   );
-  await dialog(
-    "Who is labelling?",
-    h("div", {}, h("p", { class: "quiet" }, "Your name stands by each of your decisions."), form),
-  );
-  setName(input.value.trim() || proposed || "somebody");
+  const what = h("div", {}, h("p", { class: "quiet" }, "Your name stands by each of your decisions."), form);
+  do await dialog("Who is labelling?", what);
+  while (!(input.value.trim() || proposed));
+  setName(input.value.trim() || proposed);
 }
 
 function setName(name) {
@@ -178,7 +229,8 @@ async function watchRefresh() {
 }
 
 async function start() {
-  const offered = await get("/api/session");
+  const [offered] = await Promise.all([get("/api/session"), nameTab()]);
+  session.since = offered.seen;
   const known = localStorage.getItem("uavpipe.user");
   if (known) setName(known);
   else await askName(offered.user);

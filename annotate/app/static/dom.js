@@ -22,14 +22,16 @@ export function action(name, what, run, properties = {}) {
   return h("button", { type: "button", onclick: run, ...properties }, key(name), " ", what);
 }
 
-export function picture(crop, what) {
+// `what`: whose it is; "" where that is written beside it. `onclick`: for the pointer; there is a key for it, too.
+export function picture(crop, what, onclick) {
   const note = crop.suspect ? ", which may be wrong: the video is damaged there" : "";
-  const alt = `${what}, frame ${crop.frame}${note}`;
+  const alt = what && `${what}, frame ${crop.frame}${note}`;
   return h("img", {
     src: crop.url,
     alt,
-    title: note ? alt : "",
-    class: note ? "suspect" : "",
+    title: note ? `Frame ${crop.frame}${note}` : null,
+    class: [note && "suspect", onclick && "zooms"].filter(Boolean).join(" "),
+    onclick,
     loading: "lazy",
     draggable: "false",
   });
@@ -39,8 +41,31 @@ export function plural(count, one, many = `${one}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
 
+// A label without an identity, as the buttons call it.
+export function inPlainWords(mark) {
+  return { junk: "not a person", skipped: "not sure" }[mark] ?? mark;
+}
+
 export function identityName(identity) {
   return identity.name ? `${identity.name} (${identity.identity})` : `Person ${identity.identity}`;
+}
+
+// For those who hear the page: what is new on it.
+export function say(text) {
+  document.getElementById("said").textContent = text;
+}
+
+let shown = 0; // counts what was shown
+
+// The labeller has something else before them.
+export function moved() {
+  shown++;
+}
+
+// Gives a function: whether what is shown is still the same, with the same dialog on top.
+export function stillHere() {
+  const [now, open] = [shown, topDialog()];
+  return () => now === shown && open === topDialog();
 }
 
 const OPEN = [];
@@ -49,7 +74,10 @@ const OPEN = [];
 export function dialog(title, content, keys = {}) {
   return new Promise((resolve) => {
     const heading = h("h2", { id: `dialog-${OPEN.length}` }, title);
-    const box = h("dialog", { "aria-labelledby": heading.id }, heading, content);
+    const close = h("button", { type: "button", class: "close", "aria-label": "Close" }, "×");
+    const row = h("div", { class: "row heading" }, heading, close);
+    const box = h("dialog", { "aria-labelledby": heading.id, closedby: "any" }, row, content);
+    close.addEventListener("click", () => box.close());
     const entry = { box, keys };
     box.addEventListener("close", () => {
       OPEN.splice(OPEN.indexOf(entry), 1);
@@ -64,7 +92,7 @@ export function dialog(title, content, keys = {}) {
 }
 
 export function topDialog() {
-  return OPEN.at(-1);
+  return OPEN.findLast(({ box }) => box.open); // one that closes is still in the list for a moment
 }
 
 const MESSAGES = 2; // at a time: more would cover the page

@@ -1,34 +1,62 @@
 // The whole frame that a crop is from, with the boxes of all tracklets in it.
 
 import { get } from "./api.js";
-import { action, dialog, h, toast, topDialog } from "./dom.js";
+import { action, dialog, h, inPlainWords, stillHere, toast, topDialog } from "./dom.js";
 
-// `meant`: the tracklets that it is about.
+// `meant`: the tracklets that it is about. A frame that comes when something else is shown by then is not wanted.
 export async function showFrame(flight, frame, meant) {
-  const path = `${encodeURIComponent(flight)}/${frame}`;
-  let boxes;
-  let picture;
+  const wanted = stillHere();
+  let view;
   try {
-    ({ boxes } = await get(`/api/boxes/${path}`));
-    picture = await load(`/api/frames/${path}.jpg`);
+    view = await frameView(flight, frame, meant);
   } catch (error) {
     toast(error.message, "error");
     return;
   }
-  const image = h("img", { src: picture.url, alt: `Frame ${frame} of ${flight}` });
-  const holder = h(
-    "div",
-    { class: "frame" },
-    image,
-    boxes.map((each) => mark(each, picture, meant.includes(each.tracklet))),
-  );
+  if (!wanted()) return view.release();
   const close = () => topDialog().box.close();
   await dialog(
     `Frame ${frame} of ${flight}`,
-    h("div", {}, holder, h("div", { class: "actions" }, action("Esc", "close", close))),
+    h("div", {}, view.element, h("div", { class: "actions" }, action("Esc", "close", close))),
     { f: close },
   );
-  URL.revokeObjectURL(picture.url);
+  view.release();
+}
+
+// Whether two that were seen together are the same all the same. `seen`: the tracklets, and the frame.
+export async function askThough(question, seen) {
+  const [flight] = seen.tracklets[0].split(/\/(?=[^/]*$)/);
+  const view = await frameView(flight, seen.frame, seen.tracklets).catch(() => null); // crops alone have no video
+  const answer = (value) => () => topDialog().box.close(value);
+  const body = h(
+    "div",
+    {},
+    h(
+      "p",
+      {},
+      `${seen.tracklets.join(" and ")} are both in frame ${seen.frame} of ${flight}, apart from each other. `,
+      "One person is only ever in one place, unless one of the two boxes is wrong.",
+    ),
+    h("div", { class: "asked" }, view?.element),
+    h(
+      "div",
+      { class: "actions" },
+      action("N", "no, they are two people", answer("no"), { class: "primary", autofocus: true }),
+      action("Y", "yes, the same person", answer("yes")),
+    ),
+  );
+  const said = await dialog(question, body, { n: answer("no"), y: answer("yes") });
+  view?.release();
+  return said === "yes";
+}
+
+async function frameView(flight, frame, meant) {
+  const path = `${encodeURIComponent(flight)}/${frame}`;
+  const { boxes } = await get(`/api/boxes/${path}`);
+  const picture = await load(`/api/frames/${path}.jpg`);
+  const image = h("img", { src: picture.url, alt: `Frame ${frame} of ${flight}` });
+  const marks = boxes.map((each) => mark(each, picture, meant.includes(each.tracklet)));
+  return { element: h("div", { class: "frame" }, image, marks), release: () => URL.revokeObjectURL(picture.url) };
 }
 
 async function load(path) {
@@ -41,7 +69,7 @@ async function load(path) {
 function mark({ tracklet, label, box: [x1, y1, x2, y2] }, { width, height }, meant) {
   const place = { left: x1 / width, top: y1 / height, width: (x2 - x1) / width, height: (y2 - y1) / height };
   const style = Object.fromEntries(Object.entries(place).map(([name, share]) => [name, `${100 * share}%`]));
-  const who = Number.isInteger(label) ? `Person ${label}` : label;
+  const who = Number.isInteger(label) ? `Person ${label}` : inPlainWords(label);
   return h(
     "div",
     { class: meant ? "box meant" : "box", style },

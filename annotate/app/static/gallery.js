@@ -2,7 +2,7 @@
 
 import { attempt, decide, get } from "./api.js";
 import { action, dialog, h, identityName, picture, plural, toast, topDialog } from "./dom.js";
-import { showFrame } from "./frame.js";
+import { askThough, showFrame } from "./frame.js";
 import { showStrip } from "./strip.js";
 
 const PAGE = 60;
@@ -92,7 +92,7 @@ export class Gallery {
         h(
           "li",
           { class: "empty" },
-          this.#find ? "Nobody is called so." : "No identities yet: label some tracklets first.",
+          this.#find ? "Nobody is called so." : "Nobody yet: label some tracklets first.",
         ),
       );
     this.main.querySelector("#more").hidden = this.#identities.length >= this.#total;
@@ -112,7 +112,6 @@ export class Gallery {
         class: "card",
         draggable: "true",
         "aria-pressed": String(this.#selected.has(identity.identity)),
-        "aria-label": `${name}, ${plural(identity.tracklets, "tracklet")}`,
         data: { identity: identity.identity },
         onclick: (event) => {
           this.#at = place;
@@ -136,7 +135,7 @@ export class Gallery {
       h(
         "span",
         { class: "crops" },
-        identity.crops.slice(0, 3).map((crop) => picture(crop, name)),
+        identity.crops.slice(0, 3).map((crop) => picture(crop, "")),
       ),
       h(
         "small",
@@ -144,7 +143,19 @@ export class Gallery {
         `${plural(identity.tracklets, "tracklet")} · ${plural(identity.flights.length, "flight")}`,
       ),
     );
-    return h("li", {}, card);
+    // A finger has no Ctrl key and no Space.
+    const pick = h(
+      "button",
+      {
+        type: "button",
+        class: "pick",
+        "aria-pressed": String(this.#selected.has(identity.identity)),
+        onclick: () => this.#select(place),
+      },
+      "select",
+      h("span", { class: "unseen" }, ` ${name}`),
+    );
+    return h("li", {}, card, pick);
   }
 
   #cards() {
@@ -179,14 +190,21 @@ export class Gallery {
     const number = this.#identities[place]?.identity;
     if (number === undefined) return;
     if (!this.#selected.delete(number)) this.#selected.add(number);
-    this.#cards()[place].setAttribute("aria-pressed", String(this.#selected.has(number)));
+    this.#markSelected();
     this.#count();
   }
 
   #clear() {
     this.#selected.clear();
-    this.#cards().forEach((card) => card.setAttribute("aria-pressed", "false"));
+    this.#markSelected();
     this.#count();
+  }
+
+  #markSelected() {
+    this.#identities.forEach(({ identity }, place) => {
+      const item = this.#cards()[place].parentElement;
+      for (const button of item.children) button.setAttribute("aria-pressed", String(this.#selected.has(identity)));
+    });
   }
 
   #count() {
@@ -198,12 +216,16 @@ export class Gallery {
   #mergeSelected() {
     const [into, ...sources] = [...this.#selected].sort((one, other) => one - other);
     if (sources.length) this.#merge(sources, into);
-    else toast("Select two or more identities first (space).");
+    else toast("Select two or more people first (Space, or select).");
   }
 
   async #merge(sources, into) {
     for (const source of sources) {
       if (source === into || !source) continue;
+      const known = await attempt(() => get(`/api/together/${source}/${into}`));
+      if (!known) break;
+      const question = `Are person ${source} and person ${into} one person all the same?`;
+      if (known.together && !(await askThough(question, known.together))) break;
       if (!(await decide({ op: "merge", source, into }))) break;
       toast(`${source} is ${into}; Z takes it back`);
     }
@@ -316,7 +338,13 @@ class Detail {
     const { tracklet } = this.#member;
     if (!(await decide({ op: "mark", tracklets: [tracklet], mark: "open" }, { seen: this.#content.seen }))) return;
     toast(`${tracklet} waits in the queue again`);
-    if (await this.#load()) this.#move(0);
+    await this.#again();
+  }
+
+  // Somebody without a tracklet is nobody.
+  async #again() {
+    if (this.#content.members.length === 1) topDialog().box.close();
+    else if (await this.#load()) this.#move(0);
   }
 
   async #strip() {

@@ -1,12 +1,24 @@
 // The queue: one tracklet, and the identities that it might be.
 
-import { attempt, decide, post } from "./api.js";
-import { action, h, identityName, key, picture, plural, toast } from "./dom.js";
-import { showFrame } from "./frame.js";
+import { attempt, decide, get, post, session } from "./api.js";
+import { action, h, identityName, inPlainWords, key, moved, picture, plural, say, toast } from "./dom.js";
+import { askThough, showFrame } from "./frame.js";
+import { showLightbox } from "./lightbox.js";
 import { showStrip } from "./strip.js";
 
 const SHOWN = 4; // crops on a candidate's card
+const FEWEST = 4; // tracklets in a batch
 const KEYS = 9; // candidates that a digit chooses; a page of more of them is a wall of smaller cards
+
+// Why it is hardly the same: the reason for people to read.
+const together = (candidate) => `seen together in frame ${candidate.together.frame}`;
+
+// The similarity, from 0 to 1, in words.
+function howAlike(share) {
+  if (share >= 0.9) return "very alike";
+  if (share >= 0.75) return "alike";
+  return share >= 0.5 ? "somewhat alike" : "hardly alike";
+}
 
 export class Queue {
   #item = null;
@@ -31,6 +43,7 @@ export class Queue {
       x: () => this.#mark("distractor"),
       v: () => this.#strip(),
       f: () => this.#frame(),
+      l: () => this.#lookCloser(),
     };
     for (let digit = 1; digit <= KEYS; digit++) this.keys[digit] = () => this.#same(digit - 1);
   }
@@ -44,8 +57,13 @@ export class Queue {
 
   #take(item) {
     this.#item = item;
-    this.#chosen = this.#offset = 0;
+    moved();
+    this.#offset = 0;
+    this.#chosen = item?.candidates.length ? 0 : -1; // who can hardly be meant is not proposed
     this.#draw();
+    scrollTo(0, 0); // on a small screen the page was left at the candidates
+    const question = item && `Who is this? ${item.tracklet}, ${plural(item.detections, "detection")}`;
+    say(question ?? "Nothing is left to label.");
   }
 
   // One decision at a time: a key that is held down does not label what has not been seen yet.
@@ -65,9 +83,21 @@ export class Queue {
     this.main.setAttribute("aria-busy", busy);
   }
 
-  #same(place) {
-    const candidate = this.#item?.candidates[place];
-    if (candidate) this.#label(candidate.identity, () => `${this.#item.tracklet} is ${identityName(candidate)}`);
+  // All that are on the page: those that it might be, and a few that were seen together with it.
+  get #people() {
+    return this.#item ? [...this.#item.candidates, ...this.#item.excluded] : [];
+  }
+
+  async #same(place) {
+    const candidate = this.#people[place];
+    if (!candidate || this.#busy) return;
+    const { tracklet } = this.#item;
+    const what = identityName(candidate);
+    if (candidate.together) {
+      const seen = { tracklets: [tracklet, candidate.together.tracklet], frame: candidate.together.frame };
+      if (!(await askThough(`Is ${tracklet} ${what} all the same?`, seen))) return;
+    }
+    this.#label(candidate.identity, `${tracklet} is ${what}`);
   }
 
   #isNew() {
@@ -79,13 +109,12 @@ export class Queue {
   #mark(mark) {
     if (this.#item?.second_look) return this.#secondLook(mark);
     const tracklets = [this.#item?.tracklet];
-    this.#answer({ op: "mark", tracklets, mark }, () => `${tracklets[0]}: ${mark}`);
+    this.#answer({ op: "mark", tracklets, mark }, () => `${tracklets[0]}: ${inPlainWords(mark)}`);
   }
 
   #label(identity, what) {
     if (this.#item.second_look) return this.#secondLook(identity);
-    const text = what();
-    this.#answer({ op: "assign", tracklets: [this.#item.tracklet], identity }, () => text);
+    this.#answer({ op: "assign", tracklets: [this.#item.tracklet], identity }, () => what);
   }
 
   #secondLook(answer) {
@@ -93,11 +122,14 @@ export class Queue {
   }
 
   #move(step) {
-    const count = this.#item?.candidates.length ?? 0;
+    const count = this.#people.length;
     if (!count) return;
     if (this.#chosen === count - 1 && step > 0) return this.#more();
     this.#chosen = Math.max(0, Math.min(count - 1, this.#chosen + step));
-    this.#highlight();
+    this.#highlight()?.scrollIntoView({ block: "nearest" });
+    const marked = this.#people[this.#chosen];
+    const note = marked.together ? `, ${together(marked)}` : "";
+    say(`${identityName(marked)}, ${this.#chosen + 1} of ${count}${note}`);
   }
 
   #rowLength() {
@@ -107,7 +139,7 @@ export class Queue {
 
   async #more() {
     if (!this.#item) return;
-    const size = this.#item.candidates.length;
+    const size = this.#item.candidates.length || this.#item.excluded.length;
     let offset = this.#offset + size;
     if (offset >= this.#item.total) offset = 0; // round again
     if (offset === this.#offset) return;
@@ -115,8 +147,7 @@ export class Queue {
     const answer = await attempt(() => post("/api/candidates", { tracklet, offset }));
     if (!answer || this.#item.tracklet !== tracklet) return;
     this.#offset = offset;
-    this.#item.candidates = answer.candidates;
-    this.#item.total = answer.total;
+    Object.assign(this.#item, answer);
     this.#chosen = 0;
     this.#draw();
   }
@@ -130,6 +161,15 @@ export class Queue {
     if (crops.length) showFrame(flight, crops[Math.floor(crops.length / 2)].frame, [tracklet]);
   }
 
+  // The tracklet beside the person who is marked.
+  #lookCloser(at) {
+    if (!this.#item) return;
+    const marked = this.#people[this.#chosen];
+    const sides = [{ name: this.#item.tracklet, crops: this.#item.crops, at }];
+    if (marked) sides.push({ name: identityName(marked), crops: marked.crops, at: 0 });
+    return showLightbox(sides);
+  }
+
   #draw() {
     const item = this.#item;
     if (!item) {
@@ -138,10 +178,12 @@ export class Queue {
           "section",
           { class: "empty" },
           h("h1", {}, "Nothing is left to label."),
+          h("p", { class: "skipped", hidden: true }),
+          h("p", { class: "elsewhere", hidden: true }),
           h(
             "p",
             {},
-            "Others may still hold a few tracklets. Look through the ",
+            "Look through the ",
             key("G"),
             " gallery and the ",
             key("C"),
@@ -151,10 +193,32 @@ export class Queue {
           ),
         ),
       );
+      this.#tellWhatIsLeft();
       return;
     }
     this.main.replaceChildren(h("section", { class: "queue" }, this.#question(item), this.#answers(item)));
     this.#highlight();
+  }
+
+  async #tellWhatIsLeft() {
+    const now = await attempt(() => get(`/api/progress?${new URLSearchParams({ user: session.user })}`));
+    const place = this.main.querySelector(".skipped");
+    if (!now || !place) return;
+    const elsewhere = this.main.querySelector(".elsewhere");
+    elsewhere.hidden = !now.elsewhere;
+    elsewhere.textContent =
+      `${plural(now.elsewhere, "tracklet is", "tracklets are")} shown in another window just now; ` +
+      "what is not answered there comes back within five minutes.";
+    if (!now.skipped) return;
+    const again = () => {
+      session.again = now.seen;
+      this.show();
+    };
+    place.replaceChildren(
+      `${plural(now.skipped, "tracklet was", "tracklets were")} skipped. `,
+      h("button", { type: "button", class: "primary", onclick: again }, "Look again"),
+    );
+    place.hidden = false;
   }
 
   #question(item) {
@@ -167,39 +231,70 @@ export class Queue {
       h(
         "div",
         { class: "crops large" },
-        item.crops.map((crop) => picture(crop, item.tracklet)),
+        item.crops.map((crop, place) => picture(crop, item.tracklet, () => this.#lookCloser(place))),
       ),
       h(
         "div",
         { class: "actions", role: "group", "aria-label": "Answers" },
         action("N", "new person", () => this.#isNew(), { class: "primary" }),
-        action("S", "skip", () => this.#mark("skipped")),
-        action("J", "junk", () => this.#mark("junk")),
-        action("X", "distractor", () => this.#mark("distractor")),
-        item.second_look ? null : action("V", "all crops, split", () => this.#strip()),
-        action("F", "frame", () => this.#frame()),
+        action("J", "not a person", () => this.#mark("junk"), { title: "Shows nobody, or too little" }),
+        action("S", "not sure", () => this.#mark("skipped"), { title: "Comes back once more is known" }),
+        item.second_look
+          ? null
+          : action("V", "several people", () => this.#strip(), { title: "All crops, to split where they change" }),
+        action("X", "distractor", () => this.#mark("distractor"), { title: "Somebody who is nobody's match" }),
+        action("F", "frame", () => this.#frame(), { title: "The whole frame" }),
+        action("L", "look closer", () => this.#lookCloser(), { title: "Larger, beside the marked person" }),
       ),
+      this.#hint(item),
+    );
+  }
+
+  // False positives are answered faster together.
+  #hint({ unlikely }) {
+    if (unlikely < FEWEST) return null;
+    return h(
+      "div",
+      { class: "hint" },
+      `${plural(unlikely, "tracklet is", "tracklets are")} probably not people: answer them at once in the `,
+      key("B"),
+      " batches.",
     );
   }
 
   #answers(item) {
     const last = this.#offset + item.candidates.length;
-    const several = item.total > item.candidates.length;
+    const several = item.total > this.#people.length;
     return h(
       "article",
-      { class: "answers", "aria-label": "Who it might be" },
+      { class: "answers", "aria-label": "Who it might be: same as …" },
       h(
         "div",
         { class: "row" },
         h("h2", {}, item.candidates.length ? "Same as …" : "Nobody it could be yet"),
         h("span", { class: "quiet" }, several ? `${this.#offset + 1} to ${last} of ${item.total}` : ""),
         several ? action("M", "more", () => this.#more()) : null,
-        item.candidates.length ? action("D", "different", () => this.#move(1)) : null,
+        this.#people.length ? action("D", "different", () => this.#move(1)) : null,
       ),
       h(
         "ol",
         { class: this.#offset ? "candidates many" : "candidates" },
         item.candidates.map((candidate, place) => this.#card(candidate, place)),
+      ),
+      this.#aside(item),
+    );
+  }
+
+  #aside({ candidates, excluded }) {
+    if (!excluded.length) return null;
+    return h(
+      "section",
+      { class: "aside", "aria-label": "Seen together with it" },
+      h("h3", {}, "Seen together with it, so hardly the same"),
+      h(
+        "ol",
+        { class: "candidates" },
+        excluded.map((each, place) => this.#card(each, candidates.length + place)),
       ),
     );
   }
@@ -212,7 +307,11 @@ export class Queue {
       {},
       h(
         "button",
-        { type: "button", class: "card", onclick: () => this.#same(place), "aria-label": `Same as ${what}` },
+        {
+          type: "button",
+          class: candidate.together ? "card apart" : "card",
+          onclick: () => this.#same(place),
+        },
         h(
           "span",
           { class: "row" },
@@ -223,26 +322,26 @@ export class Queue {
         h(
           "span",
           { class: "crops" },
-          candidate.crops.slice(0, SHOWN).map((crop) => picture(crop, what)),
+          candidate.crops.slice(0, SHOWN).map((crop) => picture(crop, "")),
         ),
-        h("meter", {
-          min: 0,
-          max: 1,
-          value: share,
-          title: `similarity ${candidate.similarity.toFixed(2)}`,
-          "aria-label": "similarity",
-        }),
+        candidate.together ? h("small", { class: "why" }, together(candidate)) : null,
+        h(
+          "span",
+          { class: "row alike", title: `similarity ${candidate.similarity.toFixed(2)}` },
+          h("meter", { min: 0, max: 1, value: share, "aria-hidden": "true" }),
+          h("small", {}, howAlike(share)),
+        ),
       ),
     );
   }
 
   #highlight() {
-    this.main.querySelectorAll(".card").forEach((card, place) => {
+    const cards = this.main.querySelectorAll(".card");
+    cards.forEach((card, place) => {
       card.classList.toggle("chosen", place === this.#chosen);
-      if (place === this.#chosen) {
-        card.setAttribute("aria-current", "true");
-        card.scrollIntoView({ block: "nearest" });
-      } else card.removeAttribute("aria-current");
+      if (place === this.#chosen) card.setAttribute("aria-current", "true");
+      else card.removeAttribute("aria-current");
     });
+    return cards[this.#chosen];
   }
 }

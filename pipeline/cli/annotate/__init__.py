@@ -9,7 +9,7 @@ import click
 
 from pipeline.cli.annotate.serve import serve
 from pipeline.cli.annotate.suggestions import embed, retrain
-from pipeline.cli.options import FIRST_FRAME, LABELLED_WORKSPACE, PATH, PERSON_NAMES, TASK
+from pipeline.cli.options import FIRST_FRAME, LABELLED_WORKSPACE, PATH, PERSON_NAMES, TASK, flight_option
 from pipeline.cli.outputs import writes
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _BY_SUFFIX = {".jsonl": "log", ".txt": "mot", ".json": "coco", ".xml": "cvat"}
 _FORMATS = "log for .jsonl, mot for .txt, coco for .json, cvat for .xml"
-_FLIGHT = click.option("--flight", metavar="NAME", help="Name the flight of the file.  [default: the only one]")
+_FLIGHT = flight_option("Name the flight of the file.  [default: the only one]")
 
 
 @click.group()

@@ -1,6 +1,5 @@
 """`uavpipe annotate serve`, also `uavpipe label`: the labelling app."""
 
-import getpass
 from pathlib import Path
 
 import click
@@ -20,7 +19,7 @@ from pipeline.cli.options import LABELLED_WORKSPACE
     help="Require this token, 16 characters or more.  [default: a new one]",
 )
 @click.option("--no-token", is_flag=True, help="Let in every user of this machine; not with another --host.")
-@click.option("--user", default=getpass.getuser, help="Log your decisions under this name.  [default: your login]")
+@click.option("--user", help="Propose this name to log decisions under.  [default: your login; with --host none]")
 @click.option(
     "--suggest/--no-suggest", default=True, show_default=True, help="Embed the tracklets, for better suggestions."
 )
@@ -32,7 +31,7 @@ def serve(
     names: tuple[str, ...],
     token: str | None,
     no_token: bool,
-    user: str,
+    user: str | None,
     suggest: bool,
     browser: bool,
 ) -> None:

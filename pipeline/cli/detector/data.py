@@ -71,7 +71,7 @@ def _write(conversion: "Conversion", root: Path, out: Path, holdout: float | Non
         write_coco(path, images, conversion.categories)
         click.echo(f"{path}: {_counts(images)}")
     show_account(conversion.account, root)
-    click.echo("For a recipe, as configs/detector/fpn.yaml:")
+    click.echo("For a recipe, as `uavpipe detector recipe fpn` prints:")
     for key, (path, _) in parts.items():
         source = f"{{annotations: {path}, images: {root}}}"
         click.echo(f"  {key}: {f'[{source}]' if key == 'train' else source}")

@@ -14,11 +14,13 @@ from pipeline.cli.outputs import writes
 if TYPE_CHECKING:
     from detector.annotations.coco import AnnotatedImage
     from detector.config import DataSource
+    from detector.evaluation.curves import Judged
     from detector.evaluation.evaluate import Report
     from detector.records import Detections
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
+_FLOOR = 0.01  # AP reads the boxes too that nobody would use; an exported model has its own floor
 _EXPLANATION = """\
 COCO reads the precision at 101 recalls and does not count ignored persons. It excuses a detection on an ignored
 region if the share of it in the region reaches the IoU threshold, up to 95 %. VisDrone uses every recall, counts
@@ -30,7 +32,7 @@ at every IoU threshold. The figures below follow COCO's rules, at IoU 0.5."""
 @click.argument("annotations", type=PATH)
 @click.argument("images", type=PATH, required=False)
 @click.option("--weights", default="auto", show_default=True, help="Load auto, embedded, coco or a checkpoint.")
-@settings_option("floor=0.01")
+@settings_option("floor=0.001")
 @PERSON_NAMES
 @click.option("--detections", "stored", type=_FILE, help="Evaluate these (COCO's result format); run no model.")
 @click.option("--save-detections", "save", type=_FILE, help="Write what the model finds, for --detections.")
@@ -93,6 +95,7 @@ def _run_model(
     from detector.backends.load import load_predictor
     from detector.config import DetectorConfig
     from detector.evaluation.evaluate import detect
+    from detector.models.weights import source_of
     from pipeline.config.yaml import apply_settings, validate
     from pipeline.engine.progress import progress_bar
     from pipeline.workspace.atomic import atomic_file
@@ -102,7 +105,10 @@ def _run_model(
     truth = read_coco(source, account)
     show_account(account, source.annotations)
     require_persons(truth, [source.annotations])
-    predictor = load_predictor(config)
+    weights_source = source_of(config)
+    if "floor" not in config.model_fields_set and weights_source.kind in ("uavpipe", "torchvision"):
+        config = config.model_copy(update={"floor": _FLOOR})
+    predictor = load_predictor(config, weights_source)
     if save is not None:
         save.parent.mkdir(parents=True, exist_ok=True)  # fails now, not after the detection
     with progress_bar(source.annotations.name, len(truth)) as advance:
@@ -135,6 +141,18 @@ def _show(report: "Report") -> None:
     for point in whole.points():
         figures = f"{_number(point.recall):>8}{_number(point.precision):>11}{point.false_per_image:16.2f}"
         click.echo(f"{point.threshold:<12g}{figures}")
+    _show_reliability(whole)
+
+
+def _show_reliability(judged: "Judged") -> None:
+    from detector.evaluation.calibration import calibration_error, reliability
+
+    bins = reliability(judged)
+    click.echo(f"\n{'score':12}{'count':>8}{'mean score':>12}{'right':>8}")
+    for each in bins[1:]:
+        name = f"{each.low:.1f}–{each.low + 0.1:.1f}"
+        click.echo(f"{name:12}{each.count:8,}{_number(each.score):>12}{_number(each.right):>8}")
+    click.echo(f"calibration error from score 0.1 up: {_number(calibration_error(bins))}")
 
 
 def _figure(figures: Mapping[str, float], name: str) -> str:

@@ -1,12 +1,12 @@
 """`uavpipe detector export`: export of detectors to ONNX and OpenVINO."""
 
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.detector.frames import spread
 from pipeline.cli.options import PATH, settings_option
 from pipeline.cli.outputs import writes
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from detector.models.weights import WeightsSource
 
 _COMPARED = 3  # pictures
-_SEGMENT = 30  # frames, or up to the next frame at which decoding can begin
 
 
 @click.command()
@@ -60,7 +59,7 @@ def _openvino(
 
     # The weights are beside the .xml, and get their name before it does.
     with atomic_file(out) as temporary, atomic_file(out.with_suffix(".bin")):
-        export_openvino(config, source, temporary, _spread(calibrate, frames) if calibrate else None)
+        export_openvino(config, source, temporary, spread(calibrate, frames) if calibrate else None)
     precision = f"int8 by {frames} frames of {calibrate}" if calibrate else "not quantised"
     click.echo(f"{out}: {source.description}, {precision}; for detector.backend=openvino detector.weights={out}")
 
@@ -76,18 +75,6 @@ def _onnx(config: "DetectorConfig", source: "WeightsSource", out: Path) -> None:
         f"{out}: {source.description}; same {count} boxes as the checkpoint in {_COMPARED} simulated images, "
         f"within {boxes:.1e} px, scores within {scores:.1e}"
     )
-
-
-def _spread(path: Path, count: int) -> "Iterator[NDArray[np.uint8]]":
-    """Up to `count` frames, spread over a video or folder."""
-    from pipeline.video import open_video
-
-    video = open_video(path, segment_frames=_SEGMENT)
-    each = max(1, len(video.segments) // count)
-    chosen = video.segments[::each]
-    step = max(1, sum(segment.stop - segment.first for segment in chosen) // count)
-    frames = (frame for segment in chosen for frame in video.read(segment))
-    return (frame.image for frame in islice(frames, 0, count * step, step))
 
 
 def _simulated() -> "Iterator[NDArray[np.uint8]]":

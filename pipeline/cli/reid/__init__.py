@@ -7,10 +7,21 @@ import click
 
 from pipeline.cli.options import PATH
 from pipeline.cli.outputs import writes, writes_run
+from pipeline.cli.recipes import recipe_command
+from pipeline.cli.reid.compare import compare
 from pipeline.cli.reid.datasets import check, cut_cuhk_sysu, datasets, extract_cuhk03
 from pipeline.cli.reid.evaluate import evaluate
 from pipeline.cli.reid.export import export
-from pipeline.cli.reid.options import data_option, device_option, flip_option, protocol_option, weights_option
+from pipeline.cli.reid.inspect import inspect
+from pipeline.cli.reid.options import (
+    data_option,
+    device_option,
+    flip_option,
+    given_input,
+    input_option,
+    protocol_option,
+    weights_option,
+)
 from pipeline.cli.reid.search import search
 from pipeline.cli.reid.table1 import table1
 from pipeline.cli.reid.transfer import transfer
@@ -25,11 +36,14 @@ def reid() -> None:
 
 
 reid.add_command(check)
+reid.add_command(compare)
 reid.add_command(cut_cuhk_sysu)
 reid.add_command(datasets)
 reid.add_command(evaluate)
 reid.add_command(export)
 reid.add_command(extract_cuhk03)
+reid.add_command(recipe_command("reid"))
+reid.add_command(inspect)
 reid.add_command(search)
 reid.add_command(table1)
 reid.add_command(transfer)
@@ -41,7 +55,7 @@ reid.add_command(transfer)
     "config_path",
     type=PATH,
     required=True,
-    help="Train by this recipe: a YAML file such as configs/reid/drone.yaml, or 'finetune'.",
+    help="Train by this recipe: a YAML file, or a name that `uavpipe reid recipe` lists.",
 )
 @data_option(required=True)
 @click.option("--output", type=PATH, required=True, help="Write the run to this folder; resume it if it has one.")
@@ -84,34 +98,34 @@ def train(config_path: Path, data: str, output: Path, settings: tuple[str, ...],
     required=True,
     help="Write the features to this file, as features.npy, and their paths to a .csv beside it.",
 )
+@input_option
 @flip_option
 @device_option
 @writes("out", ".csv")
-def embed(source: Path, weights: Path, out: Path, flip: bool, device: str) -> None:
+def embed(source: Path, weights: Path, out: Path, settings: tuple[str, ...], flip: bool, device: str) -> None:
     """Embed images: write their features as a matrix.
 
     SOURCE is a folder, a CSV with a column `path`, or a text file of paths. Row n of the matrix (float32) belongs
-    to the n-th path of the CSV that is written beside it.
+    to the n-th path of the CSV that is written beside it. An interrupted run is resumed.
     """
     if out.suffix != ".npy":
         raise click.UsageError(f"--out {out}: expected a name that ends in .npy")
 
-    import numpy as np
-
     from pipeline.engine.progress import progress_bar
-    from pipeline.workspace.atomic import atomic_file
-    from reid.embedder import Embedder
+    from reid.embedder import Embedder, ForeignEmbedder
+    from reid.embedding_parts import embed_in_parts
+    from reid.files import sha256_of
     from reid.sources import image_files
 
     paths = image_files(source)
-    embedder = Embedder.load(weights, device)
+    embedder = Embedder.load(weights, device, given_input(settings))
+    taken = embedder.what if isinstance(embedder, ForeignEmbedder) else ""
+    key = {"weights": sha256_of(weights), "device": embedder.device, "input": taken}
     with progress_bar(source.name, len(paths)) as advance:
-        features = embedder.embed_files(paths, flip=flip, advance=advance)
+        count, length = embed_in_parts(embedder, paths, out, key, flip=flip, advance=advance)
     root = source if source.is_dir() else source.parent
     _write_paths(out.with_suffix(".csv"), [path.relative_to(root) for path in paths])
-    with atomic_file(out) as temporary, temporary.open("wb") as file:
-        np.save(file, features)
-    click.echo(f"{out}: {len(features):,} features of length {features.shape[1]}")
+    click.echo(f"{out}: {count:,} features of length {length}")
 
 
 def _write_paths(table: Path, paths: list[Path]) -> None:

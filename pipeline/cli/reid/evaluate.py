@@ -8,14 +8,24 @@ import click
 
 from pipeline.cli.options import PATH
 from pipeline.cli.outputs import writes
-from pipeline.cli.reid.options import data_option, flip_option, protocol_option, weights_option
+from pipeline.cli.reid.options import (
+    data_option,
+    flip_option,
+    given_input,
+    input_option,
+    protocol_option,
+    weights_option,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reid.evaluation.distances import Metric
     from reid.evaluation.evaluate import Options, Result
     from reid.evaluation.measure import LabelTables
     from reid.evaluation.metrics import AveragePrecision
     from reid.evaluation.protocols import ProtocolName
+    from reid.evaluation.summary import Group, Summary
 
 _TWO = (PATH, PATH)
 
@@ -58,6 +68,13 @@ _TWO = (PATH, PATH)
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed these draws.")
 @click.option("--rerank", is_flag=True, help="Apply k-reciprocal re-ranking (not in the paper).")
+@click.option(
+    "--multi-query",
+    is_flag=True,
+    help="Pool the queries of one person and camera, with those of the gallery that the protocol leaves out.",
+)
+@click.option("--tracklets", is_flag=True, help="Pool the crops of each tracklet, in queries and gallery.")
+@input_option
 @flip_option
 @click.option(
     "--device",
@@ -75,23 +92,28 @@ _TWO = (PATH, PATH)
 @click.option(
     "--out", type=PATH, required=True, help="Write metrics.json, queries.parquet and ranked lists to this folder."
 )
-@writes("out", inside=("metrics.json",))
+@writes("out", inside=("metrics.json", "queries.parquet", "ranked.parquet"))
 def evaluate(out: Path, pictures: int, **options: Any) -> None:
     """Evaluate a network or features: CMC, mAP and mINP, metrics of each query, pictures of ranked lists.
 
     Give a network (--weights) or two matrices of features (--features), and a data set (--data) or two tables of
     labels (--labels) with a row for each crop. Columns are identity, camera, flight, tracklet and path. Only
     identity is needed; if absent, identities are parsed from Market-1501 file names.
+
+    The figures that random features and shuffled identities get on the same crops are shown below; figures that are
+    not above them say nothing.
     """
     from pipeline.stages.evaluation import write_evaluation
+    from reid.evaluation.summary import summary_of
 
     asked = _Asked(**options)
     asked.check()
     out.mkdir(parents=True, exist_ok=True)  # an error now costs less than one after the evaluation
     how = asked.options()
     result = asked.result(how)
-    drawn = write_evaluation(out, result, how, asked.inputs(), flip=asked.flip, pictures=pictures)
-    _show(result, asked.protocol)
+    summary = summary_of(result, how)
+    drawn = write_evaluation(out, result, summary, how, asked.inputs(), flip=asked.flip, pictures=pictures)
+    _show(result, summary, asked.protocol)
     pictures_too = ", ranked.parquet, ranked/ (worst queries first)" if drawn else ""
     click.echo(f"{out}: metrics.json, queries.parquet{pictures_too}")
 
@@ -112,6 +134,9 @@ class _Asked:
     repeats: int
     seed: int
     rerank: bool
+    multi_query: bool
+    tracklets: bool
+    settings: tuple[str, ...]
     flip: bool
     device: str
 
@@ -120,8 +145,12 @@ class _Asked:
             raise click.UsageError("give either --weights or --features")
         if self.weights and not self.data and not (self.labels and self.images):
             raise click.UsageError("--weights needs --data, or --labels with --images")
+        if self.multi_query and self.tracklets:
+            raise click.UsageError("give either --multi-query or --tracklets")
         if self.features and (self.data or self.flip):
             raise click.UsageError("--data and --flip go with --weights; give --features with --labels")
+        if self.features and self.settings:
+            raise click.UsageError("--input goes with --weights")
         if self.data and (self.labels or self.images or self.train_labels):
             raise click.UsageError(
                 "--data has labels and images of its own; leave out --labels, --images and --train-labels"
@@ -138,6 +167,7 @@ class _Asked:
             repeats=self.repeats,
             seed=self.seed,
             reranking=Reranking() if self.rerank else None,
+            pooling="multi-query" if self.multi_query else "tracklets" if self.tracklets else "none",
             device="cpu" if self.device == "auto" else self.device,
         )
 
@@ -149,7 +179,15 @@ class _Asked:
             return evaluate_features(*self.features, self._tables(), options)
         assert self.weights is not None  # `check` has seen to it
         data = self.data or self._tables()
-        return evaluate_network(self.weights, data, options, flip=self.flip, device=self.device, bar=progress_bar)
+        return evaluate_network(
+            self.weights,
+            data,
+            options,
+            flip=self.flip,
+            device=self.device,
+            given=given_input(self.settings),
+            bar=progress_bar,
+        )
 
     def _tables(self) -> "LabelTables":
         from reid.evaluation.measure import LabelTables
@@ -164,12 +202,15 @@ class _Asked:
         query, gallery = self.features or (None, None)
         files = {"weights": self.weights, "query": query, "gallery": gallery}
         names = {name: getattr(self, name) for name in ("data", "labels", "images", "train_labels")}
+        names["input"] = list(self.settings)
         return {name: identified(file) for name, file in files.items() if file} | {
             name: value for name, value in names.items() if value
         }
 
 
-def _show(result: "Result", protocol: str) -> None:
+def _show(result: "Result", summary: "Summary", protocol: str) -> None:
+    from reid.evaluation.chance import KINDS
+
     counts = result.counts
     skipped = f", {counts['queries_skipped']:,} of them without a right answer" if counts["queries_skipped"] else ""
     apart = [
@@ -179,5 +220,31 @@ def _show(result: "Result", protocol: str) -> None:
         f"protocol {protocol}: {counts['queries']:,} queries{skipped}; {counts['gallery']:,} gallery crops"
         + (f" ({', '.join(apart)})" if apart else "")
     )
-    click.echo("".join(f"{name:>9}" for name in result.figures))
-    click.echo("".join(f"{value:9.4f}" for value in result.figures.values()))
+    chance = summary.chance
+    _show_table(summary, result.figures, 9, chance.doubt(result.figures["mAP"]))
+    for kind, figures in chance.figures.items():
+        click.echo(f"{_line(figures.values())}  {KINDS[kind]}")
+    _show_table(summary, [name for name in summary.figures if name not in result.figures], 14)
+    if len(summary.by_height) > 1:
+        click.echo("".join(f"{name:>9}" for name in (*summary.by_height[0].figures, "queries")) + "  by height")
+        for group in summary.by_height:
+            click.echo(f"{_line(group.figures.values())}{group.queries:9,}  {_height(group)}")
+
+
+def _show_table(summary: "Summary", names: "Iterable[str]", width: int, remark: str = "") -> None:
+    """The figures of these names, and their interval."""
+    names = list(names)
+    if not names:
+        return
+    click.echo("".join(f"{name:>{width}}" for name in names))
+    click.echo(_line((summary.figures[name] for name in names), width) + (f"  {remark}" if remark else ""))
+    for bound, end in enumerate(("from", "to")) if summary.intervals else ():
+        click.echo(_line((summary.intervals[name][bound] for name in names), width) + f"  {end} (95 %)")
+
+
+def _height(group: "Group") -> str:
+    return f"{group.least} to {group.below - 1} px" if group.below else f"{group.least} px and more"
+
+
+def _line(figures: "Iterable[float]", width: int = 9) -> str:
+    return "".join(f"{value:{width}.4f}" for value in figures)

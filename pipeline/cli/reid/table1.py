@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import PATH
+from pipeline.cli.outputs import writes
 
 if TYPE_CHECKING:
     from reid.training.table1 import Run
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
     "config_path",
     type=PATH,
     required=True,
-    help="Read the grid from this file, as configs/reid/table1.yaml.",
+    help="Read the grid from this YAML file; 'table1' is the paper's.",
 )
 @click.option("--output", type=PATH, required=True, help="Write all runs to this folder; resume those that it has.")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the grid, as in seeds=[0]."
 )
+@writes("output", inside=("table1.md", "table1.csv"))
 def table1(config_path: Path, output: Path, settings: tuple[str, ...]) -> None:
     """Train and evaluate the paper's grid: sources by margins by losses, with several seeds.
 
@@ -32,9 +34,11 @@ def table1(config_path: Path, output: Path, settings: tuple[str, ...]) -> None:
     from pipeline.config.yaml import apply_settings, read_yaml_mapping, validate
     from pipeline.engine.progress import training_bar
     from pipeline.workspace.atomic import atomic_file
+    from reid.training.recipes import recipe_file
     from reid.training.table1 import Table1, Table1Config, table
 
-    config = validate(apply_settings(read_yaml_mapping(config_path), settings), Table1Config, str(config_path))
+    content = apply_settings(read_yaml_mapping(recipe_file(config_path)), settings)
+    config = validate(content, Table1Config, str(config_path))
     grid = Table1(config, output)
     for name, spec in grid.missing.items():
         click.echo(f"uavpipe: no data for {name}: {spec} does not exist; its row stays empty", err=True)
@@ -43,9 +47,9 @@ def table1(config_path: Path, output: Path, settings: tuple[str, ...]) -> None:
     for run in grid.runs(training_bar):
         done.append(run)
         with atomic_file(output / "table1.md") as temporary:
-            temporary.write_text(table(config, done, grid.missing), "utf-8")
+            temporary.write_text(table(config, done, grid.missing, grid.chance), "utf-8")
         _write_runs(output / "table1.csv", done)
-    click.echo(table(config, done, grid.missing), nl=False)
+    click.echo(table(config, done, grid.missing, grid.chance), nl=False)
     click.echo(f"{output}: table1.md, and each run's figures in table1.csv")
 
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from annotate.log.database import in_use
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Seen
 from pipeline.chain.table import APPEARANCE, CROPS, DATASET, DETECT, EMBEDDINGS, REPORT, TRACKS
@@ -22,10 +23,11 @@ from pipeline.privacy.forget.selection import BOX, Selection
 from pipeline.privacy.forget.verify import fingerprints, remains
 from pipeline.relinking.keep import check_carried
 from pipeline.stages.appearance import AppearanceStage
+from pipeline.stages.crop_store import Picture, sharded_crops
 from pipeline.stages.crops import CropsStage
 from pipeline.stages.detect import DetectStage
 from pipeline.stages.tracks import TracksStage
-from pipeline.workspace.atomic import atomic_file, read_json, remove, sweep, write_json
+from pipeline.workspace.atomic import atomic_file, file_sha256, read_json, remove, sweep, write_json
 from pipeline.workspace.entries import remove_empty
 from pipeline.workspace.folders import FORGETTING, locked
 from pipeline.workspace.manifest import StageFolder
@@ -84,14 +86,15 @@ def forget(workspace: Path, store: LabelStore, selection: Selection) -> None:
         shutil.rmtree(area, ignore_errors=True)
         raise
     store.close()
-    if (workspace / f"{LABELS}-wal").exists():  # the last process that closes the store removes it
+    if in_use(workspace / LABELS):
         shutil.rmtree(area)
         raise PipelineError(f"{workspace / LABELS}: in use; stop the labelling app first")
     flights = sorted({name.split("/")[0] for name in new.move if "/" in name})
     os.sync()
     journal = {"step": "delete", "delete": new.delete, "move": new.move, "flights": flights, "empty": new.empty}
     check = {"identity": selection.identity, "pictures": seen, "boxes": boxes}
-    write_json(area / "journal.json", {**journal, "check": check})
+    hashes = {name: file_sha256(area / "files" / name) for name in new.move if "/" in name}  # not the labels'
+    write_json(area / "journal.json", {**journal, "check": check, "hashes": hashes})
     resume(workspace)
 
 
@@ -110,15 +113,17 @@ def _check_whole(places: Places, selection: Selection, new: Rewritten) -> None:
                     raise PipelineError(f"{each.path}: {each.what}; nothing was deleted: {_AGAIN}")
 
 
-def _kept(places: Places, selection: Selection, new: Rewritten) -> Iterator[Path]:
+def _kept(places: Places, selection: Selection, new: Rewritten) -> Iterator[Picture]:
     """The pictures that stay: crops as they are, and what was painted over, where that changed nothing in it."""
     yield from new.folder.rglob("*.jpg")
     changed = set(new.pictures)
     for flight in selection.flights:
+        yield from sharded_crops(new.folder / flight / CROPS.folder)
         for name in places.below(f"{flight}/{CROPS.folder}"):
             path = places.workspace / flight / CROPS.folder / name
             if path.suffix == ".jpg" and path not in changed:
                 yield path
+        yield from (crop for crop in sharded_crops(places.workspace / flight / CROPS.folder) if crop not in changed)
 
 
 def _boxes(places: Places, selection: Selection) -> dict[str, dict[int, list[list[float]]]]:
@@ -161,7 +166,7 @@ def resume(workspace: Path) -> bool:
             remove_empty(places.locate_folder(name))
         journal["step"] = "move"
         write_json(area / "journal.json", journal)
-    _move(places, area / "files", journal["move"])
+    _move(places, area / "files", journal["move"], journal["hashes"])
     deleted = {workspace / name for name in {*journal["delete"]} - {*journal["move"]}}
     folders = [f"{flight}/{folder}" for flight in journal["flights"] for folder in OF_FLIGHT]
     lost = [path for name in folders for path in _update_manifest(places.locate_folder(name), deleted)]
@@ -195,10 +200,11 @@ def _delete(places: Places, names: Sequence[str]) -> None:
         )
 
 
-def _move(places: Places, source: Path, names: Sequence[str]) -> None:
+def _move(places: Places, source: Path, names: Sequence[str], hashes: Mapping[str, str]) -> None:
     for name in names:
         new, target = source / name, places.locate(name)
         if not new.exists():
+            _drop_unless_moved(target, hashes.get(name))
             continue
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -208,6 +214,12 @@ def _move(places: Places, source: Path, names: Sequence[str]) -> None:
                 f"{target}: cannot be replaced: {error.strerror}; the person is not erased yet: make it possible, "
                 "then run `uavpipe forget` again with the same number to resume"
             ) from None
+
+
+def _drop_unless_moved(target: Path, sha256: str | None) -> None:
+    """Delete `target` if it is not the file that was to be put there, which vanished: the person is in it."""
+    if sha256 is not None and target.is_file() and file_sha256(target) != sha256:
+        target.unlink()
 
 
 def _put(new: Path, target: Path) -> None:
@@ -231,9 +243,11 @@ def _check_gone(places: Places, check: Mapping[str, Any]) -> None:
 
 
 def _read_journal(path: Path) -> dict[str, Any]:
-    """The journal; one of an earlier version has no check and no empty folders."""
-    journal = {"empty": [], "check": {"identity": 0, "pictures": [], "boxes": {}}} | (read_json(path) or {})
+    """The journal; one of an earlier version has no check, no empty folders and no hashes."""
+    check = {"identity": 0, "pictures": [], "boxes": {}}
+    journal = {"empty": [], "check": check, "hashes": {}} | (read_json(path) or {})
     names = [journal.get(part) for part in ("delete", "move", "flights", "empty")]
+    names.append([*journal["hashes"].values()] if isinstance(journal["hashes"], dict) else None)
     if journal.get("step") in ("delete", "move") and all(map(_are_names, names)) and _is_check(journal["check"]):
         return journal
     raise PipelineError(f"{path}: damaged; restore the workspace from a copy and run `uavpipe forget` there")

@@ -11,7 +11,7 @@ from pipeline.privacy.redactions import FILE
 from pipeline.privacy.shared_clip import FOLDER
 from pipeline.workspace.atomic import TEMPORARY
 from pipeline.workspace.entries import files_below, is_leftover, is_ours
-from pipeline.workspace.folders import FORGETTING
+from pipeline.workspace.folders import CLIPS, FORGETTING
 
 SUGGESTIONS = "suggestions"  # the network that orders suggestions
 NETWORK = r".+\.(safetensors|pt|pth|onnx|xml|bin|json|jsonl|yaml)|tensorboard/.+"
@@ -20,6 +20,7 @@ EVALUATION = r"metrics\.json|queries\.parquet|ranked\.parquet|ranked/\d+\.jpg|(.
 # Folder -> a regular expression for the files that uavpipe writes there.
 OF_FLIGHT = {each.folder: each.ours for each in CHAIN if each.scope is not Scope.WORKSPACE} | {
     FOLDER: r"[^/]+\.mp4",
+    CLIPS: r"\d+/([^/]+\.mp4|manifest\.json)",
     REPORT.folder: REPORT.ours,
 }
 _RUN = rf"(.+/)?({EVALUATION}|{NETWORK})"

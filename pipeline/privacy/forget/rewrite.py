@@ -1,11 +1,15 @@
 """Rewriting every file with data of a person, without the person, in a separate folder; nothing is changed yet."""
 
+import hashlib
+import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 from zlib import crc32
 
 import cv2
@@ -19,7 +23,7 @@ from annotate.files import TEXT_LOG
 from annotate.log.forget import contents_without, log_without
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Seen
-from pipeline.chain.table import CLIP, DATASET, FRAMES, MOTION, OVERLAY, REPORT, TRACKS
+from pipeline.chain.table import CLIP, CROPS, DATASET, FRAMES, MOTION, OVERLAY, REPORT, TRACKS
 from pipeline.files import is_inside
 from pipeline.privacy.forget.networks import made_of_people
 from pipeline.privacy.forget.places import FLIGHT, OF_FLIGHT, OF_WORKSPACE, SUGGESTIONS, Places, is_mark
@@ -28,9 +32,20 @@ from pipeline.privacy.redact import Boxes, paint_over
 from pipeline.privacy.redactions import FILE, read_redactions
 from pipeline.privacy.shared_clip import FOLDER
 from pipeline.relinking.carry_over import NOT_CARRIED
+from pipeline.stages.crop_store import (
+    OFFSET,
+    Picture,
+    in_shard,
+    is_whole,
+    picture,
+    read_picture,
+    shard_writer,
+    shards_in,
+)
 from pipeline.stages.motion import EDGES_FILE
 from pipeline.workspace.atomic import TEMPORARY, write_json
 from pipeline.workspace.entries import files_below, is_leftover, is_ours, is_salvage
+from pipeline.workspace.folders import CLIPS, SEARCHES
 from pipeline.workspace.jpeg import encode_jpeg
 
 # In the workspace: SQLite's own files, backups, copies, and what could not be carried over.
@@ -55,7 +70,7 @@ class Rewritten:
     delete: list[str] = field(default_factory=list)
     move: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
-    pictures: list[Path] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
 
     def place(self, name: str) -> Path:
         """Where to write what becomes file `name` of the workspace."""
@@ -77,6 +92,7 @@ def rewrite(places: Places, store: LabelStore, selection: Selection, folder: Pat
     with LabelStore(result.place(LABELS)) as without:
         without.take_log(log_without(store, selection.identity, contents))
     result.move.append(f"{LABELS}{TEXT_LOG}")
+    _rewrite_searches(places.workspace, selection.identity, result)
     for name in (DATASET.folder, REPORT.folder, SUGGESTIONS):
         _delete_whole(places, name, OF_WORKSPACE[name], result)
     files = list(places.files())
@@ -87,6 +103,34 @@ def rewrite(places: Places, store: LabelStore, selection: Selection, folder: Pat
         places.locate(name)
     result.delete = sorted(dict.fromkeys(result.delete), key=is_mark)  # those last that tell whose a folder is
     return result
+
+
+def _rewrite_searches(workspace: Path, identity: int, result: Rewritten) -> None:
+    """The record of searches: that there was one stays, not that it was for the person.
+
+    A line that cannot be read may be of the person, and goes.
+    """
+    if not (workspace / SEARCHES).is_file():
+        return
+    hashes = {hashlib.sha256(crop.read_bytes()).hexdigest() for crop in result.pictures}
+    lines = []
+    for text in (workspace / SEARCHES).read_text("utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict):
+            lines.append(json.dumps(_without_person(line, identity, hashes)))
+    result.place(SEARCHES).write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
+def _without_person(line: dict[str, Any], identity: int, hashes: AbstractSet[str]) -> dict[str, Any]:
+    if line.get("person") == identity:
+        return {name: value for name, value in line.items() if name != "person"} | {"erased": True}
+    photos = line.get("photos")
+    if isinstance(photos, list) and hashes & set(map(str, photos)):
+        return line | {"photos": [each for each in photos if str(each) not in hashes], "erased": True}
+    return line
 
 
 def _may_show(name: str) -> bool:
@@ -113,7 +157,10 @@ def _rewrite_flight(places: Places, flight: str, part: Part, result: Rewritten) 
         elif name.startswith(f"{FRAMES.folder}/images/") and int(path.stem) in part.boxes:
             result.pictures.append(path)
             _write(result.place(_name(workspace, path)), paint_over(_read(path), part.boxes[int(path.stem)]))
-    for folder in (OVERLAY.folder, CLIP.folder, FOLDER, REPORT.folder):
+    # What no table describes, nobody can tell whom it shows; the segment is cut again.
+    unfinished = [shard for shard in shards_in(workspace / flight / CROPS.folder) if not is_whole(shard)]
+    result.delete += [_name(workspace, shard) for shard in unfinished]
+    for folder in (OVERLAY.folder, CLIP.folder, CLIPS, FOLDER, REPORT.folder):
         _delete_whole(places, f"{flight}/{folder}", OF_FLIGHT[folder], result)
     known = read_redactions(workspace / flight)
     frames = {
@@ -148,44 +195,102 @@ def _rewrite_table(workspace: Path, path: Path, part: Part, result: Rewritten) -
     pq.write_table(table.filter(pa.array(stays)), result.place(_name(workspace, path)), compression="zstd")
 
 
+@dataclass(frozen=True)
+class _Crop:
+    """A crop before and after.
+
+    Attributes:
+        old: where it is.
+        name: relative to the stage's folder, afterwards.
+        gone: it is the person's own.
+        painted: its bytes, where the person is painted over in it; None where it shows nothing of them.
+
+    """
+
+    old: Path
+    name: str
+    gone: bool
+    painted: bytes | None
+
+    @property
+    def renamed(self) -> bool:
+        """Whether only its name changes."""
+        return not self.gone and self.painted is None and PurePosixPath(self.name).name != self.old.name
+
+    @property
+    def changes(self) -> bool:
+        """Whether it is another one afterwards, or none."""
+        return self.gone or self.painted is not None or self.renamed
+
+
 def _rewrite_crops(
     workspace: Path, path: Path, table: pa.Table, keys: list[Seen], part: Part, result: Rewritten
 ) -> pa.Table:
-    """Rewrite the pictures of the table's rows; returns the table with their new names."""
+    """Rewrite the pictures of the table's rows; returns the table with their new names, lengths and places."""
     stage = path.parent if path.parent.suffix != ".parquet" else path.parent.parent
-    names = []
-    changed = {name: table[name].to_pylist() for name in ("bytes", "crc32") if name in table.column_names}
-    for place, (key, row) in enumerate(zip(keys, table.to_pylist(), strict=True)):
-        name = PurePosixPath(row["crop"])
-        new = name.with_name(f"{key.frame:08d}_{part.ranks.get(key, key.rank):03d}.jpg")
-        renamed = key in part.ranks and name.stem == f"{key.frame:08d}_{key.rank:03d}"
-        names.append(str(new if renamed else name))
-        old = stage / name
-        if not is_inside(old, stage):
-            raise ValueError(f"{path}: the crop {row['crop']!r} is outside of its folder")
-        if key in part.gone or renamed:
-            result.delete.append(_name(workspace, old))
-        if key in part.gone:
-            result.pictures.append(old)
-            continue
-        covered = _covered(row, part.boxes.get(key.frame))
-        if covered is not None:
-            result.pictures.append(old)
-            painted = result.place(_name(workspace, stage / names[-1]))
-            _write(painted, _uncover(_read(old), row, covered))
-            of_file = {"bytes": painted.stat().st_size, "crc32": crc32(painted.read_bytes())}
-            for column, values in changed.items():
-                values[place] = of_file[column]
-        elif renamed:
-            target = result.place(_name(workspace, stage / names[-1]))
-            try:
-                os.link(old, target)
-            except OSError:  # a disk without links
-                shutil.copyfile(old, target)
-    for column, values in {"crop": names, **changed}.items():
+    crops = [_crop(path, stage, key, row, part) for key, row in zip(keys, table.to_pylist(), strict=True)]
+    result.pictures += [picture(crop.old) for crop in crops if crop.gone or crop.painted is not None]
+    columns: dict[str, list[Any]] = {"crop": [crop.name for crop in crops]}
+    of_file: dict[str, Callable[[bytes], int]] = {"bytes": len, "crc32": crc32}
+    for column in of_file.keys() & set(table.column_names):
+        before = table[column].to_pylist()
+        columns[column] = [
+            was if crop.painted is None else of_file[column](crop.painted)
+            for crop, was in zip(crops, before, strict=True)
+        ]
+    _rewrite_files(workspace, stage, [crop for crop in crops if not in_shard(crop.name)], result)
+    if OFFSET in table.column_names:
+        moved = _rewrite_shards(workspace, stage, [crop for crop in crops if in_shard(crop.name)], result)
+        offsets = zip(crops, table[OFFSET].to_pylist(), strict=True)
+        columns[OFFSET] = [moved.get(crop.name, was) for crop, was in offsets]
+    for column, values in columns.items():
         field = table.schema.field(column)
         table = table.set_column(table.schema.get_field_index(column), field, pa.array(values, field.type))
     return table
+
+
+def _crop(table: Path, stage: Path, key: Seen, row: Mapping[str, Any], part: Part) -> _Crop:
+    name = PurePosixPath(row["crop"])
+    new = name.with_name(f"{key.frame:08d}_{part.ranks.get(key, key.rank):03d}.jpg")
+    renamed = key in part.ranks and name.stem == f"{key.frame:08d}_{key.rank:03d}"
+    old = stage / name
+    if not is_inside(old, stage):
+        raise ValueError(f"{table}: the crop {row['crop']!r} is outside of its folder")
+    gone = key in part.gone
+    covered = None if gone else _covered(row, part.boxes.get(key.frame))
+    painted = None
+    if covered is not None:
+        painted = encode_jpeg(_uncover(_decode(read_picture(old), old), row, covered), _QUALITY)
+    return _Crop(old, str(new if renamed else name), gone, painted)
+
+
+def _rewrite_files(workspace: Path, stage: Path, crops: Sequence[_Crop], result: Rewritten) -> None:
+    for crop in crops:
+        if crop.gone or PurePosixPath(crop.name).name != crop.old.name:
+            result.delete.append(_name(workspace, crop.old))
+        if crop.painted is not None:
+            result.place(_name(workspace, stage / crop.name)).write_bytes(crop.painted)
+        elif crop.renamed:
+            target = result.place(_name(workspace, stage / crop.name))
+            try:
+                os.link(crop.old, target)
+            except OSError:  # a disk without links
+                shutil.copyfile(crop.old, target)
+
+
+def _rewrite_shards(workspace: Path, stage: Path, crops: Sequence[_Crop], result: Rewritten) -> dict[str, int]:
+    """Write the shards that change without the person; gives where each of their crops begins, by its name."""
+    offsets: dict[str, int] = {}
+    for shard in sorted({crop.old.parent for crop in crops if crop.changes}):
+        staying = [crop for crop in crops if crop.old.parent == shard and not crop.gone]
+        if not staying:
+            result.delete.append(_name(workspace, shard))
+            continue
+        with shard_writer(result.place(_name(workspace, shard))) as writer:
+            for crop in staying:
+                content = read_picture(crop.old) if crop.painted is None else crop.painted
+                offsets[crop.name] = writer.add(PurePosixPath(crop.name).name, content)
+    return offsets
 
 
 def _covered(row: Mapping[str, float], boxes: Boxes | None) -> Boxes | None:
@@ -250,7 +355,11 @@ def _write_tracklets(
 
 
 def _read(path: Path) -> NDArray[np.uint8]:
-    image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return _decode(path.read_bytes(), path)
+
+
+def _decode(content: bytes, path: Path) -> NDArray[np.uint8]:
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB) if content else None
     if image is None:
         raise ValueError(f"{path} is not an image")
     return np.asarray(image, np.uint8)

@@ -17,22 +17,28 @@ from pipeline.errors import PipelineError
 from pipeline.files import open_regular
 from pipeline.privacy.forget.places import FLIGHT, Places
 from pipeline.privacy.forget.selection import BOX
+from pipeline.stages.crop_store import Picture
 from pipeline.workspace.entries import is_ours
+from pipeline.workspace.folders import SEARCHES
 from pipeline.workspace.tables import read_file
 
 _HEAD = 640  # bytes of a JPEG by which it is looked for: its tables, its size, and the first of its pixels
 _BEGIN, _END = b"\xff\xd8\xff", b"\xff\xd9"  # of each JPEG, also within another file
-Picture = tuple[int, str, str]  # bytes; SHA-256 of the first `_HEAD` of them, and of all
+Fingerprint = tuple[int, str, str]  # bytes; SHA-256 of the first `_HEAD` of them, and of all
 
 
-def fingerprints(pictures: Iterable[Path], kept: Iterable[Path]) -> list[Picture]:
+def fingerprints(pictures: Iterable[Picture], kept: Iterable[Picture]) -> list[Fingerprint]:
     """What `pictures` are recognised by; without those of which one in `kept` is a copy."""
     found = {_fingerprint(path.read_bytes()) for path in pictures}
     sizes = {size for size, _, _ in found}
-    return sorted(found - {_fingerprint(path.read_bytes()) for path in kept if path.stat().st_size in sizes})
+    return sorted(found - {_fingerprint(path.read_bytes()) for path in kept if _size(path) in sizes})
 
 
-def _fingerprint(content: bytes) -> Picture:
+def _size(path: Picture) -> int:
+    return path.stat().st_size if isinstance(path, Path) else path.size()
+
+
+def _fingerprint(content: bytes) -> Fingerprint:
     return len(content), _sha256(content[:_HEAD]), _sha256(content)
 
 
@@ -41,7 +47,7 @@ def _sha256(content: bytes | memoryview) -> str:
 
 
 def remains(
-    places: Places, identity: int, pictures: Sequence[Picture], boxes: Mapping[str, Mapping[str, Any]]
+    places: Places, identity: int, pictures: Sequence[Fingerprint], boxes: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
     """The files of the workspace that still have something of the person, with what it is.
 
@@ -64,11 +70,18 @@ def remains(
         tables = [f"{flight}/{name}" for name in sorted(places.below(flight)) if _is_table(name)]
         found += [f"{name} (a row)" for name in tables if _has_row(places.workspace / name, frames)]
         found += [f"{name} (rows without a detection)" for name in _loose(places.workspace, flight, tables)]
+    found += [f"{SEARCHES} (a search)"] * _is_searched_for(places.workspace / SEARCHES, identity)
     if not (places.workspace / LABELS).exists():
         return found
     with LabelStore(places.workspace / LABELS, create=False) as store:
         found += [f"{LABELS} (the identity)"] * (identity in store.state.exists)
     return found
+
+
+def _is_searched_for(path: Path, identity: int) -> bool:
+    if not path.is_file():
+        return False
+    return any(f'"person": {identity}}}' in line for line in path.read_text("utf-8", errors="replace").splitlines())
 
 
 def _shown(path: Path, wanted: Mapping[str, Sequence[tuple[int, str]]], lengths: set[int]) -> str:

@@ -1,18 +1,42 @@
-"""Recipes for training that come with uavpipe, by name."""
+"""Recipes for training re-ID networks that come with uavpipe, by name."""
 
 from pathlib import Path
 
 import yaml
 
 from reid.config import TrainConfig
+from reid.errors import ReidError
 
 _FOLDER = Path(__file__).parent
+_FORMER = ("configs", "reid")  # the folder that they were in, which scripts still name
+
+
+def recipe_names() -> list[str]:
+    """The names of the packaged recipes."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def is_packaged(recipe: str) -> bool:
+    """Whether `recipe` is the name of a packaged recipe, as `finetune`."""
+    return recipe in recipe_names()
 
 
 def recipe_file(recipe: Path) -> Path:
-    """The packaged recipe that `recipe` names, as `finetune`; where there is none of that name, `recipe` itself."""
-    packaged = _FOLDER / f"{recipe}.yaml"
-    return packaged if recipe.name == str(recipe) and not recipe.exists() and packaged.is_file() else recipe
+    """The file `recipe`, or the packaged recipe of this name where there is no such file.
+
+    Raises:
+        ReidError: `recipe` is neither a file, nor the name of a packaged recipe, nor ends as a YAML file does.
+
+    """
+    if recipe.exists():
+        return recipe
+    former = recipe.parts[-3:-1] == _FORMER
+    name = recipe.stem if former else str(recipe)
+    if is_packaged(name):
+        return _FOLDER / f"{name}.yaml"
+    if not recipe.suffix:
+        raise ReidError(f"{recipe}: no such recipe; expected a YAML file, or one of {', '.join(recipe_names())}")
+    return recipe
 
 
 def read_recipe(name: str, **changes: object) -> TrainConfig:

@@ -1,5 +1,6 @@
 """The labelling app over a small workspace, in this process."""
 
+import re
 import socket
 import threading
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from annotate.app.access import Access
 from annotate.app.refresh import Refresh
 from annotate.app.server import create_app
 from annotate.errors import AnnotateError
+from annotate.operations import NewIdentity
 from annotate.project import Project
 
 
@@ -59,7 +61,7 @@ def serving():
 def _serving(app):
     """`app` at a free port of this machine, by a thread; gives the address."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="error", timeout_graceful_shutdown=3))
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
     try:
@@ -73,3 +75,37 @@ def _serving(app):
 def address(make_app):
     with _serving(make_app()) as address:
         yield address
+
+
+@pytest.fixture
+def context(browser):
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context, address):
+    """The queue, opened by "ann"; a script that fails, or anything asked of another server, fails the test."""
+    pytest.importorskip("playwright.sync_api")
+    from tests.annotate.app.hand import opened
+
+    page = context.new_page()
+    complaints = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
+    page.on(
+        "request", lambda asked: None if asked.url.startswith(("blob:", address)) else complaints.append(asked.url)
+    )
+    opened(page, address)
+    yield page
+    # What is refused or cut off on purpose, the browser logs by itself.
+    assert [each for each in complaints if not re.search("409|503|ERR_FAILED", each)] == []
+
+
+@pytest.fixture
+def labelled(project):
+    """Three identities, as somebody else made them."""
+    for number, tracklets in enumerate((("f1/0", "f2/0"), ("f1/1",), ("f1/2",))):
+        project.store.apply(NewIdentity(tracklets=tracklets), user="bob", id=f"b{number}")

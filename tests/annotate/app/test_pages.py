@@ -12,11 +12,13 @@ from playwright.sync_api import expect
 from annotate.app.access import Access
 from annotate.operations import Mark, NewIdentity
 from annotate.project import Project
+from tests.annotate.app.hand import asked, labels, opened, press, toast
 
 SIZES = {"desktop": (1280, 720), "tablet": (820, 1180), "phone": (390, 844)}
 
 UNNAMED = """[...document.querySelectorAll('button, input, img')]
-    .filter(each => !(each.textContent.trim() || each.alt || each.ariaLabel || each.title)).length"""
+    .filter(each => !(each.textContent.trim() || each.alt || each.ariaLabel || each.title || each.closest('.card')))
+    .length"""
 # px: a finger is not a mouse
 SMALL = (
     "[...document.querySelectorAll('button')].filter(each => each.offsetParent && each.offsetHeight < 40).length"
@@ -34,67 +36,6 @@ CUT_OFF_ONCE = """() => {
 }"""
 
 
-@pytest.fixture
-def context(browser):
-    context = browser.new_context(viewport={"width": 1280, "height": 720})
-    context.set_default_timeout(10_000)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def page(context, address):
-    """The queue, opened by "ann"; a script that fails, or anything asked of another server, fails the test."""
-    page = context.new_page()
-    complaints = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
-    page.on(
-        "request", lambda asked: None if asked.url.startswith(("blob:", address)) else complaints.append(asked.url)
-    )
-    opened(page, address)
-    yield page
-    # What is refused or cut off on purpose, the browser logs by itself.
-    assert [each for each in complaints if not re.search("409|503|ERR_FAILED", each)] == []
-
-
-@pytest.fixture
-def labelled(project):
-    """Three identities, as somebody else made them."""
-    for number, tracklets in enumerate((("f1/0", "f2/0"), ("f1/1",), ("f1/2",))):
-        project.store.apply(NewIdentity(tracklets=tracklets), user="bob", id=f"b{number}")
-
-
-def opened(page, address):
-    page.goto(address)
-    expect(page.get_by_role("dialog", name="Who is labelling?")).to_be_visible()
-    page.keyboard.press("Enter")  # the name that is proposed
-    expect(page.locator(".question h1")).to_have_text("Who is this?")
-    return page
-
-
-def labels(project):
-    with project.reading() as state:
-        return dict(state.labels)
-
-
-def asked(page):
-    """The tracklet that is shown."""
-    return page.locator(".question p").inner_text().split(" ")[0]
-
-
-def press(page, *keys):
-    """Press keys, each when the answer to the one before is there."""
-    for key in keys:
-        with page.expect_response(lambda answer: "/api/decide" in answer.url or "/api/undo" in answer.url):
-            page.keyboard.press(key)
-        expect(page.locator("main")).not_to_have_attribute("aria-busy", "true")
-
-
-def toast(page, text):
-    expect(page.locator(".toast").last).to_have_text(re.compile(text))
-
-
 class TestQueue:
     def test_new_same_junk_distractor_and_skip_by_one_key_each(self, page, project):
         press(page, "n")
@@ -103,13 +44,13 @@ class TestQueue:
         press(page, "x")
         toast(page, "f1/1: distractor")
         press(page, "j")
-        toast(page, "f1/2: junk")
+        toast(page, "f1/2: not a person")
         expect(page.locator(".question p")).to_contain_text("f2/0")
         expect(page.locator(".card")).to_have_count(1)
         press(page, "Enter")
         toast(page, "f2/0 is Person 1")
         press(page, "s")
-        toast(page, "f2/1: skipped")
+        toast(page, "f2/1: not sure")
         expect(page.locator(".question p")).to_contain_text("f1/3")
         press(page, " ")
         toast(page, "f1/3 is Person 1")
@@ -148,9 +89,14 @@ class TestQueue:
 
     def test_undo_and_redo(self, page, project):
         press(page, "n")
+        page.keyboard.press("Control+z")
+        toast(page, "taken back: f1/0 is new")
+        expect(page.locator(".question p")).to_contain_text("f1/0")
+        page.keyboard.press("Control+Shift+z")
+        toast(page, "done again: f1/0 is new")
+        expect(page.locator(".question p")).to_contain_text("f1/1")
         page.keyboard.press("z")
         toast(page, "taken back")
-        expect(page.locator(".question p")).to_contain_text("f1/0")
         page.keyboard.press("y")
         toast(page, "done again")
         expect(page.locator(".question p")).to_contain_text("f1/1")
@@ -237,6 +183,15 @@ class TestQueue:
         expect(page.locator("main h1")).to_have_text("Nothing is left to label.")
         expect(page.locator("#progress-text")).to_contain_text("8 of 8 tracklets (100 %) · 1 person")
 
+    def test_what_was_skipped_is_offered_once_more(self, page, project):
+        press(page, *"jjjjjjss")
+        expect(page.locator("main h1")).to_have_text("Nothing is left to label.")
+        expect(page.locator(".skipped")).to_contain_text("2 tracklets were skipped.")
+        page.get_by_role("button", name="Look again").click()
+        expect(page.locator(".question p")).to_contain_text("f1/4")
+        press(page, "s", "j")
+        expect(page.locator(".skipped")).to_contain_text("1 tracklet was skipped.")
+
     def test_more_candidates(self, context, make_workspace, walk, make_app, serving, tmp_path):
         crowd = [walk(person, 100 * person, 9) for person in range(12)]
         project = Project(make_workspace({"c": [*crowd, walk(3, 3000, 30)]}, tmp_path / "crowd"))
@@ -259,13 +214,13 @@ class TestQueue:
         page.get_by_role("button", name="new person").click()
         toast(page, "person 1")
         for _ in range(2):
-            page.get_by_role("button", name="junk").click()
+            page.get_by_role("button", name="not a person").click()
             page.wait_for_timeout(150)
         expect(page.locator(".question p")).to_contain_text("f2/0")
-        page.get_by_role("button", name="Same as Person 1").click()
+        page.get_by_role("button", name="1 Person 1").click()
         toast(page, "f2/0 is Person 1")
         page.get_by_role("button", name="undo").click()
-        toast(page, "taken back")
+        toast(page, "taken back: f2/0 is person 1")
         assert labels(project)["f2/0"] is Mark.OPEN
 
     def test_a_decision_that_somebody_else_overtook_is_told(self, page, project):
@@ -274,6 +229,38 @@ class TestQueue:
         toast(page, "was changed meanwhile by operation 3 .new identity by bob.")
         expect(page.locator(".question p")).to_contain_text("f1/1")
         assert labels(project)["f1/0"] == 1
+
+    def test_two_windows_of_one_labeller_do_not_disturb_each_other(self, page, context, address, project):
+        press(page, "j")
+        other = context.new_page()
+        other.goto(address)  # the browser knows the name
+        expect(other.locator(".question p")).to_be_visible()
+        assert asked(page) == "f1/1"
+        assert asked(other) == "f1/2"
+        press(other, "n")
+        with page.expect_response("**/api/undo"):
+            page.keyboard.press("z")
+        toast(page, "operation 4, the last of ann, was made in another window; take it back there")
+        assert labels(project)["f1/2"] == 1
+        press(other, "z", "z")  # also what was decided before it was opened
+        assert labels(project)["f1/0"] is Mark.OPEN
+        project.store.apply(NewIdentity(tracklets=("f1/1",)), user="ann", id="elsewhere.1")
+        press(page, "j")
+        toast(page, "was changed meanwhile by operation 7 .new identity by ann.")
+        assert labels(project)["f1/1"] == 2
+
+    def test_on_a_small_screen_a_new_question_is_in_sight(self, page, project, labelled):
+        page.set_viewport_size({"width": 390, "height": 500})
+        page.reload()
+        expect(page.locator(".card")).to_have_count(3)
+        assert page.evaluate("scrollY") == 0
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("scrollY") > 0  # the card that is marked comes into sight
+        expect(page.locator("#said")).to_have_text(re.compile(r"Person \d, 3 of 3"))
+        press(page, "Enter")
+        assert page.evaluate("scrollY") == 0
+        expect(page.locator("#said")).to_have_text(re.compile(rf"Who is this\? {asked(page)}, \d+ detections?"))
 
     def test_when_the_connection_breaks_the_same_request_is_sent_again(self, page, project):
         page.evaluate(CUT_OFF_ONCE)
@@ -322,7 +309,9 @@ class TestGallery:
         wall.keyboard.press("ArrowRight")
         wall.keyboard.press(" ")
         expect(wall.locator("#gallery-count")).to_have_text("3 identities, 2 selected")
-        press(wall, "m")
+        wall.keyboard.press("m")
+        expect(wall.get_by_role("dialog")).to_contain_text("f1/2 and f1/0 are both in frame 0")
+        press(wall, "y")
         toast(wall, "3 is 1")
         expect(wall.locator(".wall .card")).to_have_count(2)
         assert labels(project)["f1/2"] == 1
@@ -338,6 +327,8 @@ class TestGallery:
 
     def test_dragging_one_on_another(self, wall, project):
         wall.locator(".wall .card").nth(2).drag_to(wall.locator(".wall .card").nth(1))
+        expect(wall.get_by_role("dialog")).to_contain_text("f1/2 and f1/1 are both in frame 0")
+        press(wall, "y")
         toast(wall, "3 is 2")
         assert labels(project)["f1/2"] == 2
 
@@ -377,7 +368,7 @@ class TestGallery:
 
     def test_an_empty_wall(self, page):
         page.keyboard.press("g")
-        expect(page.locator(".wall")).to_contain_text("No identities yet")
+        expect(page.locator(".wall")).to_contain_text("Nobody yet")
 
 
 class TestChecks:
@@ -403,7 +394,7 @@ class TestChecks:
         toast(page, "right as it is")
         expect(page.locator(".finding")).to_have_count(2)
         press(page, "Enter")
-        toast(page, "take f1/2 out of 1")
+        toast(page, "take f1/2 out of person 1")
         expect(page.locator("main h1")).to_have_text("Nothing looks wrong.")
         assert labels(project)["f1/2"] is Mark.OPEN
         page.keyboard.press("z")
@@ -415,6 +406,12 @@ class TestEverywhere:
         page.keyboard.press("?")
         expect(page.get_by_role("dialog", name="Keys")).to_contain_text("new person")
         page.keyboard.press("Escape")
+        expect(page.locator("dialog")).to_have_count(0)
+        page.locator("#help").click()
+        page.get_by_role("button", name="Close", exact=True).click()
+        expect(page.locator("dialog")).to_have_count(0)
+        page.locator("#help").click()
+        page.mouse.click(5, 5)  # beside it
         expect(page.locator("dialog")).to_have_count(0)
 
     def test_typing_is_no_command(self, page, project):

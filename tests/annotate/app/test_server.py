@@ -155,7 +155,7 @@ def test_findings_progress_boxes_and_pictures(ask, client):
     ask("decide", operation=new("f1/0", "f1/1"))
     (finding,) = client.get("/api/findings").json()["findings"]
     assert (finding["kind"], finding["frame"], len(finding["tracklets"])) == ("twice", 0, 2)
-    ask("decide", operation=finding["correction"])
+    ask("decide", operation=finding["corrections"][0]["operation"])
     assert client.get("/api/findings").json()["total"] == 0
     now = client.get("/api/progress", params={"user": "ann"}).json()
     assert (now["tracklets"], now["labelled"], now["identities"]) == (8, 1, 1)

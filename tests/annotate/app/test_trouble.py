@@ -66,14 +66,22 @@ def test_crops_deleted_under_the_server_are_told_and_decisions_go_on(client, wor
     assert client.post("/api/decide", json={**decision("a"), "next": True}).json()["item"]["tracklet"] == "f1/0"
 
 
-@pytest.mark.parametrize("linked", [CROP, "f1/crops/images", "f1/crops", "f1"])
-def test_nothing_is_shown_through_a_link_out_of_the_workspace(client, workspace, tmp_path, linked):
+@pytest.mark.parametrize("linked", ["f1/crops", "f1"])
+def test_crops_on_another_disk_are_shown(client, workspace, tmp_path, linked):
+    inside, outside = workspace / linked, tmp_path / "outside"
+    inside.rename(outside)
+    inside.symlink_to(outside)
+    assert client.get("/api/crops/f1/0/0.jpg").content == (workspace / CROP).read_bytes()
+
+
+@pytest.mark.parametrize("linked", [CROP, "f1/crops/images"])
+def test_nothing_is_shown_through_a_link_out_of_the_folder_of_crops(client, workspace, tmp_path, linked):
     inside, outside = workspace / linked, tmp_path / "outside"
     inside.rename(outside)
     inside.symlink_to(outside)
     answer = client.get("/api/crops/f1/0/0.jpg")
     assert answer.status_code == 404
-    assert "a link out of the workspace; only crops inside are shown" in answer.json()["error"]
+    assert "a link out of the flight's folder of crops; only crops inside are shown" in answer.json()["error"]
 
 
 def test_a_crop_that_is_no_plain_file_does_not_hold_the_server_up(client, workspace):

@@ -265,6 +265,98 @@ def test_between_the_frames_of_a_task_with_a_step_there_are_no_boxes(tmp_path):
     assert track(tmp_path, (10, 0, 1, 0), (16, 0, 1, 12), meta=meta) == ([(10, 0), (13, 6), (16, 12)], 0)
 
 
+def images(names, image=2, bbox=(10, 20, 30, 40), more=()):
+    """COCO as CVAT writes it: frames by the images' names alone, a track in the attributes."""
+    rows = [{"id": number, "file_name": name, "width": 1280, "height": 720} for number, name in enumerate(names)]
+    boxes = [{"id": 1, "image_id": image, "category_id": 1, "bbox": bbox, "attributes": {"track_id": 5}}, *more]
+    return json.dumps({"images": rows, "annotations": boxes, "categories": [{"id": 1, "name": "person"}]})
+
+
+@pytest.mark.parametrize(
+    ("names", "frame"),
+    [
+        ([f"frame_{frame:06d}.PNG" for frame in range(6)], 2),
+        ([f"default/frame_{frame:06d}.PNG" for frame in (0, 2, 5)], 5),  # a task with a step, or with holes
+        ([f"{number}.jpg" for number in (10, 2, 1, 3, 4, 5)], 0),  # in natural order, as those of a flight
+        ([f"frame_{frame:06d}.jpg" for frame in range(1, 7)], 2),
+    ],
+)
+def test_images_without_a_number_are_counted_by_their_names(tmp_path, names, frame):
+    (tmp_path / "f.json").write_text(images(names))
+    assert places(read(tmp_path / "f.json")) == [(frame, 5, (10, 20, 30, 40))]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            images([f"frame_{frame % 3:06d}.PNG" for frame in range(6)]),
+            "several images of .* are called frame_000000",
+        ),
+        (images(["frame_000002.PNG", "frame_000003.PNG", "frame_000004.PNG"]), "--first-frame"),
+        (images(["a.jpg", "b.jpg", "c.jpg"]), "a video of 3 frames, the flight flight01 has 6"),
+        (
+            images([f"{n}.jpg" for n in range(6)], bbox=(1200, 600, 1270, 710)),
+            "two corners: write left, top, width",
+        ),
+    ],
+)
+def test_images_that_do_not_tell_their_frames_or_boxes_are_refused(tmp_path, text, message):
+    (tmp_path / "f.json").write_text(text)
+    with pytest.raises(AnnotateError, match=message):
+        read(tmp_path / "f.json")
+
+
+def test_a_track_twice_in_a_frame_is_announced(tmp_path):
+    (tmp_path / "f.txt").write_text("1,2,10,10,20,20,1,-1,-1,-1\n1,2,100,10,20,20,1,-1,-1,-1\n")
+    assert "1 boxes have the track of another one in their frame" in read(tmp_path / "f.txt").for_labels().account()
+
+
+@pytest.mark.parametrize(
+    ("turned", "around"),
+    [("0.0", (100, 200, 140, 220)), ("90", (110, 190, 130, 230)), ("-450", (110, 190, 130, 230))],
+)
+def test_of_a_turned_box_the_upright_one_around_it_is_taken(tmp_path, turned, around):
+    # 40 x 20 px about (120, 210), turned by a quarter: 20 x 40.
+    sides = f'outside="0" keyframe="1" xtl="100" ytl="200" xbr="140" ybr="220" rotation="{turned}"'
+    track = f'<track id="1" label="person"><box frame="0" {sides}/></track>'
+    (tmp_path / "f.xml").write_text(f"<annotations>{track}</annotations>")
+    (box,) = read(tmp_path / "f.xml").persons
+    assert box.box == pytest.approx(around)
+
+
+BEGINNING = (
+    "<task><size>5</size><start_frame>0</start_frame><stop_frame>4</stop_frame><source>flight01.MP4</source>"
+    "<original_size><width>1280</width><height>720</height></original_size></task>"
+)
+
+
+def test_a_task_on_the_first_frames_of_the_flight_is_taken_with_a_word(tmp_path):
+    (tmp_path / "f.xml").write_text(cvat(BOXES[:8], meta=BEGINNING))
+    found = read(tmp_path / "f.xml")
+    assert places(found) == BOXES[:8]
+    assert (
+        "a task on the first 5 frames, the flight flight01 has 6: the others are not annotated" in found.account()
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "instead"),
+    [
+        ("flight01.MP4", "flight02.MP4"),  # another video
+        ("<width>1280", "<width>640"),  # of another size, a clean multiple or not
+        ("<start_frame>0</start_frame>", ""),
+        ("<stop_frame>4<", "<stop_frame>5<"),
+        ("<size>5<", "<size>7<"),
+        ("<source>flight01.MP4</source>", ""),
+    ],
+)
+def test_a_task_that_does_not_prove_to_be_on_the_first_frames_is_refused(tmp_path, told, instead):
+    (tmp_path / "f.xml").write_text(cvat(BOXES[:8], meta=BEGINNING.replace(told, instead)))
+    with pytest.raises(AnnotateError, match=r"export from a task on the flight|no clean multiple"):
+        read(tmp_path / "f.xml")
+
+
 def test_identities_and_numbers_of_tracks_are_kept_apart(tmp_path):
     named = '<box frame="0" xtl="0" ytl="0" xbr="4" ybr="8"><attribute name="identity">7</attribute></box>'
     plain = '<box frame="0" xtl="50" ytl="0" xbr="54" ybr="8"/>'

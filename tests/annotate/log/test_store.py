@@ -97,7 +97,18 @@ def test_a_decision_on_what_changed_meanwhile_is_refused(store):
     with pytest.raises(Refused, match=r"tracklet f/0 was changed meanwhile by operation 3 \(split by bob\)"):
         store.apply(Assign(tracklets=("f/0",), identity=number), user="ann", id="c", seen=seen)
     store.apply(Assign(tracklets=("f/1",), identity=number), user="ann", id="c", seen=seen)
-    store.apply(Assign(tracklets=("f/0",), identity=number), user="bob", id="d", seen=seen)  # bob did it himself
+    with pytest.raises(Refused, match=r"by operation 3 \(split by bob\)"):  # in another window of his
+        store.apply(Assign(tracklets=("f/0",), identity=number), user="bob", id="d", seen=seen)
+
+
+def test_what_is_not_ones_own_is_not_taken_back(store):
+    first = store.apply(NewIdentity(name="Anna"), user="ann", id="one.1").entry
+    with pytest.raises(Refused, match="operation 2, the last of ann, was made in another window"):
+        store.undo(user="ann", id="two.1", own=lambda entry: entry.id.startswith("two."))
+    undone = store.undo(user="ann", id="one.2", own=lambda entry: entry.id.startswith("one."))
+    assert undone.entry.operation == Undo(target=first.sequence)
+    with pytest.raises(Refused, match="made in another window"):
+        store.redo(user="ann", id="two.2", own=lambda entry: entry.id.startswith("two."))
 
 
 def test_tracklets_made_again_are_refused(store):

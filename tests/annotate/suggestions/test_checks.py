@@ -45,7 +45,7 @@ def test_one_identity_twice_in_a_frame(project):
     decide(project, NewIdentity(tracklets=("f1/0", "f1/1")))
     (finding,) = found(project)
     assert (finding.kind, finding.frame, finding.tracklets) == ("twice", 4, ("f1/0", "f1/1"))
-    decide(project, finding.correction)  # the shorter one goes
+    decide(project, finding.corrections[0].decision)  # the shorter one goes
     assert project.store.state.labels["f1/1"] is Mark.OPEN
     assert found(project) == []
 
@@ -56,9 +56,7 @@ def test_too_far_away_a_moment_later(make_workspace, walk):
     decide(project, NewIdentity(tracklets=("f/0", "f/1")))
     (finding,) = found(project)
     metres = (60 - 7) / 40 * 1.7  # from the end of the first walk to the begin of the second
-    assert (
-        finding.message == f"identity 1 would have moved {(metres - 1) / 0.1:.0f} m/s between frames 7 and 8 of f"
-    )
+    assert finding.message == f"person 1 would have moved {(metres - 1) / 0.1:.0f} m/s between frames 7 and 8 of f"
     project.close()
 
 
@@ -77,14 +75,14 @@ def test_a_tracklet_that_looks_like_another_identity(project):
     )
     finding = found(project)[0]
     assert (finding.kind, finding.tracklets, finding.identities) == ("unlike", ("f2/1",), (1, 2))
-    assert finding.correction == Assign(tracklets=("f2/1",), identity=2)
+    assert finding.corrections[0].decision == Assign(tracklets=("f2/1",), identity=2)
 
 
 def test_two_identities_that_look_like_one(project):
     decide(project, NewIdentity(tracklets=("f1/0", "f1/2")), NewIdentity(tracklets=("f2/0",)))
     (finding,) = found(project)
-    assert finding.correction == Merge(source=2, into=1)
-    decide(project, finding.correction)
+    assert finding.corrections[0].decision == Merge(source=2, into=1)
+    decide(project, finding.corrections[0].decision)
     assert found(project) == []
 
 

@@ -39,8 +39,27 @@ def test_two_boxes_on_each_other_may_be_one_person(second, apart):
     assert frame == (3 if apart else None)
 
 
-def test_one_frame_apart_is_enough():
-    def box(flight, seen):
-        return (0, 0, 20, 40) if seen.frame != 7 or seen.rank == 0 else (100, 0, 120, 40)
+def beside_in(frames, left):
+    """The second box is at x = `left` in these frames, otherwise where the first is."""
+    return lambda flight, seen: (left, 0, left + 20, 40) if seen.rank and seen.frame in frames else (0, 0, 20, 40)
 
-    assert together(range(10), range(5, 12), box) == 7
+
+@pytest.mark.parametrize(
+    ("frames", "left", "apart"),
+    [
+        ([7], 22, None),  # beside each other for a moment: a second box of one person, that jumped
+        ([7, 9], 22, None),  # in 2 of 5
+        ([6, 7, 9], 22, 6),  # in 3 of 5
+        ([7], 59, None),  # a gap of 39 px, at 40 px height
+        ([7], 60, 7),  # nobody is in two places
+    ],
+)
+def test_apart_in_most_frames_or_far_apart_in_one(frames, left, apart):
+    assert together(range(10), range(5, 12), beside_in(frames, left)) == apart
+
+
+def test_the_first_meeting_of_several_tracklets():
+    state = State(tracklets={f"f/{n}": (Seen(5, n), Seen(6, n)) for n in range(3)})
+    judge = CoOccurrence(lambda _, seen: (100.0 * (seen.rank // 2), 0, 100.0 * (seen.rank // 2) + 20, 40))
+    assert judge.first(state, ["f/0", "f/1"], ["f/1", "f/2"]) == ("f/0", "f/2", 5)
+    assert judge.first(state, ["f/0"], ["f/1"]) is None

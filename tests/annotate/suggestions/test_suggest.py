@@ -29,7 +29,7 @@ def decide(project, *operations):
 
 def candidates(project, tracklet):
     with project.reading() as state:
-        return [(each.identity, round(each.similarity, 2)) for each in project.candidates(state, tracklet)]
+        return [(each.identity, round(each.similarity, 2)) for each in project.ranking(state, tracklet).candidates]
 
 
 def test_the_likeliest_comes_first(project):
@@ -43,6 +43,17 @@ def test_who_is_in_a_frame_with_it_is_not_suggested(project):
     assert [identity for identity, _ in candidates(project, "f1/1")] == [2]  # f1/0 walks beside it
     decide(project, Assign(tracklets=("f1/0",), identity=2))
     assert candidates(project, "f1/1") == []
+
+
+def test_who_was_seen_with_it_is_named_with_the_frame(project):
+    decide(project, NewIdentity(tracklets=("f1/2", "f1/0")), NewIdentity(tracklets=("f2/1",)))
+    with project.reading() as state:
+        (excluded,) = project.ranking(state, "f1/1").excluded
+        assert excluded[:1] + excluded[2:] == (1, "f1/0", 4)
+        assert project.meeting(state, 1, 2) is None
+    decide(project, Assign(tracklets=("f1/1",), identity=2))
+    with project.reading() as state:
+        assert project.meeting(state, 1, 2) == ("f1/0", "f1/1", 4)
 
 
 def test_a_tracklet_is_no_candidate_for_itself(project):
@@ -113,7 +124,7 @@ class Crowd:
         state = State()
         state.tracklets.update(self.contents)
         state.members.update(members)
-        return [each.identity for each in self.suggester.candidates(state, f"f/{tracklet}")]
+        return [each.identity for each in self.suggester.ranking(state, f"f/{tracklet}").candidates]
 
 
 def test_labels_teach_what_does_not_tell_persons_apart(monkeypatch):

@@ -119,6 +119,10 @@ def test_boxes_that_do_not_fit_their_image_get_a_word(tmp_path):
             "two of the categories have id 1",
         ),
         ({"categories": [{"id": 1}]}, "category 1 has name null"),
+        (
+            {"annotations": [annotation(1, bbox=[SIZE[0] - 40, SIZE[1] - 60, SIZE[0] - 5, SIZE[1] - 5])]},
+            "two corners",
+        ),
         ({"categories": [{"id": 1, "name": "car"}]}, r"no category 'person' among car \(1\); .*--person NAME"),
     ],
 )

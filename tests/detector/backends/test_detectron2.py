@@ -31,7 +31,7 @@ def config(path, **detectron2):
 
 def test_where_detectron2_is_absent_one_line_says_what_to_do(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "detectron2", None)
-    with pytest.raises(DetectorError, match=r"not installed here .*'make detectron2'.*import-detectron2") as caught:
+    with pytest.raises(DetectorError, match=r"`pip install .*/detectron2\.git`.*import-detectron2") as caught:
         load_predictor(config(model))
     assert "\n" not in str(caught.value)
 

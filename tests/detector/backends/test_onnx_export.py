@@ -7,6 +7,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
+from detector.backends.load import load_predictor
 from detector.backends.onnx_export import compare_onnx, export_onnx
 from detector.config import DetectorConfig, Resize
 from detector.errors import DetectorError
@@ -35,6 +36,18 @@ def test_onnx_runtime_finds_what_torch_finds_at_every_size(model):
     assert count > 20
     assert distance < 1e-2  # px
     assert gap < 1e-4
+
+
+def test_the_onnx_backend_finds_what_torch_finds(model):
+    there = CONFIG.model_copy(update={"weights": str(model), "backend": "onnx"})
+    theirs, ours = load_predictor(there), load_predictor(CONFIG)
+    for image in pictures((384, 216)):
+        (found,), (expected,) = (each.predict([each.preprocess(image)]) for each in (theirs, ours))
+        assert len(expected) > 0
+        np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.05)
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
+    with pytest.raises(DetectorError, match=r"small\.onnx: exported with .*floor"):
+        load_predictor(there.model_copy(update={"floor": 0.001}))
 
 
 def test_a_model_of_other_answers_is_told_apart(model):

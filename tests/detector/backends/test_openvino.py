@@ -81,7 +81,7 @@ def test_int8_still_finds_the_persons(pictures, expected, exported):
     predictor = load_predictor(EXACT.model_copy(update={"weights": str(exported)}))
     found = [predictor.predict([predictor.preprocess(picture)])[0] for picture in pictures]
     nearest = [
-        np.abs(there.above(0.8).boxes[:, None] - here.above(0.4).boxes).max(axis=2).min(axis=1, initial=np.inf)
+        np.abs(there.above(0.5).boxes[:, None] - here.above(0.1).boxes).max(axis=2).min(axis=1, initial=np.inf)
         for here, there in zip(found, expected, strict=True)
     ]
     off = np.concatenate(nearest)  # px

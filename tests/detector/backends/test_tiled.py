@@ -10,6 +10,7 @@ from detector.backends.load import load_predictor
 from detector.backends.tiled import TiledPredictor, is_cut, join, pieces_of
 from detector.config import DetectorConfig, Resize, Tiles
 from detector.records import Detections
+from detector.scores import ScoreLine
 
 TILES = Tiles(size=100, overlap=0.3)
 
@@ -78,6 +79,7 @@ class Oracle:
     people: np.ndarray
     batch_size: int = 3
     workers: int = 1
+    runtime: str = "oracle"
 
     def preprocess(self, image):
         return image
@@ -113,6 +115,20 @@ def test_persons_that_fit_into_the_overlap_are_found_once_and_whole(data):
     assert len(found) == 2
     for one in found:
         assert sorted(map(tuple, one.boxes.tolist())) == sorted(map(tuple, people.tolist()))
+
+
+def test_scores_in_tiles_are_the_weights_own_there():
+    people = array((10, 10, 20, 30), (70, 10, 80, 30), (150, 10, 160, 30))
+    line = ScoreLine(slope=1.5, offset=-1.0)
+    config = DetectorConfig(tiles=Tiles(size=100, overlap=0.3, full_image=False), floor=0.5)
+    tiled = TiledPredictor(Oracle(people), config, line)
+    (found,) = tiled.predict([tiled.preprocess(numbered(200, 100))])
+    assert found.scores[0] == pytest.approx(line(0.9))
+    # A score of 0.6 is one of 0.403 there, below the floor.
+    assert (found.scores >= 0.5).all()
+    assert TiledPredictor(Oracle(people), config).predict([tiled.preprocess(numbered(200, 100))])[0].scores[0] == (
+        pytest.approx(0.9)
+    )
 
 
 def test_tiles_find_with_the_real_model_what_lies_at_a_tiles_corner():

@@ -98,3 +98,35 @@ def test_a_gpu_that_is_not_there_is_said(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(DetectorError, match=r"^device 'cuda:7': no such usable NVIDIA GPU here"):
         Predictor.load(CONFIG.model_copy(update={"device": "cuda:7"}))
+
+
+def test_the_errors_of_a_gpu_are_one_line_that_names_the_setting(monkeypatch):
+    predictor = Predictor.load(CONFIG)
+    prepared = predictor.preprocess(pictures((384, 216))[0])
+    failures = {
+        torch.OutOfMemoryError("CUDA out of memory.\nTried"): r"^the GPU's memory ran out; set a lower detector",
+        torch.AcceleratorError("CUDA error: illegal\nCompile"): r"^the GPU failed \(CUDA error: illegal Compile\);",
+    }
+
+    def dead():
+        raise torch.AcceleratorError("CUDA error: illegal")
+
+    monkeypatch.setattr(torch.cuda, "empty_cache", dead)
+    for error, expected in failures.items():
+
+        def fail(images, error=error):
+            raise error
+
+        monkeypatch.setattr(predictor, "_model", fail)
+        with pytest.raises(DetectorError, match=expected) as caught:
+            predictor.predict([prepared])
+        assert "detector.batch_size" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["rpn.head.cls_logits.bias", "roi_heads.box_predictor.bbox_pred.bias"])
+def test_numbers_that_overflow_are_an_error_not_an_empty_picture(name):
+    predictor = Predictor.load(CONFIG)
+    predictor._model.state_dict()[name].fill_(float("inf"))
+    with pytest.raises(DetectorError, match=r"not finite in fp32.*take detector.precision: bf16 or fp32"):
+        predictor.predict([predictor.preprocess(pictures((384, 216))[0])])

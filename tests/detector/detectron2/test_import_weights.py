@@ -83,7 +83,8 @@ def test_an_imported_model_finds_what_detectron2_finds(name, persons, write, tmp
     (found,) = predictor.predict([predictor.preprocess(draw_picture())])
     boxes, scores = vector.persons(persons)
     assert len(boxes) > 10
-    np.testing.assert_allclose(found.boxes, boxes, rtol=0, atol=1e-3)
+    # px: float32 rounds otherwise on other CPUs, by up to 1.3e-3 on one without AVX-512
+    np.testing.assert_allclose(found.boxes, boxes, rtol=0, atol=5e-3)
     np.testing.assert_allclose(found.scores, scores, rtol=0, atol=1e-5)
     count, distance, gap = of_onnx
     assert count > 10

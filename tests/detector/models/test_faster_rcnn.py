@@ -2,8 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from detector.models.faster_rcnn import build, freeze_stem
-from detector.models.presets import ARCHITECTURES
+from detector.backends.torchvision import GPU_BATCH
+from detector.models import faster_rcnn
+from detector.models.faster_rcnn import INT32, build, chunks, freeze_stem
+from detector.models.presets import ARCHITECTURES, DETECTRON2, STRIDES
 
 
 def parameters(module: nn.Module) -> int:
@@ -102,3 +104,92 @@ def test_images_are_not_scaled_inside_and_normalised_as_imagenet(models):
     assert images.tensors.shape == (1, 3, 96, 112)
     expected = (1 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
     torch.testing.assert_close(images.tensors[0, :, 0, 0], expected)
+
+
+class Halves(nn.Module):
+    """Logits and deltas, one each."""
+
+    def forward(self, features):
+        return features[:, :1], features[:, 1:]
+
+
+class Counting(nn.Module):
+    """Pools nothing; notes how many numbers the maps and the pooled RoIs have."""
+
+    def __init__(self, pool):
+        super().__init__()
+        self.featmap_names, self.output_size, self.largest, self.rois = pool.featmap_names, pool.output_size, 0, 0
+
+    def forward(self, maps, boxes, image_shapes):
+        assert len(boxes) == len(image_shapes)
+        rois = sum(map(len, boxes))
+        pooled = rois * maps["0"].shape[1] * self.output_size[0] * self.output_size[1]
+        self.largest = max(self.largest, pooled, *(level.numel() for level in maps.values()))
+        self.rois += rois
+        return torch.zeros(()).expand(rois, 2)
+
+
+FAMILIES = {"our": ARCHITECTURES, "detectron2": DETECTRON2}
+ALL = {f"{family} {name}": each for family, own in FAMILIES.items() for name, each in own.items()}
+
+
+@pytest.mark.parametrize("images", [GPU_BATCH, 200], ids=["default", "far too many"])
+@pytest.mark.parametrize("name", ALL)
+def test_no_batch_is_beyond_the_int32_that_roi_align_counts_in_on_a_gpu(name, images):
+    # The real shapes at 1080p, and as many proposals as there may be; zero strides, so that they take no memory.
+    architecture = ALL[name]
+    with torch.device("meta"):
+        model = build(architecture).eval()
+    heads, (width, height) = model.roi_heads, architecture.resize.size(1920, 1080)
+    channels, strides = model.backbone.out_channels, STRIDES[architecture.preset]
+    heads.box_roi_pool = pool = Counting(heads.box_roi_pool)
+    heads.box_head, heads.box_predictor = nn.Identity(), Halves()
+    heads.postprocess_detections = lambda logits, *others: ([logits], [logits], [logits])
+    maps = {
+        level: torch.zeros(()).expand(images, channels, -(-height // stride), -(-width // stride))
+        for level, stride in zip(pool.featmap_names, strides, strict=False)
+    }
+    boxes = [torch.zeros(1).expand(architecture.proposals[1], 4)] * images
+    with torch.no_grad():
+        heads(maps, boxes, [(height, width)] * images)
+    assert pool.rois == images * architecture.proposals[1]
+    assert pool.largest <= INT32
+
+
+def test_rois_in_chunks_give_what_they_give_at_once(models, monkeypatch):
+    torch.manual_seed(1)
+    model = models["small"].eval()
+    images = [torch.randint(0, 256, (3, 96, 128), dtype=torch.uint8) for _ in range(3)]
+    with torch.inference_mode():
+        whole = model(images)
+        # 21 RoIs of 64 channels by 7 x 7 at once, and two images' maps
+        monkeypatch.setattr(faster_rcnn, "_POOLED_AT_ONCE", 21 * 64 * 49)
+        monkeypatch.setattr(faster_rcnn, "INT32", 2 * 64 * 24 * 32)
+        chunked = model(images)
+    for one, other in zip(whole, chunked, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
+        assert len(one["boxes"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("counts", "most", "images", "expected"),
+    [
+        ([3, 2], 9, 9, [(0, [3, 2])]),
+        ([3, 2], 2, 9, [(0, [2]), (0, [1, 1]), (1, [1])]),
+        ([0, 4, 0, 1], 2, 9, [(0, [0, 2]), (1, [2, 0, 0]), (3, [1])]),
+        ([1, 1, 1], 9, 2, [(0, [1, 1]), (2, [1])]),
+        ([0], 1, 1, [(0, [0])]),
+    ],
+)
+def test_chunks_keep_order_and_count(counts, most, images, expected):
+    boxes = torch.arange(4.0 * sum(counts)).reshape(-1, 4).split(counts)
+    found = list(chunks(boxes, most, images))
+    assert [(first, [len(box) for box in chunk]) for first, chunk in found] == expected
+    assert torch.equal(torch.cat([box for _, chunk in found for box in chunk]), torch.cat(boxes))
+
+
+def test_frozen_norms_keep_the_type_of_their_maps():
+    norm = build(ARCHITECTURES["fpn"]).backbone.body.bn1
+    for kind in (torch.float32, torch.bfloat16):
+        maps = torch.randn(1, 64, 2, 2, dtype=kind, requires_grad=True)
+        assert norm(maps).dtype == norm(maps.detach()).dtype == kind

@@ -26,7 +26,8 @@ from detector.models.checkpoint import (
 )
 from detector.models.faster_rcnn import build
 from detector.models.presets import ARCHITECTURES
-from detector.models.weights import COCO_URL, EMBEDDED, OFFLINE, _reachable, resolve
+from detector.models.public import COCO, OFFLINE
+from detector.models.weights import EMBEDDED, _reachable, resolve
 
 RULE = Resize(width=96, height=96)
 SMALL = ARCHITECTURES["small"].model_copy(update={"resize": RULE})
@@ -116,7 +117,7 @@ def test_nobody_is_asked_for_weights_where_others_do(checkpoint, tmp_path, asked
 
 def test_without_a_network_auto_takes_the_embedded_model(tmp_path, asked):
     assert resolve("auto", None, tmp_path).path == EMBEDDED
-    assert asked == [COCO_URL]
+    assert asked == [COCO.url]
     with pytest.raises(DetectorError, match="could not be downloaded from"):
         resolve("coco", None)
 

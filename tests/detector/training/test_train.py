@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,10 +18,14 @@ import yaml
 from detector.config import Augmentation, DataSource, Resize, TrainConfig
 from detector.errors import DetectorError
 from detector.models.checkpoint import load_checkpoint
-from detector.models.presets import ARCHITECTURES
+from detector.models.faster_rcnn import build
+from detector.models.header import read_header
+from detector.models.presets import ARCHITECTURES, COCO_FPN
+from detector.models.weights import EMBEDDED
 from detector.training.data import TrainingSamples, load_batches
-from detector.training.recipe import learning_rate
-from detector.training.train import train
+from detector.training.recipe import architecture_of, initialise, learning_rate
+from detector.training.recipes import recipe_file
+from detector.training.train import _accelerator, train
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +53,15 @@ PLAIN = Augmentation(crop=64, person_height=(20, 30), colour=0, grey=0, blur=0, 
 
 
 def config(data, **changes):
-    settings = {"train": (data,), "iterations": 6, "batch_size": 2, "warmup": 2, "workers": 0, "log_every": 1}
+    settings = {
+        "train": (data,),
+        "iterations": 6,
+        "batch_size": 2,
+        "warmup": 2,
+        "workers": 0,
+        "log_every": 1,
+        "device": "cpu",
+    }
     return TrainConfig(**(settings | {"augmentation": PLAIN, "checkpoint_every": 3} | changes))
 
 
@@ -141,6 +155,29 @@ def test_two_processes_at_half_the_batch_give_the_losses_of_one(data, tmp_path):
         torch.testing.assert_close(states[1][name], value, rtol=1e-9, atol=1e-12, msg=name)
 
 
+def test_memory_that_runs_out_on_a_gpu_is_one_line(data, tmp_path, monkeypatch):
+    def fail(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate")
+
+    monkeypatch.setattr("detector.training.train._Run", fail)
+    with pytest.raises(DetectorError, match=r"^the GPU's memory ran out; set a lower batch_size"):
+        train(config(data), tmp_path)
+
+
+def test_a_device_that_is_not_there_is_said(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(DetectorError, match="device 'cuda': no such usable NVIDIA GPU"):
+        train(config(data, device="cuda"), tmp_path)
+
+
+def test_processes_wait_for_one_that_validates(data, monkeypatch):
+    seen = {}
+    monkeypatch.setattr("detector.training.train.Accelerator", lambda **options: seen.update(options))
+    _accelerator(config(data))
+    assert seen["kwargs_handlers"][0].timeout >= timedelta(hours=6)
+    assert seen["cpu"]
+
+
 def test_bfloat16_starts_from_the_loss_of_float32(data, tmp_path):
     for precision in ("fp32", "bf16"):
         train(config(data, precision=precision, iterations=1), tmp_path / precision)
@@ -214,6 +251,12 @@ def test_the_recipes_own_anchors_go_into_the_checkpoint(data, tmp_path):
     architecture = load_checkpoint(path).architecture
     assert (architecture.anchor_sizes, architecture.anchor_ratios) == (sizes, (2.0,))
     assert architecture.resize == ARCHITECTURES["small"].resize
+    resumed = config(data, init=str(path), resize=Resize(width=64, height=64))
+    assert architecture_of(resumed) == architecture.model_copy(update={"resize": resumed.resize})
+    embedded = read_header(EMBEDDED).architecture
+    assert embedded.tile_scores is not None
+    # What scores mean in tiles is another thing once it is trained on.
+    assert architecture_of(config(data, init="embedded")) == embedded.model_copy(update={"tile_scores": None})
     with pytest.raises(DetectorError, match="'small' has 3 levels, anchor_sizes has 1"):
         train(config(data, iterations=1, anchor_sizes=((32, 64),)), tmp_path / "b")
 
@@ -230,14 +273,15 @@ def test_rates_by_hand(data):
     assert [learning_rate(steps, at) for at in (239_999, 240_000, 320_000)] == pytest.approx([0.01, 0.001, 0.0001])
 
 
-@pytest.mark.parametrize("preset", ["paper-c4", "fpn", "small"])
-def test_the_recipes_are_valid(preset):
-    assert recipe_of(preset).preset == preset
+@pytest.mark.parametrize(
+    ("name", "preset"), [("paper-c4", "paper-c4"), ("fpn", "fpn"), ("small", "small"), ("finetune", "small")]
+)
+def test_the_recipes_are_valid(name, preset):
+    assert recipe_of(name).preset == preset
 
 
-def recipe_of(preset):
-    path = Path(__file__).parents[3] / "configs" / "detector" / f"{preset}.yaml"
-    return TrainConfig.model_validate(yaml.safe_load(path.read_text()))
+def recipe_of(name):
+    return TrainConfig.model_validate(yaml.safe_load(recipe_file(Path(name)).read_text()))
 
 
 def test_the_papers_recipe_is_the_papers():
@@ -314,3 +358,22 @@ def test_who_stands_before_somebody_ignored_is_left_whole(data, tmp_path):
             if len(target["boxes"]):
                 assert (image == 114).all(dim=0).any()  # the rest of the region is blank
         assert boxes
+
+
+def test_a_training_starts_from_the_weights_that_it_names(data, tmp_path, monkeypatch):
+    model = build(ARCHITECTURES["small"])
+    initialise(model, ARCHITECTURES["small"], "embedded")
+    expected = load_checkpoint(EMBEDDED).state
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in expected.items())
+    # torchvision's file has one anchor size a level, the preset has two.
+    coco = build(COCO_FPN, classes=91).state_dict()
+    torch.save(coco, tmp_path / "coco.pth")
+    monkeypatch.setattr(
+        "detector.training.recipe.resolve", lambda init, preset: SimpleNamespace(path=tmp_path / "coco.pth")
+    )
+    architecture = architecture_of(config(data, preset="fpn", init="coco"))
+    assert architecture == ARCHITECTURES["fpn"]
+    model = build(architecture)
+    initialise(model, architecture, "coco")
+    body = "backbone.body.layer3.0.conv1.weight"
+    assert torch.equal(model.state_dict()[body], coco[body])

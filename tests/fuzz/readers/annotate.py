@@ -11,6 +11,7 @@ import pandas as pd
 from annotate.exchange.admit import FlightFacts, Reading, admit, read_clips
 from annotate.exchange.coco import read_coco_tracks, write_coco_tracks
 from annotate.exchange.cvat import read_cvat, write_cvat
+from annotate.exchange.detections import read_detections
 from annotate.exchange.mot import read_mot, write_mot
 from annotate.exchange.records import Clip, TrackBox
 from annotate.exchange.source import open_source
@@ -70,6 +71,24 @@ def write_tables(folder: Path) -> None:
         pd.DataFrame({**places, **columns}).to_parquet(path, index=False)
 
 
+_FOUND = {
+    "d.csv": "frame,x1,y1,x2,y2,score,label\n0,5,6,25,46,0.5,person\n2,5,6,25,46,0.25,car\n",
+    "d.json": '[{"image_id": 0, "category_id": 1, "bbox": [5, 6, 20, 40], "score": 0.5}]',
+    "d/f_0.txt": "0 0.1 0.2 0.05 0.1 0.5\n0 0.3 0.2 0.05 0.1\n",
+}
+
+
+def _detections(name: str, *, json: bool = False) -> Reader:
+    def write(folder: Path) -> None:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(_FOUND[name])
+
+    def read(folder: Path) -> None:
+        read_detections(folder / Path(name).parts[0], FlightFacts("f", 3, (640, 360)), Reading())
+
+    return Reader(name, write, read, json=json)
+
+
 def _write_export(folder: Path) -> None:
     write_mot(folder / "gt.txt", CLIP)
     with zipfile.ZipFile(folder / "e.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -116,6 +135,9 @@ ANNOTATE: dict[str, Reader] = {
         lambda folder: read_coco_tracks(folder / "t.json"),
         json=True,
     ),
+    "table of detections": _detections("d.csv"),
+    "COCO results of a flight": _detections("d.json", json=True),
+    "YOLO's detections": _detections("d/f_0.txt"),
     "MOTChallenge": Reader(
         "m.txt", lambda folder: write_mot(folder / "m.txt", CLIP), lambda folder: read_mot(folder / "m.txt", "f")
     ),

@@ -12,6 +12,7 @@ from detector.annotations.pictures import image_size
 from detector.annotations.results import read_results, write_results
 from detector.annotations.visdrone import read_visdrone
 from detector.annotations.yolo import read_yolo
+from detector.backends.onnx import load_onnx
 from detector.backends.openvino import load_openvino
 from detector.backends.openvino_runtime import import_openvino
 from detector.config import DataSource, DetectorConfig, TrainConfig
@@ -49,6 +50,18 @@ def _results(folder: Path) -> None:
     images = read_annotations(folder / "a.json", folder)
     found = Detections(np.array([[1, 2, 5, 6]], np.float32), np.array([0.5], np.float32))
     write_results(folder / "r.json", images, [found, found], 1)
+
+
+def _onnx(folder: Path) -> None:
+    """A model of YOLOX's layout that finds nothing."""
+    from tests.detector.backends.onnx_models import cells, write_model
+
+    write_model(folder / "m.onnx", {"output": np.zeros((1, len(cells()), 6), np.float32)})
+
+
+def _load_onnx(folder: Path) -> None:
+    config = DetectorConfig(weights=str(folder / "m.onnx"), backend="onnx")
+    load_onnx(config, source_of(config))
 
 
 def _openvino_header(folder: Path) -> None:
@@ -137,6 +150,7 @@ DETECTOR: dict[str, Reader] = {
     "header of an exported model": Reader(
         "m.xml", _openvino_header, lambda folder: read_openvino_header(folder / "m.xml")
     ),
+    "detector of another tool": Reader("m.onnx", _onnx, _load_onnx),
     "exported model": Reader("m.xml", _openvino, _load_openvino),
     "exported model's weights": Reader("m.bin", _openvino, _load_openvino),
     "run of a detector's training": reads(

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from detector.config import TrainConfig as DetectorRecipe
+from detector.training.recipes import recipe_file as detector_recipe
 from pipeline.config.flights import require_flights
 from pipeline.config.models import FlightConfig, load_config
 from pipeline.config.yaml import apply_settings, parse_yaml, read_yaml_mapping, validate
@@ -13,6 +14,7 @@ from pipeline.groundtruth.read import read_truth
 from pipeline.telemetry import find_telemetry
 from pipeline.video import open_video
 from reid.config import TrainConfig as ReidRecipe
+from reid.training.recipes import recipe_file as reid_recipe
 from reid.training.table1 import Table1Config
 from tests.fuzz.readers.detector import VID
 from tests.fuzz.readers.reader import IMAGE, Reader, reads, together, written
@@ -35,7 +37,6 @@ crops: {person_m: [1.0, 2.4]}
 dataset: {protocol: tracklet, thin: {frames: 5}}
 reid: {recipe: drone.yaml}
 """
-_CONFIGS = Path("configs")
 
 
 def _setting(path: Path) -> None:
@@ -78,13 +79,9 @@ PIPELINE: dict[str, Reader] = {
         _run,
     ),
     "setting": reads(_setting, "s", "detector: {floor: 0.1}"),
-    "recipe of a detector": reads(
-        _recipe(DetectorRecipe), "r.yaml", (_CONFIGS / "detector" / "small.yaml").read_bytes()
-    ),
-    "recipe of a re-id network": reads(
-        _recipe(ReidRecipe), "r.yaml", (_CONFIGS / "reid" / "drone.yaml").read_bytes()
-    ),
-    "recipe of Table 1": reads(_recipe(Table1Config), "r.yaml", (_CONFIGS / "reid" / "table1.yaml").read_bytes()),
+    "recipe of a detector": reads(_recipe(DetectorRecipe), "r.yaml", detector_recipe(Path("small")).read_bytes()),
+    "recipe of a re-id network": reads(_recipe(ReidRecipe), "r.yaml", reid_recipe(Path("drone")).read_bytes()),
+    "recipe of Table 1": reads(_recipe(Table1Config), "r.yaml", reid_recipe(Path("table1")).read_bytes()),
     "truth, MOTChallenge": reads(read_truth, "t.txt", "1,1,10,20,30,40,1,1,0.9\n2,1,10,20,30,40,1,1,1\n"),
     "truth, VisDrone": reads(read_truth, "t.txt", VID),
     "truth, one target": reads(read_truth, "t.txt", "10,20,30,40\nNaN,NaN,NaN,NaN\n"),

@@ -112,7 +112,8 @@ def _run_folder(folder: Path) -> RunFolder:
 
 
 _CUHK03_SPLITS = json.dumps([{part: [["/x/1_001_1_01.png", 1, 0]] for part in ("train", "query", "gallery")}])
-_CSV = "path,identity,camera,flight,tracklet,split\na.jpg,1,0,f,t,train\na.jpg,-1,1,,,\n"
+_CSV = "path,identity,camera,flight,tracklet,split\na.jpg,1,0,f,t,train\nb.jpg,-1,1,,,\n"
+_CROPS = together(written("a.jpg", IMAGE), written("b.jpg", IMAGE))
 _NETWORK = {"format": "uavpipe.reid.1", "network": NetworkConfig().model_dump_json(), "training": "{}"}
 _FIGURES = json.dumps(
     {"figures": dict.fromkeys(FIGURES, 0.5), "made_of": {"training": {}, "measured_on": [1, 2, "market"]}}
@@ -127,12 +128,14 @@ REID: dict[str, Reader] = {
     "crop": reads(lambda path: read_crop(path, 16, 8), "a.jpg", IMAGE),
     "table of labels": Reader(
         "l.csv",
-        together(written("l.csv", _CSV), written("a.jpg", IMAGE)),
+        together(written("l.csv", _CSV), _CROPS),
         lambda folder: read_labels([folder / "l.csv"], folders=[folder]),
     ),
     "data set as a table": Reader(
         "l.csv",
-        together(written("l.csv", _CSV.replace(",,,", ",,,query")), written("a.jpg", IMAGE)),
+        together(
+            written("l.csv", _CSV.replace(",,,", ",,,query")), written("a.jpg", IMAGE), written("b.jpg", IMAGE)
+        ),
         lambda folder: read_csv(folder / "l.csv"),
     ),
     "list of images": Reader(

@@ -14,6 +14,7 @@ _TABLE1 = "# Table 1\n\n| source | triplet |\n|---|--:|\n| random | 12.3 |\n"
 _METRICS = {
     "mAP": 0.5,
     "rank-1": 0.5,
+    "chance": {"random": {"mAP": 0.5, "rank-1": 0.25}, "highest_mAP": 0.5},
     "counts": {"queries": 1, "queries_skipped": 0, "gallery": 1},
     "settings": {"protocol": "market", "flip": False, "seed": 0},
     "inputs": {"weights": {"path": "w.safetensors", "sha256": "0"}, "data": "dataset"},

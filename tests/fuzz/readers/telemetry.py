@@ -5,13 +5,14 @@ from pathlib import Path
 import av
 
 from pipeline.telemetry import find_telemetry
+from pipeline.telemetry.wall_clock import find_wall_clock
 from tests.fuzz.readers.reader import IMAGE, Reader, together, written
 from tests.pipeline.video.samples import write_video
 
 _WORDS = (
     "FrameCnt: 1, DiffTime: 33ms [latitude: 47.12345678] [longitude: -8.2] [rel_alt: 30.100 abs_alt: 530.1] "
     "[gb_yaw: 12.00 gb_pitch: -45.00 gb_roll: 0.00]",
-    "GPS(8.2,47.1,19) BAROMETER:30.1",
+    "2024-09-17 14:30:00.250 GPS(8.2,47.1,19) BAROMETER:30.1",
     "F/2.8, SS 206, ISO 100, EV 0, GPS (8.2, 47.1, 19), D 24.2m, H 30.1m, H.S 0.0m/s, V.S 0.0m/s",
 )
 _SRT = "".join(
@@ -25,6 +26,10 @@ def _ask(setting: str | Path, video: Path) -> None:
     assert source is not None
     source.fingerprint()
     source.telemetry.at(0.5)
+
+
+def _date(video: Path) -> None:
+    find_wall_clock(video)
 
 
 def _film_with_subtitles(folder: Path) -> None:
@@ -47,6 +52,7 @@ def _beside(name: str, text: str) -> Reader:
     def read(folder: Path) -> None:
         _ask("auto", folder / "a")
         _ask(folder / name, folder / "a")
+        find_wall_clock(folder / "a")
 
     return Reader(name, sample, read)
 
@@ -57,4 +63,5 @@ TELEMETRY: dict[str, Reader] = {
     "telemetry within a video": Reader(
         "v.mkv", _film_with_subtitles, lambda folder: _ask("auto", folder / "v.mkv")
     ),
+    "wall clock of a video": Reader("v.mkv", _film_with_subtitles, lambda folder: _date(folder / "v.mkv")),
 }

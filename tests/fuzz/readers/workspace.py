@@ -13,9 +13,12 @@ from pipeline.lineage import as_text, trace
 from pipeline.privacy.forget import resume, select_identity
 from pipeline.privacy.redactions import open_known_flight, read_redactions
 from pipeline.privacy.shared_clip import people_of
+from pipeline.stages.crop_store import is_whole, picture, segment_crops, shard_sizes
 from pipeline.telemetry.ground_plane import ground_scale
 from pipeline.workspace.folders import open_flight, read_card
 from pipeline.workspace.manifest import StageFolder, write_record
+from pipeline.workspace.tables import read_table
+from reid.crops import read_crop
 from tests.fuzz.readers.annotate import PART, write_labels, write_tables
 from tests.fuzz.readers.reader import IMAGE, Reader, together, written
 
@@ -111,7 +114,24 @@ def _of(file: str, read: Callable[[Path], object], *, json: bool = False) -> Rea
     return Reader(file, _workspace, read, json)
 
 
+def _shard(folder: Path) -> None:
+    with segment_crops("tar", folder / "f" / "crops", 0) as crops:
+        rows = [{**crops.add(f"{frame:08d}_000.jpg", IMAGE), "bytes": len(IMAGE)} for frame in range(3)]
+    table = folder / "f" / "crops" / "crops.parquet"
+    table.mkdir()
+    pd.DataFrame(rows).to_parquet(table / PART)
+
+
+def _crop(folder: Path) -> None:
+    shard = folder / "f" / "crops" / "images" / "00000000.tar"
+    is_whole(shard)
+    shard_sizes(read_table(folder / "f" / "crops" / "crops.parquet", ["crop", "offset", "bytes"]))
+    read_crop(picture(shard / "00000001_000.jpg"), 16, 8)
+
+
 WORKSPACE: dict[str, Reader] = {
+    "shard of crops": Reader("f/crops/images/00000000.tar", _shard, _crop),
+    "index of a shard": Reader(f"f/crops/crops.parquet/{PART}", _shard, _crop),
     "manifest": Reader(
         "f/crops/manifest.json",
         together(_workspace, lambda folder: written("f/crops/manifest.json", json.dumps(_STAGE))(folder)),

@@ -32,7 +32,21 @@ def is_local(host: object) -> bool:
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None) or address
-    return mapped.is_loopback or mapped.is_unspecified
+    return mapped.is_loopback or mapped.is_unspecified or (not mapped.is_multicast and _is_own(str(mapped)))
+
+
+def _is_own(address: str) -> bool:
+    """Whether an interface of this machine has `address`: then one can listen there."""
+    sockets = sys.modules["_socket"]
+    family = sockets.AF_INET6 if ":" in address else sockets.AF_INET
+    probe = sockets.socket(family, sockets.SOCK_DGRAM)
+    try:
+        probe.bind((address, 0))
+    except OSError:
+        return False
+    finally:
+        probe.close()
+    return True
 
 
 def _watch(event: str, arguments: tuple) -> None:

@@ -43,7 +43,7 @@ def test_a_former_name_is_an_alias():
 
 def test_the_schema_describes_every_section():
     schema = json.loads(run("config", "--schema").output)
-    sections = {"frames", "detector", "crops", "tracks", "overlay", "dataset", "reid", "report"}
+    sections = {"engine", "frames", "detector", "crops", "tracks", "overlay", "dataset", "reid", "report"}
     assert sections | {"video", "videos", "workspace", "telemetry", "camera"} == set(schema["properties"])
 
 
@@ -83,7 +83,7 @@ def test_a_workspace_that_cannot_be_written_is_one_line(tmp_path):
 
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.ENOTEMPTY, errno.EBUSY])
 def test_a_file_that_another_program_removes_or_holds_is_one_line(tmp_path, monkeypatch, number):
-    def fail(*_):
+    def fail(*_, **__):
         raise OSError(number, os.strerror(number), "runs/a/part-00000000.parquet")
 
     monkeypatch.setattr("pipeline.run.flight.open_flight", fail)
@@ -99,7 +99,16 @@ def test_doctor_names_what_is_there(monkeypatch):
     monkeypatch.delenv("UAVPIPE_OFFLINE", raising=False)  # yet nobody is asked for weights
     shown = run("doctor")
     assert shown.exit_code == 0, shown.output
-    for word in ("torch", "opencv", "PyAV", "detectron2", "weights", "cores"):
+    for word in (
+        "torch",
+        "opencv",
+        "PyAV",
+        "detectron2",
+        "weights",
+        "terms of these weights",
+        "cores",
+        "a minute of",
+    ):
         assert word in shown.output
 
 

@@ -147,6 +147,35 @@ def test_frames_annotated_now_and_then_label_whole_tracklets(workspace, tmp_path
     assert "3 of 12 frames are annotated" in run("score", workspace / "f", tmp_path / "tao.json").output
 
 
+@pytest.mark.parametrize(
+    ("numbered", "images", "told"),
+    [
+        (True, (0, 5, 9), "tracklets: not scored, as the ground truth has no tracks"),
+        (False, range(FRAMES), "tracklets: not scored, as the ground truth has no tracks"),
+        (False, (0, 5, 9), "for a video of 3 frames, the flight f has 12"),  # which of them is not known
+    ],
+)
+def test_coco_without_tracks_scores_detections_and_labels_nothing(workspace, tmp_path, numbered, images, told):
+    content = {
+        "images": [
+            {"id": frame, "file_name": f"f/{frame:06d}.jpg"} | ({"frame_id": frame} if numbered else {})
+            for frame in images
+        ],
+        "categories": [{"id": 1, "name": "person"}],
+        "annotations": [
+            {"image_id": frame, "category_id": 1, "bbox": [frame, 20, 20, 40]} for frame in images if frame < 10
+        ],
+    }
+    (tmp_path / "f.json").write_text(json.dumps(content))
+    shown = run("score", workspace / "f", tmp_path / "f.json")
+    assert told in shown.output
+    assert ("recall 1.000" in shown.output) == (shown.exit_code == 0) == told.startswith("tracklets")
+    shown = import_(workspace, tmp_path / "f.json")
+    assert shown.exit_code == 1
+    assert ("without a track; export tracks" in shown.output) == told.startswith("tracklets")
+    assert not (workspace / LABELS).exists()
+
+
 def test_labels_come_from_a_zip_and_persons_by_name(workspace, tmp_path):
     write_truth(tmp_path / "gt.txt", "1,2,1")
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as archive:

@@ -50,6 +50,14 @@ def x264_allocates():
     raise av.error.ExternalError(542398533, "Generic error in an external library", 'avcodec_open2("libx264", {})')
 
 
+def python_loses_the_error():
+    raise SystemError("error return without exception set")
+
+
+def c_function_loses_the_error():
+    raise SystemError("<built-in function compile> returned NULL without setting an exception")
+
+
 def taken_for_damage():
     try:
         torch_allocates()
@@ -66,6 +74,8 @@ KINDS = [
     no_thread_starts,
     onednn_refuses,
     x264_allocates,
+    python_loses_the_error,
+    c_function_loses_the_error,
     taken_for_damage,
 ]
 

@@ -15,6 +15,7 @@ from annotate.exchange.records import Clip, TrackBox
 from annotate.log.text import write_log
 from pipeline.cli import main
 from pipeline.cli.outputs import writes
+from reid.training.table1 import FIGURES, Table1Config, table
 
 
 def run(*arguments):
@@ -48,6 +49,9 @@ def folder(tmp_path):
         "notes.json",
         "mine.npy",
         "model.bin",
+        "queries.parquet",
+        "table1.csv",
+        "table1.md",
     ):
         (tmp_path / name).write_bytes(b"of somebody")
     (tmp_path / "link.json").symlink_to(tmp_path / "coco.json")
@@ -79,6 +83,9 @@ _INPUT, _OTHER = "is read by this command, which would write over it", "no file 
         ("reid search images/a.png --data images --weights model.onnx --out photo.png", "photo.png", _OTHER),
         ("reid export model.onnx --out model.onnx", "model.onnx", _INPUT),
         ("reid transfer --weights a=model.onnx --data b=market:. --out notes.json", "notes.json", _OTHER),
+        ("reid evaluate --weights model.onnx --data market:. --out .", "queries.parquet", _OTHER),
+        ("reid table1 --config coco.json --output .", "table1.csv", _OTHER),
+        ("reid table1 --config coco.json --output .", "table1.md", _OTHER),
         ("annotate export notes.txt", "notes.txt", _OTHER),
         ("annotate export notes.json", "notes.json", _OTHER),
         ("annotate export cvat.xml", "cvat.xml", _OTHER),
@@ -106,6 +113,9 @@ def test_exported_labels_are_written_again(tmp_path):
     write_cvat(tmp_path / "a.xml", clip)
     write_coco_tracks(tmp_path / "a.json", [clip])
     write_log(tmp_path / "a.jsonl", [])
+    grid = {"from_source": {"loss": {"lgm": {}}, "network": {"group_branch": {}}}, "target": "a", "sources": {}}
+    config = Table1Config.model_validate(grid | {"without_source": grid["from_source"]})
+    (tmp_path / "table1.md").write_text(table(config, [], {}, dict.fromkeys(FIGURES, 0.5)))
     command = writes("out")(lambda out: out)
     for path in tmp_path.iterdir():
         assert command(out=path) == path

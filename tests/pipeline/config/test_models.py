@@ -1,7 +1,10 @@
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from pipeline.cli import main
 from pipeline.config.flights import require_flights
 from pipeline.config.models import load_config
 from pipeline.errors import PipelineError
@@ -17,6 +20,13 @@ def test_one_line_is_a_whole_configuration(tmp_path):
     assert config.flights == (tmp_path / "flight01.mp4",)
     assert config.detector.threshold == 0.8
     assert config.detector.floor == 0.05
+
+
+def test_the_example_is_a_configuration():
+    path = Path(__file__).parents[3] / "configs" / "flight.yaml"
+    config = load_config(path)
+    assert [video.name for video in config.flights] == ["flight01.mp4", "DJI_0001.MP4"]
+    assert config.reid.recipe is not None
 
 
 def test_paths_in_a_file_are_relative_to_the_file(tmp_path):
@@ -67,3 +77,30 @@ def test_former_names_of_settings_are_read_and_the_last_one_given_counts(tmp_pat
     assert load_config(path, ["tracks.max_gap_s=4"]).tracks.max_gap_s == 4
     assert load_config(path, ["tracks.max_gap_s=4", "tracks.lost_s=5"]).tracks.max_gap_s == 5
     assert load_config(path, ["tracks.lost_s=5", "tracks.max_gap_s=4"]).tracks.max_gap_s == 4
+
+
+def test_a_flight_has_a_start_and_an_offset(tmp_path):
+    noon = datetime(2024, 9, 17, 12, tzinfo=timezone(timedelta(hours=2)))
+    text = (
+        "videos: [{path: a.mp4, start: 2024-09-17T12:00:00+02:00}, {path: b.mp4, start: auto, offset_s: -3}, c.mp4]"
+    )
+    config = load_config(write(tmp_path / "flight.yaml", text))
+    assert [config.clock_of(video) for video in config.flights] == [(noon, None), ("auto", -3.0), (None, None)]
+    typed = load_config(None, ["videos=[{path: a.mp4, start: '2024-09-17 12:00'}]"])
+    assert typed.clock_of(Path("a.mp4")) == (datetime(2024, 9, 17, 12), None)
+    again = load_config(None, [f"videos={config.model_dump_json(include={'videos'})[10:-1]}"])
+    assert again.videos == config.videos
+
+
+@pytest.mark.parametrize("start", ["noon", "14", "'14:30'", "'2024-13-01T00:00'", "0001-01-01T00:00:00", "[]"])
+def test_a_start_that_is_no_date_is_refused(start):
+    with pytest.raises(PipelineError, match=r"videos\.0\.start: .*expected a date and time, as 2024-09-17T14:30"):
+        load_config(None, [f"videos=[{{path: a.mp4, start: {start}}}]"])
+
+
+def test_the_start_on_the_command_line_is_of_one_video(tmp_path):
+    for arguments in (["a.mp4", "b.mp4"], []):
+        ran = CliRunner().invoke(main, ["run", *arguments, "--start", "2024-09-17T14:30:00"])
+        assert (ran.exit_code, "--start is of one VIDEO" in ran.stderr) == (2, True)
+    ran = CliRunner().invoke(main, ["run", "a.mp4", "--start", "noon"])
+    assert (ran.exit_code, ran.stderr.count("\n"), "expected a date and time" in ran.stderr) == (1, 1, True)

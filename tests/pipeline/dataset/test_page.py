@@ -2,12 +2,14 @@ import re
 from xml.etree import ElementTree
 
 import pandas as pd
+import pytest
 
 from pipeline.dataset.page import page
-from pipeline.dataset.statistics import statistics
+from pipeline.dataset.statistics import doubt_of_split, statistics
 
 LEAKS = {"flight": {"queries": 1, "right_answers": 2, "own_tracklet": 0, "neighbours": 0}}
 FATES = {"train": 1, "test": 1, "few_crops": 1, "seen_once": 0}
+CHANCE = {"mAP": 0.4, "rank-1": 0.3}
 
 
 def crops(flight="f1"):
@@ -23,7 +25,7 @@ def crops(flight="f1"):
 
 
 def figures(table):
-    return statistics(table, {"open": 3, "skipped": 0}, FATES, LEAKS, "flight")
+    return statistics(table, {"open": 3, "skipped": 0}, FATES, LEAKS, CHANCE, "flight")
 
 
 def test_the_figures_are_those_counted_by_hand():
@@ -62,4 +64,24 @@ def test_names_of_flights_are_text():
 
 def test_a_set_without_persons_to_test_has_a_page():
     table = crops()[:2]
-    assert "2 crops" in page(table, statistics(table, {}, {**FATES, "test": 0}, {}, "flight"))
+    assert "2 crops" in page(table, statistics(table, {}, {**FATES, "test": 0}, {}, {}, "flight"))
+
+
+@pytest.mark.parametrize(
+    ("chance", "tested", "doubt"),
+    [
+        ({"mAP": 1.0, "rank-1": 1.0}, 1, "no evaluation is possible"),
+        (CHANCE, 1, "one test identity"),
+        (CHANCE, 2, ""),
+        ({}, 1, "one test identity"),  # of an earlier version
+        ({}, 0, ""),  # no queries: said elsewhere
+    ],
+)
+def test_a_split_that_tells_nothing_is_told(chance, tested, doubt):
+    table = crops()
+    found = statistics(table, {}, {**FATES, "test": tested}, {}, chance, "flight")
+    text = doubt_of_split(found)
+    assert bool(text) == bool(doubt)
+    assert doubt in text
+    assert ("Random features get an mAP of" in page(table, found)) == bool(chance)
+    assert text in page(table, found)

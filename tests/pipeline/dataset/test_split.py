@@ -126,11 +126,20 @@ def test_who_cannot_be_tested_is_learnt_from_or_left_out():
     once = once.assign(identity=once["identity"] + 2, tracklet=once["tracklet"] + "0", name=once["name"] + "x")
     crops = pd.concat([twice, once], ignore_index=True)
     learnt = done(crops)
-    assert learnt.identities == {"train": 3, "test": 1, "few_crops": 1, "seen_once": 2}
+    assert learnt.identities == {"train": 2, "test": 2, "few_crops": 1, "seen_once": 2}
     assert learnt.left_out == {"few_crops": 3, "seen_once": 0}
     left = done(crops, seen_once="leave_out")
-    assert left.identities == {"train": 1, "test": 1, "few_crops": 1, "seen_once": 2}
+    assert left.identities == {"train": 0, "test": 2, "few_crops": 1, "seen_once": 2}
     assert left.left_out == {"few_crops": 3, "seen_once": 12}
+
+
+@pytest.mark.parametrize(
+    ("persons", "share", "halves"),
+    [(1, 0.5, (0, 1)), (2, 0.5, (0, 2)), (3, 0.5, (1, 2)), (4, 0.9, (2, 2)), (5, 0.1, (1, 4)), (3, 1.0, (3, 0))],
+)
+def test_two_identities_are_kept_for_the_test(persons, share, halves):
+    identities = done(people([6] * persons), train_share=share).identities
+    assert (identities["train"], identities["test"]) == halves
 
 
 def test_a_query_keeps_away_from_the_persons_next_tracklet():

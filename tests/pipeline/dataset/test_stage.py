@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from zlib import crc32
 
@@ -175,9 +176,22 @@ def test_the_command_says_what_came_out(workspace):
     assert "45 crops of 2 flights, protocol flight" in shown.output
     assert "gallery  21 crops of 3 identities, 6 junk, 3 distractors" in shown.output
     assert "left out 10 open, 5 skipped, 30 thinned" in shown.output
+    assert re.search(r"chance   random features get mAP 0\.\d{3}, rank-1 0\.\d{3}$", shown.output, re.M)
     assert "up to date" in CliRunner().invoke(main, arguments).output
     figures = json.loads((workspace / "dataset" / "statistics.json").read_text())
     assert figures["splits"]["train"]["crops"] == 18
+
+
+@pytest.mark.parametrize(("people", "told"), [(1, "; no evaluation is possible: whatever the features"), (2, None)])
+def test_few_people_are_all_for_the_test(tmp_path, fly, label, people, told):
+    for flight in ("f1", "f2"):
+        fly(tmp_path, flight, [(7 * number, 5) for number in range(people)])
+    label(tmp_path, {f"{flight}/{number}": number + 1 for flight in ("f1", "f2") for number in range(people)})
+    shown = CliRunner().invoke(main, ["dataset", "--workspace", str(tmp_path)])
+    assert shown.exit_code == 0, shown.output
+    assert f"of {people} identit" in shown.output
+    assert ("no evaluation is possible" in shown.output) == bool(told)
+    assert (told or "random features get") in shown.output
 
 
 def test_without_labels_it_says_what_to_do(tmp_path):

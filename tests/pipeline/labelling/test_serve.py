@@ -3,6 +3,8 @@ import logging
 import re
 import subprocess
 import sys
+import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -13,7 +15,9 @@ import pytest
 import uvicorn
 from click.testing import CliRunner
 
+from annotate.app.refresh import Refresh
 from annotate.errors import AnnotateError
+from annotate.project import Project
 from pipeline.cli import main
 from pipeline.labelling.serve import Pictures, serve
 from pipeline.workspace.atomic import write_json
@@ -135,6 +139,43 @@ def test_the_browser_is_given_an_address_for_a_single_time(make_workspace, walk,
     assert token not in opened[0]
 
 
+def test_a_workspace_that_takes_long_has_its_address_at_once_and_then_says_what_it_does(
+    make_workspace, walk, monkeypatch
+):
+    class Slow(Project):
+        def __init__(self, *args, say, **options):
+            opens.wait(10)
+            super().__init__(*args, say=say, **options)
+
+    said, opens = [], threading.Event()
+    monkeypatch.setattr("pipeline.labelling.serve.Project", Slow)
+    monkeypatch.setattr("pipeline.labelling.serve._SOON_S", 0.01)
+    monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: opens.set())
+    serve(make_workspace({"f1": [walk(1, 0, 8)]}), port=0, suggest=False, browser=False, say=said.append)
+    assert said[0].startswith("labelling at http://127.0.0.1:")
+    assert said[1:] == ["reading f1, 1 of 1", "reading the labels", "reading the descriptors", "ready"]
+
+
+def test_what_cannot_be_opened_ends_the_server_with_its_reason(make_workspace, walk, monkeypatch):
+    workspace, opens = make_workspace({"f1": [walk(1, 0, 8)]}), threading.Event()
+
+    def broken(*args, **options):
+        opens.wait(10)
+        raise AnnotateError("crops are gone")
+
+    def run(server, sockets):
+        opens.set()
+        begin = time.monotonic()
+        while not server.should_exit and time.monotonic() < begin + 10:
+            time.sleep(0.01)
+
+    monkeypatch.setattr("pipeline.labelling.serve.Project", broken)
+    monkeypatch.setattr("pipeline.labelling.serve._SOON_S", 0.01)
+    monkeypatch.setattr("uvicorn.Server.run", run)
+    with pytest.raises(AnnotateError, match="crops are gone"):
+        serve(workspace, port=0, suggest=False, browser=False)
+
+
 class Now:
     def __init__(self, start):
         self.start = start
@@ -155,7 +196,7 @@ def test_to_the_network_only_with_a_token(start):
     assert "?token=" in address
     with pytest.raises(urllib.error.HTTPError, match="403"):
         ask(address, "session", token="")
-    assert ask(address, "session", host="lab.local")
+    assert ask(address, "session", host="lab.local")["user"] == ""  # two of one name cannot be told apart
 
 
 def test_a_port_that_is_taken_is_told_on_one_line(start, make_workspace, walk, tmp_path):
@@ -180,6 +221,25 @@ def test_the_handlers_of_other_logs_stay_open(make_workspace, walk, monkeypatch)
     ((listening,),) = served
     listening.close()
     assert not closed, handler
+
+
+def test_a_file_in_the_users_folder_is_not_run(make_workspace, walk, monkeypatch, tmp_path):
+    class Recorder(Refresh):
+        def start(self, command=()):
+            pass
+
+        def stop(self):
+            ended.append(subprocess.run(self._command, capture_output=True, text=True))
+
+    ended, home = [], tmp_path / "home"
+    home.mkdir()
+    (home / "pipeline.py").write_text("print('run')\n")
+    monkeypatch.chdir(home)
+    monkeypatch.setattr("pipeline.labelling.serve.Refresh", Recorder)
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: sockets[0].close())
+    serve(make_workspace({"f1": [walk(1, 0, 8)]}), port=0, browser=False)
+    assert "uavpipe: " in ended[0].stderr  # it is uavpipe, which finds too few labels
+    assert "run" not in ended[0].stdout.split()
 
 
 def test_a_workspace_without_tracklets_is_told(tmp_path):

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
@@ -54,20 +55,30 @@ def test_the_table_has_what_the_network_makes_of_the_crops(workspace, weights):
     assert features.source.startswith("re-id model ")
     project = Project(workspace)
     first = project.store.state.tracklets["f2/3"]
-    paths = [project.crop_file("f2", seen) for seen in first]
+    paths = [workspace / each.crop for each in project.detections(project.store.state, "f2/3")]
     raw = Embedder.load(weights, "cpu").embed_files(paths)
     expected = raw / np.linalg.norm(raw, axis=1, keepdims=True)
     np.testing.assert_allclose(features.flights["f2"].of(first), expected, atol=2e-3)  # kept in half precision
     project.close()
 
 
-def test_what_holds_is_not_done_again(workspace, weights, tmp_path):
+def test_what_holds_is_not_done_again(workspace, weights, tmp_path, caplog):
     embed_flights(workspace, weights, progress_bar, "cpu")
     assert embed_flights(workspace, weights, progress_bar, "cpu") == 0
     (workspace / "f2/embeddings/embeddings.parquet").unlink()
+    assert not caplog.text
     assert embed_flights(workspace, weights, progress_bar, "cpu") == 5 * 9 + 5
+    assert "f2: embeddings run again: a file is damaged or gone: embeddings.parquet" in caplog.text
     other = save_weights(tmp_path / "other.safetensors", seed=1)
     assert embed_flights(workspace, other, progress_bar, "cpu") > 100
+    assert "f1: embeddings run again: other weights" in caplog.text
+
+
+def test_a_table_that_names_a_file_elsewhere_is_refused(workspace, weights):
+    table = workspace / "f2/crops/crops.parquet"
+    pd.read_parquet(table).assign(crop="../../../secret.jpg").to_parquet(table)
+    with pytest.raises(PipelineError, match=r"crops\.parquet: .*secret\.jpg' is no file of a crop"):
+        embed_flights(workspace, weights, progress_bar, "cpu")
 
 
 def test_only_identities_with_two_crops_teach(workspace):

@@ -317,6 +317,21 @@ def test_a_part_that_vanishes_later_is_told_and_its_stage_is_stale(workspace, mo
         assert 2 not in store.state.exists
 
 
+@pytest.mark.parametrize("table", ["appearance/appearance.parquet", "detections/detections.parquet"])
+def test_where_a_prepared_part_vanishes_the_old_one_does_not_stay(workspace, monkeypatch, table):
+    real, gone = commit._delete, []
+
+    def call(*arguments):
+        gone.append(min((workspace / ".forget" / "files" / "flight01" / table).glob("part-*.parquet")))
+        gone[0].unlink()
+        return real(*arguments)
+
+    monkeypatch.setattr(commit, "_delete", call)
+    with pytest.raises(PipelineError, match=rf"{table}/part-\d+\.parquet: vanished meanwhile"):
+        run_forget(workspace)
+    assert not (workspace / "flight01" / table / gone[0].name).exists()
+
+
 def test_what_killed_runs_left_goes_too(workspace):
     left = [
         ".part-report/crops/0.jpg",

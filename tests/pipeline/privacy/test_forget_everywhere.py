@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from annotate.files import TEXT_LOG
+from annotate.log import file_system
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import NewIdentity, Rename
 from annotate.records import read_tracklets
@@ -50,6 +51,22 @@ def workspace(make_workspace, walk, tmp_path):
     (workspace / "f1" / "overlay" / "overlay.mp4").write_text(NAME)
     (workspace / "f1" / "overlay" / "manifest.json").write_text("{}")
     return workspace
+
+
+def test_labels_that_are_open_on_a_network_file_system_are_in_use(workspace, tmp_path, monkeypatch):
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"40 22 0:41 / {tmp_path} rw,relatime - nfs4 server:/share rw\n")
+    monkeypatch.setattr(file_system, "MOUNTS", mounts)
+    command = ["forget", str(PERSON), "--workspace", str(workspace), "--yes"]
+    with LabelStore(workspace / LABELS):
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 1
+        assert "labels.sqlite: in use; stop the labelling app first" in result.output
+    assert pictures_of(workspace)
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.output
+    with LabelStore(workspace / LABELS) as store:
+        assert PERSON not in store.state.exists
 
 
 def pictures_of(workspace):

@@ -16,6 +16,8 @@ from pipeline.workspace.tables import read_table
 
 SMALL = DetectorConfig(weights="embedded", resize=Resize(width=320, height=320), floor=0.02, threshold=0.3)
 
+SURE = 0.1
+
 
 def noise(width, height):
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
@@ -74,17 +76,17 @@ def flight(tmp_path_factory):
 def test_a_clip_keeps_nothing_of_people_but_their_colours(flight, tmp_path):
     files, folder = flight
     output = tmp_path / "clip.mp4"
-    assert anonymize(folder, output, "people", score=0.3, max_width=1280) == 16
-    assert detail_kept(files.video, output, folder) < 0.3
+    assert anonymize(folder, output, "people", score=SURE, max_width=1280) == 16
+    assert detail_kept(files.video, output, folder) < 0.4
     other = tmp_path / "heads.mp4"
-    anonymize(folder, other, "faces", score=0.3, max_width=1280)
-    assert 0.3 < detail_kept(files.video, other, folder) < 0.95
+    anonymize(folder, other, "faces", score=SURE, max_width=1280)
+    assert 0.5 < detail_kept(files.video, other, folder) < 0.95
 
 
 def detail_kept(video, clip, folder):
     """How the steps from pixel to pixel within the people agree in both: 1 for the same pictures."""
     rows = read_table(folder / "detections" / "detections.parquet")
-    rows = rows[rows["score"] >= 0.3]
+    rows = rows[rows["score"] >= SURE]
     assert len(rows)
     steps = []
     for before, after in zip(open_video(video).read_all(), open_video(clip).read_all(), strict=True):

@@ -17,7 +17,7 @@ SHORT = 3  # the person who is there for six frames only
 class SquareDetector:
     """Finds the squares; a second version ranks them the other way round, and sees them a pixel lower."""
 
-    batch_size, workers = 4, 1
+    batch_size, workers, runtime = 4, 1, "squares"
 
     def __init__(self, version):
         self.version = version

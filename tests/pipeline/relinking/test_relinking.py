@@ -17,6 +17,7 @@ from pipeline.cli import main
 from pipeline.relinking.carry_over import NOT_CARRIED
 from pipeline.relinking.keep import BOXES, serving
 from pipeline.relinking.match import carry
+from pipeline.run.failures import FAILED
 from tests.pipeline.relinking.squares import SHORT, call, label, labelled, operations
 
 LONGER = ("--set", "tracks.min_length=10")
@@ -61,6 +62,18 @@ def test_crops_that_are_gone_hold_nothing_up(flight):
     shutil.rmtree(flight / "crops")
     assert "label      3 carried over" in run("tracks", *LONGER)
     names(flight.parent)
+
+
+def test_imported_detections_keep_the_labels(flight):
+    label(flight.parent)
+    before = labelled(flight.parent)
+    rows = read(flight, "detections/detections.parquet")
+    rows[["x1", "y1", "x2", "y2"]] += 1
+    rows.drop(columns=["pts_s", "rank"]).to_csv("other.csv", index=False)
+    run("detections import", "other.csv", "f1", "--replace", "--set", "frames.segment_frames=8")
+    assert (flight / BOXES).is_file()
+    assert "label      4 carried over" in run("tracks")
+    assert names(flight.parent) == before
 
 
 def test_a_newer_checkpoint_keeps_the_labels_though_ranks_and_boxes_are_others(flight, weights):
@@ -137,10 +150,11 @@ def test_an_open_labelling_app_refuses_before_anything_is_overwritten(flight, we
 
 
 def files(workspace):
+    """The results; the record of an error is none."""
     return {
         path: path.read_bytes()
         for path in workspace.rglob("*")
-        if path.suffix in (".parquet", ".json", ".jpg") and path.is_file()
+        if path.suffix in (".parquet", ".json", ".jpg") and path.name != FAILED and path.is_file()
     }
 
 
@@ -148,7 +162,7 @@ def test_the_labelling_app_holds_the_labels(flight, monkeypatch):
     label(flight.parent)
     monkeypatch.setattr("pipeline.relinking.keep._WAIT_S", 0.0)
     tried = []
-    monkeypatch.setattr("pipeline.labelling.serve._run", lambda *_: tried.append(call("tracks", *LONGER)))
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_: tried.append(call("tracks", *LONGER)))
     assert call("label", "--no-suggest", "--no-browser").exit_code == 0
     assert "the labelling app is open" in tried[0].output
 

@@ -15,9 +15,9 @@ from pipeline.report import flight
 from pipeline.report.against_truth import _figure
 from pipeline.report.clip import fullest
 from pipeline.report.flight import _stretches
-from pipeline.report.people import Strip
+from pipeline.report.people import Strip, covered
 from pipeline.report.records import clock
-from pipeline.report.reidentification import _lists, read_log, read_table1
+from pipeline.report.reidentification import _by_height, _lists, _open_set, read_log, read_table1
 from pipeline.report.timeline import timeline
 from pipeline.stages.evaluation import StoredEvaluation
 from tests.pipeline.report.conftest import TABLE1
@@ -46,6 +46,19 @@ def frames(*rows):
 )
 def test_times_are_read_like_a_clock(seconds, text):
     assert clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("stays", "seconds"),
+    [
+        ([], 0),
+        ([(1, 2), (4, 6)], 3),
+        ([(4, 6), (1, 5), (2, 3)], 5),  # two tracklets at once are one person in one second
+        ([(1, 9), (1, 9)], 8),
+    ],
+)
+def test_a_person_is_seen_no_longer_than_the_video(stays, seconds):
+    assert covered(stays) == seconds
 
 
 def test_a_figure_that_there_is_none_of_is_a_dash():
@@ -192,3 +205,23 @@ def test_a_truth_that_fits_nothing_costs_no_report_unless_it_was_named(monkeypat
     assert text.endswith("none of its 4 boxes is on a detection")
     with pytest.raises(PipelineError, match="none of its 4 boxes"):
         flight._against_truth(tmp_path, ReportConfig(truth=tmp_path / "f.gt.txt"), Path("f.mp4"), missing)
+
+
+def test_open_set_figures_and_groups_are_shown_with_their_intervals(tmp_path):
+    content = {
+        "TPR@FPR=1e-2": 0.75,
+        "TPIR@FPIR=5%": 0.5,
+        "intervals": {"TPR@FPR=1e-2": [0.7, 0.8], "TPIR@FPIR=5%": [0.4, "x"]},
+        "by_height": [
+            {"height_px": [0, 32], "queries": 4, "mAP": 0.25, "rank-1": 0.5, "intervals": {"mAP": [0.1, 0.4]}},
+            {"height_px": [384, None], "queries": 9, "mAP": 0.75, "rank-1": 1.0},
+            "damaged",
+        ],
+    }
+    assert _open_set(content) == (("0.750", "–", "–", "–", "0.500"), ("0.700 – 0.800", "–", "–", "–", "–"))
+    assert list(_by_height(content)) == [
+        ("0 to 31 px", "4", "0.250", "0.500", "0.100 – 0.400", "–"),
+        ("384 px and more", "9", "0.750", "1.000", "–", "–"),
+    ]
+    assert _open_set({"mAP": 0.5}) == ()
+    assert list(_by_height({"by_height": content["by_height"][:1]})) == []

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from annotate.operations import Mark, NewIdentity, Rename, SetMark
+from annotate.project import Project
 from detector.config import DetectorConfig, Resize
 from pipeline.chain.table import CROPS, FRAMES, SEGMENT_STAGES, TRACKS
 from pipeline.config.models import CropsConfig, FlightConfig, FramesConfig, TracksConfig
@@ -203,6 +205,21 @@ def test_the_overlay_has_every_frame_at_its_time(flight, tmp_path):
         times = [frame.time for frame in container.decode(video=0)]
     np.testing.assert_allclose(times, np.arange(40) / 8, atol=1e-3)
     assert run_overlay(config(tmp_path), flight, progress_bar).skipped
+
+
+def test_the_overlay_is_drawn_again_when_names_change(flight, tmp_path):
+    run_stages(config(tmp_path), flight, TRACKS, progress_bar)
+    run_overlay(config(tmp_path), flight, progress_bar)
+    project = Project(tmp_path)
+    name = next(iter(project.store.state.tracklets))
+    project.store.apply(SetMark(tracklets=(name,), mark=Mark.SKIPPED), user="ann", id="a")
+    assert run_overlay(config(tmp_path), flight, progress_bar).skipped  # no name is drawn for it
+    project.store.apply(NewIdentity(tracklets=(name,), name="Ann"), user="ann", id="b")
+    assert not run_overlay(config(tmp_path), flight, progress_bar).skipped
+    assert run_overlay(config(tmp_path), flight, progress_bar).skipped
+    project.store.apply(Rename(identity=1, name="Anna"), user="ann", id="c")
+    assert not run_overlay(config(tmp_path), flight, progress_bar).skipped
+    project.close()
 
 
 def test_too_much_damage_is_an_error_and_nothing_is_lost(flight, tmp_path):

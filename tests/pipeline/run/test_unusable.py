@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pipeline.config.models import TracksConfig, load_config
-from pipeline.run.unusable import warn_of_gaps, warn_of_nothing
+from pipeline.run.unusable import warn_of_gaps, warn_of_nothing, warn_of_standstill
 from pipeline.workspace.stage import StageResult
 
 
@@ -25,6 +25,34 @@ def test_frames_farther_apart_than_a_tracklet_waits(tmp_path, caplog, interval, 
         caplog.clear()
         warn_of_gaps(tmp_path, TracksConfig(max_gap_s=5 * interval))
         assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("frames", "shift", "walk", "warned"),
+    [
+        (20, 0.0, 0.0, True),
+        (20, 0.008, 0.3, True),  # a repeated picture, encoded: its key frames differ a little
+        (20, 0.008, 3.0, False),  # a tripod, and somebody who walks
+        (20, 0.3, 0.0, False),  # a drone that hovers
+        (20, None, 0.0, False),
+        (9, 0.0, 0.0, False),
+    ],
+)
+@pytest.mark.parametrize("people", [0, 1])
+def test_a_flight_in_which_nothing_moves(tmp_path, caplog, frames, shift, walk, warned, people):
+    x = [shift if shift is not None else 5.0 * (frame % 4 == 0) for frame in range(frames)]
+    motion = pd.DataFrame({"frame": range(frames), "a": 1.0, "b": 0.0, "x": x, "c": 0.0, "d": 1.0, "y": 0.0})
+    left = [10 + walk * frame for frame in range(frames)]
+    box = {"x1": left, "y1": 5.0, "x2": [each + 9 for each in left], "y2": 25.0, "score": 0.9}
+    boxes = pd.DataFrame({"frame": range(frames), "rank": 0, **box})
+    write_table(tmp_path / "motion" / "motion.parquet", motion)
+    write_table(tmp_path / "detections" / "detections.parquet", boxes[: frames * people])
+    warn_of_standstill(tmp_path)
+    assert not caplog.text  # neither stage is finished
+    for stage in ("motion", "detections"):
+        (tmp_path / stage / "manifest.json").touch()
+    warn_of_standstill(tmp_path)
+    assert ("neither the camera nor a person moves" in caplog.text) is (warned or (shift == 0.008 and not people))
 
 
 def results(folder, *, boxes, crops, located=0):

@@ -75,8 +75,14 @@ def test_brighter_light_is_no_damage() -> None:
     assert max(scores(pictures, motion)[2:]) < MISFIT / 2
 
 
-def test_doubt_lasts_to_the_next_key_frame() -> None:
+def test_doubt_lasts_to_the_next_sound_key_frame() -> None:
     key = dict.fromkeys(range(10), False) | {0: True, 6: True}
-    assert unlike_before({3: 0.2, 8: 0.001}, key) == {3, 4, 5}
-    assert unlike_before({6: 0.2}, key) == set()  # a cut
-    assert unlike_before({}, key) == set()
+    assert unlike_before({3: 0.2, 8: 0.001}, key, set()) == {3, 4, 5}
+    assert unlike_before({}, key, set()) == set()
+
+
+def test_a_key_frame_that_does_not_fit_is_damaged_unless_the_frame_before_it_was() -> None:
+    key = dict.fromkeys(range(10), False) | {0: True, 6: True}
+    assert unlike_before({6: 0.2}, key, set()) == {6, 7, 8, 9}
+    assert unlike_before({3: 0.2, 6: 0.2}, key, set()) == {3, 4, 5}
+    assert unlike_before({6: 0.2}, key, {4, 5}) == set()

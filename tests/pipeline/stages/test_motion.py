@@ -9,7 +9,7 @@ from pipeline.config.models import FlightConfig, FramesConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.run.flight import run_stages
 from pipeline.simulate import simulate_flight
-from pipeline.stages.motion import Follower, read_motion, shrink
+from pipeline.stages.motion import FOLLOWED, Follower, read_motion, shrink
 
 # The detector's part is made as small as it can be: these tests are about the camera.
 TINY = DetectorConfig(weights="embedded", resize=Resize(width=64, height=64), floor=0.9, threshold=0.9)
@@ -26,7 +26,7 @@ def test_a_known_motion_is_found(angle, zoom, shift):
     picture = texture(640, 360)
     matrix = cv2.getRotationMatrix2D((320, 180), angle, zoom)
     matrix[:, 2] += shift
-    follower = Follower()
+    follower = Follower(FOLLOWED)
     np.testing.assert_array_equal(follower.next(picture, 1.0), np.eye(2, 3))
     found = follower.next(cv2.warpAffine(picture, matrix, (640, 360)), 1.0)
     corners = np.array([[100, 80, 1], [540, 80, 1], [320, 300, 1]], float)
@@ -36,7 +36,7 @@ def test_a_known_motion_is_found(angle, zoom, shift):
 def test_large_pictures_are_followed_small_and_answered_large():
     picture = cv2.cvtColor(texture(1920, 1080), cv2.COLOR_GRAY2RGB)
     moved = np.roll(picture, (12, 20), (0, 1))
-    follower = Follower()
+    follower = Follower(FOLLOWED)
     small, scale = shrink(picture)
     assert small.shape == (540, 960)
     assert scale == 2
@@ -45,7 +45,7 @@ def test_large_pictures_are_followed_small_and_answered_large():
 
 
 def test_a_picture_without_texture_stands_still():
-    follower = Follower()
+    follower = Follower(FOLLOWED)
     for _ in range(2):
         np.testing.assert_array_equal(follower.next(np.full((90, 160), 80, np.uint8), 1.0), np.eye(2, 3))
 
@@ -78,3 +78,28 @@ def test_the_motion_is_the_simulated_cameras(flight, tmp_path):
     for row in truth.to_dict("records")[1:]:
         exact = np.array([[row[f"motion_{i}{j}"] for j in range(3)] for i in range(3)]) @ middle
         np.testing.assert_allclose(motion[row["frame"] - 1] @ middle, exact[:2] / exact[2], atol=1.5)
+
+
+def parts_of(workspace):
+    paths = (workspace / "flight01" / "motion").rglob("part-*.parquet")
+    return {path.relative_to(workspace): path.read_bytes() for path in paths}
+
+
+def test_what_an_earlier_version_followed_is_not_mixed_with_what_is_followed_now(flight, tmp_path, monkeypatch):
+    now = motion_of(flight, tmp_path / "now", 8)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.stages.motion.FOLLOWED", {})  # as it was recorded, and done, before
+        former = motion_of(flight, tmp_path / "former", 8)
+    assert any((former[frame] != now[frame]).any() for frame in (8, 16))  # where two segments meet
+    assert any((former[frame] != now[frame]).any() for frame in (4, 12, 20))
+    before = parts_of(tmp_path / "former")
+
+    again = motion_of(flight, tmp_path / "former", 8)
+    assert all((former[frame] == again[frame]).all() for frame in former)  # finished: it is taken as it is
+    (tmp_path / "former" / "flight01" / MOTION.output / "part-00000008.parquet").unlink()
+    motion_of(flight, tmp_path / "former", 8)
+    assert parts_of(tmp_path / "former") == before  # a part of it is made as it was
+
+    (tmp_path / "former" / "flight01" / "motion" / "manifest.json").unlink()  # not finished: begun again
+    motion_of(flight, tmp_path / "former", 8)
+    assert parts_of(tmp_path / "former") == parts_of(tmp_path / "now") != before

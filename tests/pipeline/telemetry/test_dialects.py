@@ -102,6 +102,14 @@ def misspelt(one):
     ), one.sample()
 
 
+def sides(one):
+    east, north = ("EW"[one.longitude < 0], "NS"[one.latitude < 0])
+    return (
+        f"[latitude: {abs(one.latitude)} {north}] [longitude: {abs(one.longitude)}° {east}] "
+        f"[rel_alt: {one.altitude_m} abs_alt: 512.0]"
+    ), one.sample("altitude_m")
+
+
 def satellites(one):
     return (
         f"HOME(8.0,47.0) 2017.07.03 10:15:03\nGPS({one.longitude},{one.latitude},19) BAROMETER:{one.altitude_m}\n"
@@ -141,7 +149,7 @@ MOMENTS = st.builds(
 
 
 @given(
-    write=st.sampled_from([named, misspelt, satellites, commas, height, letters]),
+    write=st.sampled_from([named, misspelt, sides, satellites, commas, height, letters]),
     moments=st.lists(MOMENTS, min_size=1, max_size=6),
     bom=st.booleans(),
     blank=st.booleans(),
@@ -188,3 +196,13 @@ def test_real_subtitles_have_latitude_before_longitude():
         assert all(int(latitude) == 47 and int(longitude) == 8 for latitude, longitude in places), file.name
         placed += bool(places)
     assert placed >= len(files) - 3
+
+
+@pytest.mark.parametrize("latitude", ["4.71e1", "-5.7972448339365584e+148", "47,123", "47°6'0\""])
+def test_a_named_position_that_cannot_be_read_is_counted(latitude):
+    text = (
+        f"1\n00:00:00,000 --> 00:00:00,040\n[latitude: {latitude}] [longitude: 8.4] [rel_alt: 30.2 abs_alt: 1.0]\n"
+    )
+    cues = read_cues(text.splitlines(keepends=True))
+    assert cues.samples == [{"altitude_m": 30.2}]
+    assert cues.left == {"latitude and longitude are no decimal numbers of degrees": 1}

@@ -68,9 +68,14 @@ def packet_ranges(path: Path) -> list[tuple[int, int, int]]:
 
 
 def plain_decode(path: Path) -> list[NDArray[np.uint8]]:
-    """Every frame as PyAV gives it: uint8 (H, W, 3) RGB."""
+    """Every frame as PyAV gives it: uint8 (H, W, 3) RGB; HD without a tag by BT.709."""
+    images = []
     with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        for frame in container.decode(video=0):
+            if frame.colorspace == 2 and frame.height >= 720:
+                frame.colorspace = 1
+            images.append(frame.to_ndarray(format="rgb24"))
+    return images
 
 
 def write_rotated(source: Path, target: Path, degrees: int) -> Path:

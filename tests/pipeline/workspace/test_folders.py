@@ -1,13 +1,15 @@
 import json
 import multiprocessing
 import os
+import re
+import socket
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.workspace.atomic import atomic_file, atomic_folder
-from pipeline.workspace.folders import open_flight
+from pipeline.workspace.folders import locked, open_flight
 from pipeline.workspace.manifest import StageFolder, fingerprint
 from pipeline.workspace.stage import Stage
 
@@ -139,14 +141,14 @@ def at_work(tmp_path):
 def test_a_second_run_is_told_who_is_at_work(at_work, tmp_path):
     video, other, release = at_work
     with (
-        pytest.raises(PipelineError, match=rf"another uavpipe \(process {other.pid}\)"),
+        pytest.raises(PipelineError, match=rf"another uavpipe \(process {other.pid} on {socket.gethostname()}\)"),
         open_flight(tmp_path / "runs", video),
     ):
         pass
     release.set()
     other.join()
     with open_flight(tmp_path / "runs", video) as flight:  # the lock goes with its process
-        assert (flight.folder / ".lock").read_text() == str(os.getpid())
+        assert (flight.folder / ".lock").read_text() == f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def test_a_killed_run_does_not_lock_the_next_one_out(at_work, tmp_path):
@@ -155,3 +157,57 @@ def test_a_killed_run_does_not_lock_the_next_one_out(at_work, tmp_path):
     other.join()
     with open_flight(tmp_path / "runs", video) as flight:
         assert json.loads((flight.folder / "flight.json").read_text())["sha256"] == flight.sha256
+
+
+def test_what_is_locked_shared_lets_others_share_it_alone(tmp_path):
+    with locked(tmp_path, shared=True):
+        with locked(tmp_path, shared=True):
+            pass
+        with pytest.raises(PipelineError, match="is at work here"), locked(tmp_path):
+            pass
+    with locked(tmp_path), pytest.raises(PipelineError, match="is at work here"), locked(tmp_path, shared=True):
+        pass
+
+
+def test_reopening_leaves_what_another_process_writes(tmp_path):
+    folder = finished(tmp_path, {})
+    (folder.path / ".part-table").write_text("half")
+    folder.reopen()
+    assert sorted(path.name for path in folder.path.iterdir()) == [".part-table", "table"]
+
+
+def test_two_processes_may_write_one_file_or_folder(tmp_path):
+    """The second begins while the first is at it, and ends before."""
+    for name, write in (("table", atomic_file), ("images", atomic_folder)):
+        with write(tmp_path / name, shared=True) as first:
+            with write(tmp_path / name, shared=True) as second:
+                assert first != second
+                for path in (first, second):
+                    (path / "1.jpg" if name == "images" else path).write_text("same")
+            assert (tmp_path / name).exists()
+    assert (tmp_path / "table").read_text() == "same"
+    assert [path.name for path in (tmp_path / "images").iterdir()] == ["1.jpg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "table"]
+
+
+def test_of_two_processes_that_end_a_folder_at_once_one_wins(tmp_path, monkeypatch):
+    target, real = tmp_path / "images", os.replace
+
+    def replace(source, destination):
+        if Path(destination) == target and not target.exists():  # another process is faster by a moment
+            target.mkdir()
+            (target / "1.jpg").write_text("theirs")
+        real(source, destination)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with atomic_folder(target, shared=True) as temporary:
+        (temporary / "1.jpg").write_text("ours")
+    assert (target / "1.jpg").read_text() == "theirs"
+    assert [path.name for path in tmp_path.iterdir()] == ["images"]
+
+
+def test_a_name_in_a_temporary_one_is_of_machine_and_process(tmp_path):
+    with atomic_file(tmp_path / "table", shared=True) as temporary:
+        temporary.touch()
+        pattern = rf"\.part-{re.escape(socket.gethostname()[:64])}-{os.getpid()}-[0-9a-f]{{8}}-table"
+        assert re.fullmatch(pattern, temporary.name)

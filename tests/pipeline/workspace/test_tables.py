@@ -1,5 +1,6 @@
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import PipelineError
@@ -37,6 +38,26 @@ def test_only_whole_parts_of_the_same_fingerprint_count(tmp_path):
     assert not parts.has(0)
     parts.part(0).write_bytes(b"")
     assert not parts.has(0)
+
+
+def test_a_part_that_another_machine_has_just_written_is_seen(tmp_path, monkeypatch):
+    """A network file system says that there is none, until the folder is opened."""
+    parts, real, opened = table(tmp_path), pq.read_table, []
+    parts.write(0, [])
+
+    def listing(path):
+        opened.append(path)
+        return iter(())
+
+    def read(path, **options):
+        if not opened:
+            raise FileNotFoundError(path)
+        return real(path, **options)
+
+    monkeypatch.setattr("pathlib.Path.iterdir", listing)
+    monkeypatch.setattr(pq, "read_table", read)
+    assert parts.has(0)
+    assert opened == [parts.folder]
 
 
 def test_a_part_with_one_bit_changed_does_not_count(tmp_path):

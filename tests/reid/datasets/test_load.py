@@ -205,11 +205,22 @@ def test_a_csv_tells_parts_or_is_split(tmp_path):
         ("path,identity,split\n0.jpg,7,train\n1.jpg,8,\n", r"1\.jpg has no split"),
         ("path,identity\n../0.jpg,7\n", "line 2: '../0.jpg' is not a file in"),
         ("identity\n7\n", "expected a column 'path'"),
+        ("path,camid,cam,identity\n0.jpg,1,1,7\n", "columns camid and cam both mean 'camera'"),
         ("path,identity\n", "no rows"),
+        ("path,identity\n0.jpg,0\n", "no persons: all 1 crops are distractors or junk"),
     ):
         table.write_text(text)
         with pytest.raises(ReidError, match=complaint):
             load(f"csv:{table}")
+
+
+def test_a_csv_with_the_names_of_other_tools(tmp_path, caplog):
+    make(tmp_path, "0.jpg", "1.jpg")
+    table = tmp_path / "crops.csv"
+    table.write_text("img_path,pid,camid,split,blur\n0.jpg,7,3,query,x\n1.jpg,7,4,gallery,x\n")
+    data = load(str(table))
+    assert (rows(data.query), rows(data.gallery)) == ([(7, 3, "0.jpg")], [(7, 4, "1.jpg")])
+    assert f"{table}: columns not used: blur; known ones: identity, camera" in caplog.text
 
 
 def test_what_is_missing_is_named_with_where_to_get_it(tmp_path):

@@ -20,7 +20,9 @@ def test_a_tree_has_three_parts(tree):
     flights = load(str(tree), "flight")
     assert [flights.query.cameras.tolist(), flights.gallery.cameras.tolist()] == [[1], [0]]  # "c12s3" < "c1s1"
     (tree / "bounding_box_train").mkdir()
-    with pytest.raises(ReidError, match="bounding_box_train: no images"):
+    assert len(load(str(tree)).train) == 0
+    (tree / "query" / "0002_c1s1_1_1.jpg").unlink()
+    with pytest.raises(ReidError, match="query: no images"):
         load(str(tree))
     with pytest.raises(ReidError, match="query: no data set; expected images in its folders"):
         load(str(tree / "query"))

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -6,12 +8,13 @@ from hypothesis import strategies as st
 from reid.errors import ReidError
 from reid.evaluation.distances import FeatureDistances, MatrixDistances
 from reid.evaluation.evaluate import Evaluation, Options
-from reid.evaluation.protocols import PROTOCOLS, Candidates
+from reid.evaluation.protocols import PROTOCOLS, Candidates, Pairs, Rivals
 from reid.evaluation.torch_distances import TorchDistances
 from reid.records import Samples
 from tests.reid.evaluation.brute_force import evaluate, left_out, ranked
 
 LARGE = 10**6  # an identity that many more would have between
+NONE = np.zeros(0, np.int64)
 RULES = ["market", "flight", "tracklet", "strict"]
 
 
@@ -96,6 +99,27 @@ def test_torch_ranks_as_numpy_does(case, protocol, metric):
     np.testing.assert_allclose(torchs.rows(0, len(query)), ours.rows(0, len(query)), atol=1e-6)
     if metric == "euclidean":  # whole numbers: no rounding parts what is equal
         assert torchs.ranks(0, len(query), rivals).tolist() == ours.ranks(0, len(query), rivals).tolist()
+
+
+@pytest.mark.parametrize("ranks_on", [FeatureDistances, partial(TorchDistances, device="cpu")])
+@pytest.mark.parametrize("clusters", [1, 2, 40])
+def test_small_distances_between_long_features_keep_their_order(ranks_on, clusters):
+    # |q|² + |g|² - 2 q·g alone gives 0.71 for 0.046, and 0 for 0.091: both are below the rounding of 1,100².
+    rng = np.random.default_rng(4)
+    centres = 1100 / np.sqrt(256) * rng.standard_normal((clusters, 256))
+    gallery = (centres[np.arange(80) % clusters] + 0.003 * rng.standard_normal((80, 256))).astype(np.float32)
+    gallery[80 // 2] = gallery[0]
+    query = (centres[np.arange(8) % clusters] + 0.003 * rng.standard_normal((8, 256))).astype(np.float32)
+    query[0] = gallery[0]
+    exact = np.sqrt(squares(query.astype(np.float64), gallery.astype(np.float64)))
+    assert 0.02 < exact[1][np.arange(80) % clusters == 1 % clusters].max() < 0.1
+    distances = ranks_on(query, gallery)
+    np.testing.assert_allclose(distances.unit(distances.rows(0, 8)), exact, rtol=1e-4)
+    nearest = distances.nearest(0, 8, 80 // clusters, Rivals(Pairs(NONE, NONE), Pairs(NONE, NONE), NONE))
+    for (places, values), expected in zip(nearest, exact, strict=True):
+        assert places.tolist() == np.argsort(expected, kind="stable")[: 80 // clusters].tolist()
+        np.testing.assert_allclose(values, expected[places], rtol=1e-5)
+    assert distances.rows(0, 1)[0][[0, 40]].tolist() == [0, 0]
 
 
 @settings(max_examples=60, deadline=None)

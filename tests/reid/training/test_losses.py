@@ -12,6 +12,7 @@ from reid.training.losses import (
     LGMLoss,
     ReidLoss,
     diagnose,
+    guesses,
     hardest,
     has_collapsed,
     lgm_distances,
@@ -198,8 +199,31 @@ def test_groups_have_means_of_their_own_and_are_summed(covariance):
         variances = None if module.log_variances is None else torch.full((3, 5), 1 + 1e-4)
         parts = lgm_loss(embeddings[group], labels, module.means[group], variances, margin=0.2)
         by_hand += parts[0].item() + 0.5 * parts[1].item()
-    assert module(embeddings, labels).item() == pytest.approx(by_hand, rel=1e-5)
+    assert module(embeddings, labels, 0).item() == pytest.approx(by_hand, rel=1e-5)
     assert len(list(module.parameters())) == (2 if covariance == "diagonal" else 1)
+
+
+def test_the_margin_grows_from_nothing_over_the_warm_up():
+    module = LGMLoss(LGMConfig(margin=0.4, margin_warmup=4), groups=1, classes=3, dimension=5)
+    embeddings, labels = torch.randn(1, 8, 5), torch.arange(8) % 3
+    for iteration, margin in ((0, 0.0), (1, 0.1), (4, 0.4), (9, 0.4)):
+        parts = lgm_loss(embeddings[0], labels, module.means[0], margin=margin)
+        by_hand = (parts[0] + 0.01 * parts[1]).item()
+        assert module(embeddings, labels, iteration).item() == pytest.approx(by_hand, rel=1e-6)
+
+
+def test_diagnosis_of_the_class_means_by_hand():
+    module = LGMLoss(LGMConfig(), groups=1, classes=2, dimension=1)
+    module.means.data = torch.tensor([[[0.0], [2.0]]])
+    # Half the squared distances: 0 and 2; 2 and 0; 0.5 and 0.5 (the first of equals); of its own: 0, 0, 0.5.
+    diagnosis = module.diagnose(torch.tensor([[[0.0], [2.0], [1.0]]]), torch.tensor([0, 1, 1]))
+    entropy = (2 * math.log(1 + math.exp(-2)) + math.log(2)) / 3
+    assert diagnosis["lgm_accuracy"] == pytest.approx(2 / 3)
+    assert diagnosis["lgm_chance"] == pytest.approx(entropy / math.log(2))
+    assert (diagnosis["lgm_norm"], diagnosis["lgm_means_norm"]) == (1.0, 1.0)
+    assert not guesses(diagnosis)
+    assert guesses(module.diagnose(torch.ones(1, 3, 1), torch.tensor([0, 1, 1])))  # amid both means
+    assert not guesses({})  # without the L-GM loss
 
 
 def test_the_sum_of_the_parts_has_the_weights_asked_for():
@@ -215,7 +239,7 @@ def test_the_sum_of_the_parts_has_the_weights_asked_for():
     parts = module(embedded, labels)
     assert list(parts) == ["triplet", "lgm", "cross_entropy"]
     assert parts["triplet"].item() == pytest.approx(sum(batch_hard(embedded.triplet, labels, None)) / 6, rel=1e-5)
-    assert parts["lgm"].item() == pytest.approx(0.25 * module.lgm(embedded.groups, labels).item())
+    assert parts["lgm"].item() == pytest.approx(0.25 * module.lgm(embedded.groups, labels, 0).item())
     logits = module.classifier(embedded.neck).log_softmax(1)
     smoothed = -(0.9 * logits[range(6), labels] + 0.1 * logits.mean(1)).mean()
     assert parts["cross_entropy"].item() == pytest.approx(2 * smoothed.item(), rel=1e-5)

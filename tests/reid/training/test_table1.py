@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from reid.config import TrainConfig
 from reid.errors import ReidError
+from reid.training.recipes import recipe_file
 from reid.training.table1 import Cell, Run, Table1, Table1Config, recipe, table
 
-PAPERS = Path(__file__).parents[3] / "configs" / "reid" / "table1.yaml"
+PAPERS = recipe_file(Path("table1"))
 NETWORK = {"backbone": "squeezenet1_1", "height": 48, "width": 24, "global_branch": None}
 TINY = {"init": "random", "sampler": {"identities": 2, "images": 2}, "iterations": 2, "decay_from": 1}
 PROPOSED = TINY | {"network": NETWORK | {"group_branch": {"dimension": 8}}, "loss": {"lgm": {}}}
@@ -59,13 +60,18 @@ def test_the_grid_is_trained_once_and_what_is_missing_is_named(tmp_path):
             "without_source": PROPOSED,
         }
     )
+    for name in ("source", "without_source"):  # found before the first of the trainings
+        start = getattr(config, name).model_copy(update={"init": "gone.pth"})
+        with pytest.raises(ReidError, match=r"init: gone\.pth: no such file"):
+            Table1(config.model_copy(update={name: start}), tmp_path / "out")
     grid = Table1(config, tmp_path / "out")
     assert list(grid.missing) == ["B"]
+    assert grid.chance["rank-10"] == 1  # two crops in the gallery
     runs = list(grid.runs(silent))
     cells = [(run.cell.source, run.cell.loss) for run in runs]
     assert cells == [("random", "triplet"), ("random", "proposed"), ("A", "triplet"), ("A", "proposed")]
     started = json.loads((tmp_path / "out" / "A-proposed-0.2-seed0" / "run.json").read_text())
-    assert started["config"]["init"] == str(tmp_path / "out" / "sources" / "A-seed0" / "last.safetensors")
+    assert started["config"]["init"] == str(tmp_path / "out" / "sources" / "A-0.2-seed0" / "last.safetensors")
 
     @contextmanager
     def forbidden(title, total):
@@ -91,7 +97,8 @@ def test_the_table_has_means_and_deviations_over_seeds():
         Run(Cell("ImageNet", "triplet", 0.1), 1, figures | {"mAP": 0.7}),
         Run(Cell("CUHK03", "proposed", 0.3), 0, figures),
     ]
-    lines = table(config, runs, {"Market1501": "market1501:data/market1501"}).splitlines()
+    chance = {"mAP": 0.021, "rank-1": 0.01, "rank-5": 0.05, "rank-10": 0.1}
+    lines = table(config, runs, {"Market1501": "market1501:data/market1501"}, chance).splitlines()
     assert lines[0].startswith("| mAP | triplet, 0.1 | triplet, 0.2 | triplet, 0.3 | proposed, 0.1 |")
     # 50 and 70: mean 60, sample deviation sqrt((10² + 10²) / 1) = 14.1
     assert lines[2] == "| ImageNet | 60.0 ± 14.1 | open | open | open | open | open |"
@@ -99,6 +106,7 @@ def test_the_table_has_means_and_deviations_over_seeds():
     assert lines[4] == "| CUHK03 | open | open | open | open | open | 50.0 |"
     counted = "On data/drone, protocol tracklet; 3 runs, 2 of 3 seeds."
     assert f"{counted} The sources' networks started from imagenet." in lines
+    assert lines[-2] == "Random features get there: mAP 2.1, rank-1 1.0, rank-5 5.0, rank-10 10.0."
     assert lines[-1] == "No data for Market1501: there is no market1501:data/market1501."
 
 

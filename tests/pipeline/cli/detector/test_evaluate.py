@@ -49,6 +49,10 @@ def test_stored_detections_are_measured_without_a_model(annotations, detections,
     assert lines["AP50"] == ["1.000", "0.667"]  # an ignored person lacks in VisDrone's recall
     assert lines["0.3"] == ["1.000", "0.667", "1.00"]
     assert lines["0.8"] == ["0.500", "1.000", "0.00"]
+    assert lines["0.9–1.0"] == ["1", "0.900", "1.000"]
+    assert lines["0.4–0.5"] == ["1", "0.400", "0.000"]
+    # Off by 0.1, 0.4 and 0.4.
+    assert "calibration error from score 0.1 up: 0.300" in shown.output
     assert "20–35 px" in shown.output
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"metrics.json", "curves.csv", "curves.png"}
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["visdrone"]["AP"] == pytest.approx(2 / 3)

@@ -50,7 +50,7 @@ def test_a_users_mistakes_are_one_line(people, tmp_path):
     for arguments, complaint in (
         (("check", "mars", people), "FORMAT mars: expected one of market, csv"),
         (("check", "market1501", people), "2 identities in market1501's train part, but 751 were published"),
-        (("train", "--data", f"msmt17:{people}", "--config", "c", "--output", "o"), "c: no such configuration"),
+        (("train", "--data", f"msmt17:{people}", "--config", "c", "--output", "o"), "c: no such recipe"),
         (("cut-cuhk-sysu", people, "--out", people), "already exists; name a new folder"),
         (("cut-cuhk-sysu", people, "--out", tmp_path / "x"), "not CUHK-SYSU; expected"),
         (("extract-cuhk03", people, "--out", tmp_path / "x"), "people: "),

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from pipeline.cli import main
 from reid.checkpoint import save_checkpoint
 from reid.config import NetworkConfig
+from reid.evaluation.chance import KINDS
 from reid.network import Network
 
 NAMES = {
@@ -61,6 +62,23 @@ def test_features_from_elsewhere(people, features, tmp_path):
     content = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert (content["mAP"], content["mINP"], content["rank-1"], content["rank-5"]) == (0.75, 0.75, 0.5, 1)
     assert content["counts"]["queries_skipped"] == content["counts"]["gallery_junk"] == 1
+    assert content["chance"]["highest_mAP"] == 1.0
+    lines = result.output.splitlines()
+    figures = next(line for line in lines if line.startswith("   0.7500"))
+    assert figures.endswith("no better than chance: random features or shuffled identities get an mAP of 1.000 too")
+    assert [line.split("  ")[-1] for line in lines[lines.index(figures) + 3 :][:2]] == list(KINDS.values())
+    assert lines[lines.index(figures) + 1].split() == [
+        "0.5000",
+        "0.5000",
+        *["0.0000"],
+        *["1.0000"] * 3,
+        "from",
+        "(95",
+        "%)",
+    ]
+    assert content["intervals"]["mAP"] == [0.5, 1]
+    assert content["by_height"][0]["height_px"] == [32, 64]
+    assert content["by_height"][0]["queries"] == 2
     queries = pd.read_parquet(tmp_path / "out" / "queries.parquet")
     assert queries["first_hit"].tolist() == [1, 2, 0]
     assert queries["positives"].tolist() == [1, 1, 0]

@@ -1,0 +1,165 @@
+"""A clip of each sighting of a person, with names drawn; rendered again when labels change."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.chain.table import DETECT, LABEL
+from pipeline.errors import PipelineError
+from pipeline.privacy.redactions import open_known_flight
+from pipeline.sightings.names import names_of
+from pipeline.sightings.read import read_sightings
+from pipeline.sightings.records import Sighting
+from pipeline.sightings.select import Selection
+from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_tracklets
+from pipeline.stages.detect import SCHEMA
+from pipeline.stages.frames import read_frames
+from pipeline.stages.overlay import frames_between, write_overlay
+from pipeline.workspace.folders import CLIPS, locked
+from pipeline.workspace.manifest import StageFolder
+from pipeline.workspace.stage import Stage
+from pipeline.workspace.tables import read_file
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """What a clip is like.
+
+    Attributes:
+        margin_s: seconds before and after the sighting.
+        max_width: px.
+        crf: H.264 quality.
+
+    """
+
+    margin_s: float = 1.0
+    max_width: int = 960
+    crf: int = 23
+
+
+@dataclass(frozen=True)
+class PersonClip:
+    """A clip of a sighting.
+
+    Attributes:
+        file: in the flight's folder.
+        sighting: what it shows.
+
+    """
+
+    file: Path
+    sighting: Sighting
+
+
+def make_clips(
+    workspace: Path,
+    person: int,
+    progress: Progress,
+    settings: ClipSettings = ClipSettings(),
+    flights: tuple[str, ...] = (),
+) -> list[PersonClip]:
+    """Bring the clips of all sightings of `person` up to date, in `FLIGHT/clips/TRACKLET/`.
+
+    Args:
+        workspace: with labels.
+        person: number of the identity.
+        progress: opens a bar.
+        settings: of the clips.
+        flights: names of those whose sightings are wanted; empty: all.
+
+    Raises:
+        AnnotateError, PipelineError: there is no such person; a table or the labels are damaged; a video is gone,
+            or another run uses the flight.
+
+    """
+    tracklets = read_labelled_tracklets(workspace)
+    found = Selection((person,), flights).of(read_sightings(workspace, tracklets))
+    clips = []
+    for flight in dict.fromkeys(each.flight for each in found):
+        members = [each for each in found if each.flight == flight]
+        clips += _of_flight(workspace / flight, members, tracklets, progress, settings)
+    return clips
+
+
+def _of_flight(
+    folder: Path,
+    sightings: Sequence[Sighting],
+    tracklets: LabelledTracklets,
+    progress: Progress,
+    settings: ClipSettings,
+) -> list[PersonClip]:
+    names = names_of(tracklets, folder.name)
+    frames = read_frames(folder, ["frame", "pts_s", "lost"])
+    frames = frames[~frames["lost"] & frames["pts_s"].notna()]
+    boxes = read_file(folder / DETECT.output, SCHEMA.names).merge(
+        names.rows[["frame", "rank"]], on=["frame", "rank"]
+    )
+    boxes = boxes.sort_values(["frame", "rank"], ignore_index=True)
+    boxes = boxes.assign(tag=names.tags(boxes))
+    fingerprint = (StageFolder(folder / DETECT.folder).manifest() or {}).get("fingerprint")
+    found = []
+    with locked(folder):
+        for each in sightings:
+            times = frames["pts_s"].between(each.begin_s - settings.margin_s, each.end_s + settings.margin_s)
+            wanted = frames.loc[times, "frame"].tolist()
+            shown = boxes[boxes["frame"].isin(wanted)]
+            file = clip_name(each)
+            stage = Stage(
+                CLIPS,
+                StageFolder(folder / CLIPS / each.tracklet.rpartition("/")[2]),
+                {DETECT.folder: fingerprint, LABEL.name: _drawn(shown)},
+                {"frames": [wanted[0], wanted[-1]], "width": settings.max_width, "crf": settings.crf},
+            )
+
+            def make(
+                there: Path, wanted: list[int] = wanted, shown: pd.DataFrame = shown, each: Sighting = each
+            ) -> Any:
+                return _write(there / clip_name(each), folder, wanted, shown, each, progress, settings)
+
+            stage.run([file], make)
+            found.append(PersonClip(stage.folder.path / file, each))
+    return found
+
+
+def clip_name(sighting: Sighting) -> str:
+    """The file's name: the tracklet's, without the person's: a copy of it would keep that."""
+    return f"{sighting.tracklet.replace('/', '_')}.mp4"
+
+
+def _drawn(boxes: pd.DataFrame) -> list[list[Any]]:
+    """What is written into the clip: runs of frames with the same tag."""
+    rows = boxes.assign(text=boxes["tag"].map(lambda tag: tag.text))
+    spans = rows.groupby("text")["frame"].agg(["min", "max", "size"])
+    return [[text, *map(int, span)] for text, span in zip(spans.index, spans.to_numpy(), strict=True)]
+
+
+def _write(
+    file: Path,
+    folder: Path,
+    wanted: Sequence[int],
+    boxes: pd.DataFrame,
+    sighting: Sighting,
+    progress: Progress,
+    settings: ClipSettings,
+) -> Mapping[str, Any]:
+    video = open_known_flight(folder)
+    with progress(f"{sighting.tracklet}: clip", len(wanted)) as advance:
+        written = write_overlay(
+            file,
+            video,
+            boxes,
+            max_width=settings.max_width,
+            crf=settings.crf,
+            advance=advance,
+            wanted={sighting.person},
+            frames=frames_between(video, wanted),
+        )
+    if not written:
+        raise PipelineError(f"{folder}: no frame of {sighting.tracklet} can be decoded; see `uavpipe verify`")
+    return {"frames": written}

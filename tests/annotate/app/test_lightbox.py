@@ -1,0 +1,74 @@
+"""A closer look at crops, in a real browser."""
+
+import re
+
+import pytest
+
+pytest.importorskip("playwright.sync_api")
+from playwright.sync_api import expect
+
+from tests.annotate.app.hand import asked
+
+
+@pytest.fixture
+def question(page, labelled):
+    page.reload()
+    expect(page.locator(".question p")).to_contain_text("f2/1")
+    return page
+
+
+def width(page, place):
+    for image in page.locator(".lightbox img").all():
+        expect(image).to_have_attribute("style", re.compile(r"width: [1-9]"))  # once it is loaded
+    return page.locator(".lightbox img").nth(place).bounding_box()["width"]
+
+
+def test_a_click_on_a_crop_shows_it_larger_beside_the_marked_person(question):
+    shown = question.locator(".crops.large img").nth(2).get_attribute("src")
+    marked = question.locator(".card[aria-current] strong").inner_text()
+    question.locator(".crops.large img").nth(2).click()
+    expect(question.get_by_role("dialog")).to_have_accessible_name(f"f2/1 beside {marked}")
+    first, second = question.locator(".lightbox img").all()
+    expect(first).to_have_attribute("src", shown)
+    expect(second).to_have_js_property("complete", True)
+    expect(question.locator("dialog output")).to_contain_text("times the size in the frame")
+    assert width(question, 0) == pytest.approx(width(question, 1), rel=0.02)  # crops of 20 px, at one scale
+    assert width(question, 0) > 100
+    assert asked(question) == "f2/1"  # nothing was answered
+
+
+def test_zoom_by_keys_and_wheel_and_crops_by_arrows(question):
+    question.keyboard.press("l")
+    caption = question.locator(".lightbox figure").first
+    expect(caption).to_contain_text("of 12")
+    before = width(question, 0)
+    question.keyboard.press("+")
+    assert width(question, 0) == pytest.approx(before * 1.25, rel=0.02)
+    assert width(question, 1) == pytest.approx(before * 1.25, rel=0.02)
+    question.keyboard.press("-")
+    question.keyboard.press("-")
+    assert width(question, 0) == pytest.approx(before / 1.25, rel=0.02)
+    question.locator(".lightbox img").first.hover()
+    scale = question.locator("dialog output").inner_text()
+    question.mouse.wheel(0, -100)
+    expect(question.locator("dialog output")).not_to_have_text(scale)
+    question.keyboard.press("0")
+    assert width(question, 0) == pytest.approx(before, rel=0.02)
+    shown = question.locator(".lightbox img").first.get_attribute("src")
+    question.keyboard.press("ArrowRight")
+    expect(question.locator(".lightbox img").first).not_to_have_attribute("src", shown)
+    expect(caption).to_contain_text("8 of 12")
+    question.keyboard.press("ArrowDown")
+    expect(question.locator(".lightbox figure").nth(1)).to_contain_text("2 of 6")
+    question.keyboard.press("l")
+    expect(question.locator("dialog")).to_have_count(0)
+
+
+def test_in_the_checks_too(page, project, labelled):
+    from annotate.operations import Assign
+
+    project.store.apply(Assign(tracklets=("f1/1",), identity=1), user="bob", id="wrong")
+    page.keyboard.press("c")
+    expect(page.locator(".finding").first).to_be_visible()
+    page.keyboard.press("l")
+    expect(page.get_by_role("dialog")).to_have_accessible_name("f1/0 beside f1/1")

@@ -1,0 +1,66 @@
+import csv
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from pipeline.cli import main
+
+
+def reid(*arguments):
+    return CliRunner().invoke(main, ["reid", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def evaluations(tmp_path_factory):
+    """Features with little noise, with much, and re-ranked."""
+    folder = tmp_path_factory.mktemp("compared")
+    rng = np.random.default_rng(0)
+    identities = np.arange(60) % 12 + 1
+    for name, noise, more in (("good", 0.3, ()), ("bad", 0.9, ()), ("reranked", 0.3, ("--rerank",))):
+        files = []
+        for part, camera in (("query", 1), ("gallery", 2)):
+            file = folder / f"{name}-{part}.npy"
+            np.save(file, (np.eye(13)[identities] + noise * rng.standard_normal((60, 13))).astype(np.float32))
+            pd.DataFrame({"identity": identities, "camera": camera}).to_csv(file.with_suffix(".csv"), index=False)
+            files.append(file)
+        result = reid("evaluate", "--features", *files, *more, "--out", folder / name)
+        assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_a_table_says_what_is_clear(evaluations):
+    result = reid("compare", evaluations / "good", evaluations / "bad" / "metrics.json")
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.output.splitlines()]
+    good, bad = (json.loads((evaluations / name / "metrics.json").read_text()) for name in ("good", "bad"))
+    assert lines[1][:3] == ["mAP", "good", f"{good['mAP']:.4f}"]
+    assert lines[2][0:2] == ["bad", f"{bad['mAP']:.4f}"]
+    assert lines[2][5] == f"{bad['mAP'] - good['mAP']:+.4f}"
+    assert "clear" not in result.output.splitlines()[2]
+
+
+def test_csv_and_json_say_the_same(evaluations):
+    places = [evaluations / name for name in ("good", "bad")]
+    rows = json.loads(reid("compare", *places, "--format", "json").output)
+    table = list(csv.DictReader(reid("compare", *places, "--format", "csv").output.splitlines()))
+    assert [row["figure"] for row in table] == [row["figure"] for row in rows]
+    assert [float(row["value"]) for row in table] == [row["value"] for row in rows]
+    assert table[0]["difference"] == ""
+    assert rows[0]["difference"] is None
+    assert rows[1]["difference_from"] < rows[1]["difference"] < rows[1]["difference_to"] < 0
+    assert rows[1]["clear"] is True
+    assert "TPIR@FPIR=5%" in {row["figure"] for row in rows}
+
+
+def test_unlike_and_missing_evaluations_are_one_line(evaluations):
+    for places, complaint in (
+        (("good", "reranked"), "good and reranked cannot be compared: they differ in re-ranking (False, True)"),
+        (("good", "none"), "none: no evaluation; expected metrics.json and its tables"),
+        (("good",), "expected two or more evaluations"),
+    ):
+        result = reid("compare", *(evaluations / place for place in places))
+        assert result.exit_code != 0
+        assert complaint in " ".join(result.output.split())

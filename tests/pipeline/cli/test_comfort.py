@@ -1,0 +1,127 @@
+"""Suggestions, completion, -q and -v, one way to name a flight, what a failure leaves behind."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from pipeline.cli import main
+from pipeline.cli.options import Given, flight_folder
+from tests.pipeline.run.test_status import ARCHIVE
+
+ROOT = Path(__file__).parents[3]
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, list(map(str, arguments)))
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("stauts",), "did you mean `uavpipe status`?"),
+        (("dtect", "a.mp4"), "did you mean `uavpipe detect`"),
+        (("transfer",), "did you mean `uavpipe reid transfer`?"),
+        (("exprot",), "did you mean `uavpipe anonymize`?"),
+        (("qqqq",), "no command 'qqqq'\n"),
+        (("run", "--untill", "tracks"), "--until"),
+    ],
+)
+def test_a_mistyped_word_gets_a_suggestion(words, meant):
+    shown = run(*words)
+    assert shown.exit_code == 2
+    assert meant in shown.output
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_a_shell_is_one_that_it_can_read(shell, tmp_path):
+    shown = run("completion", shell)
+    assert shown.exit_code == 0
+    assert "_UAVPIPE_COMPLETE" in shown.output
+    if program := shutil.which(shell):
+        (tmp_path / "script").write_text(shown.output)
+        subprocess.run([program, "-n", tmp_path / "script"], check=True)
+
+
+def test_bash_completes_commands_and_options(tmp_path):
+    (tmp_path / "uavpipe").write_text(f'#!/bin/sh\nexec {sys.executable} -m pipeline "$@"\n')
+    (tmp_path / "uavpipe").chmod(0o755)
+    script = run("completion", "bash").output
+    ask = "COMP_WORDS=(uavpipe {0}); COMP_CWORD={1}; COMPREPLY=(); _uavpipe_completion uavpipe\n"
+    ask += 'echo "${{COMPREPLY[@]}}"'
+    lines = [script, ask.format("sta", 1), ask.format("reid tra", 2), ask.format("run --unt", 2)]
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    shown = subprocess.run(
+        ["bash", "-c", "\n".join(lines)], env=environment, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.splitlines() == ["status", "train transfer", "--until"]
+
+
+def leaves(command=main, name="uavpipe"):
+    if not isinstance(command, click.Group):
+        yield name, command
+        return
+    for each in command.list_commands(click.Context(command)):
+        yield from leaves(command.get_command(click.Context(command), each), f"{name} {each}")
+
+
+def test_every_command_has_both_options_once():
+    for name, command in leaves():
+        options = [option for parameter in command.params for option in parameter.opts]
+        assert {"-q", "-v", "--quiet", "--verbose"} <= set(options), name
+        assert len(options) == len(set(options)), name
+
+
+def test_quiet_and_verbose_hold_before_and_after_the_command(tmp_path, monkeypatch):
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    (tmp_path / "a.lrf").write_bytes(b"a proxy")
+    monkeypatch.chdir(tmp_path)
+
+    def said(*words):
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-m", "pipeline", *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True).stderr.splitlines()
+
+    error = said("frames", "a.mp4", "-q")
+    assert len(error) == 1
+    warned = said("frames", "a.mp4", "a.lrf")
+    assert [line for line in warned if line not in error] == [
+        "uavpipe: a.lrf: passed over, it is a proxy of low resolution of a.mp4"
+    ]
+    assert said("-q", "frames", "a.mp4", "a.lrf") == error
+    loud = said("-v", "frames", "a.mp4")
+    assert loud == ["uavpipe: loading the libraries …", "uavpipe: a: reading the video …", *error]
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    monkeypatch.chdir(tmp_path)
+    return Path("runs")
+
+
+@pytest.mark.parametrize("named", ["flight1", "runs/flight1", "flight1.mp4"])
+def test_a_flight_has_one_way_to_be_named(workspace, named):
+    assert flight_folder(Path(named), workspace) == workspace / "flight1"
+    shown = run("sightings", "--flight", named, "--format", "csv")
+    assert shown.exit_code == 0, shown.output
+    assert "flight1" in shown.stdout
+    assert "flight2" not in shown.stdout
+    missing = run("score", named, "gone.txt")
+    assert "gone.txt" in missing.output
+    (config,) = (Given((Path(named),), None, None, ()).load(),)
+    assert config.flights == (
+        (Path("flight1.mp4"),) if named.endswith("mp4") else (Path("/tmp/flights/flight1.mp4"),)
+    )
+
+
+def test_an_unknown_flight_keeps_its_name_in_the_error(workspace):
+    assert flight_folder(Path("flight3"), workspace) == Path("flight3")
+    assert "flight3.mp4: no such video file" in run("detect", "flight3.mp4").output

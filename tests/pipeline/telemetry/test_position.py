@@ -1,0 +1,88 @@
+"""Positions on the ground, calculated by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.config.models import CameraConfig
+from pipeline.telemetry.position import ERRORS, METRES_A_DEGREE, circle_radii, ground_positions
+
+# fov 90° and 201 px: a focal length of 100.5 px; the picture's centre is (100, 100).
+LEVEL_45 = {"altitude_m": 10.0, "heading_deg": 90.0, "pitch_deg": -45.0, "latitude": 0.0, "longitude": 20.0}
+HALF = np.tan(np.radians(22.5))  # of 45 degrees, in focal lengths
+CASES = {
+    "10 m to the east": ({}, (100, 100), (0, 10)),
+    "to the north": ({"heading_deg": 0.0}, (100, 100), (10, 0)),
+    # right of the line of sight by a focal length, which is 10 √2 m at the ground: to the south
+    "a person to the right": ({}, (200.5, 100), (-10 * np.sqrt(2), 10)),
+    "straight below": ({"pitch_deg": -90.0}, (100, 100), (0, 0)),
+    # 22.5 degrees steeper
+    "a nearer one": ({}, (100, 100 + 100.5 * HALF), (0, 10 / np.tan(np.radians(67.5)))),
+    "above the horizon": ({"pitch_deg": 0.0}, (100, 90), None),
+    "feet cut off": ({}, (100, 200), None),
+    "no height": ({"altitude_m": np.nan}, (100, 100), None),
+    "on the ground": ({"altitude_m": 0.0}, (100, 100), None),
+    "the pitch of the configuration": ({"pitch_deg": np.nan}, (100, 100), (0, 10 / np.tan(np.radians(30)))),
+}
+
+
+@pytest.mark.parametrize(("said", "feet", "expected"), CASES.values(), ids=CASES)
+def test_feet_are_where_the_ray_meets_the_ground(said, feet, expected):
+    row = LEVEL_45 | said | {"width": 201, "height": 201, "x1": feet[0] - 5, "x2": feet[0] + 5, "y2": feet[1]}
+    found = ground_positions(pd.DataFrame([row]), CameraConfig(fov_deg=90, pitch_deg=-30))
+    metres = (found[0] - (0, 20)) * METRES_A_DEGREE
+    np.testing.assert_allclose(metres, [np.nan] * 2 if expected is None else expected, atol=1e-6)
+
+
+def test_without_an_angle_of_view_there_are_none():
+    row = LEVEL_45 | {"width": 201, "height": 201, "x1": 95, "x2": 105, "y2": 100}
+    assert np.isnan(ground_positions(pd.DataFrame([row]), CameraConfig())).all()
+
+
+def test_the_circle_holds_nine_of_ten_positions_by_noisy_telemetry():
+    """Persons at random places, seen by a camera as a rotation matrix; then the telemetry gets its errors."""
+    rng = np.random.default_rng(5)
+    n, fov = 4000, 73.0
+    focal = 960 / np.tan(np.radians(fov / 2))
+    altitude, pitch, heading = rng.uniform(20, 60, n), rng.uniform(-80, -25, n), rng.uniform(0, 360, n)
+    p, h = np.radians(pitch), np.radians(heading)
+    sight = np.stack([np.cos(p) * np.sin(h), np.cos(p) * np.cos(h), np.sin(p)], 1)  # east, north, up
+    right = np.stack([np.cos(h), -np.sin(h), np.zeros(n)], 1)
+    below = np.cross(sight, right)
+    pixels = rng.uniform((100, 200), (1820, 1000), (n, 2))
+    ray = focal * sight + (pixels[:, :1] - 959.5) * right + (pixels[:, 1:] - 539.5) * below
+    person = ray * (altitude / -ray[:, 2])[:, None]
+    head = person + np.array([0, 0, 1.75])  # relative to the camera
+    top = 539.5 + focal * (head * below).sum(1) / (head * sight).sum(1)
+    noise = {name: rng.normal(0, ERRORS[name], n) for name in ("altitude_m", "pitch_deg", "heading_deg")}
+    north, east = rng.normal(0, ERRORS["place_m"], (2, n))
+    rows = pd.DataFrame({"x1": pixels[:, 0] - 9, "x2": pixels[:, 0] + 9, "y1": top, "y2": pixels[:, 1]})
+    rows["y2"] += rng.normal(0, 1, n) * ERRORS["feet"] * (rows["y2"] - top)
+    rows = rows.assign(
+        altitude_m=altitude + noise["altitude_m"],
+        pitch_deg=pitch + noise["pitch_deg"],
+        heading_deg=heading + noise["heading_deg"],
+        latitude=north / METRES_A_DEGREE,
+        longitude=east / METRES_A_DEGREE,
+        width=1920,
+        height=1080,
+    )
+    camera = CameraConfig(fov_deg=fov)
+    found = ground_positions(rows, camera) * METRES_A_DEGREE
+    seen = np.rad2deg(np.arctan2(altitude, np.hypot(*person[:, :2].T))) > 10  # not at the horizon
+    off = np.hypot(found[:, 0] - person[:, 1], found[:, 1] - person[:, 0])
+    radius = circle_radii(rows, camera)
+    assert seen.mean() > 0.9
+    assert 0.88 < (off <= radius)[seen].mean() < 0.92
+    for near, far in ((0, 30), (30, 60), (60, 120)):  # not only over all of them
+        part = seen & (near <= np.hypot(*person[:, :2].T)) & (np.hypot(*person[:, :2].T) < far)
+        assert 0.85 < (off <= radius)[part].mean() < 0.95, (near, part.sum())
+
+
+def test_straight_below_the_circle_is_the_receivers_and_the_camera_s_tilt():
+    row = LEVEL_45 | {"pitch_deg": -90.0, "width": 201, "height": 201, "x1": 95, "x2": 105, "y1": 100, "y2": 100}
+    # Place alone: both axes are 1.5 m. The tilt adds 10 m * tan 0.7 degrees along the line of sight.
+    along = 1.5**2 + (10 * np.tan(np.radians(0.7))) ** 2
+    least, most = np.sqrt(2 * np.log(10)) * 1.5, np.sqrt(2 * np.log(10) * along)  # of circular distributions
+    assert least < circle_radii(pd.DataFrame([row]), CameraConfig(fov_deg=90))[0] < most
+    assert np.isnan(circle_radii(pd.DataFrame([row]), CameraConfig())[0])

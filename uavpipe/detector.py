@@ -1,0 +1,115 @@
+"""`uavpipe.detect`: the persons in an image, in a folder of images, or in a video."""
+
+import logging
+import os
+from collections.abc import Generator, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detector.backends.images import read_image
+from detector.backends.protocol import PersonDetector
+from detector.config import DetectorConfig
+from detector.models.weights import WeightsSource, source_of
+from pipeline.config.yaml import validate
+from pipeline.engine.threads import ordered_map, prefetch
+from pipeline.errors import PipelineError
+from pipeline.run.flight import load_detector
+from pipeline.video import Damage, Frame, Video, open_video
+from pipeline.video.content_hash import IMAGE_SUFFIXES
+from uavpipe.detections import Detections
+from uavpipe.errors import one_error
+
+_AHEAD = 4  # frames that are decoded while others are searched
+
+log = logging.getLogger("uavpipe")
+
+
+@overload
+def detect(source: NDArray[np.uint8], **settings: Any) -> Detections: ...
+@overload
+def detect(source: str | os.PathLike[str], **settings: Any) -> Any: ...
+def detect(source: NDArray[np.uint8] | str | os.PathLike[str], **settings: Any) -> Any:
+    """Detect the persons in an image, a folder of images or a video.
+
+    Example:
+        >>> found = uavpipe.detect("photo.jpg", weights="embedded", threshold=0.5)
+        >>> found.boxes.shape, found.scores
+        >>> for found in uavpipe.detect("flight01.mp4"):
+        ...     print(found.frame, found.pts_s, len(found))
+
+    Args:
+        source: uint8 (H, W, 3) RGB, as an array or a picture of Pillow; or the path of an image, of a folder of
+            images, which are taken in natural order of their names, or of a video.
+        settings: of the section `detector` of the configuration, as in docs/configuration.md. With `threshold`,
+            persons of lower score are left out; without, all from `floor` (0.05) up are returned, as `uavpipe
+            detect` stores them.
+
+    Returns:
+        `Detections` of one image. For a folder or a video an iterator over the `Detections` of its frames, in
+        order; it decodes and detects as it is consumed. Lost frames are left out, with a warning at the end.
+
+    Raises:
+        UavpipeError: the source, the weights or a setting; of a folder or video also while it is consumed.
+
+    """
+    with one_error():
+        given = {name: os.fspath(each) if isinstance(each, Path) else each for name, each in settings.items()}
+        config = validate(given, DetectorConfig, "detect")
+        least = config.threshold if "threshold" in given else config.floor
+        if not isinstance(source, str | os.PathLike):
+            return _in_image(np.asarray(source), _loaded(config, source_of(config)), least)
+        path = Path(source)
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir():
+            return _in_image(read_image(path), _loaded(config, source_of(config)), least, str(path))
+        video = open_video(path)
+        return _in_video(video, _loaded(config, source_of(config)), least)
+
+
+@lru_cache(maxsize=1)  # the next image needs the same
+def _loaded(config: DetectorConfig, source: WeightsSource) -> PersonDetector:
+    return load_detector(config, source)
+
+
+def _in_image(image: NDArray[np.uint8], detector: PersonDetector, least: float, source: str = "") -> Detections:
+    try:
+        prepared = detector.preprocess(image)
+    except ValueError as error:
+        raise PipelineError(f"{source or 'the array'}: {error}") from None
+    (found,) = detector.predict([prepared])
+    return Detections(found.boxes, found.scores, source).above(least)
+
+
+def _in_video(video: Video, detector: PersonDetector, least: float) -> Iterator[Detections]:
+    source, damage = str(video.path), list[Damage]()
+
+    def predict(frames: Sequence[Frame]) -> list[Detections]:
+        found = detector.predict([detector.preprocess(frame.image) for frame in frames])
+        return [
+            Detections(each.boxes, each.scores, source, frame.index, frame.pts_s).above(least)
+            for each, frame in zip(found, frames, strict=True)
+        ]
+
+    with one_error():
+        batches = prefetch(_batches(video, damage, detector.batch_size), _AHEAD)
+        for found in ordered_map(predict, batches, detector.workers, detector.workers + 1):
+            yield from found
+    if damage:
+        lost = sum(each.lost for each in damage)
+        log.warning("%s: %d frames are damaged, %d of them lost", source, len(damage), lost)
+
+
+def _batches(video: Video, damage: list[Damage], size: int) -> Generator[list[Frame]]:
+    """The frames of `video`; as in a run, no batch is of two segments, so that the results are the same."""
+    for segment in video.segments:
+        batch: list[Frame] = []
+        for frame in video.read(segment, damage):
+            batch.append(frame)
+            if len(batch) == size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch

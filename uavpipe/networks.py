@@ -1,0 +1,149 @@
+"""`uavpipe.train` and `uavpipe.evaluate`: re-identification networks."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.cli.outputs import writes, writes_run
+from pipeline.config.yaml import read_yaml_mapping, validate
+from pipeline.engine.progress import progress_bar, training_bar
+from pipeline.errors import PipelineError
+from pipeline.stages.evaluation import FIGURES, QUERIES, identified, write_evaluation
+from reid.config import TrainConfig
+from reid.evaluation.distances import Metric
+from reid.evaluation.evaluate import Options, Result
+from reid.evaluation.measure import evaluate_network
+from reid.evaluation.protocols import PROTOCOLS, ProtocolName
+from reid.evaluation.reranking import Reranking
+from reid.evaluation.summary import summary_of
+from reid.training.recipes import recipe_file
+from uavpipe.errors import one_error
+
+if TYPE_CHECKING:
+    from reid.training.on_dataset import Trained
+
+Place = str | os.PathLike[str]
+
+
+@one_error()
+def train(
+    recipe: Place | Mapping[str, Any] | TrainConfig,
+    data: Place,
+    output: Place,
+    *,
+    protocol: ProtocolName = "market",
+    **settings: Any,
+) -> "Trained":
+    """Train a re-ID network on a data set, as `uavpipe reid train`; an interrupted training in `output` is resumed.
+
+    Example:
+        >>> trained = uavpipe.train("finetune", "runs/dataset", "runs/reid/mine", iterations=400)
+        >>> trained.weights, trained.metrics.get("mAP")
+
+    Args:
+        recipe: a name, as "finetune", of `uavpipe reid recipe`; a YAML file; or what such a file has in it.
+        data: the data set, `[FORMAT:]FOLDER`; docs/reid.md lists the formats.
+        output: folder of the training.
+        protocol: which gallery crops count where the network is evaluated during the training.
+        settings: change settings of the recipe; a mapping changes parts of a section.
+
+    Returns:
+        `weights`, the checkpoint to use, and `metrics`, its mAP, rank-1 …, from 0 to 1.
+
+    Raises:
+        UavpipeError: recipe or data are wrong, the test set leaks, `output` has another training, or the loss is
+            not finite.
+
+    """
+    from reid.training.on_dataset import train_on_dataset  # torch
+
+    _check(protocol)
+    config = _configured(recipe, settings)
+    guarded = writes_run("run.json")(train_on_dataset)
+    trained: Trained = guarded(
+        config=config, data=os.fspath(data), output=Path(output), protocol=protocol, bar=training_bar
+    )
+    return trained
+
+
+@one_error()
+def evaluate(
+    weights: Place,
+    data: Place,
+    *,
+    protocol: ProtocolName = "market",
+    metric: Metric = "euclidean",
+    rerank: bool = False,
+    flip: bool = False,
+    device: str = "auto",
+    out: Place | None = None,
+    pictures: int = 60,
+) -> Result:
+    """Evaluate a re-ID network on a data set, as `uavpipe reid evaluate`.
+
+    Example:
+        >>> result = uavpipe.evaluate("runs/reid/mine/last.safetensors", "runs/dataset", protocol="flight")
+        >>> result.figures["mAP"], result.figures["rank-1"]
+
+    Args:
+        weights: a checkpoint of `uavpipe.train`, or an ONNX model.
+        data: the data set, `[FORMAT:]FOLDER`.
+        protocol: which gallery crops count.
+        metric: euclidean or cosine.
+        rerank: whether k-reciprocal re-ranking is applied.
+        flip: whether features are means with those of the mirror image.
+        device: auto, cpu or cuda.
+        out: folder for metrics.json, with the figures of chance, the tables and the ranked lists; None: no files.
+        pictures: queries whose ranked lists are drawn, worst first.
+
+    Returns:
+        `figures` (mAP, mINP, rank-1 …, from 0 to 1) and `counts`; `nearest(query, count)` gives a ranked list.
+
+    Raises:
+        UavpipeError: data or weights are missing or damaged, the test set leaks, or no query has a right answer.
+
+    """
+    _check(protocol)
+    options = Options(protocol, metric, reranking=Reranking() if rerank else None)
+    folder = None if out is None else Path(out)
+    result: Result = _evaluated(
+        weights=Path(weights),
+        data=os.fspath(data),
+        options=options,
+        flip=flip,
+        device=device,
+        out=folder,
+        pictures=pictures,
+    )
+    return result
+
+
+@writes("out", inside=(FIGURES, QUERIES))
+def _evaluated(
+    weights: Path, data: str, options: Options, flip: bool, device: str, out: Path | None, pictures: int
+) -> Result:
+    result = evaluate_network(weights, data, options, flip=flip, device=device, bar=progress_bar)
+    if out is not None:
+        inputs = {"weights": identified(weights), "data": data}
+        write_evaluation(out, result, summary_of(result, options), options, inputs, flip=flip, pictures=pictures)
+    return result
+
+
+def _configured(recipe: Place | Mapping[str, Any] | TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+    """The settings of `recipe` with `changes`."""
+    if isinstance(recipe, TrainConfig):
+        content, source = recipe.model_dump(), "recipe"
+    elif isinstance(recipe, Mapping):
+        content, source = dict(recipe), "recipe"
+    else:
+        content, source = read_yaml_mapping(recipe_file(Path(recipe))), os.fspath(recipe)
+    for name, value in changes.items():
+        section = content.get(name)
+        content[name] = {**section, **value} if isinstance(section, dict) and isinstance(value, dict) else value
+    return validate(content, TrainConfig, source)
+
+
+def _check(protocol: str) -> None:
+    if protocol not in PROTOCOLS:
+        raise PipelineError(f"protocol '{protocol}': expected {', '.join(PROTOCOLS)}")
