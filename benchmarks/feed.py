@@ -79,7 +79,7 @@ def enlarge(source: Path, path: Path, frames: int) -> None:
         sink.mux(stream.encode())
 
 
-def one_pass(video: Path, resize: str, seconds: float) -> Pass:
+def one_pass(video: Path, resize: str, seconds: float, settings: Sequence[str]) -> Pass:
     """Wall and CPU seconds of one pass in this process, in all and by step."""
     import trackers  # noqa: F401 - a second, which is none of the pass
 
@@ -116,7 +116,7 @@ def one_pass(video: Path, resize: str, seconds: float) -> Pass:
     timed(Emulated, "preprocess", "preprocess")
     detector = Emulated(resize, seconds)
     with tempfile.TemporaryDirectory() as workspace:
-        config = load_config(None, [f"workspace={workspace}", "detector.weights=embedded"])
+        config = load_config(None, [f"workspace={workspace}", "detector.weights=embedded", *settings])
         began, cpu = time.perf_counter(), time.process_time()
         results = flight.run_segment_stages(config, video, TRACKS, _no_bar, load=lambda *_: detector)
         wall, cpu = time.perf_counter() - began, time.process_time() - cpu
@@ -140,10 +140,11 @@ def main() -> None:
     parser.add_argument("--ms", type=float, default=4.0, help="of the emulated model for a frame")
     parser.add_argument("--repository", type=Path, action="append", default=[], help="also measure this checkout")
     parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--set", dest="settings", action="append", default=[], help="as of uavpipe")
     parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.once:
-        print(json.dumps(one_pass(given.video, given.resize, given.ms / 1e3)))
+        print(json.dumps(one_pass(given.video, given.resize, given.ms / 1e3, given.settings)))
         return
     with tempfile.TemporaryDirectory() as folder:
         video = Path(folder) / "flight.mp4"
@@ -168,6 +169,7 @@ def measure(video: Path, repositories: Sequence[Path], given: argparse.Namespace
         for repository in repositories:
             command = [sys.executable, __file__, str(video), "--once"]
             command += ["--resize", given.resize, "--ms", str(given.ms)]
+            command += [word for setting in given.settings for word in ("--set", setting)]
             environment = {**os.environ, "PYTHONPATH": str(repository.resolve())}
             done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
             runs[repository].append(json.loads(done.stdout))

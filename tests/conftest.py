@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 
@@ -20,10 +21,13 @@ from tests.network.watch import (  # noqa: F401 - pytest's hooks
 
 # The tests' tensors are small: more threads would only wait for each other, and for the other tests' threads.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A suite that a shell started in the background has Ctrl-C ignored, and so would have all commands it tries.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # It looks up no other machine, as it would for its maker's services.
 ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+PATIENCE = 30_000  # ms; a page that other work holds up is late, not wrong
 LOOK = 16  # numbers in a descriptor
 
 
@@ -121,8 +125,9 @@ def locked_up():
 
 @pytest.fixture(scope="session")
 def browser():
-    from playwright.sync_api import Error, sync_playwright
+    from playwright.sync_api import Error, expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE)
     named = os.environ.get("UAVPIPE_BROWSER")
     path = named or next(filter(None, map(shutil.which, BROWSERS)), None)
     with sync_playwright() as playwright:

@@ -70,9 +70,17 @@ export async function nameTab() {
   others.onmessage = ({ data }) => data.asked === session.tab && others.postMessage({ here: session.tab });
 }
 
+// Decisions, and their taking back, reach the server in the order of the keys: each waits for the one before.
+let turn = Promise.resolve();
+export function inTurn(work) {
+  const done = turn.then(work);
+  turn = done.catch(() => {});
+  return done;
+}
+
 // Decide `operation`; null where it was refused, with a message to the labeller.
 export async function decide(operation, { seen, next = false } = {}) {
-  return attempt(() => post("/api/decide", { id: newId(), operation, seen, next }));
+  return attempt(() => inTurn(() => post("/api/decide", { id: newId(), operation, seen, next })));
 }
 
 export async function attempt(work) {

@@ -1,6 +1,6 @@
 // The frame of the page: views, keys, progress, who is labelling.
 
-import { attempt, get, nameTab, newId, post, session } from "./api.js";
+import { attempt, get, inTurn, nameTab, newId, post, session } from "./api.js";
 import { Batches } from "./batches.js";
 import { dialog, h, inPlainWords, key, moved, plural, toast, topDialog } from "./dom.js";
 import { Findings } from "./findings.js";
@@ -76,8 +76,8 @@ const keys = {
   b: () => show("batches"),
   g: () => show("gallery"),
   c: () => show("checks"),
-  z: () => takeBack("undo"),
-  y: () => takeBack("redo"),
+  z: () => inTurn(() => takeBack("undo")),
+  y: () => inTurn(() => takeBack("redo")),
   "?": showHelp,
 };
 
@@ -147,7 +147,7 @@ document.addEventListener("keydown", (event) => {
     const again = name === "y" || (name === "z" && event.shiftKey);
     if (open || !(again || name === "z")) return;
     event.preventDefault();
-    takeBack(again ? "redo" : "undo");
+    keys[again ? "y" : "z"]();
     return;
   }
   // A focused button answers to Enter and Space itself, unless the view gives them a meaning.

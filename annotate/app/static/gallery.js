@@ -215,8 +215,9 @@ export class Gallery {
 
   #mergeSelected() {
     const [into, ...sources] = [...this.#selected].sort((one, other) => one - other);
-    if (sources.length) this.#merge(sources, into);
-    else toast("Select two or more people first (Space, or select).");
+    if (!sources.length) return toast("Select two or more people first (Space, or select).");
+    this.#clear(); // at once: the key may be pressed again before the question is away
+    return this.#merge(sources, into);
   }
 
   async #merge(sources, into) {
@@ -229,7 +230,6 @@ export class Gallery {
       if (!(await decide({ op: "merge", source, into }))) break;
       toast(`${source} is ${into}; Z takes it back`);
     }
-    this.#selected.clear();
     await this.#load(Math.max(PAGE, this.#identities.length));
   }
 

@@ -16,6 +16,7 @@ from annotate.app.server import create_app
 from annotate.errors import AnnotateError
 from annotate.operations import NewIdentity
 from annotate.project import Project
+from tests.conftest import PATIENCE
 
 
 def picture(flight, frame):
@@ -80,7 +81,7 @@ def address(make_app):
 @pytest.fixture
 def context(browser):
     context = browser.new_context(viewport={"width": 1280, "height": 720})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
     yield context
     context.close()
 
