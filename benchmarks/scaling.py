@@ -138,10 +138,10 @@ def on_ray(workspace: Path, clips: list[Path], warm: Path, address: str, count: 
     config = config_of(workspace, clips, name="ray", address=address, cpus=most // count, segments=1)
     first = config_of(workspace / "warm", [warm], name="ray", address=address, cpus=most // count, segments=1)
     with Cluster(config) as cluster:
-        run_segment_stages(first, warm, DETECT, progress_bar, load, FRAMES, cluster.run_pass)
+        run_segment_stages(first, warm, DETECT, progress_bar, load, FRAMES, execute=cluster.run_pass)
         began = time.perf_counter()
         for clip in clips:
-            run_segment_stages(config, clip, DETECT, progress_bar, load, FRAMES, cluster.run_pass)
+            run_segment_stages(config, clip, DETECT, progress_bar, load, FRAMES, execute=cluster.run_pass)
         return time.perf_counter() - began
 
 

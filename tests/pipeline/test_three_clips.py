@@ -17,6 +17,7 @@ from playwright.sync_api import expect
 
 from pipeline.cli import main
 from pipeline.workspace.tables import read_table
+from tests.conftest import PATIENCE
 
 FRAMES = {"crowd": 24, "person": 8, "street": 4}
 PEOPLE = 4  # in two tracklets each: half of them are learnt from, the others found again
@@ -141,7 +142,7 @@ def test_from_three_clips_to_figures(flights, browser):
         table = read_table(flights / "runs" / name / "frames" / "frames.parquet")
         assert len(table) == frames, name
     page = browser.new_page()
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(PATIENCE)
     with labelling(flights / "runs") as address:
         page.goto(address)
         expect(page.get_by_role("dialog", name="Who is labelling?")).to_be_visible()
