@@ -14,6 +14,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from annotate.errors import AnnotateError
 
 MAX_NAME = 200  # characters of a name
+MAX_NOTE = 4000  # characters of a note
+MAX_TAGS = 50  # of an identity
 LAST = 2**31 - 1  # number of a frame, a rank or an identity
 MAX_TRACKLETS = 10**9  # of a flight
 
@@ -38,6 +40,18 @@ def _printable(text: str) -> str:
     if not text.isprintable() or text != text.strip():
         raise ValueError("expected printable characters without space around them")
     return text
+
+
+def _note(text: str) -> str:
+    if not all(line.isprintable() for line in text.split("\n")) or text != text.strip():
+        raise ValueError("expected lines of printable characters without space around them")
+    return text
+
+
+def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    if list(tags) != sorted(set(tags)):
+        raise ValueError("expected tags in order, each once")
+    return tags
 
 
 def check_flight(name: str) -> str:
@@ -65,6 +79,10 @@ def flight_of(tracklet: str) -> str:
 
 
 Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_printable)]
+NoteText = Annotated[str, Field(max_length=MAX_NOTE), AfterValidator(_note)]
+# Without commas, which separate tags where they are typed and in tables.
+Tag = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[^,;]*$"), AfterValidator(_printable)]
+Tags = Annotated[tuple[Tag, ...], Field(max_length=MAX_TAGS), AfterValidator(_tags)]
 FlightName = Annotated[str, AfterValidator(check_flight)]
 UserName = Annotated[str, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_printable)]
 OperationId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
@@ -148,6 +166,22 @@ class Rename(_Operation):
     name: Name
 
 
+class SetNote(_Operation):
+    """Write what is to be known about an identity; "" removes the note."""
+
+    op: Literal["note"] = "note"
+    identity: Identity
+    text: NoteText
+
+
+class SetTags(_Operation):
+    """Give an identity these tags, in place of those that it had."""
+
+    op: Literal["tags"] = "tags"
+    identity: Identity
+    tags: Tags
+
+
 class Split(_Operation):
     """Split a tracklet: the detections from `frame` on become a new tracklet, which is open."""
 
@@ -173,6 +207,19 @@ class SecondLook(_Operation):
     answer: Answer
 
 
+class Review(_Operation):
+    """Confirm or question the label of a tracklet, as another labeller decided it: the label stays.
+
+    `decision` is the sequence number of the operation that gave the label.
+    """
+
+    op: Literal["review"] = "review"
+    tracklet: TrackletId
+    decision: Identity
+    verdict: Literal["confirmed", "questioned"]
+    reason: NoteText = ""
+
+
 class Accept(_Operation):
     """Accept a finding, by its key in `annotate.suggestions.checks`: the labels are right as they are."""
 
@@ -194,7 +241,20 @@ class Redo(_Operation):
     target: Identity
 
 
-Decision = NewIdentity | Assign | SetMark | Merge | Rename | Split | SwapTails | SecondLook | Accept
+Decision = (
+    NewIdentity
+    | Assign
+    | SetMark
+    | Merge
+    | Rename
+    | SetNote
+    | SetTags
+    | Split
+    | SwapTails
+    | SecondLook
+    | Review
+    | Accept
+)
 Operation = AddFlight | Relink | Decision | Undo | Redo
 
 _DECISION: TypeAdapter[Decision] = TypeAdapter(Annotated[Decision, Field(discriminator="op")])

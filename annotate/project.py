@@ -11,9 +11,11 @@ import numpy as np
 
 from annotate.batches import Batch, no_persons, one_person
 from annotate.errors import AnnotateError
+from annotate.filters import Filter, Moment
 from annotate.log.state import State
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Mark, Seen, flight_of
+from annotate.people import Alike, alike, by_likeness
 from annotate.progress import Progress, Tally, progress
 from annotate.queue import LEASE_S, Turn, next_turn
 from annotate.records import CROPS, CropFiles, Detection, Tracklet, flights_with_tracklets, read_tracklets
@@ -48,6 +50,7 @@ class Project:
         motion: Callable[[str], Motion] = lambda flight: {},
         scale: Callable[[str], Scale | None] = lambda flight: None,
         *,
+        moment: Moment = lambda flight, seconds: None,
         crops: CropFiles | None = None,
         write: bool = True,
         say: Callable[[str], None] = lambda line: None,
@@ -58,6 +61,7 @@ class Project:
             workspace: the folder.
             motion: gives how the camera of a flight moved, where that is known.
             scale: gives how large a metre is on the ground of a flight, where that is known.
+            moment: gives the time of day in a flight, where that is known.
             crops: gives the crops, where they are no files.
             write: False: only read; what is decided is not kept.
             say: is called with what is being done, for people to read.
@@ -78,6 +82,7 @@ class Project:
         self.store = LabelStore(workspace / LABELS, write=write)
         for flight, content in tracklets.items():
             self.store.add_flight(flight, content)
+        self._moment = moment
         self._motion, self._scale, self._grounds = motion, scale, dict[str, Ground]()
         self._together = CoOccurrence(lambda flight, seen: self._detections[flight][seen].box)
         self._tally = Tally()
@@ -114,10 +119,35 @@ class Project:
             self._tally.follow(self.store)
             yield state
 
-    def next_turn(self, state: State, user: str, tab: str = "", again: int = 0) -> Turn | None:
-        """The tracklet that `user` is to label now in the window `tab`; `again` as `annotate.queue.next_turn`."""
+    def next_turn(
+        self, state: State, user: str, tab: str = "", again: int = 0, only: Filter | None = None
+    ) -> Turn | None:
+        """The tracklet that `user` is to label now in the window `tab`; `again` as `annotate.queue.next_turn`.
+
+        With `only`, one that it wants.
+        """
         visible, like = partial(self._visible, state), partial(self._likeness, state)
-        return next_turn(self.store, state, self._tally, user, _holder(user, tab), visible, again, like)
+        holder = _holder(user, tab)
+        if only is None or only == Filter():
+            return next_turn(self.store, state, self._tally, user, holder, visible, again, like)
+        wanted = {name for name in state.tracklets if self.wants(state, name, only)}
+        order: Callable[[str], float] | None = None
+        if only.person is not None:
+            alike = by_likeness(state, self._suggester, self._together, only.person, sorted(wanted))
+            wanted, order = set(alike), lambda name: -alike.get(name, -1.0)
+        return next_turn(
+            self.store, state, self._tally, user, holder, visible, again, like, wanted.__contains__, order
+        )
+
+    def wants(self, state: State, tracklet: str, only: Filter) -> bool:
+        """Whether `only` wants `tracklet`, which has a crop."""
+        known, content = self._detections[flight_of(tracklet)], state.tracklets[tracklet]
+        times = known[content[0]].time, known[content[-1]].time
+        return only.wants(state, tracklet, times, self._moment) and self._visible(state, tracklet)
+
+    def alike(self, state: State, identity: int, count: int) -> list[Alike]:
+        """The people most similar to `identity`, never seen together with it."""
+        return alike(state, self._suggester, self._together, identity, count)
 
     def batch(self, state: State, user: str, tab: str, without: Collection[str] = ()) -> Batch | None:
         """Tracklets that probably have the same answer, reserved for `user` in the window `tab`.
@@ -221,6 +251,11 @@ class Project:
         rows = [[(name, each) for each in _middle_first(self.shown(state, name))] for name in names]
         found = [row[turn] for turn in range(SHOWN) for row in rows if turn < len(row)]
         return found[:count]
+
+    def crop_path(self, flight: str, seen: Seen) -> str | None:
+        """The crop of a detection, relative to the workspace; None where there is none."""
+        detection = self._detections.get(flight, {}).get(seen)
+        return None if detection is None else detection.crop
 
     def crop(self, flight: str, seen: Seen) -> bytes:
         """The JPEG of a detection.

@@ -37,10 +37,13 @@ def next_turn(
     visible: Callable[[str], bool],
     again: int = 0,
     likeness: Callable[[str], float] = lambda tracklet: 1.0,
+    wanted: Callable[[str], bool] = lambda tracklet: True,
+    order: Callable[[str], float] | None = None,
 ) -> Turn | None:
     """The tracklet that `user` is to label now, leased to `holder`, their window; None where nothing is left.
 
-    Only tracklets that are `visible`: the others have no crop, so they can be neither judged nor used.
+    Only tracklets that are `visible`: the others have no crop, so they can be neither judged nor used; and only
+    those that are `wanted`. With `order`, the open ones come by it, ascending.
 
     Those that are surely persons by their `likeness` come first, and those that are hardly persons last. Among
     them the longest first: each decision then labels the most crops, and an identity begins with many pictures.
@@ -49,23 +52,36 @@ def next_turn(
     """
     if tally.second_looks[user] < int(SECOND_LOOKS * tally.labelled[user]):
         for tracklet in _for_second_look(store, state, user):
-            if store.leases.take(tracklet, holder, LEASE_S):
+            if wanted(tracklet) and store.leases.take(tracklet, holder, LEASE_S):
                 return Turn(tracklet, second_look=True)
     leased = {name for name, other in store.leases.held().items() if other != holder}
-    for tracklet in waiting(store, state, max(again, tally.named), likeness):
-        if tracklet not in leased and visible(tracklet) and store.leases.take(tracklet, holder, LEASE_S):
+    for tracklet in waiting(store, state, max(again, tally.named), likeness, order):
+        if (
+            tracklet not in leased
+            and visible(tracklet)
+            and wanted(tracklet)
+            and store.leases.take(tracklet, holder, LEASE_S)
+        ):
             return Turn(tracklet, second_look=False)
     return None
 
 
 def waiting(
-    store: LabelStore, state: State, until: int, likeness: Callable[[str], float] = lambda tracklet: 1.0
+    store: LabelStore,
+    state: State,
+    until: int,
+    likeness: Callable[[str], float] = lambda tracklet: 1.0,
+    order: Callable[[str], float] | None = None,
 ) -> list[str]:
     """The tracklets without a label, in the order in which they come; of the skipped those skipped by `until`."""
     names = [name for name, label in state.labels.items() if label is Mark.OPEN]
     skipped = {name: _decided(store, name) for name, label in state.labels.items() if label is Mark.SKIPPED}
+
+    def place(name: str) -> tuple[float, int, str]:
+        return order(name) if order else _later(likeness(name)), -len(state.tracklets[name]), name
+
     return [
-        *sorted(names, key=lambda name: (_later(likeness(name)), -len(state.tracklets[name]), name)),
+        *sorted(names, key=place),
         *sorted((name for name, entry in skipped.items() if entry <= until), key=skipped.__getitem__),
     ]
 

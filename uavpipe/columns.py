@@ -100,6 +100,8 @@ SIGHTINGS = {
     "boxes": "int64",
     "suspect": "int64",
     "crop": "string",
+    "tags": "string",
+    "note": "string",
 }
 ANSWERS = {"answer": "int64", "likely": "bool", "score": "float64", "similarity": "float64", **SIGHTINGS}
 

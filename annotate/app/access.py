@@ -15,6 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from annotate.errors import AnnotateError
 
 MAX_BODY = 4_000_000  # bytes: an operation that labels a hundred thousand tracklets at once
+MAX_PICTURE = 20_000_000  # bytes of a picture to search for: a photo of a phone has 3 to 12 MB
+PICTURES = ("image/jpeg", "image/png", "image/webp")
+_SEARCH = "/api/find"  # where pictures may be sent
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HOST = re.compile(r"(?P<name>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?", re.ASCII | re.IGNORECASE)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,200}")
@@ -74,7 +77,7 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        await self._app(scope, _limited(receive), _with_headers(send))
+        await self._app(scope, _limited(receive, _most(scope)), _with_headers(send))
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -89,10 +92,13 @@ class Guard:
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return _refuse(403, "a page of another site may not use this server")
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_BODY:
-            return _refuse(413, f"a body of {length[:20]} bytes; expected {MAX_BODY:,} at most")
-        if scope["method"] == "POST" and headers.get("content-type", "").split(";")[0] != "application/json":
-            return _refuse(415, "expected a body of type application/json")
+        most = _most(scope)
+        if not length.isdecimal() or int(length) > most:
+            return _refuse(413, f"a body of {length[:20]} bytes; expected {most:,} at most")
+        # Neither type can be sent by a page of another site without asking first.
+        types = PICTURES if scope["path"] == _SEARCH else ("application/json",)
+        if scope["method"] == "POST" and headers.get("content-type", "").split(";")[0] not in types:
+            return _refuse(415, f"expected a body of type {' or '.join(types)}")
         return self._token_refusal(scope, headers, f"uavpipe_token_{port}")
 
     def _token_refusal(self, scope: Scope, headers: Headers, cookie: str) -> Response | None:
@@ -116,16 +122,21 @@ class Guard:
         return fits
 
 
-def _limited(receive: Receive) -> Receive:
-    """`receive`, that ends the body where it grows too large, whatever length was announced."""
+def _most(scope: Scope) -> int:
+    """Bytes that the body of a request may have."""
+    return MAX_PICTURE if scope["path"] == _SEARCH else MAX_BODY
+
+
+def _limited(receive: Receive, most: int) -> Receive:
+    """`receive`, that ends the body where it has more than `most` bytes, whatever length was announced."""
     total = 0
 
     async def limited() -> Message:
         nonlocal total
         message = await receive()
         total += len(message.get("body", b""))
-        if total > MAX_BODY:
-            raise HTTPException(413, f"a body of more than {MAX_BODY:,} bytes; expected no more")
+        if total > most:
+            raise HTTPException(413, f"a body of more than {most:,} bytes; expected no more")
         return message
 
     return limited

@@ -10,17 +10,17 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Path, Query, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi import FastAPI, Path, Query
+from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
 
-from annotate.app import views
+from annotate.app import persons, reviews, search, views
 from annotate.app.access import Access, Guard
+from annotate.app.errors import MissingError, answer_errors
 from annotate.app.refresh import Refresh
-from annotate.errors import AnnotateError, Busy, Refused, Unusable
+from annotate.errors import AnnotateError
+from annotate.filters import Filter
 from annotate.log.state import State
 from annotate.log.store import Outcome, Own
 from annotate.operations import (
@@ -57,6 +57,7 @@ class _Body(BaseModel):
     user: UserName
     tab: str = Field("", pattern=r"^[a-z0-9]{0,32}$", description="the window; ids of requests begin with it")
     again: Index = Field(0, description="what was skipped up to this entry of the log comes again")
+    only: Filter = Field(Filter(), description="of the queue: which tracklets are wanted")
 
 
 class _Candidates(_Body):
@@ -83,7 +84,14 @@ class _Decide(_Request):
 
 
 def create_app(
-    project: Project, access: Access | None, picture: Picture, refresh: Refresh, user: str = ""
+    project: Project,
+    access: Access | None,
+    picture: Picture,
+    refresh: Refresh,
+    user: str = "",
+    *,
+    sightings: persons.Sightings = lambda contents: {},
+    find: search.Find | None = None,
 ) -> FastAPI:
     """The application, to be run by an ASGI server.
 
@@ -93,15 +101,20 @@ def create_app(
         picture: gives a frame of a flight; raises AnnotateError where it cannot.
         refresh: updates the suggestions.
         user: the name that the page proposes.
+        sightings: says when and where tracklets were seen.
+        find: searches for the person in a picture; None: it cannot be searched.
 
     """
     app = FastAPI(title="uavpipe", docs_url=None, redoc_url=None, openapi_url=None)
     if access is not None:
         app.add_middleware(Guard, access=access)
-    _answer_errors(app)
+    answer_errors(app)
     _labelling(app, project)
     _reading(app, project)
     _pictures(app, project, picture)
+    persons.add_routes(app, project, sightings)
+    reviews.add_routes(app, project)
+    search.add_routes(app, project, find, refresh)
 
     @app.get("/api/session")
     def session() -> dict[str, Any]:
@@ -110,6 +123,7 @@ def create_app(
             "flights": project.flights,
             "source": project.source,
             "refresh": refresh.state(),
+            "find": find is not None,
             "seen": len(project.store.entries),
         }
 
@@ -162,32 +176,6 @@ def _reading(app: FastAPI, project: Project) -> None:
             name = _known(state, tracklet_id(flight, number))
             return views.tracklet(project, state, name, every=True)
 
-    @app.get("/api/identities")
-    def identities(
-        offset: Annotated[int, Query(ge=0)] = 0,
-        limit: Annotated[int, Query(ge=1, le=500)] = _PAGE,
-        find: Annotated[str, Query(max_length=200)] = "",
-    ) -> dict[str, Any]:
-        with project.reading() as state:
-            wanted = find.strip().casefold()
-            found = [
-                number for number in state.people() if wanted in f"{number} {state.identities[number]}".casefold()
-            ]
-            shown = [views.identity(project, state, number) for number in found[offset : offset + limit]]
-            return {"identities": shown, "total": len(found), "seen": len(project.store.entries)}
-
-    @app.get("/api/identities/{number}")
-    def identity(number: Identity) -> dict[str, Any]:
-        with project.reading() as state:
-            if number not in state.members:
-                raise _MissingError(f"there is no person {number}")
-            members = sorted(state.members[number], key=lambda name: (state.tracklets[name][0], name))
-            return {
-                **views.identity(project, state, number),
-                "members": [views.tracklet(project, state, name) for name in members],
-                "seen": len(project.store.entries),
-            }
-
     @app.get("/api/together/{first}/{second}")
     def together(first: Identity, second: Identity) -> dict[str, Any]:
         with project.reading() as state:
@@ -226,7 +214,7 @@ def _pictures(app: FastAPI, project: Project, picture: Picture) -> None:
         try:
             content = project.crop(flight, Seen(frame, rank))
         except AnnotateError as error:
-            raise _MissingError(str(error)) from None
+            raise MissingError(str(error)) from None
         return Response(content, media_type="image/jpeg", headers={"Cache-Control": _FOREVER})
 
     @app.get("/api/frames/{flight}/{frame}.jpg")
@@ -235,7 +223,7 @@ def _pictures(app: FastAPI, project: Project, picture: Picture) -> None:
         try:
             content, width, height = picture(flight, frame)
         except AnnotateError as error:
-            raise _MissingError(str(error)) from None
+            raise MissingError(str(error)) from None
         headers = {"Cache-Control": _FOREVER, "X-Frame-Size": f"{width}x{height}"}
         return Response(content, media_type="image/jpeg", headers=headers)
 
@@ -254,7 +242,7 @@ def _own(body: _TakeBack) -> Own | None:
 
 def _item(project: Project, state: State, body: _Body) -> dict[str, Any] | None:
     """The tracklet to label next in the window that asks."""
-    turn = project.next_turn(state, body.user, body.tab, body.again)
+    turn = project.next_turn(state, body.user, body.tab, body.again, body.only)
     if turn is None:
         return None
     item = views.tracklet(project, state, turn.tracklet)
@@ -304,36 +292,10 @@ def _answer(project: Project, body: _Request, outcome: Outcome) -> dict[str, Any
 
 def _known(state: State, name: str) -> str:
     if name not in state.tracklets:
-        raise _MissingError(f"there is no tracklet {name[:200]}")
+        raise MissingError(f"there is no tracklet {name[:200]}")
     return name
 
 
 def _check_flight(project: Project, flight: str) -> None:
     if flight not in project.flights:
-        raise _MissingError(f"there is no flight {flight[:100]!r}")
-
-
-class _MissingError(AnnotateError):
-    """The request names what does not exist."""
-
-
-_STATUS = {Refused: 409, _MissingError: 404, Busy: 503, Unusable: 500}
-
-
-def _answer_errors(app: FastAPI) -> None:
-    """Each error is one line of JSON: {"error": ...}."""
-
-    @app.exception_handler(AnnotateError)
-    def refused(request: Request, error: AnnotateError) -> JSONResponse:
-        status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 400)
-        return JSONResponse({"error": str(error)}, status, {"Retry-After": "1"} if status == 503 else None)
-
-    @app.exception_handler(RequestValidationError)
-    def malformed(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"] if part != "body")
-        return JSONResponse({"error": f"{field}: {first['msg']}" if field else str(first["msg"])}, 422)
-
-    @app.exception_handler(HTTPException)
-    def other(request: Request, error: HTTPException) -> JSONResponse:
-        return JSONResponse({"error": str(error.detail)}, error.status_code)
+        raise MissingError(f"there is no flight {flight[:100]!r}")

@@ -70,6 +70,8 @@ def identity(project: Project, state: State, number: int, like: str | None = Non
     return {
         "identity": number,
         "name": state.identities[number],
+        "note": state.notes.get(number, ""),
+        "tags": state.tags.get(number, ()),
         "tracklets": len(members),
         "detections": sum(len(state.tracklets[name]) for name in members),
         "flights": sorted({flight_of(name) for name in members}),

@@ -15,6 +15,8 @@ from annotate.operations import (
     SecondLook,
     Seen,
     SetMark,
+    SetNote,
+    SetTags,
     Undo,
     flight_of,
     tracklet_id,
@@ -76,17 +78,46 @@ def log_without(
         else:  # what is undone keeps its number
             log.add(NewIdentity(), _NOBODY, time)
             log.add(Undo(target=len(log.entries)), _NOBODY, time)
+    _add_what_is_known(log, store, identity)
     names = {tracklet_id(flight, number) for flight, those in contents.items() for number in those}
     _add_labels(log, store, names)
     for name, (label, answer) in sorted(state.second_looks.items()):
         looked = store.second_look(name)
         if name in names and answer != identity and label == state.labels[name] and looked is not None:
             log.add(SecondLook(tracklet=name, answer=answer), looked.user, looked.time)
+    _add_reviews(log, store, names)
     gone = set(state.tracklets) - names | {str(identity)}
     for finding in sorted(state.accepted):
         if not gone & set(finding.split()):
             log.add(Accept(finding=finding), _NOBODY, time)
     return log.entries
+
+
+def _add_what_is_known(log: "_Log", store: LabelStore, identity: int) -> None:
+    """The notes and tags of the others."""
+    for number, text in sorted(store.state.notes.items()):
+        written = store.about("notes", number)
+        if number != identity and written is not None:
+            log.add(SetNote(identity=number, text=text), written.user, written.time)
+    for number, tags in sorted(store.state.tags.items()):
+        written = store.about("tags", number)
+        if number != identity and written is not None:
+            log.add(SetTags(identity=number, tags=tags), written.user, written.time)
+
+
+def _add_reviews(log: "_Log", store: LabelStore, names: set[str]) -> None:
+    """The reviews of labels that are still as they were; `decision` is the number that it has in `log`."""
+    numbers = {
+        name: entry.sequence
+        for entry in log.entries
+        if isinstance(entry.operation, Assign | SetMark)
+        for name in entry.operation.tracklets
+    }
+    for name, (label, review) in sorted(store.state.reviews.items()):
+        written = store.review(name)
+        if name in names and label == store.state.labels[name] and name in numbers and written is not None:
+            kept = review.model_copy(update={"decision": numbers[name]})
+            log.add(kept, written.user, written.time)
 
 
 def _add_labels(log: "_Log", store: LabelStore, names: set[str]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from annotate.errors import Refused
 from annotate.log.state import Cell, Change, Effect, State
-from annotate.operations import AddFlight, Operation, Redo, Relink, Undo, write_operation
+from annotate.operations import AddFlight, Operation, Redo, Relink, Review, Undo, write_operation
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,9 @@ class History:
             if operation.target != self.last_undone(user):
                 raise Refused(f"operation {operation.target} is not what {user} undid last")
             again = self.entries[operation.target - 1].operation
+            self._check_reviewed(again)
             return self.state.plan(again, self.created[operation.target])
+        self._check_reviewed(operation)
         return self.state.plan(operation)
 
     def check_unseen(self, effect: Effect, seen: int) -> None:
@@ -147,6 +149,16 @@ class History:
             else:
                 self._in_effect[user].append(entry.sequence)
                 self._undone[user].clear()
+
+    def _check_reviewed(self, operation: Operation) -> None:
+        """A review is of the decision that the reviewer saw: the label may have another one by now."""
+        if isinstance(operation, Review):
+            decided = self._written.get(Cell("labels", operation.tracklet))
+            if decided is not None and decided != operation.decision:
+                raise Refused(
+                    f"{operation.tracklet}: operation {operation.decision} is not what gave it its label; that is "
+                    f"{self._describe(decided)}: check it again"
+                )
 
     def _plan_undo(self, target: int, user: str) -> Effect:
         if target != self.last_decision(user):

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from annotate.errors import Refused
 from annotate.operations import (
+    MAX_NOTE,
+    MAX_TAGS,
     Accept,
     AddFlight,
     Answer,
@@ -18,9 +20,12 @@ from annotate.operations import (
     NewIdentity,
     Relink,
     Rename,
+    Review,
     SecondLook,
     Seen,
     SetMark,
+    SetNote,
+    SetTags,
     Split,
     SwapTails,
     flight_of,
@@ -73,8 +78,11 @@ class State:
         tracklets: name -> its detections in order of frames, at least one, each frame once.
         labels: name of a tracklet -> its label.
         identities: number -> name, "" where none was given.
+        notes: number of an identity -> what a labeller wrote about it, where somebody did.
+        tags: number of an identity -> its tags in order, where it has some.
         members: number -> its tracklets. Kept in step with `labels`.
         second_looks: name of a labelled tracklet -> its label at that time, and the second answer.
+        reviews: name of a tracklet -> its label at that time, and the last review of it.
         accepted: name of a finding that is no error -> True.
         exists: number -> True: what relies on an identity relies on this cell, not on its name.
         flights: name of a flight -> the highest number that one of its tracklets ever had.
@@ -87,9 +95,12 @@ class State:
     tracklets: dict[str, tuple[Seen, ...]] = field(default_factory=dict)
     labels: dict[str, Label] = field(default_factory=dict)
     identities: dict[int, str] = field(default_factory=dict)
+    notes: dict[int, str] = field(default_factory=dict)
+    tags: dict[int, tuple[str, ...]] = field(default_factory=dict)
     exists: dict[int, bool] = field(default_factory=dict)
     members: dict[int, set[str]] = field(default_factory=dict)
     second_looks: dict[str, tuple[Label, Answer]] = field(default_factory=dict)
+    reviews: dict[str, tuple[Label, Review]] = field(default_factory=dict)
     accepted: dict[str, bool] = field(default_factory=dict)
     last_identity: int = 0
 
@@ -171,13 +182,23 @@ class State:
         labels, reads = self._label(sorted(self.members.get(operation.source, ())), operation.into)
         gone = Change(source, True, None)
         nameless = Change(Cell("identities", operation.source), self.identities[operation.source], None)
-        return Effect((gone, nameless, *labels), reads | {into})
+        return Effect((gone, nameless, *labels, *self._joined(operation.source, operation.into)), reads | {into})
 
     @plan.register
     def _(self, operation: Rename, created: int | str | None = None) -> Effect:
         exists = self._identity(operation.identity)
         cell = Cell("identities", operation.identity)
         return Effect((Change(cell, self.identities[operation.identity], operation.name),), frozenset({exists}))
+
+    @plan.register
+    def _(self, operation: SetNote, created: int | str | None = None) -> Effect:
+        exists = self._identity(operation.identity)
+        return Effect((self._about("notes", operation.identity, operation.text),), frozenset({exists}))
+
+    @plan.register
+    def _(self, operation: SetTags, created: int | str | None = None) -> Effect:
+        exists = self._identity(operation.identity)
+        return Effect((self._about("tags", operation.identity, operation.tags),), frozenset({exists}))
 
     @plan.register
     def _(self, operation: Split, created: int | str | None = None) -> Effect:
@@ -228,6 +249,15 @@ class State:
         return Effect((Change(cell, self.second_looks.get(operation.tracklet), (label, operation.answer)),))
 
     @plan.register
+    def _(self, operation: Review, created: int | str | None = None) -> Effect:
+        self._tracklet(operation.tracklet)
+        label = self.labels[operation.tracklet]
+        if label in (Mark.OPEN, Mark.SKIPPED):
+            raise Refused(f"{operation.tracklet} has no label: there is nothing to review")
+        cell = Cell("reviews", operation.tracklet)
+        return Effect((Change(cell, self.reviews.get(operation.tracklet), (label, operation)),))
+
+    @plan.register
     def _(self, operation: Accept, created: int | str | None = None) -> Effect:
         return Effect((Change(Cell("accepted", operation.finding), self.accepted.get(operation.finding), True),))
 
@@ -258,6 +288,7 @@ class State:
             changes.append(Change(Cell("labels", name), self.labels.get(name), Mark.OPEN if content else None))
         # What was said of the tracklets that were: each of their names means another one now.
         looks = [Cell("second_looks", name) for name in old if name in self.second_looks]
+        looks += [Cell("reviews", name) for name in old if name in self.reviews]
         accepted = [Cell("accepted", key) for key in self.accepted if not set(old).isdisjoint(key.split())]
         changes += [Change(cell, getattr(self, cell.table)[cell.key], None) for cell in (*looks, *accepted)]
         return Effect(tuple(changes))
@@ -271,6 +302,26 @@ class State:
         if number not in self.exists:
             raise Refused(f"there is no identity {number}")
         return Cell("exists", number)
+
+    def _about(self, table: str, identity: int, after: str | tuple[str, ...]) -> Change:
+        """The change of an identity's note or tags; none are not there."""
+        before = getattr(self, table).get(identity)
+        if before is None and not after:
+            raise Refused(f"identity {identity} has no {'note' if table == 'notes' else table} to remove")
+        return Change(Cell(table, identity), before, after or None)
+
+    def _joined(self, source: int, into: int) -> list[Change]:
+        """Both notes and all tags of two identities are of the second one, as far as they may be long."""
+        found = []
+        if source in self.notes:
+            both = "\n".join(self.notes[each] for each in (into, source) if each in self.notes)
+            found.append(Change(Cell("notes", source), self.notes[source], None))
+            found.append(Change(Cell("notes", into), self.notes.get(into), both[:MAX_NOTE].strip()))
+        if source in self.tags:
+            every = tuple(sorted({*self.tags.get(into, ()), *self.tags[source]}))[:MAX_TAGS]
+            found.append(Change(Cell("tags", source), self.tags[source], None))
+            found.append(Change(Cell("tags", into), self.tags.get(into), every))
+        return found
 
     def _label(self, names: Iterable[str], label: Label) -> tuple[tuple[Change, ...], frozenset[Cell]]:
         """The changes that give tracklets `names` that label; a label relies on the tracklet's detections."""

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -162,6 +162,14 @@ class LabelStore:
     def second_look(self, tracklet: str) -> Entry | None:
         """The last second look at `tracklet`; None where there was none."""
         return self._history.written(Cell("second_looks", tracklet))
+
+    def review(self, tracklet: str) -> Entry | None:
+        """The last review of `tracklet`; None where there was none."""
+        return self._history.written(Cell("reviews", tracklet))
+
+    def about(self, table: Literal["notes", "tags"], identity: int) -> Entry | None:
+        """The entry that wrote the note or the tags of `identity` last; None where none did."""
+        return self._history.written(Cell(table, identity))
 
     def linked(self, flight: str) -> AddFlight | Relink | None:
         """The operation that gave `flight` its tracklets; None where there is no such flight."""

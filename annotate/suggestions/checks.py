@@ -22,7 +22,7 @@ RUN_M_S = 9.0  # metres a second; nobody in a field runs faster
 _GAP_S = 60.0  # places that are farther apart in time are not compared: they drift
 _MARGIN = 0.02  # of similarity: less is noise
 _DUPLICATES = 3  # of each identity: the others can be seen once these are decided
-KINDS = ("twice", "speed", "disagreement", "unlike", "duplicate")  # the gravest first
+KINDS = ("twice", "speed", "disagreement", "questioned", "unlike", "duplicate")  # the gravest first
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def findings(state: State, suggester: Suggester, together: CoOccurrence, place: 
     suggester.follow(state)
     misfits = _Misfits(state, suggester)
     found = [*_twice(state, together, misfits), *_too_fast(state, place, misfits), *_disagreements(state)]
+    found += _questioned(state)
     if len(state.members) > 1:
         alike = _Similarities(state, suggester, together)
         found += [*alike.unlike(), *alike.duplicates()]
@@ -175,6 +176,28 @@ def _disagreements(state: State) -> Iterator[Finding]:
                 identities=identities,
                 frame=None,
                 corrections=_labelled_otherwise(state, name, answer),
+                odd=name,
+            )
+
+
+def _questioned(state: State) -> Iterator[Finding]:
+    """Tracklets whose label a reviewer questioned, and that still have it."""
+    for name, (label, review) in sorted(state.reviews.items()):
+        if review.verdict == "questioned" and state.labels.get(name) == label:
+            known = f"person {label}" if isinstance(label, int) else str(label)
+            why = f": {' '.join(review.reason.split())}" if review.reason else ""
+            yield Finding(
+                key=f"questioned {name} {label}",
+                kind="questioned",
+                message=f"{name} is {known}; a reviewer questioned it{why}",
+                tracklets=(name,),
+                identities=(label,) if isinstance(label, int) else (),
+                frame=None,
+                corrections=(
+                    Correction(f"ask about {name} again", SetMark(tracklets=(name,), mark=Mark.OPEN)),
+                    Correction(f"{name} is a new person", NewIdentity(tracklets=(name,))),
+                    *(() if label is Mark.JUNK else (_no_person(name),)),
+                ),
                 odd=name,
             )
 

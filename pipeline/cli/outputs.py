@@ -20,17 +20,19 @@ _SIGNS = {
     # COCO annotations, detections, tracks, figures
     ".json": re.compile(
         rb'\A(\{"images":\[\{"id":1,"file_name":|\[\]|\[\{"image_id":|\{"videos":\[|'
-        rb'\{\n  "(figures|images|mAP|mINP|rank|anybody)|\[\n  \{\n    "(answer|tracklet)":)'
+        rb'\{\n  "(figures|images|mAP|mINP|rank|anybody)|\[\n  \{\n    "(answer|tracklet|labeller)":)'
     ),
     ".parquet": re.compile(rb"first_hit|distance"),  # names of columns of an evaluation's tables
     ".npy": re.compile(rb"\A\x93NUMPY"),
-    ".csv": re.compile(rb"\A(path\r?\n|height,recall,|source,loss,margin,seed,|tracklet,flight,|answer,likely,)"),
+    ".csv": re.compile(
+        rb"\A(path\r?\n|height,recall,|source,loss,margin,seed,|tracklet,(flight|label),|answer,likely,|labeller,labels,)"
+    ),
     ".md": re.compile(rb"\A\| mAP \|"),
     ".safetensors": _MODEL,
     ".onnx": _MODEL,
     ".xml": re.compile(rb"\A<\?xml [^>]*>\n<annotations>\n<version>|uavpipe"),  # CVAT itself indents
     ".jsonl": re.compile(rb'\A\{"format":"uavpipe'),
-    ".txt": re.compile(rb"\A(\d+,\d+(,[-+.e\d]+){8}\n|(tracklet +person|answer +right) )"),
+    ".txt": re.compile(rb"\A(\d+,\d+(,[-+.e\d]+){8}\n|(tracklet +(person|label)|answer +right|labeller +labels) )"),
 }
 _Command = Callable[..., Any]
 _RUN = ("log.jsonl", "resume.pt", "last.safetensors", "best.safetensors")

@@ -9,17 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
+from pipeline.find.query import Photo, Upload
 from pipeline.stages.crop_store import read_picture
 from pipeline.workspace.folders import SEARCHES
 
 
 def record_search(
-    workspace: Path, photos: Sequence[Path] = (), person: int | None = None, flights: Sequence[str] = ()
+    workspace: Path,
+    photos: Sequence[Photo] = (),
+    person: int | None = None,
+    flights: Sequence[str] = (),
+    user: str | None = None,
 ) -> None:
     """Append a line to `searches.jsonl`: time (UTC), user, and the person's number or the photos' sha256.
 
     Neither the photos nor their names are kept: a name can be a person's. With `flights`, all their people were
-    compared with the known ones.
+    compared with the known ones. `user` is who searches, where that is not the user of this process.
 
     Raises:
         PipelineError: the file cannot be written.
@@ -27,7 +32,7 @@ def record_search(
     """
     wanted: dict[str, Any] = {"person": person} if person is not None else {"photos": [*map(_sha256, photos)]}
     wanted = {"flights": list(flights)} if flights else wanted
-    line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "user": _user(), **wanted}
+    line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "user": user or _user(), **wanted}
     try:
         with (workspace / SEARCHES).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -37,9 +42,10 @@ def record_search(
         ) from None
 
 
-def _sha256(photo: Path) -> str:
+def _sha256(photo: Photo) -> str:
     try:
-        return hashlib.sha256(read_picture(photo)).hexdigest()
+        content = photo.data if isinstance(photo, Upload) else read_picture(photo)
+        return hashlib.sha256(content).hexdigest()
     except OSError as error:
         raise PipelineError(f"{photo}: cannot be read: {error.strerror}") from None
 

@@ -14,7 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.find.audit import record_search
 from pipeline.find.calibration import BUNDLED, Calibration, fit, read_calibration, trials_of
 from pipeline.find.gallery import Gallery, read_gallery
-from pipeline.find.query import Box, Image, person_query, photo_query
+from pipeline.find.query import Box, Image, Photo, person_query, photo_query
 from pipeline.find.search import Answer, search
 from pipeline.labelling.suggestions import RUN, embed_flights
 from pipeline.sightings.read import read_sightings
@@ -38,7 +38,7 @@ class Wanted:
 
     """
 
-    photos: Sequence[Path] = ()
+    photos: Sequence[Photo] = ()
     person: int | None = None
     box: Box | None = None
 
@@ -83,6 +83,7 @@ def find(
     device: str = "auto",
     audit: bool = True,
     zone: str | None = None,
+    user: str | None = None,
 ) -> Findings:
     """Search `workspace` for a person.
 
@@ -97,6 +98,7 @@ def find(
         device: of the network.
         audit: whether the search is recorded.
         zone: of the times, as for `read_sightings`.
+        user: who searches, for the record; None: the user of this process.
 
     Raises:
         PipelineError, AnnotateError, ReidError: a table, a photo, weights or labels are missing or damaged.
@@ -107,7 +109,7 @@ def find(
     tracklets = read_labelled_tracklets(workspace)
     weights = weights or network_of(workspace, tracklets)
     if audit:
-        record_search(workspace, wanted.photos, wanted.person)
+        record_search(workspace, wanted.photos, wanted.person, user=user)
     embed_flights(workspace, weights, progress, device)
     gallery = read_gallery(workspace, tracklets)
     if wanted.person is not None:

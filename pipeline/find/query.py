@@ -1,11 +1,16 @@
 """Queries: photos, crops of the workspace, and labelled persons as vectors."""
 
+import io
+import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pictures
+from PIL import ImageOps
 
 from annotate.operations import tracklet_id
 from pipeline.boxes import pixel_window
@@ -25,6 +30,40 @@ Detect = Callable[[Image], NDArray[np.float32]]
 _PADDING = 0.05  # margin of a box, as that of the crops
 _CUT_OUT = 512  # px: the height up to which an upright picture without a detection is one person, cut out
 _LISTED = 20  # boxes in an error
+_FORMATS = ("JPEG", "PNG", "WEBP")  # of an upload: no others are decoded
+_MOST_PIXELS = 50_000_000  # of an upload; read from its head, before a pixel is decoded
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A picture that somebody sent, and that may be anything.
+
+    Attributes:
+        data: its bytes.
+
+    """
+
+    data: bytes
+
+    def __str__(self) -> str:
+        return "the picture"
+
+
+class SeveralPersonsError(PipelineError):
+    """A photo shows several persons.
+
+    Attributes:
+        boxes: float32 (n, 4), x1, y1, x2, y2, px.
+        size: width and height of the photo, px.
+
+    """
+
+    def __init__(self, message: str, boxes: NDArray[np.float32], size: tuple[int, int]) -> None:
+        super().__init__(message)
+        self.boxes, self.size = boxes, size
+
+
+Photo = Path | Upload
 
 
 def person_query(person: int, gallery: Gallery, tracklets: LabelledTracklets) -> Query:
@@ -44,7 +83,7 @@ def person_query(person: int, gallery: Gallery, tracklets: LabelledTracklets) ->
 
 
 def photo_query(
-    photos: Sequence[Path],
+    photos: Sequence[Photo],
     box: Box | None,
     embedder: Embedder,
     detect: Detect,
@@ -83,7 +122,9 @@ def photo_query(
     return Query(np.concatenate(vectors), frozenset(own))
 
 
-def _read(path: Path) -> Image:
+def _read(path: Photo) -> Image:
+    if isinstance(path, Upload):
+        return _decoded(path)
     try:
         data = np.frombuffer(read_picture(path), np.uint8)
     except OSError as error:
@@ -94,8 +135,28 @@ def _read(path: Path) -> Image:
     return np.asarray(image, np.uint8)
 
 
-def _in_workspace(photo: Path, workspace: Path) -> tuple[str, str] | None:
+def _decoded(upload: Upload) -> Image:
+    """The picture, upright, as one of the formats that browsers make; the decoders of all others stay unused."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Pillow's of a picture that is too large, and of damage
+            with Pictures.open(io.BytesIO(upload.data), formats=_FORMATS) as picture:
+                if picture.width * picture.height > _MOST_PIXELS:
+                    raise PipelineError(
+                        f"{upload} has {picture.width}x{picture.height} px; expected {_MOST_PIXELS:,} px at most"
+                    )
+                upright = ImageOps.exif_transpose(picture)
+                return np.asarray(upright.convert("RGB"), np.uint8)
+    except PipelineError:
+        raise
+    except Exception:  # Pillow's decoders raise nearly anything on a damaged file
+        raise PipelineError(f"{upload} cannot be read; expected a whole JPEG, PNG or WebP file") from None
+
+
+def _in_workspace(photo: Photo, workspace: Path) -> tuple[str, str] | None:
     """Flight and name, relative to its folder of crops, of a crop of the workspace; None for another picture."""
+    if isinstance(photo, Upload):
+        return None
     path, root = photo.resolve(), workspace.resolve()
     parts = path.relative_to(root).parts if path.is_relative_to(root) else ()
     return (parts[0], "/".join(parts[2:])) if len(parts) > 2 and parts[1] == CROPS.folder else None
@@ -110,7 +171,7 @@ def _tracklets_of(crop: tuple[str, str], workspace: Path, tracklets: LabelledTra
     return {tracklet_id(flight, number) for number in rows["number"].tolist()}
 
 
-def _person(image: Image, photo: Path, detect: Detect) -> NDArray[np.float32]:
+def _person(image: Image, photo: Photo, detect: Detect) -> NDArray[np.float32]:
     """The box of the one person in `image`."""
     boxes = detect(image)
     height, width = image.shape[:2]
@@ -118,13 +179,17 @@ def _person(image: Image, photo: Path, detect: Detect) -> NDArray[np.float32]:
         return boxes[0]
     if len(boxes) > 1:
         listed = "; ".join(",".join(f"{value:.0f}" for value in box) for box in boxes[:_LISTED])
-        raise PipelineError(f"{photo}: shows {len(boxes)} persons; choose one with --box X1,Y1,X2,Y2: {listed}")
+        raise SeveralPersonsError(
+            f"{photo}: shows {len(boxes)} persons; choose one with --box X1,Y1,X2,Y2: {listed}",
+            boxes,
+            (width, height),
+        )
     if width < height <= _CUT_OUT:
         return np.array([0, 0, width, height], np.float32)
     raise PipelineError(f"{photo}: no person is found in it; say where it is with --box X1,Y1,X2,Y2")
 
 
-def _cut(image: Image, photo: Path, box: NDArray[np.float32]) -> Image:
+def _cut(image: Image, photo: Photo, box: NDArray[np.float32]) -> Image:
     height, width = image.shape[:2]
     if not (0 <= box[0] < box[2] and 0 <= box[1] < box[3] and box[0] < width and box[1] < height):
         raise PipelineError(

@@ -5,34 +5,43 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cache, lru_cache, partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from annotate.app.access import LOOPBACK, Access
 from annotate.app.opening import Opening
 from annotate.app.refresh import Refresh
+from annotate.app.search import Find
 from annotate.app.server import create_app
 from annotate.errors import AnnotateError
+from annotate.operations import Seen
 from annotate.project import Project
 from annotate.records import flights_with_tracklets
 from annotate.suggestions.features import COLOUR_SOURCE
-from pipeline.chain.table import MOTION
+from pipeline.chain.table import FRAMES, MOTION
 from pipeline.errors import PipelineError
 from pipeline.privacy.redactions import open_redacted
 from pipeline.relinking.keep import serving
+from pipeline.sightings.formats import short
+from pipeline.sightings.read import read_sightings
+from pipeline.sightings.tracklets import LabelledTracklets
 from pipeline.stages.crop_store import Crops
 from pipeline.telemetry.ground_plane import ground_scale
+from pipeline.telemetry.wall_clock import WallClock, flight_clock
 from pipeline.video import Video
 from pipeline.workspace.entries import MANIFEST
 from pipeline.workspace.folders import check_whole, parts_of, read_card
 from pipeline.workspace.jpeg import encode_jpeg
+from pipeline.workspace.tables import read_rows
 
 if TYPE_CHECKING:
     import uvicorn
@@ -54,6 +63,7 @@ def serve(
     user: str | None = None,
     suggest: bool = True,
     browser: bool = True,
+    find: Find | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
     """Serve the labelling app until interrupted.
@@ -69,6 +79,7 @@ def serve(
             labellers of one name cannot be told apart.
         suggest: embed the tracklets where that was not done, and retrain when the page asks for it.
         browser: open a browser window.
+        find: searches for the person in a picture; None: the page cannot.
         say: prints a line.
 
     Raises:
@@ -85,7 +96,7 @@ def serve(
     if user is None:
         user = getpass.getuser() if _loopback(host) else ""
     with serving(workspace):
-        _serve(workspace, host, port, access, user, suggest, browser, say)
+        _serve(workspace, host, port, access, user, suggest, browser, find, say)
 
 
 def _serve(
@@ -96,6 +107,7 @@ def _serve(
     user: str,
     suggest: bool,
     browser: bool,
+    find: Find | None,
     say: Callable[[str], None],
 ) -> None:
     import uvicorn
@@ -108,7 +120,7 @@ def _serve(
         opening, log_config=None, log_level="warning", access_log=False, timeout_graceful_shutdown=_PATIENCE_S
     )
     server = uvicorn.Server(config)
-    labelling = _Labelling(workspace, user, suggest, opening, server)
+    labelling = _Labelling(workspace, user, suggest, find, opening, server)
     try:
         labelling.wait(_SOON_S)
         _announce(listening, host, access, browser, say)
@@ -148,11 +160,17 @@ class _Labelling:
     """
 
     def __init__(
-        self, workspace: Path, user: str, suggest: bool, opening: Opening, server: "uvicorn.Server"
+        self,
+        workspace: Path,
+        user: str,
+        suggest: bool,
+        find: Find | None,
+        opening: Opening,
+        server: "uvicorn.Server",
     ) -> None:
         self.say: Callable[[str], None] = lambda line: None
         self._workspace, self._user, self._suggest = workspace, user, suggest
-        self._opening, self._server = opening, server
+        self._find, self._opening, self._server = find, opening, server
         self._project: Project | None = None
         self._refresh: Refresh | None = None
         self._error: Exception | None = None
@@ -185,6 +203,7 @@ class _Labelling:
             workspace,
             lambda flight: camera_motion(workspace / flight),
             lambda flight: ground_scale(workspace / flight),
+            moment=Clocks(workspace),
             crops=Crops(),
             say=self._progress,
         )
@@ -196,7 +215,17 @@ class _Labelling:
         self._refresh = refresh = Refresh(retrain if self._suggest else [], project.read_features)
         if self._suggest and project.source == COLOUR_SOURCE:
             refresh.start(embed)  # beside the server, which suggests by colours until then
-        self._opening.ready(create_app(project, None, Pictures(workspace).jpeg, refresh, self._user))
+        self._opening.ready(
+            create_app(
+                project,
+                None,
+                Pictures(workspace).jpeg,
+                refresh,
+                self._user,
+                sightings=partial(sightings_in_words, workspace),
+                find=self._find,
+            )
+        )
         self.say("ready")
 
     def _progress(self, line: str) -> None:
@@ -210,6 +239,51 @@ def camera_motion(flight: Path) -> Mapping[int, NDArray[np.float32]]:
 
     folder = flight / MOTION.folder
     return read_motion(folder) if (folder / MANIFEST).exists() else {}
+
+
+class Clocks:
+    """Wall clocks of the flights of `workspace`; see `annotate.filters.Moment`."""
+
+    def __init__(self, workspace: Path) -> None:
+        self._workspace = workspace
+        self._clock = cache(self._read)
+
+    def __call__(self, flight: str, seconds: float) -> datetime | None:
+        """The time of day; None where no source says it."""
+        clock, begin_s = self._clock(flight)
+        return None if clock is None else clock.at(seconds - begin_s)
+
+    def _read(self, flight: str) -> tuple[WallClock | None, float]:
+        folder = self._workspace / flight
+        clock = flight_clock(folder)
+        frames = None if clock is None else read_rows(folder / FRAMES.output, ["frame", "pts_s"])
+        return clock, 0.0 if frames is None else float(frames["pts_s"].min())
+
+
+def sightings_in_words(workspace: Path, contents: Mapping[str, Sequence[Seen]]) -> dict[str, dict[str, str]]:
+    """When and where tracklets of `workspace` were seen, as the report has it.
+
+    Args:
+        workspace: with the flights.
+        contents: name of a tracklet -> its detections, as the labellers left them.
+
+    Raises:
+        AnnotateError: a table is missing or damaged.
+
+    """
+    rows: dict[str, list[tuple[int, int, int]]] = {}
+    for name, content in contents.items():
+        flight, _, number = name.rpartition("/")
+        rows.setdefault(flight, []).extend((int(number), frame, rank) for frame, rank in content)
+    tables = {
+        flight: pd.DataFrame(sorted(those), columns=["number", "frame", "rank"], dtype=np.int64)
+        for flight, those in rows.items()
+    }
+    try:
+        found = read_sightings(workspace, LabelledTracklets(tables))
+    except PipelineError as error:
+        raise AnnotateError(str(error)) from None
+    return {each.tracklet: {name: short(each)[name] for name in ("time", "video", "place")} for each in found}
 
 
 class Pictures:

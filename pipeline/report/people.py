@@ -49,6 +49,8 @@ class Person:
         detections: how many.
         seconds: that at least one of its tracklets lasts, over all flights.
         portraits: crops of it, from as many flights as possible.
+        tags: its tags.
+        note: what a labeller wrote about it; "" without one.
 
     """
 
@@ -59,6 +61,8 @@ class Person:
     detections: int
     seconds: float
     portraits: tuple[Portrait, ...]
+    tags: tuple[str, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,8 @@ def _person(project: Project, state: State, number: int) -> Person:
         detections=sum(len(state.tracklets[name]) for name in names),
         seconds=sum(map(covered, stays.values())),
         portraits=tuple(portraits),
+        tags=state.tags.get(number, ()),
+        note=state.notes.get(number, ""),
     )
 
 

@@ -41,6 +41,8 @@ def as_record(sighting: Sighting) -> dict[str, Any]:
         "boxes": sighting.boxes,
         "suspect": sighting.suspect,
         "crop": sighting.crop,
+        "tags": ", ".join(sighting.tags),
+        "note": sighting.note,
     }
 
 

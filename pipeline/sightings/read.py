@@ -156,6 +156,8 @@ def _sighting(
         boxes=row["boxes"],
         crop=f"{flight}/{CROPS.folder}/{crop}" if isinstance(crop, str) else None,
         suspect=row["suspect"],
+        tags=tracklets.tags.get(identity or 0, ()),
+        note=tracklets.notes.get(identity or 0, ""),
     )
 
 

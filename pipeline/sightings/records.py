@@ -39,6 +39,8 @@ class Sighting:
         boxes: number of detections.
         crop: the best one, relative to the workspace; None where there is none.
         suspect: number of detections in frames that may be wrong, after damage to the video.
+        tags: of the identity.
+        note: what a labeller wrote about the identity; "" without one.
 
     """
 
@@ -62,6 +64,8 @@ class Sighting:
     boxes: int
     crop: str | None
     suspect: int
+    tags: tuple[str, ...] = ()
+    note: str = ""
 
     @property
     def person(self) -> str:

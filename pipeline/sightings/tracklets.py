@@ -1,7 +1,7 @@
 """The tracklets of a workspace with the edits and labels of its labellers."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +25,15 @@ class LabelledTracklets:
         rows: flight -> number, frame, rank: a row for each detection of a tracklet, in order.
         labels: name of a tracklet -> its label; those of flights that nobody has begun to label are missing.
         names: number of an identity -> its name.
+        notes, tags: number of an identity -> what a labeller wrote about it, and its tags, where there are some.
 
     """
 
     rows: Mapping[str, pd.DataFrame]
     labels: Mapping[str, Label] = field(default_factory=dict)
     names: Mapping[int, str] = field(default_factory=dict)
+    notes: Mapping[int, str] = field(default_factory=dict)
+    tags: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def only(self, names: Iterable[str]) -> "LabelledTracklets":
         """The tracklets `names`, and the flights that have some of them."""
@@ -40,7 +43,7 @@ class LabelledTracklets:
         rows = {
             flight: self.rows[flight][self.rows[flight]["number"].isin(those)] for flight, those in numbers.items()
         }
-        return LabelledTracklets(rows, self.labels, self.names)
+        return replace(self, rows=rows)
 
     def label(self, tracklet: str) -> Label:
         """The label of `tracklet`."""
@@ -63,7 +66,9 @@ def read_labelled_tracklets(workspace: Path) -> LabelledTracklets:
     with LabelStore(workspace / LABELS, write=False) as store, store.reading() as state:
         edited = _edited(state)
         rows = {flight: edited[flight] if flight in edited else _linked(workspace, flight) for flight in flights}
-        return LabelledTracklets(rows, dict(state.labels), dict(state.identities))
+        return LabelledTracklets(
+            rows, dict(state.labels), dict(state.identities), dict(state.notes), dict(state.tags)
+        )
 
 
 def _linked(workspace: Path, flight: str) -> pd.DataFrame:

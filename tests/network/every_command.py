@@ -66,6 +66,8 @@ _LABELLED = """
 label --workspace runs --port 0 --no-browser
 annotate serve --workspace runs --port 0 --no-browser --no-suggest
 annotate log --workspace runs
+annotate agreement --workspace runs
+annotate disagreements --workspace runs --format csv
 annotate export log.jsonl --workspace runs
 annotate replay log.jsonl --out again.sqlite
 annotate import log.jsonl --workspace runs

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.annotate.reviews import agreement, disagreements
 from pipeline.cli.annotate.serve import serve
 from pipeline.cli.annotate.suggestions import embed, retrain
 from pipeline.cli.options import FIRST_FRAME, LABELLED_WORKSPACE, PATH, PERSON_NAMES, TASK, flight_option
@@ -27,7 +28,7 @@ def annotate() -> None:
     """Label identities in the browser, and exchange labels with other tools."""
 
 
-for command in (serve, embed, retrain):
+for command in (serve, embed, retrain, agreement, disagreements):
     annotate.add_command(command)
 
 

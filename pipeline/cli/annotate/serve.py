@@ -1,10 +1,14 @@
 """`uavpipe annotate serve`, also `uavpipe label`: the labelling app."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli.options import LABELLED_WORKSPACE
+
+if TYPE_CHECKING:
+    from annotate.app.search import Found, Upload
 
 
 @click.command()
@@ -42,6 +46,11 @@ def serve(
     """
     from pipeline.labelling.serve import serve
 
+    def find(wanted: "Upload | str", by: str) -> "Found":
+        from pipeline.find.in_app import find_picture  # with the networks, which take seconds to load
+
+        return find_picture(workspace, wanted, by)
+
     if token and no_token:
         raise click.UsageError("--token and --no-token: expected one of them")
     serve(
@@ -54,5 +63,6 @@ def serve(
         user=user,
         suggest=suggest,
         browser=browser,
+        find=find,
         say=click.echo,
     )
