@@ -174,7 +174,7 @@ def _reading(app: FastAPI, project: Project) -> None:
     def tracklet(flight: str, number: Annotated[int, Path(ge=0, lt=MAX_TRACKLETS)]) -> dict[str, Any]:
         with project.reading() as state:
             name = _known(state, tracklet_id(flight, number))
-            return views.tracklet(project, state, name, every=True)
+            return {**views.tracklet(project, state, name, every=True), "seen": len(project.store.entries)}
 
     @app.get("/api/together/{first}/{second}")
     def together(first: Identity, second: Identity) -> dict[str, Any]:

@@ -14,10 +14,12 @@ from annotate.suggestions.suggest import Candidate, Excluded
 PORTRAITS = 6  # crops on the card of an identity
 
 
-def crop(flight: str, detection: Detection) -> dict[str, Any]:
-    """A crop with its address; time in seconds, height in pixels of the frame."""
+def crop(tracklet: str, detection: Detection) -> dict[str, Any]:
+    """A crop of `tracklet` with its address; time in seconds, height in pixels of the frame."""
+    flight = flight_of(tracklet)
     _, y1, _, y2 = detection.box
     return {
+        "tracklet": tracklet,
         "frame": detection.frame,
         "rank": detection.rank,
         "time": round(detection.time, 3),
@@ -43,7 +45,7 @@ def tracklet(project: Project, state: State, name: str, *, every: bool = False) 
         "frames": [detections[0].frame, detections[-1].frame],
         "times": [round(detections[0].time, 3), round(detections[-1].time, 3)],
         "detections": len(detections),
-        "crops": [crop(flight_of(name), each) for each in shown],
+        "crops": [crop(name, each) for each in shown],
     }
 
 
@@ -75,7 +77,7 @@ def identity(project: Project, state: State, number: int, like: str | None = Non
         "tracklets": len(members),
         "detections": sum(len(state.tracklets[name]) for name in members),
         "flights": sorted({flight_of(name) for name in members}),
-        "crops": [crop(flight_of(name), each) for name, each in project.portraits(state, number, PORTRAITS, like)],
+        "crops": [crop(name, each) for name, each in project.portraits(state, number, PORTRAITS, like)],
     }
 
 

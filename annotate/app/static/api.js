@@ -3,8 +3,8 @@
 import { toast } from "./dom.js";
 
 // `tab`: this window. `since`: the last entry of the log when it was opened.
-// `again`: the last when the labeller wanted to see the skipped tracklets again.
-export const session = { user: "", tab: "", since: 0, again: 0 };
+// `again`: the last when the labeller wanted to see the skipped tracklets again. `flights`: of the workspace.
+export const session = { user: "", tab: "", since: 0, again: 0, flights: [] };
 
 const TRIES = 4;
 const WAITS = 40; // while another program writes to the labels: minutes, for the server waits, too
@@ -48,6 +48,9 @@ export function post(path, body = {}) {
   });
 }
 
+export const postPicture = (path, file) =>
+  request(path, { method: "POST", headers: { "content-type": file.type }, body: file });
+
 // Not crypto.randomUUID: over plain HTTP from another machine a browser does not offer it.
 function random(count) {
   const bytes = crypto.getRandomValues(new Uint8Array(count));
@@ -79,8 +82,9 @@ export function inTurn(work) {
 }
 
 // Decide `operation`; null where it was refused, with a message to the labeller.
-export async function decide(operation, { seen, next = false } = {}) {
-  return attempt(() => inTurn(() => post("/api/decide", { id: newId(), operation, seen, next })));
+// `next`: whether the answer has what comes next in the queue, of what is wanted `only`.
+export async function decide(operation, { seen, next = false, only } = {}) {
+  return attempt(() => inTurn(() => post("/api/decide", { id: newId(), operation, seen, next, only })));
 }
 
 export async function attempt(work) {

@@ -2,10 +2,15 @@
 
 import { attempt, get, inTurn, nameTab, newId, post, session } from "./api.js";
 import { Batches } from "./batches.js";
-import { dialog, h, inPlainWords, key, moved, plural, toast, topDialog } from "./dom.js";
+import { closeDialogs, dialog, h, inPlainWords, key, moved, plural, toast, topDialog } from "./dom.js";
 import { Findings } from "./findings.js";
 import { Gallery } from "./gallery.js";
+import { PersonView } from "./person.js";
+import { PictureSearch } from "./picture.js";
 import { Queue } from "./queue.js";
+import { Reviews } from "./review.js";
+import { link, parse } from "./route.js";
+import { TrackletView } from "./tracklet.js";
 
 let main = document.getElementById("main");
 const views = {
@@ -13,12 +18,17 @@ const views = {
   batches: new Batches(main),
   gallery: new Gallery(main),
   checks: new Findings(main),
+  review: new Reviews(main),
+  picture: new PictureSearch(main),
+  person: new PersonView(main),
+  tracklet: new TrackletView(main),
 };
 let current = "queue";
+const addresses = {}; // of each view, as it was left: its filter comes again
 
 const HELP = {
   Everywhere: {
-    "Q B G C": "queue, batches, gallery, checks",
+    "Q B G C E P": "queue, batches, gallery, checks, review, find by picture",
     "Z Y": "undo, redo your own decisions (Ctrl+Z, too)",
     "?": "these keys",
     Esc: "close",
@@ -34,11 +44,13 @@ const HELP = {
     X: "distractor: somebody who is nobody's match",
     F: "the whole frame",
     L: "look closer: larger, beside the marked person",
+    "/": "only some: by flight, time, person, kind",
   },
   "Look closer": {
     "← → ↑ ↓": "the crops of the first, and of the second",
     "+ −": "larger, smaller",
     0: "as it fits",
+    P: "play three seconds before and after",
   },
   Batches: {
     "← ↑ ↓ →": "walk",
@@ -58,9 +70,28 @@ const HELP = {
     Space: "select",
     M: "merge the selected (or drag one on another)",
     R: "rename",
-    "↵": "open: take out, split",
+    "↵": "open the person",
     "/": "find",
   },
+  "A person": {
+    "↑ ↓": "walk along the sightings",
+    U: "take the marked one out",
+    "V F L": "all its crops, to split it; the whole frame; look closer",
+    "R M": "rename, merge with somebody",
+    Esc: "back",
+  },
+  "A tracklet": {
+    "U N J X": "ask again, new person, not a person, distractor",
+    "V F L": "all crops, to split; the whole frame; look closer",
+    Esc: "back",
+  },
+  Review: {
+    "↵": "the decision is right",
+    N: "it is not, or you are in doubt",
+    S: "pass over",
+    "F L": "the whole frame, look closer",
+  },
+  "Find by picture": { O: "choose a picture" },
   Checks: {
     "↑ ↓": "walk",
     "PgUp PgDn": "the findings before, and the next",
@@ -72,28 +103,43 @@ const HELP = {
 };
 
 const keys = {
-  q: () => show("queue"),
-  b: () => show("batches"),
-  g: () => show("gallery"),
-  c: () => show("checks"),
+  q: () => revisit("queue"),
+  b: () => revisit("batches"),
+  g: () => revisit("gallery"),
+  c: () => revisit("checks"),
+  e: () => revisit("review"),
+  p: () => revisit("picture"),
   z: () => inTurn(() => takeBack("undo")),
   y: () => inTurn(() => takeBack("redo")),
   "?": showHelp,
 };
 
-async function show(name) {
+const revisit = (view) => show(addresses[view] ?? link(view));
+
+// `visited`: the address is in the browser's history, as after Back.
+async function show(address, { visited = false } = {}) {
+  const left = views[current].route;
+  if (left) addresses[current] = link(current, left.parts, left.query);
+  const asked = parse(address);
+  const name = asked.view in views ? asked.view : "queue";
+  const route = name === asked.view ? asked : parse("#queue");
+  const whole = link(name, route.parts, route.query);
+  if (visited) history.replaceState(null, "", whole);
+  else if (location.hash !== whole) history.pushState(null, "", whole);
   current = name;
+  document.title = `uavpipe: ${name === "picture" ? "find by picture" : name}`;
   document.querySelectorAll("nav button").forEach((button) => {
     if (button.dataset.view === name) button.setAttribute("aria-current", "page");
     else button.removeAttribute("aria-current");
   });
-  location.hash = name;
+  closeDialogs();
   moved();
   // Each view is shown in a place of its own: an answer that comes late to another is drawn where nobody looks.
   const place = main.cloneNode(false);
   place.removeAttribute("aria-busy");
   main.replaceWith(place);
   main = views[name].main = place;
+  views[name].route = route;
   await views[name].show();
 }
 
@@ -104,6 +150,7 @@ function inWords({ op, tracklets, tracklet, identity, mark, source, into }) {
   if (op === "assign") return `${what} ${tracklets.length > 1 ? "are" : "is"} person ${identity}`;
   if (op === "mark") return `${what}: ${inPlainWords(mark)}`;
   if (op === "merge") return `${source} is ${into}`;
+  if (op === "review") return `review of ${what}`;
   return [op.replaceAll("_", " "), what ?? (identity && `person ${identity}`)].filter(Boolean).join(" of ");
 }
 
@@ -138,7 +185,7 @@ function showHelp() {
 }
 
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.matches("input, select");
+  const typing = event.target.matches("input, select, textarea");
   if (typing || event.altKey) return;
   const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const open = topDialog();
@@ -150,10 +197,10 @@ document.addEventListener("keydown", (event) => {
     keys[again ? "y" : "z"]();
     return;
   }
-  // A focused button answers to Enter and Space itself, unless the view gives them a meaning.
+  // A focused button or link answers to Enter and Space itself, unless the view gives them a meaning.
   const run = open ? open.keys[name] : (views[current].keys[name] ?? keys[name]);
   if (!run) return;
-  const tools = event.target.closest("header, .actions, .row > button");
+  const tools = event.target.closest("header, .actions, .row > button, .filters, summary, a, form, .choice");
   if (tools && (name === "Enter" || name === " ")) return;
   event.preventDefault();
   run();
@@ -231,12 +278,14 @@ async function watchRefresh() {
 async function start() {
   const [offered] = await Promise.all([get("/api/session"), nameTab()]);
   session.since = offered.seen;
+  session.flights = offered.flights;
   const known = localStorage.getItem("uavpipe.user");
   if (known) setName(known);
   else await askName(offered.user);
   document
     .querySelectorAll("nav button")
-    .forEach((button) => button.addEventListener("click", () => show(button.dataset.view)));
+    .forEach((button) => button.addEventListener("click", () => revisit(button.dataset.view)));
+  document.querySelector('[data-view="picture"]').hidden = !offered.find;
   document.getElementById("undo").addEventListener("click", keys.z);
   document.getElementById("redo").addEventListener("click", keys.y);
   document.getElementById("help").addEventListener("click", showHelp);
@@ -246,8 +295,9 @@ async function start() {
   document.getElementById("user").addEventListener("click", () => askName(session.user));
   document.addEventListener("decided", showProgress);
   setInterval(showProgress, 5000);
-  const wanted = location.hash.slice(1);
-  await show(wanted in views ? wanted : "queue");
+  addEventListener("hashchange", () => show(location.hash, { visited: true }));
+  document.addEventListener("go", ({ detail }) => show(detail));
+  await show(location.hash, { visited: true });
   await showProgress();
 }
 

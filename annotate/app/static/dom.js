@@ -91,6 +91,10 @@ export function dialog(title, content, keys = {}) {
   });
 }
 
+export function closeDialogs() {
+  for (const { box } of [...OPEN]) box.close();
+}
+
 export function topDialog() {
   return OPEN.findLast(({ box }) => box.open); // one that closes is still in the list for a moment
 }

@@ -23,6 +23,23 @@ export async function showFrame(flight, frame, meant) {
   view.release();
 }
 
+const WIDE = "(width >= 1600px)"; // where there is room for the frame beside the crops
+const SOON = 400; // ms; who answers faster does not wait for a frame to be decoded
+
+// The frame of a tracklet in `place`, where the screen is wide; left out where something else is shown by then.
+export async function showScene(place, { flight, tracklet, crops }) {
+  if (!place || !crops.length || !matchMedia(WIDE).matches) return;
+  const wanted = stillHere();
+  await new Promise((resolve) => setTimeout(resolve, SOON));
+  if (!wanted()) return;
+  const frame = crops[Math.floor(crops.length / 2)].frame;
+  const view = await frameView(flight, frame, [tracklet]).catch(() => null); // crops alone have no video
+  if (!view) return;
+  place.replaceChildren(view.element);
+  // The picture is loaded already: its address is needed no more once it is drawn.
+  view.element.querySelector("img").addEventListener("load", view.release);
+}
+
 // Whether two that were seen together are the same all the same. `seen`: the tracklets, and the frame.
 export async function askThough(question, seen) {
   const [flight] = seen.tracklets[0].split(/\/(?=[^/]*$)/);

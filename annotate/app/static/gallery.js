@@ -1,16 +1,24 @@
-// The gallery: all identities as a wall. Merge by dragging or selecting; open one to split and take out.
+// The gallery: all identities as a wall, or the tracklets of another label. Merge by dragging or selecting.
 
-import { attempt, decide, get } from "./api.js";
-import { action, dialog, h, identityName, picture, plural, toast, topDialog } from "./dom.js";
-import { askThough, showFrame } from "./frame.js";
-import { showStrip } from "./strip.js";
+import { attempt, get } from "./api.js";
+import { action, h, identityName, inPlainWords, picture, plural, toast } from "./dom.js";
+import { filterBar } from "./filters.js";
+import { mergePeople, renamePerson } from "./people.js";
+import { go, link, linkToPerson, linkToTracklet, readdress } from "./route.js";
 
 const PAGE = 60;
+const KINDS = [
+  ["", "people"],
+  ["open", "without a label"],
+  ["skipped", "not sure"],
+  ["junk", "not a person"],
+  ["distractor", "distractors"],
+];
 
 export class Gallery {
-  #identities = [];
+  #identities = []; // or tracklets, where the filter asks for another label
   #total = 0;
-  #find = "";
+  #tags = [];
   #at = 0;
   #selected = new Set();
   #request = 0;
@@ -32,16 +40,28 @@ export class Gallery {
   }
 
   async show() {
+    const found = await attempt(() => get("/api/tags"));
+    this.#tags = Object.entries(found?.tags ?? {}).map(([tag, count]) => [tag, `${tag} (${count})`]);
     this.#draw();
     await this.#load(Math.max(PAGE, this.#identities.length));
   }
 
+  get #find() {
+    return this.route.query.find ?? "";
+  }
+
+  get #kind() {
+    return this.route.query.kind ?? "";
+  }
+
   async #load(count, offset = 0) {
     const request = ++this.#request; // of two answers the later question's counts
-    const query = new URLSearchParams({ offset, limit: Math.min(count, 500), find: this.#find });
-    const answer = await attempt(() => get(`/api/identities?${query}`));
+    const { tag, ...others } = this.route.query;
+    const wanted = { ...others, ...(tag && !this.#kind ? { tag } : {}), offset, limit: Math.min(count, 500) };
+    const path = this.#kind ? "tracklets" : "identities";
+    const answer = await attempt(() => get(`/api/${path}?${new URLSearchParams(wanted)}`));
     if (!answer || request !== this.#request) return;
-    this.#identities = offset ? this.#identities.concat(answer.identities) : answer.identities;
+    this.#identities = offset ? this.#identities.concat(answer[path]) : answer[path];
     this.#total = answer.total;
     const there = new Set(this.#identities.map((each) => each.identity));
     for (const number of this.#selected) if (!there.has(number)) this.#selected.delete(number);
@@ -51,12 +71,14 @@ export class Gallery {
   #draw() {
     const search = h("input", {
       type: "search",
-      placeholder: "Find a name or number ( / )",
-      "aria-label": "Find a name or number",
+      placeholder: "Find a name, number, tag ( / )",
+      "aria-label": "Find a name, a number or a tag",
       value: this.#find,
     });
     search.addEventListener("input", () => {
-      this.#find = search.value;
+      const { find, ...others } = this.route.query;
+      this.route.query = search.value ? { ...others, find: search.value } : others;
+      readdress(link("gallery", [], this.route.query));
       this.#at = 0;
       this.#load(PAGE);
     });
@@ -70,8 +92,9 @@ export class Gallery {
         h(
           "div",
           { class: "row" },
-          h("h1", {}, "Identities"),
+          h("h1", {}, this.#kind ? "Tracklets" : "Identities"),
           search,
+          this.#filters(),
           h("span", { class: "quiet", id: "gallery-count", role: "status" }),
           action("M", "merge selected", () => this.#mergeSelected(), { id: "merge" }),
           action("R", "rename", () => this.#rename(this.#at)),
@@ -83,16 +106,31 @@ export class Gallery {
     );
   }
 
+  #filters() {
+    const tags = this.#kind ? {} : { tag: this.#tags };
+    const fields = { flight: true, begin: true, end: true, kind: KINDS, ...tags };
+    return filterBar(this.route.query, fields, (query) => {
+      this.#at = 0;
+      this.#selected.clear();
+      go(link("gallery", [], query));
+    });
+  }
+
+  get #filtered() {
+    return Object.values(this.route.query).some(Boolean);
+  }
+
   #fill() {
     const wall = this.main.querySelector(".wall");
     if (!wall) return;
-    wall.replaceChildren(...this.#identities.map((identity, place) => this.#card(identity, place)));
+    const card = this.#kind ? trackletCard : (identity, place) => this.#card(identity, place);
+    wall.replaceChildren(...this.#identities.map(card));
     if (!this.#identities.length)
       wall.append(
         h(
           "li",
           { class: "empty" },
-          this.#find ? "Nobody is called so." : "Nobody yet: label some tracklets first.",
+          this.#filtered ? "Nobody fits." : "Nobody yet: label some tracklets first.",
         ),
       );
     this.main.querySelector("#more").hidden = this.#identities.length >= this.#total;
@@ -132,6 +170,7 @@ export class Gallery {
         },
       },
       h("span", { class: "row" }, h("strong", {}, name)),
+      identity.tags.length ? h("small", { class: "tags" }, identity.tags.join(", ")) : null,
       h(
         "span",
         { class: "crops" },
@@ -188,7 +227,7 @@ export class Gallery {
 
   #select(place) {
     const number = this.#identities[place]?.identity;
-    if (number === undefined) return;
+    if (number === undefined) return; // a tracklet cannot be merged
     if (!this.#selected.delete(number)) this.#selected.add(number);
     this.#markSelected();
     this.#count();
@@ -209,7 +248,8 @@ export class Gallery {
 
   #count() {
     const chosen = this.#selected.size ? `, ${this.#selected.size} selected` : "";
-    this.main.querySelector("#gallery-count").textContent = plural(this.#total, "identity", "identities") + chosen;
+    const what = this.#kind ? ["tracklet"] : ["identity", "identities"];
+    this.main.querySelector("#gallery-count").textContent = plural(this.#total, ...what) + chosen;
     this.main.querySelector("#merge").disabled = this.#selected.size < 2;
   }
 
@@ -223,137 +263,38 @@ export class Gallery {
   async #merge(sources, into) {
     for (const source of sources) {
       if (source === into || !source) continue;
-      const known = await attempt(() => get(`/api/together/${source}/${into}`));
-      if (!known) break;
-      const question = `Are person ${source} and person ${into} one person all the same?`;
-      if (known.together && !(await askThough(question, known.together))) break;
-      if (!(await decide({ op: "merge", source, into }))) break;
-      toast(`${source} is ${into}; Z takes it back`);
+      if (!(await mergePeople(source, into))) break;
     }
     await this.#load(Math.max(PAGE, this.#identities.length));
   }
 
   async #rename(place) {
     const identity = this.#identities[place];
-    if (!identity) return;
-    const input = h("input", {
-      type: "text",
-      value: identity.name,
-      maxlength: 200,
-      "aria-label": "Name",
-      autofocus: true,
-    });
-    const form = h(
-      "form",
-      { method: "dialog", class: "actions", onsubmit: () => (form.closest("dialog").returnValue = "yes") },
-      input,
-      h("button", { class: "primary", value: "yes" }, "Rename"),
-    );
-    if ((await dialog(`Name of person ${identity.identity}`, form)) !== "yes") return this.#focus();
-    await decide({ op: "rename", identity: identity.identity, name: input.value.trim() });
-    await this.#load(Math.max(PAGE, this.#identities.length));
+    if (!identity || this.#kind) return;
+    if (await renamePerson(identity)) await this.#load(Math.max(PAGE, this.#identities.length));
+    else this.#focus();
   }
 
-  async #open(place) {
-    const identity = this.#identities[place];
-    if (!identity) return;
-    await new Detail(identity.identity).show();
-    await this.#load(Math.max(PAGE, this.#identities.length));
+  #open(place) {
+    const chosen = this.#identities[place];
+    if (chosen) go(this.#kind ? linkToTracklet(chosen.tracklet) : linkToPerson(chosen.identity));
   }
 }
 
-// One identity with all its tracklets.
-class Detail {
-  #content = null;
-  #at = 0;
-  #rows = [];
-
-  constructor(number) {
-    this.number = number;
-    this.list = h("ul", { class: "members" });
-  }
-
-  async show() {
-    if (!(await this.#load())) return;
-    const body = h(
-      "div",
-      {},
+function trackletCard({ tracklet, label, crops, detections }) {
+  return h(
+    "li",
+    {},
+    h(
+      "a",
+      { class: "card", href: linkToTracklet(tracklet) },
+      h("strong", {}, tracklet),
       h(
-        "div",
-        { class: "actions" },
-        action("U", "take out", () => this.#takeOut()),
-        action("V", "all crops, split", () => this.#strip()),
-        action("F", "frame", () => this.#frame()),
-        action("Esc", "close", () => topDialog().box.close()),
+        "span",
+        { class: "crops" },
+        crops.slice(0, 3).map((crop) => picture(crop, "")),
       ),
-      this.list,
-    );
-    const closed = dialog(identityName(this.#content), body, {
-      ArrowDown: () => this.#move(1),
-      ArrowUp: () => this.#move(-1),
-      u: () => this.#takeOut(),
-      v: () => this.#strip(),
-      f: () => this.#frame(),
-    });
-    this.#move(0);
-    await closed;
-  }
-
-  async #load() {
-    this.#content = await attempt(() => get(`/api/identities/${this.number}`));
-    if (!this.#content) return false;
-    this.#rows = this.#content.members.map((member, place) =>
-      h(
-        "button",
-        { type: "button", class: "member", onclick: () => this.#move(place - this.#at) },
-        h(
-          "span",
-          { class: "row" },
-          h("strong", {}, member.tracklet),
-          h("span", { class: "quiet" }, plural(member.detections, "detection")),
-        ),
-        h(
-          "span",
-          { class: "crops" },
-          member.crops.map((crop) => picture(crop, member.tracklet)),
-        ),
-      ),
-    );
-    this.list.replaceChildren(...this.#rows.map((row) => h("li", {}, row)));
-    return true;
-  }
-
-  get #member() {
-    return this.#content.members[this.#at];
-  }
-
-  #move(step) {
-    this.#at = Math.max(0, Math.min(this.#rows.length - 1, this.#at + step));
-    this.#rows.forEach((row, place) => row.classList.toggle("chosen", place === this.#at));
-    this.#rows[this.#at]?.focus();
-  }
-
-  async #takeOut() {
-    if (!this.#member) return;
-    const { tracklet } = this.#member;
-    if (!(await decide({ op: "mark", tracklets: [tracklet], mark: "open" }, { seen: this.#content.seen }))) return;
-    toast(`${tracklet} waits in the queue again`);
-    await this.#again();
-  }
-
-  // Somebody without a tracklet is nobody.
-  async #again() {
-    if (this.#content.members.length === 1) topDialog().box.close();
-    else if (await this.#load()) this.#move(0);
-  }
-
-  async #strip() {
-    if (this.#member && (await showStrip(this.#member.tracklet, this.#content.seen)) && (await this.#load()))
-      this.#move(0);
-  }
-
-  #frame() {
-    const { flight, tracklet, crops } = this.#member ?? { crops: [] };
-    if (crops.length) showFrame(flight, crops[Math.floor(crops.length / 2)].frame, [tracklet]);
-  }
+      h("small", { class: "quiet" }, `${inPlainWords(label)} · ${plural(detections, "detection")}`),
+    ),
+  );
 }

@@ -2,12 +2,19 @@
 
 import { attempt, decide, get, post, session } from "./api.js";
 import { action, h, identityName, inPlainWords, key, moved, picture, plural, say, toast } from "./dom.js";
-import { askThough, showFrame } from "./frame.js";
+import { filterBar } from "./filters.js";
+import { askThough, showFrame, showScene } from "./frame.js";
 import { showLightbox } from "./lightbox.js";
+import { go, link, linkToPerson, linkToTracklet } from "./route.js";
 import { showStrip } from "./strip.js";
 
 const SHOWN = 4; // crops on a candidate's card
 const FEWEST = 4; // tracklets in a batch
+const KINDS = [
+  ["", "all that wait"],
+  ["open", "never asked"],
+  ["skipped", "not sure"],
+];
 const KEYS = 9; // candidates that a digit chooses; a page of more of them is a wall of smaller cards
 
 // Why it is hardly the same: the reason for people to read.
@@ -44,13 +51,14 @@ export class Queue {
       v: () => this.#strip(),
       f: () => this.#frame(),
       l: () => this.#lookCloser(),
+      "/": () => this.#openFilters(),
     };
     for (let digit = 1; digit <= KEYS; digit++) this.keys[digit] = () => this.#same(digit - 1);
   }
 
   async show() {
     this.#wait(true); // until then the page shows a tracklet that may have an answer already
-    const answer = await attempt(() => post("/api/next"));
+    const answer = await attempt(() => post("/api/next", { only: this.#only }));
     if (answer) this.#take(answer.item);
     this.#wait(false);
   }
@@ -70,7 +78,7 @@ export class Queue {
   async #answer(operation, what) {
     if (this.#busy || !this.#item) return;
     this.#wait(true);
-    const done = await decide(operation, { seen: this.#item.seen, next: true });
+    const done = await decide(operation, { seen: this.#item.seen, next: true, only: this.#only });
     if (done) {
       toast(what(done));
       this.#take(done.item);
@@ -81,6 +89,36 @@ export class Queue {
   #wait(busy) {
     this.#busy = busy;
     this.main.setAttribute("aria-busy", busy);
+  }
+
+  // What is wanted, by the address.
+  get #only() {
+    const { flight = "", begin = "", end = "", kind = "", person } = this.route.query;
+    return { flight, begin, end, kind, person: Number(person) || null };
+  }
+
+  get #filtered() {
+    return Object.values(this.#only).some(Boolean);
+  }
+
+  #openFilters() {
+    const details = this.main.querySelector(".narrow");
+    if (!details) return;
+    details.open = true;
+    details.querySelector("select, input")?.focus();
+  }
+
+  #filters() {
+    const fields = { flight: true, begin: true, end: true, kind: KINDS, person: true };
+    const bar = filterBar(this.route.query, fields, (query) => go(link("queue", [], query)));
+    const person = this.#only.person;
+    return h(
+      "details",
+      { class: "narrow", open: this.#filtered },
+      h("summary", {}, key("/"), this.#filtered ? " only some" : " filter"),
+      bar,
+      person ? h("a", { href: linkToPerson(person) }, `Person ${person}`) : null,
+    );
   }
 
   // All that are on the page: those that it might be, and a few that were seen together with it.
@@ -177,7 +215,8 @@ export class Queue {
         h(
           "section",
           { class: "empty" },
-          h("h1", {}, "Nothing is left to label."),
+          h("h1", {}, this.#filtered ? "Nothing of this is left to label." : "Nothing is left to label."),
+          this.#filtered ? this.#filters() : null,
           h("p", { class: "skipped", hidden: true }),
           h("p", { class: "elsewhere", hidden: true }),
           h(
@@ -198,6 +237,7 @@ export class Queue {
     }
     this.main.replaceChildren(h("section", { class: "queue" }, this.#question(item), this.#answers(item)));
     this.#highlight();
+    showScene(this.main.querySelector(".scene"), item);
   }
 
   async #tellWhatIsLeft() {
@@ -223,11 +263,18 @@ export class Queue {
 
   #question(item) {
     const seconds = (item.times[1] - item.times[0]).toFixed(1);
+    // A page about the tracklet would tell its label.
+    const name = item.second_look ? item.tracklet : h("a", { href: linkToTracklet(item.tracklet) }, item.tracklet);
     return h(
       "article",
       { class: "question", "aria-label": "The tracklet to label" },
-      h("h1", {}, item.second_look ? "A second look: who is this?" : "Who is this?"),
-      h("p", { class: "quiet" }, `${item.tracklet} · ${plural(item.detections, "detection")} · ${seconds} s`),
+      h(
+        "div",
+        { class: "row" },
+        h("h1", {}, item.second_look ? "A second look: who is this?" : "Who is this?"),
+        this.#filters(),
+      ),
+      h("p", { class: "quiet" }, name, ` · ${plural(item.detections, "detection")} · ${seconds} s`),
       h(
         "div",
         { class: "crops large" },
@@ -247,6 +294,7 @@ export class Queue {
         action("L", "look closer", () => this.#lookCloser(), { title: "Larger, beside the marked person" }),
       ),
       this.#hint(item),
+      h("div", { class: "scene" }),
     );
   }
 
