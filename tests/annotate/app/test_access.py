@@ -1,8 +1,10 @@
 import pytest
 from starlette.testclient import TestClient
 
-from annotate.app.access import LOOPBACK, MAX_BODY, Access
+from annotate.app.access import LOOPBACK, MAX_BODY, MAX_PICTURE, Access
+from annotate.app.search import Found, Upload
 from annotate.errors import AnnotateError
+from annotate.suggestions.features import COLOUR_SOURCE
 
 HERE = "http://127.0.0.1:8750"
 
@@ -165,3 +167,63 @@ class TestToken:
     def test_a_token_that_is_no_secret_is_refused(self, token):
         with pytest.raises(AnnotateError, match="token: expected 16 to 200"):
             Access(token=token)
+
+
+class TestPictures:
+    """What is sent to be searched for is checked before anything reads it."""
+
+    @pytest.fixture
+    def asked(self):
+        return []
+
+    @pytest.fixture
+    def client(self, make_app, project, asked):
+        project.source = "a network"
+
+        def find(wanted, user):
+            asked.append(wanted)
+            return Found((), 8)
+
+        return TestClient(make_app(find=find), base_url=HERE)
+
+    def send(self, client, data, kind="image/jpeg", **query):
+        return client.post(
+            "/api/find", params={"user": "ann", **query}, content=data, headers={"content-type": kind}
+        )
+
+    def test_a_picture_is_passed_on_as_it_is(self, client, asked):
+        data = b"x" * (MAX_BODY + 1)  # more than other bodies may have
+        assert self.send(client, data, box="1,2,3.5,4").status_code == 200
+        assert asked == [Upload(data, (1.0, 2.0, 3.5, 4.0))]
+
+    @pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data", "image/svg+xml", ""])
+    def test_another_type_is_refused(self, client, asked, kind):
+        answer = self.send(client, b"x", kind)
+        assert answer.status_code == 415
+        assert "expected a body of type image/jpeg or image/png or image/webp" in answer.json()["error"]
+        assert asked == []
+
+    def test_too_much_is_refused_also_where_the_length_is_not_announced(self, client, asked):
+        assert self.send(client, b"x" * (MAX_PICTURE + 1)).status_code == 413
+        assert self.send(client, (b"x" * 1_000_000 for _ in range(21))).status_code == 413
+        assert asked == []
+
+    @pytest.mark.parametrize("box", ["1,2,3", "1,2,3,x", "-1,2,3,4", "1,2,3,4,5", "1e9,2,3,4", "nan,1,2,3"])
+    def test_what_is_no_box_is_refused(self, client, asked, box):
+        assert self.send(client, b"x", box=box).status_code == 422
+        assert asked == []
+
+    def test_a_picture_is_taken_nowhere_else(self, client):
+        answer = client.post("/api/next", content=b"x", headers={"content-type": "image/jpeg"})
+        assert answer.status_code == 415
+
+    def test_a_crop_that_is_not_there(self, client, asked):
+        assert client.get("/api/find/f1/0/7", params={"user": "ann"}).status_code == 404
+        assert client.get("/api/find/..%2Ff1/0/0", params={"user": "ann"}).status_code == 404
+        assert asked == []
+
+    def test_without_embeddings_it_says_what_to_do(self, client, project, asked):
+        project.source = COLOUR_SOURCE
+        answer = self.send(client, b"x")
+        assert answer.status_code == 409
+        assert "uavpipe annotate embed" in answer.json()["error"]

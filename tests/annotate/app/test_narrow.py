@@ -1,6 +1,5 @@
 """Filters of the queue and the gallery in a real browser, and the wide screen."""
 
-
 import pytest
 
 pytest.importorskip("playwright.sync_api")
