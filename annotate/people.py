@@ -1,4 +1,4 @@
-"""What is known of an identity beside its own pictures: who was seen with it, and who looks like it."""
+"""People beside one: who was in frames with an identity, and who looks like it."""
 
 from collections import defaultdict
 from collections.abc import Sequence
