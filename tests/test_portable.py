@@ -17,12 +17,12 @@ WINDOWS = """
 import ctypes, os, signal, sys, types
 import asyncio, concurrent.futures.process, multiprocessing.util, shutil, subprocess, tempfile  # as they are here
 
-MISSING = ("fcntl", "resource", "pwd", "grp", "termios")
+MISSING = ("fcntl", "resource", "pwd", "grp", "termios", "colorama")  # the last asks for the console's calls
 
 class Missing:
     def find_spec(self, name, path=None, target=None):
         if name in MISSING:
-            raise ImportError(f"No module named '{name}'", name=name)
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
 
 sys.meta_path.insert(0, Missing())
 for name in MISSING:
