@@ -27,6 +27,9 @@ def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 @click.option("--size", default="1920x1080", show_default=True, callback=_size, help="WIDTHxHEIGHT, px.")
 @click.option("--fps", default=30.0, show_default=True, help="Frames per second.")
 @click.option("--altitude", default=25.0, show_default=True, help="Height of the camera above the ground, m.")
+@click.option(
+    "--fov", "fov_deg", type=float, help="Horizontal angle of view, degrees.  [default: 55 to 72, by --seed]"
+)
 def simulate(
     output: Path,
     people: int,
@@ -36,10 +39,12 @@ def simulate(
     size: tuple[int, int],
     fps: float,
     altitude: float,
+    fov_deg: float | None,
 ) -> None:
     """Simulate a flight over walking people, with ground truth.
 
-    Writes OUTPUT (H.264) and beside it the ground truth (.gt.txt), the camera (.camera.csv) and telemetry (.SRT).
+    Writes OUTPUT (H.264) and beside it the ground truth (.gt.txt), the camera (.camera.csv), telemetry (.SRT), and
+    where everybody is on the ground (.positions.csv).
     """
     from pipeline.engine.progress import progress_bar
     from pipeline.simulate import simulate_flight
@@ -55,6 +60,7 @@ def simulate(
             size=size,
             fps=fps,
             altitude=altitude,
+            fov_deg=fov_deg,
             progress=advance,
         )
     click.echo(f"{output}: {people} persons, {seconds:g} s; ground truth in {output.with_suffix('.gt.txt')}")

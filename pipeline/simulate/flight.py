@@ -20,7 +20,7 @@ from pipeline.simulate.people import Look, Pose, cast_member, random_arms, ridin
 from pipeline.simulate.scene import Person, Scene, TrueBox, draw_light
 from pipeline.simulate.scenery import Thing, cycle, make_houses, make_things
 from pipeline.simulate.shapes import turn_of
-from pipeline.simulate.subtitles import subtitle
+from pipeline.simulate.subtitles import degrees, subtitle
 from pipeline.video.pixels import tag_colours
 from pipeline.workspace.atomic import atomic_file
 
@@ -39,6 +39,7 @@ class FlightFiles:
         camera: CSV: frame (from 1), position, angles, focal length, ground-to-pixel homography, and the
             homography that takes the frame before to this one (pixels).
         telemetry: subtitles as a DJI drone records them: altitude, position and gimbal angles of every frame.
+        positions: CSV: frame (from 1), identity, latitude and longitude of everybody, in the picture or not.
 
     """
 
@@ -46,6 +47,7 @@ class FlightFiles:
     truth: Path
     camera: Path
     telemetry: Path
+    positions: Path
 
 
 def simulate_flight(
@@ -58,6 +60,7 @@ def simulate_flight(
     size: tuple[int, int] = (1920, 1080),
     fps: float = 30.0,
     altitude: float = 25.0,
+    fov_deg: float | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> FlightFiles:
     """Write a flight to `output` and its ground truth beside it; equal arguments give equal files.
@@ -71,23 +74,25 @@ def simulate_flight(
         size: width and height in pixels, even.
         fps: frames per second.
         altitude: metres above the ground.
+        fov_deg: horizontal angle of view, degrees; None: 55 to 72, by `seed`.
         progress: called with the number of frames made.
 
     Raises:
         PipelineError: an argument is out of range or the folder is not writable; names it.
 
     """
-    _check(output, people, seconds, size, fps, altitude)
+    _check(output, people, seconds, size, fps, altitude, fov_deg)
     rng = np.random.default_rng((seed, 3))
     cast = [cast_member(seed if cast_seed is None else cast_seed, number) for number in range(1, people + 1)]
-    route = _Route(rng, size, altitude, seconds)
+    route = _Route(rng, size, altitude, seconds, fov_deg)
     scene = _make_scene(rng, route, altitude)
     walks = [_Walk(np.random.default_rng((seed, number, 5)), route) for number in range(1, people + 1)]
     files = FlightFiles(
-        output, output.with_suffix(".gt.txt"), output.with_suffix(".camera.csv"), output.with_suffix(".SRT")
+        output, *(output.with_suffix(each) for each in (".gt.txt", ".camera.csv", ".SRT", ".positions.csv"))
     )
     truth_rows: list[str] = []
     camera_rows = [_CAMERA_HEADER]
+    position_rows = [_POSITION_HEADER]
     cues: list[str] = []
     before: Points | None = None
 
@@ -104,19 +109,34 @@ def simulate_flight(
             homography = camera.ground_homography()
             camera_rows.append(_camera_row(number, camera, homography, before))
             cues.append(subtitle(number, time, 1 / fps, camera))
+            position_rows.extend(_position_row(number, each) for each in present)
             before = homography
             yield image
 
     make_folder(output.parent, "output")
     with atomic_file(files.video) as video:
         _encode(video, prefetch(frames(), 4), size, fps, progress)
-        for path, rows in ((files.truth, truth_rows), (files.camera, camera_rows), (files.telemetry, cues)):
+        texts = {
+            files.truth: truth_rows,
+            files.camera: camera_rows,
+            files.telemetry: cues,
+            files.positions: position_rows,
+        }
+        for path, rows in texts.items():
             with atomic_file(path) as temporary:
                 temporary.write_text("".join(f"{row}\n" for row in rows), "utf-8")
     return files
 
 
-def _check(output: Path, people: int, seconds: float, size: tuple[int, int], fps: float, altitude: float) -> None:
+def _check(
+    output: Path,
+    people: int,
+    seconds: float,
+    size: tuple[int, int],
+    fps: float,
+    altitude: float,
+    fov_deg: float | None,
+) -> None:
     problems = {
         "output must end in .mp4": output.suffix != ".mp4",
         "people must be 0 to 1000": not 0 <= people <= 1000,
@@ -128,6 +148,7 @@ def _check(output: Path, people: int, seconds: float, size: tuple[int, int], fps
         f"altitude must be {_ALTITUDES[0]:g} to {_ALTITUDES[1]:g} m": not _ALTITUDES[0]
         <= altitude
         <= _ALTITUDES[1],
+        "fov must be 10 to 120 degrees": fov_deg is not None and not 10 <= fov_deg <= 120,
     }
     wrong = [text for text, is_wrong in problems.items() if is_wrong]
     if wrong:
@@ -137,10 +158,18 @@ def _check(output: Path, people: int, seconds: float, size: tuple[int, int], fps
 class _Route:
     """The drone's way: it drifts and turns around a place, shakes a little, and keeps people in its picture."""
 
-    def __init__(self, rng: np.random.Generator, size: tuple[int, int], altitude: float, seconds: float) -> None:
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        size: tuple[int, int],
+        altitude: float,
+        seconds: float,
+        fov_deg: float | None = None,
+    ) -> None:
         self._size = size
         self._pitch = np.radians(rng.uniform(40, 68))
-        self._focal = size[0] / 2 / np.tan(np.radians(rng.uniform(55, 72)) / 2)
+        drawn = rng.uniform(55, 72)  # also where it is given, so that the rest of the flight stays the same
+        self._focal = size[0] / 2 / np.tan(np.radians(drawn if fov_deg is None else fov_deg) / 2)
         self._altitude = altitude
         self.reach = altitude / np.sin(self._pitch) * size[0] / 2 / self._focal  # half the picture's width, metres
         self._yaw, self._turn = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.05)
@@ -253,6 +282,14 @@ _CAMERA_HEADER = ",".join(
     + [f"ground_{row}{column}" for row in range(3) for column in range(3)]
     + [f"motion_{row}{column}" for row in range(3) for column in range(3)]
 )
+
+
+_POSITION_HEADER = "frame,identity,latitude,longitude"
+
+
+def _position_row(number: int, person: Person) -> str:
+    latitude, longitude = degrees(person.pose.x, person.pose.y)
+    return f"{number},{person.number},{latitude:.8f},{longitude:.8f}"
 
 
 def _camera_row(number: int, camera: Camera, homography: Points, before: Points | None) -> str:

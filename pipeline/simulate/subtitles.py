@@ -8,11 +8,16 @@ ORIGIN = (47.0, 8.0)  # degrees north and east of the world's origin: somewhere 
 _METRES_A_DEGREE = 111_320.0  # of latitude; of longitude at the equator
 
 
+def degrees(east: float, north: float) -> tuple[float, float]:
+    """Latitude and longitude, WGS 84, of the place `east` and `north` metres from the world's origin."""
+    across = _METRES_A_DEGREE * float(np.cos(np.radians(ORIGIN[0])))
+    return ORIGIN[0] + north / _METRES_A_DEGREE, ORIGIN[1] + east / across
+
+
 def subtitle(number: int, time: float, duration: float, camera: Camera) -> str:
     """The cue of frame `number` (from 1), from `time` seconds on for `duration`; ends with an empty line."""
     east, north, up = camera.position
-    latitude = ORIGIN[0] + north / _METRES_A_DEGREE
-    longitude = ORIGIN[1] + east / (_METRES_A_DEGREE * np.cos(np.radians(ORIGIN[0])))
+    latitude, longitude = degrees(east, north)
     heading = (90 - np.degrees(camera.yaw) + 180) % 360 - 180  # yaw counts from east towards north
     return (
         f"{number}\n{_clock(time)} --> {_clock(time + duration)}\n"

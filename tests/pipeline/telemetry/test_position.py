@@ -1,10 +1,14 @@
-"""Positions on the ground, calculated by hand."""
+"""Positions on the ground, calculated by hand, by another program, and by the simulator."""
+
+import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.config.models import CameraConfig
+from pipeline.simulate import simulate_flight
 from pipeline.telemetry.position import ERRORS, METRES_A_DEGREE, circle_radii, ground_positions
 
 # fov 90° and 201 px: a focal length of 100.5 px; the picture's centre is (100, 100).
@@ -86,3 +90,65 @@ def test_straight_below_the_circle_is_the_receivers_and_the_camera_s_tilt():
     least, most = np.sqrt(2 * np.log(10)) * 1.5, np.sqrt(2 * np.log(10) * along)  # of circular distributions
     assert least < circle_radii(pd.DataFrame([row]), CameraConfig(fov_deg=90))[0] < most
     assert np.isnan(circle_radii(pd.DataFrame([row]), CameraConfig())[0])
+
+
+def test_distances_are_those_of_openathena():
+    """By another program, from real photos: where a ray of known slant meets the ground of known height."""
+    if "UAVPIPE_SAMPLE_DATA" not in os.environ:
+        pytest.skip("UAVPIPE_SAMPLE_DATA names no folder of sample data")
+    rays = pd.read_csv(Path(os.environ["UAVPIPE_SAMPLE_DATA"], "geolocation", "openathena_thunderstorm_2024.csv"))
+    rows = pd.DataFrame(
+        {
+            "altitude_m": rays["droneElevationHAE"] - rays["hae"],
+            "heading_deg": 0.0,
+            "pitch_deg": -rays["raySlantAngleDeg"],
+            "latitude": rays["droneLatitude"],
+            "longitude": rays["droneLongitude"],
+        }
+    ).assign(x1=90, x2=110, y2=100, width=201, height=201)  # the feet are in the picture's centre
+    found = ground_positions(rows, CameraConfig(fov_deg=60))
+    drone = rays[["droneLatitude", "droneLongitude"]].to_numpy()
+    ours, theirs = (
+        np.hypot(north, east * np.cos(np.radians(drone[:, 0]))) * METRES_A_DEGREE
+        for north, east in ((found - drone).T, (rays[["lat", "lon"]].to_numpy() - drone).T)
+    )
+    assert len(rays) == 441
+    assert np.quantile(np.abs(ours - theirs), 0.9) < 0.2
+    assert 30 < np.median(theirs) < 100
+
+
+def test_the_circle_holds_the_simulator_s_persons_by_a_noisy_flight(tmp_path):
+    """The simulator's boxes and places; errors of the telemetry are one for the whole flight, as a receiver's are."""
+    files = simulate_flight(
+        tmp_path / "a.mp4", people=20, seconds=2, fps=4, size=(640, 360), altitude=20, seed=8, fov_deg=65
+    )
+    names = ["frame", "identity", "x1", "y1", "width_px", "height_px", "one", "class", "visibility"]
+    boxes = pd.read_csv(files.truth, header=None, names=names)
+    boxes = boxes[(boxes["visibility"] > 0.8) & (boxes["height_px"] > 12)]  # of others the feet are not seen
+    boxes = boxes.assign(x2=boxes["x1"] + boxes["width_px"], y2=boxes["y1"] + boxes["height_px"])
+    rows = boxes.merge(pd.read_csv(files.camera), on="frame").merge(
+        pd.read_csv(files.positions), on=["frame", "identity"]
+    )
+    rows = rows.assign(width=640, height=360)
+    rng, camera = np.random.default_rng(0), CameraConfig(fov_deg=65)
+    origin = (47.0, 8.0)
+    across = METRES_A_DEGREE * np.cos(np.radians(origin[0]))
+    off, radius = [], []
+    for _ in range(60):
+        error = {name: sd * rng.normal() for name, sd in ERRORS.items()}
+        said = rows.rename(columns={"latitude": "there_north", "longitude": "there_east"}).assign(
+            altitude_m=rows["altitude_m"] + error["altitude_m"],
+            pitch_deg=-np.degrees(rows["pitch_rad"]) + error["pitch_deg"],
+            heading_deg=90 - np.degrees(rows["yaw_rad"]) + error["heading_deg"],
+            latitude=origin[0] + (rows["y_m"] + rng.normal(0, ERRORS["place_m"])) / METRES_A_DEGREE,
+            longitude=origin[1] + (rows["x_m"] + rng.normal(0, ERRORS["place_m"])) / across,
+        )
+        found = ground_positions(said, camera)
+        metres = (found - said[["there_north", "there_east"]].to_numpy()) * [METRES_A_DEGREE, across]
+        seen = ~np.isnan(found[:, 0])
+        off.append(np.linalg.norm(metres, axis=1)[seen])
+        radius.append(circle_radii(said, camera)[seen])
+    within = np.concatenate(off) <= np.concatenate(radius)
+    assert len(within) > 2000
+    assert np.median(np.concatenate(off)) < 3
+    assert 0.85 < within.mean() < 0.95
