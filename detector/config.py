@@ -1,9 +1,9 @@
 """Settings of detection and of training; importable without torch."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator, model_validator
 
 Preset = Literal["paper-c4", "fpn", "small"]
 NAMED_WEIGHTS = ("auto", "embedded", "coco")  # all else is a path
@@ -130,11 +130,24 @@ class DetectorConfig(Section):
     )
     batch_size: int | None = Field(None, ge=1, description="images per forward pass; null: 16 on CUDA, 1 on a CPU")
     resize: Resize | None = Field(None, description="null: as the weights were trained")
-    tiles: Tiles | None = Field(None, description="null: the whole image at once; {}: tiles, for small persons")
+    tiles: Tiles | Literal["auto"] | None = Field(
+        None,
+        description="null: the whole image at once; {}: tiles, for small persons; auto: by the height of a "
+        "flight's persons, at 5 × the model time at most",
+    )
     floor: float = Field(0.05, ge=0, le=1, description="lowest score that is stored")
     threshold: float = Field(0.8, ge=0, le=1, description="lowest score that becomes a crop (the paper's 0.8)")
     max_detections: int = Field(500, ge=1, description="maximum number of boxes per image, best first")
     nms_iou: float = Field(0.5, gt=0, le=1, description="of two boxes that overlap more, the better one is kept")
+
+    @field_validator("tiles", mode="before")
+    @classmethod
+    def _errors_name_the_field_alone(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return Tiles.model_validate(value)
+        if value is None or value == "auto" or isinstance(value, Tiles):
+            return value
+        raise ValueError("expected auto, null or {size: …, overlap: …}")
 
     @model_validator(mode="after")
     def _floor_below_threshold(self) -> "DetectorConfig":

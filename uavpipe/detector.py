@@ -18,6 +18,7 @@ from pipeline.config.yaml import validate
 from pipeline.engine.threads import ordered_map, prefetch
 from pipeline.errors import PipelineError
 from pipeline.run.flight import load_detector
+from pipeline.run.tiles import choose_tiles
 from pipeline.video import Damage, Frame, Video, open_video
 from pipeline.video.content_hash import IMAGE_SUFFIXES
 from uavpipe.detections import Detections
@@ -66,7 +67,10 @@ def detect(source: NDArray[np.uint8] | str | os.PathLike[str], **settings: Any) 
         if path.suffix.lower() in IMAGE_SUFFIXES and not path.is_dir():
             return _in_image(read_image(path), _loaded(config, source_of(config)), least, str(path))
         video = open_video(path)
-        return _in_video(video, _loaded(config, source_of(config)), least)
+        weights = source_of(config)
+        if config.tiles == "auto":
+            config = config.model_copy(update={"tiles": choose_tiles(video, config, weights).tiles})
+        return _in_video(video, _loaded(config, weights), least)
 
 
 @lru_cache(maxsize=1)  # the next image needs the same

@@ -2,6 +2,7 @@
 
 from detector.backends.protocol import PersonDetector
 from detector.config import DetectorConfig
+from detector.errors import DetectorError
 from detector.models.weights import WeightsSource, source_of
 
 
@@ -9,10 +10,12 @@ def load_predictor(config: DetectorConfig, source: WeightsSource | None = None) 
     """The detector that `config` describes, with the weights it names (or `source`).
 
     Raises:
-        DetectorError: the weights do not exist, are damaged or of another architecture; no such device; or the
-            backend is not installed.
+        DetectorError: the weights do not exist, are damaged or of another architecture; no such device; the
+            backend is not installed; or the tiles are not decided yet.
 
     """
+    if config.tiles == "auto":
+        raise DetectorError("tiles: auto is decided for a whole flight; give null, or tiles as in {size: 640}")
     source = source or source_of(config)
     if config.tiles is None:
         return _backend(config, source)

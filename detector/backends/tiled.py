@@ -50,8 +50,9 @@ class TiledPredictor:
 
     def __init__(self, inner: PersonDetector, config: DetectorConfig, line: ScoreLine | None = None) -> None:
         """A detector of `inner` on tiles; `line` gives the scores that `inner`'s mean there."""
-        assert config.tiles is not None
-        self.batch_size = 1  # an image is a batch of pieces; several images would only fill the memory
+        assert isinstance(config.tiles, Tiles)
+        # An image is several pieces: a quarter of a batch of images fills the model's batches.
+        self.batch_size = max(1, inner.batch_size // 4)
         self.workers, self.runtime = inner.workers, inner.runtime
         self._inner, self._config, self._tiles, self._line = inner, config, config.tiles, line
 

@@ -67,7 +67,7 @@ FRAMES = ChainStage("frames", "frames", Scope.SEGMENT, section="frames", command
     needs=(), file="frames.parquet", writes=r"images/\d{8}/\d{8}\.jpg", takes_video=True, is_step=True)
 DETECT = ChainStage("detect", "detections", Scope.SEGMENT, section="detector", command="detect",
     title="Detections", summary="Detect the persons in every frame.",
-    needs=(), file="detections.parquet", takes_video=True, is_step=True)
+    needs=(), file="detections.parquet", writes=r"tiles\.json", takes_video=True, is_step=True)
 CROPS = ChainStage("crops", "crops", Scope.SEGMENT, section="crops", command="crops",
     title="Crops", summary="Cut the detected persons out of the frames.",
     needs=("detect",), file="crops.parquet", takes_video=True, is_step=True,

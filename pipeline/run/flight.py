@@ -28,6 +28,7 @@ from pipeline.relinking.carry_over import NOT_CARRIED, carry_over
 from pipeline.relinking.keep import check_same, keep_boxes
 from pipeline.run.ahead import Ahead
 from pipeline.run.failures import recorded
+from pipeline.run.tiles import decide_tiles, with_decided_tiles
 from pipeline.run.unusable import warn_of_gaps, warn_of_nothing, warn_of_standstill
 from pipeline.sightings.names import read_names
 from pipeline.stages.appearance import AppearanceStage
@@ -110,10 +111,10 @@ def describe(
         detect: DetectStage | None = DetectStage.imported(flight, read, config.detector, imported)
     else:
         detect = DetectStage.as_imported(flight, read, config.detector)
-    # The weights are asked for only where they are needed: they may have to be downloaded.
-    detect = detect or settled(
-        DetectStage.of(flight, read, config.detector, source_of(config.detector).sha256), config.detector
-    )
+    if detect is None:  # the weights are asked for only where they are needed: they may have to be downloaded
+        weights = source_of(config.detector).sha256
+        detector = with_decided_tiles(config.detector, flight, weights)
+        detect = settled(DetectStage.of(flight, read, detector, weights), detector)
     found = {**read, DETECT.folder: detect.fingerprint}
     threshold = config.detector.threshold
     stages: tuple[Stage, ...] = (
@@ -202,6 +203,8 @@ def prepare(
     """
     remember_camera(flight.folder, config.camera)
     remember_clock(flight.folder, *config.clock_of(flight.video))
+    if config.detector.tiles == "auto" and _detects(flight, last, first):
+        decide_tiles(config, flight, open_configured(config, flight.video))
     described = describe(config, flight, last, first)
     _migrate(flight, described)
     outdated = [stage for stage in described if not stage.is_current()]
@@ -210,6 +213,12 @@ def prepare(
     stale = tuple(stage for stage in outdated if isinstance(stage, SegmentStage))
     _announce(flight, stale)
     return [stage for stage in described if isinstance(stage, SegmentStage)], stale
+
+
+def _detects(flight: Flight, last: ChainStage, first: ChainStage) -> bool:
+    """Whether a run from `first` to `last` detects in `flight`, if its detections are stale."""
+    asked = not is_before(last, DETECT) and not is_before(DETECT, first)
+    return asked and source_of_import(flight.stage(DETECT.folder)) is None
 
 
 def title_of(flight: Flight, stages: Iterable[Stage]) -> str:
@@ -348,7 +357,7 @@ def work_of(
     detect = next((stage for stage in stages if isinstance(stage, DetectStage)), None)
     if detect is None:
         return Work(video, stale, _no_detector, _no_detections)
-    return Work(video, stale, LoadDetector(detect, config.detector, load), detect.stored)
+    return Work(video, stale, LoadDetector(detect, detect.config, load), detect.stored)
 
 
 def _no_detector() -> PersonDetector:

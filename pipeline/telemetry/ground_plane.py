@@ -28,6 +28,7 @@ from pipeline.workspace.tables import read_table
 CAMERA = "camera.json"  # in a flight's folder: what its configuration says of the camera
 FLATTEST, _STEEPEST = np.radians(5.0), np.radians(60.0)  # angles at which rows give a height
 log = logging.getLogger("uavpipe")
+_TALL_M, _DEEP_M = 1.7, 0.5  # a standing person, and what of it lies across the view from above
 EDGE = 2.0  # px: a box that touches the picture's edge shows part of a person
 
 
@@ -75,6 +76,13 @@ class View:
             return None
         along = np.hypot(1, self._v(y))  # of a ray, per unit of depth
         return float(self.focal * fall * along / self.altitude_m)
+
+    def person_pixels(self, y: float) -> float | None:
+        """Height in px of the box of a standing person at row `y`; None at the horizon."""
+        scale, fall = self.pixels_per_metre(y), self._below_horizon(y)
+        if scale is None:
+            return None
+        return float(scale * (_TALL_M * abs(np.cos(fall)) + _DEEP_M * np.sin(fall)))
 
     def _v(self, y: float) -> float:
         return (y - (self.height - 1) / 2) / self.focal
