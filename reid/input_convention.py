@@ -1,4 +1,4 @@
-"""The input of a foreign model: range and order of the colours, size; given, kept beside it, or assumed."""
+"""The use of a foreign model: range and order of the colours, size, metric; given, kept beside it, or assumed."""
 
 import logging
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class InputConvention(Section):
-    """The input of a model that takes floats."""
+    """The input of a model that takes floats, and the metric of its features."""
 
     range: Range = Field(
         "imagenet", description="of the values; imagenet: 0 to 1, minus ImageNet's mean, divided by its deviation"
@@ -35,6 +35,9 @@ class InputConvention(Section):
     colours: Colours = Field("rgb", description="order of the channels")
     height: int | None = Field(None, ge=16, le=4096, description="px, where the model leaves it open")
     width: int | None = Field(None, ge=8, le=4096, description="px, where the model leaves it open")
+    metric: Literal["euclidean", "cosine"] | None = Field(
+        None, description="by which features are compared best, as the model's card says or as was measured"
+    )
 
     def values(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """float32 (n, 3, height, width) of `crops`, uint8 (n, height, width, 3) RGB."""
@@ -92,6 +95,17 @@ def convention_of(weights: Path, given: Mapping[str, Any] | None, default: Input
         *(weights.name, default.words, file.name),
     )
     return default
+
+
+def stated_metric(weights: Path, given: Mapping[str, Any] | None) -> Literal["euclidean", "cosine"] | None:
+    """The metric that is `given` for the model in `weights`, or that the file beside it names; None: neither.
+
+    Raises:
+        ReidError: as `convention_of`.
+
+    """
+    file = beside(weights)
+    return _checked({**_read(file), **(given or {})}, "--input" if given else str(file)).metric
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.cli.outputs import writes, writes_run
 from pipeline.config.yaml import read_yaml_mapping, validate
@@ -17,6 +17,7 @@ from reid.evaluation.measure import evaluate_network
 from reid.evaluation.protocols import PROTOCOLS, ProtocolName
 from reid.evaluation.reranking import Reranking
 from reid.evaluation.summary import summary_of
+from reid.input_convention import stated_metric
 from reid.training.recipes import recipe_file
 from uavpipe.errors import one_error
 
@@ -73,7 +74,7 @@ def evaluate(
     data: Place,
     *,
     protocol: ProtocolName = "market",
-    metric: Metric = "euclidean",
+    metric: Literal["auto"] | Metric = "auto",
     rerank: bool = False,
     flip: bool = False,
     device: str = "auto",
@@ -90,7 +91,7 @@ def evaluate(
         weights: a checkpoint of `uavpipe.train`, or an ONNX model.
         data: the data set, `[FORMAT:]FOLDER`.
         protocol: which gallery crops count.
-        metric: euclidean or cosine.
+        metric: euclidean or cosine; auto: the one that `MODEL.input.yaml` beside the weights names, else euclidean.
         rerank: whether k-reciprocal re-ranking is applied.
         flip: whether features are means with those of the mirror image.
         device: auto, cpu or cuda.
@@ -105,6 +106,8 @@ def evaluate(
 
     """
     _check(protocol)
+    if metric == "auto":
+        metric = stated_metric(Path(weights), None) or "euclidean"
     options = Options(protocol, metric, reranking=Reranking() if rerank else None)
     folder = None if out is None else Path(out)
     result: Result = _evaluated(

@@ -86,7 +86,7 @@ def _evaluate_command(metrics: Path) -> str:
     for option, value in settings.items():
         if isinstance(value, bool):
             words += [f"--{option}"] * value
-        elif value != getattr(Options, _FIELDS.get(option, option), None):
+        elif option == "metric" or value != getattr(Options, _FIELDS.get(option, option), None):
             words += [f"--{option}", str(value)]
     return shlex.join([*words, "--out", str(metrics.parent)])
 

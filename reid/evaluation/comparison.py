@@ -9,6 +9,7 @@ from reid.evaluation.intervals import Interval, QueryFigures, Statistic, interva
 
 _ALIKE = {
     "protocol": "protocol",
+    "metric": "metric",
     "ap": "form of average precision",
     "rerank": "re-ranking",
     "multi-query": "multi-query",
@@ -73,8 +74,8 @@ def compare(evaluations: Sequence[Measured]) -> Iterator[Compared]:
     Intervals of differences draw the same persons for both.
 
     Raises:
-        ReidError: protocols, data, forms of average precision or re-ranking differ, or an earlier version evaluated
-            one.
+        ReidError: protocols, metrics, data, forms of average precision or re-ranking differ, or an earlier version
+            evaluated one.
 
     """
     first, *others = evaluations

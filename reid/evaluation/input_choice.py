@@ -3,7 +3,7 @@
 A wrong range or order is no error: the features say less.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from reid.datasets.load import load
 from reid.embedder import Embedder, ForeignEmbedder, mean_cosine
 from reid.errors import ReidError
+from reid.evaluation.distances import Metric
 from reid.evaluation.evaluate import Evaluation, Options
 from reid.input_convention import RANGES, Colours, Range
 from reid.records import Samples
 
+METRICS: tuple[Metric, ...] = ("euclidean", "cosine")
 _CLEARLY = 0.03  # of mAP: less is chance among few persons
 
 
@@ -89,6 +91,22 @@ def verdict(found: Sequence[Choice]) -> str:
         return "no other input is clearly better"
     gain = best.precision - used.precision
     return f"give it --input range={best.range} --input colours={best.colours}: better by {gain:.3f} mAP"
+
+
+def by_metric(used: Embedder, evaluation: Evaluation) -> dict[Metric, float]:
+    """The mAP of `used` by each metric, on the crops of `evaluation`."""
+    crops = evaluation.candidates.query, evaluation.candidates.gallery
+    query, gallery = (used.embed_files(each.paths) for each in crops)
+    return {metric: Evaluation(*crops, Options(metric=metric))(query, gallery).figures["mAP"] for metric in METRICS}
+
+
+def metric_verdict(found: Mapping[Metric, float]) -> str:
+    """What the mAP `found` by each metric says."""
+    figures = ", ".join(f"{metric} {value:.3f}" for metric, value in found.items())
+    best = max(found, key=lambda metric: found[metric])
+    if found[best] <= found["euclidean"] + _CLEARLY:
+        return f"mAP by metric: {figures}"
+    return f"mAP by metric: {figures}; keep 'metric: {best}' in MODEL.input.yaml, and evaluations use it"
 
 
 def _measured(

@@ -6,7 +6,7 @@ import pytest
 from reid.crops import IMAGENET_MEAN, IMAGENET_STD
 from reid.embedder import Embedder
 from reid.errors import ReidError
-from reid.input_convention import InputConvention, convention_of
+from reid.input_convention import InputConvention, convention_of, stated_metric
 from reid.openvino_runtime import import_openvino
 
 CROPS = np.random.default_rng(0).integers(0, 256, (5, 8, 4, 3), np.uint8)
@@ -123,3 +123,15 @@ def test_nearly_equal_features_are_warned_of(tmp_path, caplog):
         assert caplog.text == ""
         Embedder.load(path, "cpu", {"range": "0-255"}).embed_files(files)
     assert "the features of the first 8 images are nearly equal (mean cosine 0.99" in caplog.text
+
+
+def test_the_metric_is_that_of_the_option_or_of_the_file_beside_the_model(tmp_path):
+    model = tmp_path / "model.onnx"
+    assert stated_metric(model, None) is None
+    assert stated_metric(model, {"metric": "cosine"}) == "cosine"
+    (tmp_path / "model.input.yaml").write_text("metric: cosine")
+    assert stated_metric(model, None) == "cosine"
+    assert stated_metric(model, {"metric": "euclidean"}) == "euclidean"
+    (tmp_path / "model.input.yaml").write_text("metric: manhattan")
+    with pytest.raises(ReidError, match=r"model\.input\.yaml: metric: "):
+        stated_metric(model, None)

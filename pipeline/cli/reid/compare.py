@@ -40,8 +40,8 @@ def compare(evaluations: tuple[Path, ...], form: str) -> None:
     """Compare evaluations A, B…: folders of 'uavpipe reid evaluate', or their metrics.json.
 
     Prints the figures side by side, their 95 % intervals, and the differences to A with paired intervals: each draw
-    takes the same persons for both. Refuses evaluations of different data, by different protocols, in different
-    forms of average precision, or re-ranked against not.
+    takes the same persons for both. Refuses evaluations of different data, by different protocols or metrics, in
+    different forms of average precision, or re-ranked against not.
     """
     if len(evaluations) < 2:
         raise click.UsageError("expected two or more evaluations")

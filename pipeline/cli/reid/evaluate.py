@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -47,10 +47,10 @@ _TWO = (PATH, PATH)
 @protocol_option
 @click.option(
     "--metric",
-    type=click.Choice(("euclidean", "cosine")),
-    default="euclidean",
+    type=click.Choice(("auto", "euclidean", "cosine")),
+    default="auto",
     show_default=True,
-    help="Rank by this distance.",
+    help="Rank by this distance; auto: by the one that --input or MODEL.input.yaml names, else euclidean.",
 )
 @click.option(
     "--ap",
@@ -113,7 +113,7 @@ def evaluate(out: Path, pictures: int, **options: Any) -> None:
     result = asked.result(how)
     summary = summary_of(result, how)
     drawn = write_evaluation(out, result, summary, how, asked.inputs(), flip=asked.flip, pictures=pictures)
-    _show(result, summary, asked.protocol)
+    _show(result, summary, how)
     pictures_too = ", ranked.parquet, ranked/ (worst queries first)" if drawn else ""
     click.echo(f"{out}: metrics.json, queries.parquet{pictures_too}")
 
@@ -129,7 +129,7 @@ class _Asked:
     images: tuple[Path, Path] | None
     train_labels: Path | None
     protocol: "ProtocolName"
-    metric: "Metric"
+    metric: "Literal['auto'] | Metric"
     ap: "AveragePrecision"
     repeats: int
     seed: int
@@ -162,7 +162,7 @@ class _Asked:
 
         return Options(
             protocol=self.protocol,
-            metric=self.metric,
+            metric=self._metric(),
             average_precision=self.ap,
             repeats=self.repeats,
             seed=self.seed,
@@ -170,6 +170,14 @@ class _Asked:
             pooling="multi-query" if self.multi_query else "tracklets" if self.tracklets else "none",
             device="cpu" if self.device == "auto" else self.device,
         )
+
+    def _metric(self) -> "Metric":
+        from reid.input_convention import stated_metric
+
+        if self.metric != "auto":
+            return self.metric
+        stated = stated_metric(self.weights, given_input(self.settings)) if self.weights else None
+        return stated or "euclidean"
 
     def result(self, options: "Options") -> "Result":
         from pipeline.engine.progress import progress_bar
@@ -208,7 +216,7 @@ class _Asked:
         }
 
 
-def _show(result: "Result", summary: "Summary", protocol: str) -> None:
+def _show(result: "Result", summary: "Summary", how: "Options") -> None:
     from reid.evaluation.chance import KINDS
 
     counts = result.counts
@@ -217,8 +225,8 @@ def _show(result: "Result", summary: "Summary", protocol: str) -> None:
         f"{counts[f'gallery_{kind}']:,} {kind}" for kind in ("junk", "distractors") if counts[f"gallery_{kind}"]
     ]
     click.echo(
-        f"protocol {protocol}: {counts['queries']:,} queries{skipped}; {counts['gallery']:,} gallery crops"
-        + (f" ({', '.join(apart)})" if apart else "")
+        f"protocol {how.protocol}, metric {how.metric}: {counts['queries']:,} queries{skipped}; "
+        f"{counts['gallery']:,} gallery crops" + (f" ({', '.join(apart)})" if apart else "")
     )
     chance = summary.chance
     _show_table(summary, result.figures, 9, chance.doubt(result.figures["mAP"]))

@@ -24,7 +24,7 @@ def inspect(model: Path, data: str | None, persons: int, settings: tuple[str, ..
     """
     from pipeline.engine.progress import progress_bar
     from reid.embedder import Embedder, ForeignEmbedder
-    from reid.evaluation.input_choice import choices, some_persons, verdict
+    from reid.evaluation.input_choice import by_metric, choices, metric_verdict, some_persons, verdict
 
     embedder = Embedder.load(model, device, given_input(settings))
     what = embedder.what if isinstance(embedder, ForeignEmbedder) else "a network of uavpipe; its input is inside"
@@ -41,4 +41,4 @@ def inspect(model: Path, data: str | None, persons: int, settings: tuple[str, ..
         click.echo(
             f"{choice.colours:9}{choice.range:10}{choice.precision:8.3f}{choice.rank1:8.3f}{choice.cosine:13.3f}{used}"
         )
-    click.echo(f"\n{verdict(found)}")
+    click.echo(f"\n{verdict(found)}\n{metric_verdict(by_metric(embedder, evaluation))}")

@@ -4,7 +4,8 @@ import pytest
 
 from reid.embedder import Embedder
 from reid.errors import ReidError
-from reid.evaluation.input_choice import Choice, choices, some_persons, verdict
+from reid.evaluation.evaluate import Evaluation, Options
+from reid.evaluation.input_choice import Choice, by_metric, choices, metric_verdict, some_persons, verdict
 from tests.reid.test_input_convention import summing
 
 
@@ -48,3 +49,23 @@ def test_the_verdict_names_a_clearly_better_input():
     best, used = Choice("0-255", "rgb", False, 0.6, 0.7, 0.3), Choice("imagenet", "rgb", True, 0.1, 0.1, 0.99)
     assert verdict([best, used]) == "give it --input range=0-255 --input colours=rgb: better by 0.500 mAP"
     assert verdict([Choice("0-1", "bgr", False, 0.12, 0.1, 0.5), used]) == "no other input is clearly better"
+
+
+def test_metrics_are_compared_on_the_same_persons(people, tmp_path):
+    evaluation = some_persons(str(people), 3)
+    used = Embedder.load(summing(tmp_path / "a.onnx", (1, 3, 8, 4), (1, 3)), "cpu", {"range": "0-255"})
+    found = by_metric(used, evaluation)
+    crops = evaluation.candidates
+    features = [used.embed_files(each.paths) for each in (crops.query, crops.gallery)]
+    for metric, value in found.items():
+        of_one = Evaluation(crops.query, crops.gallery, Options(metric=metric))
+        assert value == of_one(*features).figures["mAP"]
+    assert list(found) == ["euclidean", "cosine"]
+
+
+def test_a_clearly_better_metric_is_named():
+    assert metric_verdict({"euclidean": 0.493, "cosine": 0.550}) == (
+        "mAP by metric: euclidean 0.493, cosine 0.550; keep 'metric: cosine' in MODEL.input.yaml, and evaluations "
+        "use it"
+    )
+    assert metric_verdict({"euclidean": 0.5, "cosine": 0.5}) == "mAP by metric: euclidean 0.500, cosine 0.500"

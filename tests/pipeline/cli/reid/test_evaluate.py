@@ -175,3 +175,17 @@ def test_a_users_mistakes_are_one_line(features, tmp_path):
         assert result.exit_code != 0
         assert complaint in result.output
         assert "Traceback" not in result.output
+
+
+def test_the_metric_is_the_one_that_the_file_beside_the_weights_names(people, weights, tmp_path):
+    def metric(*options):
+        result = evaluate("--weights", weights, "--data", people, "--out", tmp_path / "out", *options)
+        assert result.exit_code == 0, result.output
+        used = json.loads((tmp_path / "out" / "metrics.json").read_text())["settings"]["metric"]
+        assert f"protocol market, metric {used}: " in result.output
+        return used
+
+    assert metric() == "euclidean"
+    weights.with_suffix(".input.yaml").write_text("metric: cosine")
+    assert metric() == "cosine"
+    assert metric("--metric", "euclidean") == "euclidean"
