@@ -116,7 +116,7 @@ class DetectorConfig(Section):
     backend: Literal["torchvision", "detectron2", "openvino", "onnx"] = Field(
         "torchvision",
         description="runtime of the model; detectron2: needs its .pkl or .pth, and that package; "
-        "openvino: faster on CPUs; needs 'pip install openvino nncf'; "
+        "openvino: faster on CPUs; needs pip install 'uavpipe[openvino]'; "
         "takes any weights or an exported .xml; "
         "onnx: an .onnx of any tool",
     )

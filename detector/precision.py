@@ -5,6 +5,7 @@ Torch is imported only where there is a driver of NVIDIA GPUs: commands that onl
 
 import ctypes
 import sys
+from importlib.util import find_spec
 
 from detector.config import DetectorConfig
 
@@ -17,6 +18,8 @@ def has_gpu() -> bool:
         try:
             ctypes.CDLL(_DRIVERS.get(sys.platform, "libcuda.so.1"))
         except OSError:
+            return False
+        if find_spec("torch") is None:
             return False
     import torch
 

@@ -240,7 +240,7 @@ class OnnxEmbedder(ForeignEmbedder):
         try:
             import onnxruntime
         except ImportError:
-            raise ReidError(f"{path}: needs ONNX Runtime; pip install onnxruntime") from None
+            raise ReidError(f"{path}: needs ONNX Runtime; pip install 'uavpipe[onnx]'") from None
         providers = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
         present = onnxruntime.get_available_providers()
         self.device = device if device != "auto" else "cuda" if providers["cuda"] in present else "cpu"

@@ -41,7 +41,7 @@ def export_onnx(weights: Path, path: Path) -> float:
             verbose=False,
         )
     except ImportError as error:
-        raise ReidError(f"{path}: {error}; pip install onnxruntime onnxscript") from None
+        raise ReidError(f"{path}: {error}; pip install 'uavpipe[onnx]'") from None
     assert program is not None
     program.model.metadata_props["format"] = FORMAT
     program.model.metadata_props["checkpoint_sha256"] = sha256_of(weights)

@@ -22,7 +22,7 @@ def import_openvino(*others: str) -> Any:
     """
     for name in ("openvino", *others):
         if find_spec(name) is None:
-            raise ReidError(f"OpenVINO: the package {name} is missing; install it by `pip install openvino nncf`")
+            raise ReidError(f"OpenVINO: the package {name} is missing; pip install 'uavpipe[openvino]'")
     # OpenVINO and NNCF do without the package that reports, if it cannot be imported.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino

@@ -66,7 +66,7 @@ def export_onnx(config: DetectorConfig, source: WeightsSource, path: Path) -> No
     try:
         import onnx
     except ImportError:
-        raise DetectorError(f"{path}: onnx is missing; install it with 'pip install onnx onnxruntime'") from None
+        raise DetectorError(f"{path}: onnx is missing; pip install 'uavpipe[onnx]'") from None
     model = onnx.load_from_string(onnx_bytes(config, source))
     onnx.helper.set_model_props(
         model, describe_export(config, source.checkpoint_architecture, source.sha256, FORMAT)
@@ -89,7 +89,7 @@ def compare_onnx(
     try:
         import onnxruntime
     except ImportError:
-        raise DetectorError(f"{path}: ONNX Runtime is missing; install it with 'pip install onnxruntime'") from None
+        raise DetectorError(f"{path}: ONNX Runtime is missing; pip install 'uavpipe[onnx]'") from None
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     plain = config.model_copy(
         update={"backend": "torchvision", "tiles": None, "device": "cpu", "precision": "fp32"}

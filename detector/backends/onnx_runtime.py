@@ -109,7 +109,7 @@ def open_model(path: Path, device: str) -> OnnxModel:
         import onnxruntime
     except ImportError:
         raise DetectorError(
-            f"{path}: backend onnx needs the packages onnx and onnxruntime; pip install onnx onnxruntime"
+            f"{path}: backend onnx needs the packages onnx and onnxruntime; pip install 'uavpipe[onnx]'"
         ) from None
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors, which are raised; no warnings about the graph

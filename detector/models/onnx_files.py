@@ -28,7 +28,7 @@ def _files(path: Path, size: int, modified: int) -> tuple[Path, ...]:
         import onnx
     except ImportError:
         raise DetectorError(
-            f"{path}: backend onnx needs the packages onnx and onnxruntime; pip install onnx onnxruntime"
+            f"{path}: backend onnx needs the packages onnx and onnxruntime; pip install 'uavpipe[onnx]'"
         ) from None
     try:
         model = onnx.load_model_from_string(read_regular(path))

@@ -88,8 +88,9 @@ class _LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         from pipeline.cli.errors import one_line_errors
+        from pipeline.cli.leftovers import none_left
 
-        with one_line_errors():
+        with one_line_errors(), none_left():
             return super().invoke(ctx)
 
 

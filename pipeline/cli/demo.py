@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.chain.table import DATASET, DETECT, EVALUATE, REPORT, TRAIN
+from pipeline.cli.extras import trains
 from pipeline.cli.options import PATH
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 @click.option("--seconds", default=6.0, show_default=True, help="Set the length of each flight.")
 @click.option("--people", default=20, show_default=True, help="Set how many people are in both flights.")
 @click.option("--iterations", default=60, show_default=True, help="Set the length of the training.")
+@trains
 def demo(folder: Path, seconds: float, people: int, iterations: int) -> None:
     """Run the whole chain on two simulated flights, and compare with the ground truth.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -70,6 +71,13 @@ def _memory() -> str:
 
 
 def _torch() -> Iterator[Finding]:
+    if find_spec("torch") is None:
+        yield Finding(
+            _NOTE,
+            "PyTorch is not installed; detection, embedding, search and training need it",
+            "pip install 'uavpipe[detect]', or 'uavpipe[train]' to train, too",
+        )
+        return
     import torch
     import torchvision
 
@@ -138,12 +146,12 @@ def _openvino() -> Iterator[Finding]:
         yield Finding(
             _NOTE,
             "OpenVINO is not installed; detector.backend: openvino is faster on CPUs",
-            "pip install openvino nncf",
+            "pip install 'uavpipe[openvino]'",
         )
 
 
 def _onnx() -> Iterator[Finding]:
-    if _installed("onnx") and any(map(_installed, ("onnxruntime", "onnxruntime-gpu"))):
+    if find_spec("onnx") and find_spec("onnxruntime"):
         import onnxruntime
 
         import detector  # noqa: F401 - before ONNX Runtime, which then reports nothing to its maker
@@ -151,7 +159,7 @@ def _onnx() -> Iterator[Finding]:
         where = "CUDA and CPU" if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else "CPU"
         yield Finding(_GOOD, f"ONNX Runtime {onnxruntime.__version__}, {where}")
     else:
-        advice = "pip install onnx onnxruntime"
+        advice = "pip install 'uavpipe[onnx]'"
         yield Finding(_NOTE, "no ONNX Runtime; detector.backend: onnx runs the detectors of other tools", advice)
 
 
@@ -170,6 +178,8 @@ def _weights() -> Iterator[Finding]:
 
 def _speed() -> Iterator[Finding]:
     """The time that the detector takes, which takes most of a run's."""
+    if find_spec("torch") is None:
+        return
     import numpy as np
     import torch
 

@@ -10,6 +10,7 @@ import click
 
 from annotate.errors import AnnotateError
 from detector.errors import DetectorError
+from pipeline.cli.extras import missing_extra
 from pipeline.cli.memory import explanation, ran_out
 from pipeline.cli.verbosity import begin_logging
 from pipeline.errors import PipelineError
@@ -55,13 +56,15 @@ def one_line_errors() -> Iterator[None]:
 
 
 def explained(error: Exception) -> str | None:
-    """One line on an error that a user can correct, or on a lack of disk or memory; None for a bug."""
+    """One line on an error that a user can correct, or on a lack of disk, memory or packages; None for a bug."""
     if isinstance(error, UserError):
         return " ".join(error.message.split())
     if isinstance(error, (PipelineError, AnnotateError, DetectorError, ReidError)):
         return " ".join(str(error).split())
     if ran_out(error):
         return explanation(error)
+    if (line := missing_extra(error)) is not None:
+        return line
     return _on_the_disk(error) if isinstance(error, OSError) else None
 
 

@@ -146,16 +146,20 @@ def _say_who_is_known(config: "FlightConfig") -> None:
 
     if not (config.workspace / LABELS).exists():  # most runs: nothing heavy is imported
         return
+    from pipeline.cli.errors import explained
     from pipeline.engine.progress import progress_bar
     from pipeline.errors import PipelineError
-    from pipeline.find.alerts import find_known
     from reid.errors import ReidError
 
     flights = [config.name_of(video) for video in config.flights]
     try:
+        from pipeline.find.alerts import find_known  # torch: perhaps it is not installed
+
         alerts = find_known(config.workspace, flights, progress_bar, config.detector.device)
-    except (AnnotateError, PipelineError, ReidError) as error:
-        click.echo(f"not compared with the known people: {error}", err=True)
+    except (AnnotateError, PipelineError, ReidError, ModuleNotFoundError) as error:
+        if (line := explained(error)) is None:
+            raise
+        click.echo(f"not compared with the known people: {line}", err=True)
         return
     for each in alerts:
         are = "is" if len(each.known) == 1 else "are"

@@ -30,7 +30,6 @@ from reid.checkpoint import load_checkpoint
 from reid.embedder import Embedder
 from reid.records import ReidData, Samples
 from reid.training.recipes import read_recipe
-from reid.training.train import train
 
 PER_TRACKLET = 16  # crops of a tracklet that are embedded: more add little, and each costs the same
 _FEWEST = 4  # identities that a network can be trained on
@@ -93,6 +92,8 @@ def retrain(
         AnnotateError, ReidError: as `embed_flights`.
 
     """
+    from reid.training.train import train  # needs packages that embedding does not
+
     with LabelStore(workspace / LABELS, write=False) as store, store.reading() as state:
         data = labelled_crops(workspace, state)
     identities = len(np.unique(data.identities))

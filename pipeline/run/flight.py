@@ -175,7 +175,7 @@ def run_segment_stages(
     announce(f"{config.name_of(video)}: reading the video …")
     with (
         open_flight(config.workspace, parts, config.name_of(video), hash_of=ahead.content_hash) as flight,
-        recorded(flight.folder),
+        recorded(flight.folder, alone=len(config.flights) == 1),
     ):
         stages, stale = prepare(config, flight, last, first)
         if stale:
@@ -239,7 +239,7 @@ def run_linking(config: FlightConfig, video: Path, first: ChainStage = FRAMES) -
     """
     with (
         open_flight(config.workspace, config.parts_of(video), config.name_of(video)) as flight,
-        recorded(flight.folder),
+        recorded(flight.folder, alone=len(config.flights) == 1),
     ):
         tracks = describe(config, flight, TRACKS, first)[-1]
         warn_of_gaps(flight.folder, config.tracks)

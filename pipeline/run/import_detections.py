@@ -57,6 +57,8 @@ def import_detections(
         AnnotateError: the file cannot be read, or does not fit the flight.
 
     """
+    if not path.exists():  # told before the video is read
+        raise PipelineError(f"{path}: no such file or folder of detections")
     run_segment_stages(config, video, FRAMES, progress)
     with open_flight(config.workspace, video, config.name_of(video)) as flight:
         folder = flight.stage(DETECT.folder)

@@ -8,11 +8,8 @@ from typing import Any
 from pipeline.chain.table import REPORT, ChainStage
 from pipeline.privacy.redactions import FILE
 from pipeline.privacy.shared_clip import FOLDER
-from pipeline.run.failures import FAILED
-from pipeline.telemetry.ground_plane import CAMERA
-from pipeline.telemetry.wall_clock import CLOCK
 from pipeline.workspace.entries import MANIFEST
-from pipeline.workspace.folders import BOXES, CARD, CLIPS
+from pipeline.workspace.folders import BOXES, CAMERA, CARD, CLIPS, CLOCK, FAILED
 from pipeline.workspace.locks import LOCK, TURN
 
 _BESIDE = {CARD, CAMERA, CLOCK, FILE, BOXES, FOLDER, REPORT.folder, LOCK, TURN, FAILED, CLIPS}

@@ -23,9 +23,9 @@ from pipeline.chain.table import FRAMES
 from pipeline.config.models import CameraConfig
 from pipeline.errors import PipelineError
 from pipeline.workspace.atomic import read_json, write_json
+from pipeline.workspace.folders import CAMERA
 from pipeline.workspace.tables import read_table
 
-CAMERA = "camera.json"  # in a flight's folder: what its configuration says of the camera
 FLATTEST, _STEEPEST = np.radians(5.0), np.radians(60.0)  # angles at which rows give a height
 log = logging.getLogger("uavpipe")
 _TALL_M, _DEEP_M = 1.7, 0.5  # a standing person, and what of it lies across the view from above

@@ -27,9 +27,8 @@ from pipeline.telemetry.source import beside, embedded_cues, with_lines
 from pipeline.telemetry.srt import Cues, cues_of
 from pipeline.video.container import open_container
 from pipeline.workspace.atomic import read_json, write_json
-from pipeline.workspace.folders import read_card
+from pipeline.workspace.folders import CLOCK, read_card
 
-CLOCK = "clock.json"  # in a flight's folder: what its configuration says of the time
 UTC, UNKNOWN = "UTC", "unknown"
 _EARLIEST = 2000  # a year before is a clock that was never set
 _CUES = 50  # in which the date is looked for

@@ -6,17 +6,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pipeline.errors import PipelineError
-from pipeline.workspace.locks import LOCK, owner, take_patiently, turn
+from pipeline.workspace.entries import files_below
+from pipeline.workspace.locks import LOCK, TURN, owner, take, take_patiently, turn
 from pipeline.workspace.manifest import StageFolder, read_record, write_record
 
 FORGETTING = ".forget"  # in a workspace: what `uavpipe forget` prepares
 SEARCHES = "searches.jsonl"  # in a workspace: who searched when for whom
 CLIPS = "clips"  # in a flight: a folder for each tracklet of which a clip was rendered
 CARD = "flight.json"  # in a flight: which video it is of
+FAILED = ".failed.json"  # in a flight: the error of its last run
 BOXES = "labelled_boxes.parquet"  # in a flight: what its labels mean, while they wait for new tracklets
+CAMERA = "camera.json"  # in a flight: what its configuration says of the camera
+CLOCK = "clock.json"  # in a flight: what its configuration says of the time
+_NOTES = frozenset((LOCK, TURN, CARD, FAILED, CAMERA, CLOCK))
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def locked(folder: Path, *, resuming: bool = False, shared: bool = False) -> Ite
         raise PipelineError(f"{folder}: cannot be written: {error.strerror}; choose another --workspace") from None
     with handle:
         # The kernel drops this lock with the process, so a killed run never blocks the next one.
-        if not take_patiently(handle, folder, shared=shared):
+        if not take_patiently(handle, folder, shared=shared) or not _is_there(handle, folder / LOCK):
             handle.seek(0)
             other = handle.read().strip() or "unknown process"
             raise PipelineError(f"{folder}: another uavpipe ({other}) is at work here; wait for it or stop it")
@@ -124,6 +129,24 @@ def locked(folder: Path, *, resuming: bool = False, shared: bool = False) -> Ite
         handle.write(owner())
         handle.flush()
         yield
+
+
+def has_results(folder: Path) -> bool:
+    """Whether the flight `folder` has any file but notes on its video."""
+    return any(name not in _NOTES for name in files_below(folder))
+
+
+def discard_notes(folder: Path) -> None:
+    """Delete the notes on the video of a flight without results, unless a run is at work there or has failed."""
+    try:
+        if not (folder / LOCK).is_file() or (folder / FAILED).exists() or has_results(folder):
+            return
+        with (folder / LOCK).open("a+") as handle:
+            if take(handle, folder):
+                for name in (*_NOTES - {LOCK}, LOCK):
+                    (folder / name).unlink(missing_ok=True)
+    except (OSError, PipelineError):  # the error that the caller is about to tell matters more
+        return
 
 
 def read_card(folder: Path) -> dict[str, Any] | None:
@@ -153,6 +176,14 @@ def video_words(folder: Path) -> list[str]:
     return ["--set", f"videos={json.dumps([{**footage, **named}], ensure_ascii=False)}"]
 
 
+def _is_there(handle: IO[Any], path: Path) -> bool:
+    """Whether the open file is still the one at `path`: a run that failed may have discarded its notes."""
+    try:
+        return os.path.samestat(os.fstat(handle.fileno()), path.stat())
+    except OSError:
+        return False
+
+
 def _is_text(value: Any) -> bool:
     """Whether it can be a path."""
     try:
@@ -171,7 +202,7 @@ def _identify(parts: Sequence[Path], folder: Path, hash_of: Callable[[Sequence[P
     if known and {name: value for name, value in known.items() if name != "sha256"} == now:
         return str(known["sha256"])
     sha256 = (hash_of or content_hash)(parts)
-    if known and known["sha256"] != sha256 and known["video"] != paths[0]:
+    if known and known["sha256"] != sha256 and known["video"] != paths[0] and has_results(folder):
         raise PipelineError(
             f"{folder}: holds the flight of {known['video']}, not of {parts[0]}; choose another --workspace"
         )

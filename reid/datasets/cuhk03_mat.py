@@ -33,7 +33,7 @@ def extract(mat: Path, out: Path) -> int:
     try:
         import h5py
     except ImportError:
-        raise ReidError(f"{mat}: needs h5py; pip install h5py") from None
+        raise ReidError(f"{mat}: needs h5py; pip install 'uavpipe[cuhk03]'") from None
     if not mat.is_file():
         raise ReidError(f"{mat}: no such file; expected CUHK03's cuhk-03.mat")
     try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from pipeline.cli.extras import trains
 from pipeline.cli.options import LABELLED_WORKSPACE, PATH
 
 _WEIGHTS = click.option(
@@ -32,6 +33,7 @@ def embed(workspace: Path, weights: Path | None, device: str) -> None:
 @_WEIGHTS
 @click.option("--iterations", type=click.IntRange(1), default=400, show_default=True, help="Train for this long.")
 @_DEVICE
+@trains
 def retrain(workspace: Path, weights: Path | None, iterations: int, device: str) -> None:
     """Train a re-ID network on the labels, then embed with it."""
     from pipeline.engine.progress import progress_bar, training_bar

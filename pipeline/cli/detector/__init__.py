@@ -14,6 +14,7 @@ from pipeline.cli.detector.export import export
 from pipeline.cli.detector.import_weights import import_detectron2
 from pipeline.cli.detector.inspect import inspect
 from pipeline.cli.detector.pseudo_label import pseudo_label
+from pipeline.cli.extras import trains
 from pipeline.cli.options import PATH, settings_option
 from pipeline.cli.outputs import writes, writes_run
 from pipeline.cli.recipes import recipe_command
@@ -55,6 +56,7 @@ for _command in (
     "--weights", type=PATH, help="Copy the best checkpoint here, calibrated by the recipe's validation images."
 )
 @settings_option("iterations=100")
+@trains
 @writes_run("config.json")
 @writes("weights")
 def train(config_path: Path, output: Path, weights: Path | None, settings: tuple[str, ...]) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.extras import trains
 from pipeline.cli.options import PATH
 from pipeline.cli.outputs import writes, writes_run
 from pipeline.cli.recipes import recipe_command
@@ -67,6 +68,7 @@ reid.add_command(transfer)
     help="Change a setting of the recipe, as in loss.triplet.margin=0.3.",
 )
 @protocol_option
+@trains
 @writes_run("run.json")
 def train(config_path: Path, data: str, output: Path, settings: tuple[str, ...], protocol: "ProtocolName") -> None:
     """Train a network on a data set; an interrupted run is resumed.

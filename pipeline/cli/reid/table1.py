@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.extras import trains
 from pipeline.cli.options import PATH
 from pipeline.cli.outputs import writes
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the grid, as in seeds=[0]."
 )
+@trains
 @writes("output", inside=("table1.md", "table1.csv"))
 def table1(config_path: Path, output: Path, settings: tuple[str, ...]) -> None:
     """Train and evaluate the paper's grid: sources by margins by losses, with several seeds.

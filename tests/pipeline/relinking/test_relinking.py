@@ -17,7 +17,7 @@ from pipeline.cli import main
 from pipeline.relinking.carry_over import NOT_CARRIED
 from pipeline.relinking.keep import BOXES, serving
 from pipeline.relinking.match import carry
-from pipeline.run.failures import FAILED
+from pipeline.workspace.folders import FAILED
 from tests.pipeline.relinking.squares import SHORT, call, label, labelled, operations
 
 LONGER = ("--set", "tracks.min_length=10")
