@@ -60,7 +60,7 @@ STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation
 DETECTORS := $(wildcard weights/*.safetensors)
 SETTINGS := $(if $(PLAIN),$(CONFIG)) $(if $(SET),always)
 
-.PHONY: help setup video-given run frames detect crops tracks label dataset overlay train evaluate report table1 train-detector detectron2 openvino demo test gpu fuzz faults lint doctor clean always
+.PHONY: help setup video-given run frames detect crops tracks label dataset overlay train evaluate report table1 train-detector detectron2 openvino demo test gpu fuzz faults lint doctor docs clean always
 .DEFAULT_GOAL := help
 
 help: ## Show this text
@@ -179,6 +179,9 @@ lint: $(READY) ## Check style, types and imports
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+docs: $(READY) ## Build the documentation as a site, site/index.html
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
 doctor: $(READY) ## Check the environment and suggest fixes
 	$(UAVPIPE) doctor

@@ -22,8 +22,11 @@ def wheel(tmp_path_factory):
     source = tmp_path_factory.mktemp("source")
     for package in PACKAGES:
         shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    shutil.copytree(ROOT / "docs", source / "docs", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "mkdocs.yml"):
         shutil.copy(ROOT / name, source)
+    (source / "site").mkdir()
+    (source / "site" / "index.html").write_text("built by `make docs`; no part of the wheel")
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", source / "dist", source)
     (built,) = (source / "dist").iterdir()
     return built
