@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -14,7 +15,7 @@ import uavpipe
 
 pytest.importorskip("material", reason="the site is built by mkdocs-material: pip install '.[docs]'")
 pytest.importorskip("mkdocstrings", reason="the reference is made by mkdocstrings: pip install '.[docs]'")
-from docs.site_pages import notebook_page, with_links_of_the_site  # needs MkDocs
+from docs.site_pages import PLACES, notebook_page, place_of, with_links_of_the_site  # needs MkDocs
 
 ROOT = Path(__file__).parents[1]
 # An element that is fetched with the page: its tag -> the attribute with the address.
@@ -26,11 +27,12 @@ class Tags(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.fetched, self.links, self.anchors = [], [], set()
+        self.fetched, self.links, self.anchors, self.number = [], [], set(), Counter()
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
         found = dict(attrs)
+        self.number[tag] += 1
         self.anchors |= {found[name] for name in ("id", "name") if found.get(name)}
         if found.get(FETCHED.get(tag)):
             self.fetched.append(found[FETCHED[tag]])
@@ -83,6 +85,19 @@ def test_every_link_leads_to_a_file_and_an_anchor_of_it(built, pages):
                 assert unquote(address.fragment) in pages[target].anchors, f"{path.name}: {link}"
             checked += 1
     assert checked > 1000
+
+
+def test_a_page_has_the_same_parts_as_on_a_code_host(built):
+    """Both read Markdown, and differ in lists, code in lists, and what looks like the number of a list."""
+    markdown_it = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
+    sources = [name for name in PLACES if name.endswith(".md")]
+    sources += [f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")]
+    parts = ("h2", "h3", "ol", "ul", "li", "pre", "table", "tr", "td", "kbd")
+    for source in sources:
+        html = (built[0] / Path(place_of(source)).with_suffix(".html")).read_text("utf-8")
+        there = Tags(re.search(r"<article.*?</article>", html, re.DOTALL)[0]).number
+        here = Tags(markdown_it.render((ROOT / source).read_text("utf-8"))).number
+        assert {part: there[part] for part in parts} == {part: here[part] for part in parts}, source
 
 
 def test_it_fetches_nothing_from_elsewhere(built, pages):
