@@ -181,7 +181,7 @@ lint: $(READY) ## Check style, types and imports
 	$(VENV)/bin/lint-imports
 
 docs: $(READY) ## Build the documentation as a site, site/index.html
-	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
 doctor: $(READY) ## Check the environment and suggest fixes
 	$(UAVPIPE) doctor

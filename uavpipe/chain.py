@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.chain.table import FRAMES, REPORT, STEPS, is_before, stage_named
+from pipeline.chain.table import STEPS, is_before, stage_named
 from pipeline.config.models import FlightConfig, load_config
 from pipeline.config.yaml import validate
 from pipeline.engine.progress import progress_bar, training_bar
@@ -39,12 +39,12 @@ class Run:
 def run(
     config: str | os.PathLike[str] | Mapping[str, Any] | FlightConfig,
     *,
-    first: str = FRAMES.name,
-    last: str = REPORT.name,
+    first: str = "frames",
+    last: str = "report",
 ) -> Run:
     """Run the chain on all flights of a configuration, as `uavpipe run`; what is up to date is skipped.
 
-    Example:
+    Examples:
         >>> run = uavpipe.run({"video": "flight01.mp4", "workspace": "runs"}, last="tracks")
         >>> run.workspace.tracklets
 

@@ -36,7 +36,7 @@ def detect(source: str | os.PathLike[str], **settings: Any) -> Any: ...
 def detect(source: NDArray[np.uint8] | str | os.PathLike[str], **settings: Any) -> Any:
     """Detect the persons in an image, a folder of images or a video.
 
-    Example:
+    Examples:
         >>> found = uavpipe.detect("photo.jpg", weights="embedded", threshold=0.5)
         >>> found.boxes.shape, found.scores
         >>> for found in uavpipe.detect("flight01.mp4"):

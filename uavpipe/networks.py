@@ -24,21 +24,19 @@ from uavpipe.errors import one_error
 if TYPE_CHECKING:
     from reid.training.on_dataset import Trained
 
-Place = str | os.PathLike[str]
-
 
 @one_error()
 def train(
-    recipe: Place | Mapping[str, Any] | TrainConfig,
-    data: Place,
-    output: Place,
+    recipe: str | os.PathLike[str] | Mapping[str, Any] | TrainConfig,
+    data: str | os.PathLike[str],
+    output: str | os.PathLike[str],
     *,
     protocol: ProtocolName = "market",
     **settings: Any,
 ) -> "Trained":
     """Train a re-ID network on a data set, as `uavpipe reid train`; an interrupted training in `output` is resumed.
 
-    Example:
+    Examples:
         >>> trained = uavpipe.train("finetune", "runs/dataset", "runs/reid/mine", iterations=400)
         >>> trained.weights, trained.metrics.get("mAP")
 
@@ -46,7 +44,8 @@ def train(
         recipe: a name, as "finetune", of `uavpipe reid recipe`; a YAML file; or what such a file has in it.
         data: the data set, `[FORMAT:]FOLDER`; docs/reid.md lists the formats.
         output: folder of the training.
-        protocol: which gallery crops count where the network is evaluated during the training.
+        protocol: which gallery crops count where the network is evaluated during the training: market, single-shot,
+            flight, tracklet or strict.
         settings: change settings of the recipe; a mapping changes parts of a section.
 
     Returns:
@@ -70,27 +69,27 @@ def train(
 
 @one_error()
 def evaluate(
-    weights: Place,
-    data: Place,
+    weights: str | os.PathLike[str],
+    data: str | os.PathLike[str],
     *,
     protocol: ProtocolName = "market",
     metric: Literal["auto"] | Metric = "auto",
     rerank: bool = False,
     flip: bool = False,
     device: str = "auto",
-    out: Place | None = None,
+    out: str | os.PathLike[str] | None = None,
     pictures: int = 60,
 ) -> Result:
     """Evaluate a re-ID network on a data set, as `uavpipe reid evaluate`.
 
-    Example:
+    Examples:
         >>> result = uavpipe.evaluate("runs/reid/mine/last.safetensors", "runs/dataset", protocol="flight")
         >>> result.figures["mAP"], result.figures["rank-1"]
 
     Args:
         weights: a checkpoint of `uavpipe.train`, or an ONNX model.
         data: the data set, `[FORMAT:]FOLDER`.
-        protocol: which gallery crops count.
+        protocol: which gallery crops count: market, single-shot, flight, tracklet or strict.
         metric: euclidean or cosine; auto: the one that `MODEL.input.yaml` beside the weights names, else euclidean.
         rerank: whether k-reciprocal re-ranking is applied.
         flip: whether features are means with those of the mirror image.
@@ -133,7 +132,9 @@ def _evaluated(
     return result
 
 
-def _configured(recipe: Place | Mapping[str, Any] | TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+def _configured(
+    recipe: str | os.PathLike[str] | Mapping[str, Any] | TrainConfig, changes: Mapping[str, Any]
+) -> TrainConfig:
     """The settings of `recipe` with `changes`."""
     if isinstance(recipe, TrainConfig):
         content, source = recipe.model_dump(), "recipe"
