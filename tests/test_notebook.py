@@ -1,9 +1,7 @@
 """The notebook for newcomers runs as it is, and what it shows was made by such a run."""
 
 import json
-import os
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -33,23 +31,15 @@ def pictures(cells):
 
 
 @pytest.mark.timeout(600)
-def test_it_runs_and_gives_what_it_shows(tmp_path, monkeypatch):
+def test_it_runs_and_gives_what_it_shows(tmp_path):
     pytest.importorskip("ipykernel", reason="a notebook needs ipykernel: pip install '.[dev]'")
-    nbclient = pytest.importorskip("nbclient", reason="notebooks are run by nbclient: pip install '.[dev]'")
-    import nbformat
+    pytest.importorskip("nbclient", reason="notebooks are run by nbclient: pip install '.[dev]'")
+    from docs.notebook import executed
 
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    notebook = nbformat.read(NOTEBOOK, 4)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = []
-    where = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, resources=where, startup_timeout=200, timeout=200).execute()
+    notebook = executed(tmp_path)
     assert forms(notebook.cells) == forms(CELLS)
     assert len(pictures(notebook.cells)) == 5
-    text = json.dumps(notebook)
-    assert "the first answer is right" in text
+    assert "the first answer is right" in json.dumps(notebook)
     assert (tmp_path / "runs" / "searches.jsonl").exists()
 
 
