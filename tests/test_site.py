@@ -115,15 +115,16 @@ def test_the_reference_has_every_name_of_the_interface(built, pages):
     assert {"uavpipe.Workspace.find", "uavpipe.Detections.to_coco", "uavpipe.Detections.above"} <= anchors
 
 
-def test_the_search_works_where_the_site_is_opened_as_files(built, browser):
+@pytest.mark.parametrize(("words", "title"), [("mINP", "Glossary"), ("erase", "Erasing a person")])
+def test_the_search_works_where_the_site_is_opened_as_files(built, browser, words, title):
     from playwright.sync_api import expect
 
     requests = []
     page = browser.new_page()
     page.on("request", lambda request: requests.append(request.url))
-    page.goto((built[0] / "index.html").as_uri() + "?q=mINP")  # as typed, but not before the page listens
+    page.goto((built[0] / "index.html").as_uri() + f"?q={words}")  # as typed, but not before the page listens
     expect(page.locator(".md-search-result__item").first).to_be_visible()
-    expect(page.locator(".md-search-result__item", has_text="Glossary")).not_to_have_count(0)
+    expect(page.locator(".md-search-result__item", has_text=title)).not_to_have_count(0)
     page.close()
     assert {urlsplit(each).scheme for each in requests} <= {"file", "data", "blob", "about"}
 
