@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -17,10 +18,11 @@ from annotate.app.access import Access
 from annotate.app.refresh import Refresh
 from annotate.app.server import create_app
 from annotate.log.store import LABELS
-from annotate.operations import Assign, NewIdentity, flight_of
+from annotate.operations import Assign, NewIdentity, SetNote, SetTags, flight_of
 from annotate.project import Project
 from benchmarks.labelling import who_is_where
-from pipeline.labelling.serve import Pictures, camera_motion
+from pipeline.find.in_app import find_picture
+from pipeline.labelling.serve import Clocks, Pictures, camera_motion, sightings_in_words
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = {"width": 1280, "height": 720}
@@ -58,6 +60,8 @@ def label_some(project: Project, folder: Path) -> None:
         outcome = project.store.apply(operation, user="bob", id=name.replace("/", "-"))
         if new:
             known[person] = int(outcome.created or 0)
+    project.store.apply(SetTags(identity=1, tags=("by the road", "rucksack")), user="bob", id="tags")
+    project.store.apply(SetNote(identity=1, text="Walks along the road."), user="bob", id="note")
 
 
 def take(page: Page, address: str) -> None:
@@ -66,8 +70,9 @@ def take(page: Page, address: str) -> None:
     page.goto(address)
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Enter")
-    for key, name in (("q", "queue"), ("g", "gallery"), ("c", "checks")):
-        page.keyboard.press(key)
+    views = {"queue": "queue", "gallery": "gallery", "checks": "checks", "review": "review", "person": "person/1"}
+    for name, view in views.items():
+        page.goto(f"{address}#/{view}")
         page.wait_for_timeout(1500)
         page.screenshot(path=IMAGES / f"{name}.png")
 
@@ -86,10 +91,16 @@ def main() -> None:
     workspace = arguments.folder / "runs"
     for old in workspace.glob(f"{LABELS}*"):
         old.unlink()
-    project = Project(workspace, lambda flight: camera_motion(workspace / flight))
+    project = Project(workspace, lambda flight: camera_motion(workspace / flight), moment=Clocks(workspace))
     label_some(project, arguments.folder)
     app = create_app(
-        project, Access(token=None), Pictures(workspace).jpeg, Refresh(["true"], project.read_features), "ann"
+        project,
+        Access(token=None),
+        Pictures(workspace).jpeg,
+        Refresh(["true"], project.read_features),
+        "ann",
+        sightings=partial(sightings_in_words, workspace),
+        find=partial(find_picture, workspace),
     )
     server = uvicorn.Server(uvicorn.Config(app, port=8799, log_config=None, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)

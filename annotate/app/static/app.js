@@ -268,7 +268,9 @@ async function watchRefresh() {
   const button = document.getElementById("refresh");
   const { refresh: state } = await get("/api/session");
   button.disabled = !state.possible || state.working;
-  button.textContent = state.working ? "Training …" : "Update suggestions";
+  button.textContent = state.working ? "Training …" : "Update";
+  if (state.working) button.removeAttribute("aria-label");
+  else button.setAttribute("aria-label", "Update suggestions");
   button.title = state.line || "Train on the labels and update the suggestions";
   if (state.working) return setTimeout(watchRefresh, 1500);
   if (state.result === "done") toast("The suggestions are updated.");

@@ -64,7 +64,7 @@ def test_typing_a_note_is_no_command(person, project):
 def test_merging_from_there(person, project):
     person.keyboard.press("m")
     dialog = person.get_by_role("dialog", name="Person 1 is the same as …")
-    expect(dialog).to_contain_text("Nobody looks alike.")  # both others were seen beside them
+    expect(dialog).to_contain_text("All others were seen together with them.")
     dialog.get_by_label("Number of the person").fill("3")
     dialog.get_by_role("button", name="Merge").click()
     expect(person.get_by_role("dialog")).to_contain_text("f1/2 and f1/0 are both in frame 0")

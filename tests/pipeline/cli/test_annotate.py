@@ -1,3 +1,6 @@
+import csv
+import io
+import json
 import subprocess
 import sys
 
@@ -9,7 +12,7 @@ from click.testing import CliRunner
 
 from annotate.exchange.mot import read_mot, write_mot
 from annotate.log.store import LABELS, LabelStore
-from annotate.operations import Mark
+from annotate.operations import Mark, Review
 from pipeline.cli import main
 
 NAMES = [
@@ -52,6 +55,29 @@ def workspace(tmp_path, market):
 def state(workspace):
     with LabelStore(workspace / LABELS, create=False) as store:
         return store.state
+
+
+def test_agreement_and_disagreements_as_tables(workspace, tmp_path):
+    with LabelStore(workspace / LABELS) as store:
+        name = next(name for name, label in store.state.labels.items() if label == 1)
+        decision = store.decision(name).sequence
+        review = Review(tracklet=name, decision=decision, verdict="questioned", reason='=1+1, "a hat"')
+        store.apply(review, user="bob", id="r")
+    rows = json.loads(run("agreement", "--workspace", workspace, "--format", "json").stdout)
+    assert [(row["labeller"], row["confirmed"], row["questioned"]) for row in rows] == [("ann", 0, 1)]
+    out = tmp_path / "doubts.csv"
+    for _ in range(2):  # a file of its own is written over
+        shown = run("disagreements", "--workspace", workspace, "--format", "csv", "--out", out)
+        assert shown.exit_code == 0, shown.output
+    (row,) = csv.DictReader(io.StringIO(out.read_text()))
+    assert (row["tracklet"], row["label"], row["labeller"], row["reviewer"]) == (name, "1", "ann", "bob")
+    assert row["reason"] == '=1+1, "a hat"'
+    shown = run("disagreements", "--workspace", workspace)
+    assert "tracklet" in shown.stdout.splitlines()[0]
+    assert name in shown.stdout.splitlines()[1]
+    missing = run("agreement", "--workspace", tmp_path / "elsewhere")
+    assert missing.exit_code == 1
+    assert "no such file; expected labels" in missing.output
 
 
 def test_a_market_folder_becomes_labelled_flights(workspace):

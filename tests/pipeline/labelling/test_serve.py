@@ -7,6 +7,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from datetime import datetime
 
 import av
 import cv2
@@ -19,7 +20,7 @@ from annotate.app.refresh import Refresh
 from annotate.errors import AnnotateError
 from annotate.project import Project
 from pipeline.cli import main
-from pipeline.labelling.serve import Pictures, serve
+from pipeline.labelling.serve import Clocks, Pictures, serve, sightings_in_words
 from pipeline.workspace.atomic import write_json
 from tests.pipeline.video.samples import write_video
 
@@ -246,3 +247,32 @@ def test_a_workspace_without_tracklets_is_told(tmp_path):
     shown = CliRunner().invoke(main, ["label", "--workspace", str(tmp_path), "--no-browser"])
     assert shown.exit_code == 1
     assert "no flight with tracklets here; make them with `uavpipe tracks`" in shown.output
+
+
+@pytest.fixture
+def timed(make_workspace, walk):
+    """f1 begins at 14:30:00, by its name; nothing says when f2 does."""
+    workspace = make_workspace({"f1": [walk(1, 20, 10)], "f2": [walk(1, 20, 10)]})
+    write_json(
+        workspace / "f1/flight.json", {"video": "/gone/DJI_20240917143000_0001.mp4", "sha256": "", "stamp": []}
+    )
+    return workspace
+
+
+def test_the_time_of_day_of_a_flight_where_it_is_known(timed):
+    moment = Clocks(timed)
+    assert moment("f1", 2.5) == datetime(2024, 9, 17, 14, 30, 2, 500_000)
+    assert moment("f2", 2.5) is None
+
+
+def test_when_and_where_a_tracklet_was_seen_as_the_labellers_left_it(timed):
+    whole = sightings_in_words(timed, {"f1/0": [(frame, 0) for frame in range(20, 30)]})
+    assert whole == {"f1/0": {"time": "2024-09-17 14:30:02", "video": "2.0-2.9 s", "place": "-"}}
+    parts = {"f1/0": [(20, 0)], "f1/9": [(28, 0), (29, 0)], "f2/0": [(20, 0)]}
+    found = sightings_in_words(timed, parts)
+    assert {name: each["video"] for name, each in found.items()} == {
+        "f1/0": "2.0-2.0 s",
+        "f1/9": "2.8-2.9 s",
+        "f2/0": "2.0-2.0 s",
+    }
+    assert found["f2/0"]["time"] == "-"

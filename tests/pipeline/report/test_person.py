@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from annotate.log.store import LABELS, LabelStore
-from annotate.operations import NewIdentity
+from annotate.operations import NewIdentity, SetNote, SetTags
 from annotate.project import Project
 from pipeline.cli import main
 from pipeline.config.models import ReportConfig
@@ -182,6 +182,17 @@ def test_an_erased_person_is_nowhere_in_the_report(flown):
     assert "Ben" not in page
     assert "identity-2" not in page
     assert section(page, 1)[2] == []
+
+
+def test_notes_and_tags_are_in_the_section_as_text(flown):
+    with LabelStore(flown / LABELS) as store:
+        store.apply(SetTags(identity=1, tags=("<i>child",)), user="ann", id="tags")
+        store.apply(SetNote(identity=1, text="limps\n<b>alone"), user="ann", id="note")
+    page = write_report(flown, ReportConfig(clip_s=0), progress_bar).read_text()
+    part = section(page, 1)[3]
+    assert "<p>Tags: &lt;i&gt;child</p>" in part
+    assert "<p>limps</p>" in part
+    assert "<p>&lt;b&gt;alone</p>" in part
 
 
 def test_without_a_clock_the_video_s_time_is_shown(flown):

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from annotate.operations import Mark, NewIdentity, SetMark, Split
+from annotate.log.store import LABELS, LabelStore
+from annotate.operations import Mark, NewIdentity, SetMark, SetNote, SetTags, Split
 from annotate.project import Project
 from pipeline.cli import main
 from pipeline.errors import PipelineError
@@ -161,3 +162,15 @@ def test_an_erased_person_is_in_none(workspace):
     assert "Ann" not in text
     assert "f1/0" not in text
     assert "f2/0" in text
+
+
+def test_notes_and_tags_are_in_the_csv_and_erased_with_the_person(workspace):
+    with LabelStore(workspace / LABELS) as store:
+        store.apply(SetTags(identity=1, tags=("child", "red cap")), user="ann", id="tags")
+        store.apply(SetNote(identity=1, text="limps,\nalone"), user="ann", id="note")
+    ran = CliRunner().invoke(main, ["sightings", "--workspace", str(workspace), "--format", "csv"])
+    rows = list(csv.DictReader(io.StringIO(ran.stdout)))
+    found = {row["person"]: (row["tags"], row["note"]) for row in rows}
+    assert found == {"1": ("child, red cap", "limps,\nalone"), "": ("", "")}
+    assert CliRunner().invoke(main, ["forget", "1", "--yes", "--workspace", str(workspace)]).exit_code == 0
+    assert not [path for path in workspace.rglob("*") if path.is_file() and b"red cap" in path.read_bytes()]
