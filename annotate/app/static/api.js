@@ -4,7 +4,8 @@ import { toast } from "./dom.js";
 
 // `tab`: this window. `since`: the last entry of the log when it was opened.
 // `again`: the last when the labeller wanted to see the skipped tracklets again. `flights`: of the workspace.
-export const session = { user: "", tab: "", since: 0, again: 0, flights: [] };
+// `find`: whether the server searches by picture.
+export const session = { user: "", tab: "", since: 0, again: 0, flights: [], find: false };
 
 const TRIES = 4;
 const WAITS = 40; // while another program writes to the labels: minutes, for the server waits, too

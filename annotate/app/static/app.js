@@ -281,6 +281,7 @@ async function start() {
   const [offered] = await Promise.all([get("/api/session"), nameTab()]);
   session.since = offered.seen;
   session.flights = offered.flights;
+  session.find = offered.find;
   const known = localStorage.getItem("uavpipe.user");
   if (known) setName(known);
   else await askName(offered.user);

@@ -7,6 +7,7 @@ import { mergePeople, renamePerson } from "./people.js";
 import { go, link, linkToPerson, linkToTracklet, readdress } from "./route.js";
 
 const PAGE = 60;
+const ROOMY = 820; // px; on a smaller screen the filters are folded away
 const KINDS = [
   ["", "people"],
   ["open", "without a label"],
@@ -109,11 +110,13 @@ export class Gallery {
   #filters() {
     const tags = this.#kind ? {} : { tag: this.#tags };
     const fields = { flight: true, begin: true, end: true, kind: KINDS, ...tags };
-    return filterBar(this.route.query, fields, (query) => {
+    const bar = filterBar(this.route.query, fields, (query) => {
       this.#at = 0;
       this.#selected.clear();
       go(link("gallery", [], query));
     });
+    const open = this.#filtered || innerWidth >= ROOMY;
+    return h("details", { class: "narrow", open }, h("summary", {}, "Filter"), bar);
   }
 
   get #filtered() {

@@ -58,7 +58,9 @@ export async function chooseOther(person) {
     number,
     h("button", { class: "primary" }, "Merge"),
   );
-  const alike = found.alike.length ? "Those who look most alike, never seen together:" : "All others were seen together with them.";
+  const alike = found.alike.length
+    ? "Those who look most alike, never seen together:"
+    : "All others were seen together with them.";
   const wall = h(
     "ul",
     { class: "wall" },

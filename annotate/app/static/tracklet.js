@@ -1,6 +1,6 @@
 // One tracklet, by its address: its pictures, its label, when and where it was seen.
 
-import { attempt, decide, get, getTracklet } from "./api.js";
+import { attempt, decide, get, getTracklet, session } from "./api.js";
 import { action, h, inPlainWords, moved, picture, plural, toast } from "./dom.js";
 import { showFrame } from "./frame.js";
 import { showLightbox } from "./lightbox.js";
@@ -19,7 +19,7 @@ export class TrackletView {
       n: () => this.#tracklet && this.#decide({ op: "new_identity", tracklets: [this.#name] }),
       j: () => this.#mark("junk"),
       x: () => this.#mark("distractor"),
-      u: () => this.#mark("open"),
+      u: () => this.#tracklet?.label !== "open" && this.#mark("open"),
       v: () => this.#strip(),
       f: () => this.#frame(),
       l: () => this.#tracklet && showLightbox([{ name: this.#name, crops: this.#tracklet.crops }]),
@@ -59,7 +59,8 @@ export class TrackletView {
       : label === "open"
         ? "without a label"
         : inPlainWords(label);
-    const search = middle && link("picture", [], { crop: middle.url.replace(/^\/api\/crops\/|\.jpg$/g, "") });
+    const crop = middle && `${this.#tracklet.flight}/${middle.frame}/${middle.rank}`;
+    const search = session.find && crop && link("picture", [], { crop });
     this.main.replaceChildren(
       h(
         "section",
@@ -78,7 +79,7 @@ export class TrackletView {
           h(
             "div",
             { class: "actions", role: "group", "aria-label": "The tracklet" },
-            action("U", "ask again", () => this.keys.u()),
+            label === "open" ? null : action("U", "ask again", () => this.keys.u()),
             action("N", "new person", () => this.keys.n()),
             action("J", "not a person", () => this.keys.j()),
             action("X", "distractor", () => this.keys.x()),

@@ -72,3 +72,23 @@ def test_in_the_checks_too(page, project, labelled):
     expect(page.locator(".finding").first).to_be_visible()
     page.keyboard.press("l")
     expect(page.get_by_role("dialog")).to_have_accessible_name("f1/0 beside f1/1")
+
+
+def test_both_play_around_the_crop_again_and_again_until_they_are_stopped(question):
+    question.keyboard.press("l")
+    first, second = question.locator(".lightbox img").all()
+    captions = question.locator(".lightbox figure > .quiet")
+    shown = [each.get_attribute("src") for each in (first, second)]
+    question.keyboard.press("p")
+    expect(question.get_by_role("button", name="play")).to_have_attribute("aria-pressed", "true")
+    for image, before in ((first, shown[0]), (second, shown[1])):
+        expect(image).not_to_have_attribute("src", before)
+    expect(captions).to_have_text([re.compile(r"frame \d+ · \d\.\d s · 40 px")] * 2)
+    last = first.get_attribute("src")
+    expect(first).not_to_have_attribute("src", last)
+    # It comes round: looked at in each picture of the screen, as a crop is there for a tenth of a second.
+    came_round = "src => document.querySelector('.lightbox img').getAttribute('src') === src"
+    question.wait_for_function(came_round, arg=last)
+    question.keyboard.press("p")
+    expect(captions.first).to_have_text(re.compile(r"frame \d+ · 7 of 12"))
+    expect(first).to_have_attribute("src", shown[0])
