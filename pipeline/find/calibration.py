@@ -85,6 +85,15 @@ class Calibration:
         z = _standardised(similarities, self.mean, self.spread)
         return self.intercept + self.slope * z - np.log(max(1, len(similarities)))
 
+    def alike(self, similarities: NDArray[np.floating]) -> NDArray[np.float64]:
+        """How much more likely (log) a similarity is between tracklets of one person than of two; any shape.
+
+        A search supposes that the person is among the n tracklets in half of the searches: each is right with odds
+        of 1 to 2 n before it is looked at, and by `log_odds` afterwards.
+        """
+        z = (np.asarray(similarities, np.float64) - self.mean) / self.spread
+        return np.asarray(self.intercept + self.slope * z + np.log(2), np.float64)
+
     def least(self, error: float) -> float:
         """The log odds that the best answer exceeds in a share of `error` of the searches for strangers."""
         return float(np.quantile(self.strangers, 1 - error))

@@ -118,7 +118,7 @@ def test_distances_are_those_of_openathena():
 
 
 def test_the_circle_holds_the_simulator_s_persons_by_a_noisy_flight(tmp_path):
-    """The simulator's boxes and places; errors of the telemetry are one for the whole flight, as a receiver's are."""
+    """The simulator's boxes and places; errors of the telemetry are one for the whole flight, as a receiver's."""
     files = simulate_flight(
         tmp_path / "a.mp4", people=20, seconds=2, fps=4, size=(640, 360), altitude=20, seed=8, fov_deg=65
     )

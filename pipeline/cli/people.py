@@ -1,0 +1,39 @@
+"""`uavpipe people`: how many different people there are."""
+
+from pathlib import Path
+
+import click
+
+from pipeline.cli.options import LABELLED_WORKSPACE, PATH, format_option
+
+
+@click.command()
+@LABELLED_WORKSPACE
+@click.option(
+    "--weights", type=PATH, help="Use this checkpoint of 'uavpipe reid train', or ONNX model.  [default: bundled]"
+)
+@click.option("--device", default="auto", show_default=True, help="Run the network on auto, cpu or cuda.")
+@format_option("text", "json")
+def people(workspace: Path, weights: Path | None, device: str, form: str) -> None:
+    """Estimate how many different people WORKSPACE shows, from similarities and the labels so far.
+
+    The interval holds the number with a probability of 95 %. Decisions in the labelling app make it narrower.
+    """
+    from pipeline.engine.progress import progress_bar
+    from pipeline.find.people import count_in_workspace
+
+    found = count_in_workspace(workspace, progress_bar, weights=weights, device=device)
+    if form == "json":
+        import json
+        from dataclasses import asdict
+
+        said = asdict(found)
+        click.echo(json.dumps({**said.pop("population"), **said}, indent=2))
+        return
+    count = found.population
+    between = "" if count.low == count.high else f" (95 %: {count.low} to {count.high})"
+    click.echo(f"{count.people} different people{between}; {found.decided} labelled, {found.open} tracklets open")
+    if found.without:
+        click.echo(f"note: {found.without} open tracklets have no crop, and are not counted", err=True)
+    if found.open:
+        click.echo(f"note: similarities by {found.origin}; see docs/find.md", err=True)
