@@ -14,6 +14,7 @@ DATA      ?= $(WORKSPACE)/dataset
 PROTOCOL  ?= market
 WEIGHTS   ?=
 MINUTES   ?= 60
+CARD_DATA ?= data/cards
 ROUNDS    ?= 100
 SEED      ?= 0
 PYTHON    ?= python3
@@ -60,7 +61,7 @@ STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation
 DETECTORS := $(wildcard weights/*.safetensors)
 SETTINGS := $(if $(PLAIN),$(CONFIG)) $(if $(SET),always)
 
-.PHONY: help setup video-given run frames detect crops tracks label dataset overlay train evaluate report table1 train-detector detectron2 openvino demo test gpu fuzz faults lint doctor docs clean always
+.PHONY: help setup video-given run frames detect crops tracks label dataset overlay train evaluate report table1 train-detector detectron2 openvino demo test gpu cards fuzz faults lint doctor docs clean always
 .DEFAULT_GOAL := help
 
 help: ## Show this text
@@ -69,7 +70,7 @@ help: ## Show this text
 	@printf '\n  VIDEO=flight01.mp4  CONFIG=flight.yaml  WORKSPACE=$(WORKSPACE)  SET="detector.threshold=0.6"\n'
 	@printf '  train, evaluate: DATA=$(DATA)  REID=$(REID)  PROTOCOL=$(PROTOCOL)  WEIGHTS=…\n'
 	@printf '  table1: GRID=$(GRID)  train-detector: RECIPE=$(RECIPE)\n'
-	@printf '  detectron2: DETECTRON2_SRC=a local copy  fuzz: MINUTES=$(MINUTES)  faults: ROUNDS=$(ROUNDS) SEED=$(SEED)\n'
+	@printf '  detectron2: DETECTRON2_SRC=a local copy  cards: CARD_DATA=$(CARD_DATA)  fuzz: MINUTES=$(MINUTES)  faults: ROUNDS=$(ROUNDS) SEED=$(SEED)\n'
 
 setup: $(READY) ## Install everything into .venv (the other targets do it when needed)
 
@@ -166,6 +167,9 @@ gpu: $(READY) ## Check and measure this machine's GPU, in 8 minutes at most; fig
 	$(VENV)/bin/python -m pytest tests/gpu tests/detector/models/test_faster_rcnn.py
 	$(VENV)/bin/python benchmarks/gpu.py
 	$(VENV)/bin/python benchmarks/detect_stage.py --rounds 1
+
+cards: $(READY) ## Measure the tables of the model cards again, on the data in CARD_DATA
+	$(VENV)/bin/python -m benchmarks.cards $(call quote,$(CARD_DATA))
 
 fuzz: $(READY) ## Damage the files of every reader for MINUTES minutes; none may end in a traceback
 	UAVPIPE_FUZZ_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest tests/fuzz -k damage
