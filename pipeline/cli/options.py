@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from pipeline.config.models import FlightConfig
+    from pipeline.run.shards import Shard
 
 PATH = click.Path(path_type=Path)
 LABELLED_WORKSPACE = click.option(
@@ -182,3 +183,17 @@ def flight_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         decorated = decorate(decorated)
     return decorated
+
+
+def _read_shard(_: click.Context, option: click.Parameter, text: str | None) -> "Shard | None":
+    from pipeline.run.shards import Shard
+
+    try:
+        return None if text is None else Shard.parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=option) from None
+
+
+def shard_option(what: str) -> Callable[[Any], Any]:
+    """`--shard I/N`, with `what` it does as its help."""
+    return click.option("--shard", callback=_read_shard, metavar="I/N", help=what)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.chain.table import DATASET, FRAMES, LABEL, REPORT, STEPS, TRACKS, ChainStage, is_before, stage_named
-from pipeline.cli.options import DRY_RUN, Given, flight_options
+from pipeline.cli.options import DRY_RUN, Given, flight_options, shard_option
 from pipeline.cli.verbosity import announce_start
 
 if TYPE_CHECKING:
@@ -20,15 +20,6 @@ if TYPE_CHECKING:
     from pipeline.run.shards import Shard
 
 _NAMES = click.Choice([stage.name for stage in STEPS])
-
-
-def _read_shard(_: click.Context, option: click.Parameter, text: str | None) -> "Shard | None":
-    from pipeline.run.shards import Shard
-
-    try:
-        return None if text is None else Shard.parse(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param=option) from None
 
 
 @click.command()
@@ -42,12 +33,7 @@ def _read_shard(_: click.Context, option: click.Parameter, text: str | None) -> 
     help="Start at this stage and reuse earlier results.",
 )
 @click.option("--until", "last", type=_NAMES, default=REPORT.name, show_default=True, help="Stop after this stage.")
-@click.option(
-    "--shard",
-    callback=_read_shard,
-    metavar="I/N",
-    help="Fill only the I-th of N parts of the segments; see docs/cluster.md.",
-)
+@shard_option("Fill only the I-th of N parts of the segments; see docs/cluster.md.")
 @click.option(
     "--ray",
     is_flag=False,

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice, product
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -121,14 +122,21 @@ class Table1:
         assert chance is not None  # an `Evaluation` has a query with a right answer
         return chance.figures["random"]
 
-    def runs(self, bar: Bar) -> Iterator[Run]:
-        """Train and evaluate one run after the other, a whole table for each seed; `bar` shows the progress."""
-        for seed in self.config.seeds:
-            for source in (self.config.first, *self._sources):
-                for margin in self.config.margins:
-                    start = self._source(source, margin, seed, bar)
-                    for cell in (Cell(source, loss, margin) for loss in LOSSES):
-                        yield Run(cell, seed, self._measured(cell, seed, start, bar))
+    def runs(self, bar: Bar, number: int = 1, count: int = 1) -> Iterator[Run]:
+        """Train and evaluate one run after the other, a whole table for each seed.
+
+        Args:
+            bar: shows the progress.
+            number: of the shard, from 1: every `count`-th pair of runs that begin with the same network. Shards
+                have no file in common.
+            count: of shards.
+
+        """
+        starts = product(self.config.seeds, (self.config.first, *self._sources), self.config.margins)
+        for seed, source, margin in islice(starts, number - 1, None, count):
+            start = self._source(source, margin, seed, bar)
+            for cell in (Cell(source, loss, margin) for loss in LOSSES):
+                yield Run(cell, seed, self._measured(cell, seed, start, bar))
 
     def _source(self, name: str, margin: float, seed: int, bar: Bar) -> str:
         """The initial weights of a row's cells with `margin`."""

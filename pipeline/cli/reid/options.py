@@ -35,7 +35,7 @@ input_option = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="Say what a foreign model takes: range=imagenet, 0-255, 0-1 or -1-1; colours=rgb or bgr; mean=[…]; "
-    "std=[…]; height; width.  [default: as MODEL.input.yaml says]",
+    "std=[…]; height; width; metric=euclidean or cosine.  [default: as MODEL.input.yaml says]",
 )
 flip_option = click.option(
     "--flip", is_flag=True, help="Average the features with those of the mirror image (not in the paper)."

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.extras import trains
-from pipeline.cli.options import PATH
+from pipeline.cli.options import PATH, shard_option
 from pipeline.cli.outputs import writes
 
 if TYPE_CHECKING:
+    from pipeline.run.shards import Shard
     from reid.training.table1 import Run
 
 
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the grid, as in seeds=[0]."
 )
+@shard_option("Train only the I-th of N parts of the grid, and write no table.")
 @trains
 @writes("output", inside=("table1.md", "table1.csv"))
-def table1(config_path: Path, output: Path, settings: tuple[str, ...]) -> None:
+def table1(config_path: Path, output: Path, settings: tuple[str, ...], shard: "Shard | None") -> None:
     """Train and evaluate the paper's grid: sources by margins by losses, with several seeds.
 
     After each run the table so far is written to OUTPUT/table1.md, and the figures of all runs to
     OUTPUT/table1.csv. An interrupted run is resumed.
+
+    With `--shard`, several processes or machines share the grid. When all have ended, run again without it: the
+    finished runs are found, and the table is written.
     """
     from pipeline.config.yaml import apply_settings, read_yaml_mapping, validate
     from pipeline.engine.progress import training_bar
@@ -45,6 +50,10 @@ def table1(config_path: Path, output: Path, settings: tuple[str, ...]) -> None:
     for name, spec in grid.missing.items():
         click.echo(f"uavpipe: no data for {name}: {spec} does not exist; its row stays empty", err=True)
     output.mkdir(parents=True, exist_ok=True)
+    if shard is not None:
+        count = sum(1 for _ in grid.runs(training_bar, shard.number, shard.count))
+        click.echo(f"{output}: {count} runs of shard {shard}; run without --shard when all have ended")
+        return
     done: list[Run] = []
     for run in grid.runs(training_bar):
         done.append(run)

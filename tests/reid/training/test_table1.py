@@ -79,6 +79,9 @@ def test_the_grid_is_trained_once_and_what_is_missing_is_named(tmp_path):
         yield
 
     assert list(Table1(config, tmp_path / "out").runs(forbidden)) == runs
+    shards = [list(Table1(config, tmp_path / "out").runs(forbidden, number, 2)) for number in (1, 2)]
+    assert all(shards)
+    assert sorted([*shards[0], *shards[1]], key=runs.index) == runs
     (tmp_path / "out" / "A-triplet-0.2-seed0" / "table1.json").unlink()
     assert list(Table1(config, tmp_path / "out").runs(forbidden)) == runs  # measured again, not trained
     (tmp_path / "out" / "A-triplet-0.2-seed0" / "table1.json").write_text("[1")
