@@ -5,7 +5,7 @@ from contextlib import suppress
 from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
@@ -105,7 +105,12 @@ class TracksConfig(Section):
     )
     min_score: float = Field(0.1, ge=0.1, le=1, description="lowest score that extends a tracklet")
     high_score: float = Field(0.5, ge=0, le=1, description="lowest score that resumes a tracklet after a gap")
-    new_track_score: float = Field(0.6, ge=0, le=1, description="lowest score that starts a tracklet")
+    new_track_score: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="lowest score that starts a tracklet; null: detector.threshold, the lowest of a crop",
+    )
     max_gap_s: float = Field(1.0, ge=0, description="seconds without a detection after which a tracklet ends")
     min_length: int = Field(3, ge=1, description="tracklets of fewer detections are dropped")
     split_below: float | None = Field(
@@ -123,6 +128,11 @@ class TracksConfig(Section):
     join_above: float = Field(
         0.85, ge=0, le=1, description="minimum similarity of the descriptors on both sides of the gap, to join"
     )
+
+    def starting_from(self, threshold: float) -> Self:
+        """These settings, in which null as `new_track_score` is `threshold`, the lowest score of a crop."""
+        known = self.new_track_score is not None
+        return self if known else self.model_copy(update={"new_track_score": threshold})
 
 
 class OverlayConfig(Section):

@@ -124,7 +124,8 @@ def describe(
         settled(MotionStage.of(flight, read)),
         settled(AppearanceStage.of(flight, found, config.tracks.min_score)),
     )
-    stages = (*stages, settled(TracksStage.of(flight, config.tracks, stages), config.tracks))
+    tracks = config.tracks.starting_from(threshold)
+    stages = (*stages, settled(TracksStage.of(flight, tracks, stages), tracks))
     return tuple(stage for stage in stages if not is_before(last, stage_named(stage.name)))
 
 
@@ -242,12 +243,13 @@ def run_linking(config: FlightConfig, video: Path, first: ChainStage = FRAMES) -
         recorded(flight.folder, alone=len(config.flights) == 1),
     ):
         tracks = describe(config, flight, TRACKS, first)[-1]
+        settings = config.tracks.starting_from(config.detector.threshold)
         warn_of_gaps(flight.folder, config.tracks)
         warn_of_standstill(flight.folder)
         if not tracks.is_current():
             _announce(flight, (tracks,))
-        check_same(flight.folder, tracks, lambda: link_flight(flight, config.tracks))
-        result = tracks.run([TRACKS.file], lambda folder: write_tracklets(flight, config.tracks))
+        check_same(flight.folder, tracks, lambda: link_flight(flight, settings))
+        result = tracks.run([TRACKS.file], lambda folder: write_tracklets(flight, settings))
         carried = carry_over(flight.folder)
     if carried is None:
         return [result]

@@ -46,7 +46,7 @@ def link(
         detections: by frame index; frames without a box may be absent.
         motion: float32 (2, 3) by frame index, as `pipeline.stages.motion.read_motion` gives it.
         times: seconds of every frame that was decoded, by frame index, rising.
-        config: settings.
+        config: settings, with a `new_track_score`.
 
     Returns:
         A row a detection that belongs to a tracklet: `tracklet` (from 0), `frame`, `rank`; by tracklet, then frame.
@@ -79,6 +79,7 @@ def link(
 def _tracker(config: TracksConfig, times: Mapping[int, float], motion: Mapping[int, NDArray[np.float32]]) -> Any:
     from trackers import BoTSORTTracker, ByteTrackTracker
 
+    assert config.new_track_score is not None  # null is the threshold of crops, which is put in its place before
     gaps = np.diff(list(times.values())) if len(times) > 1 else np.array([1 / _BUFFER_RATE])
     common: dict[str, Any] = {
         "lost_track_buffer": round(config.max_gap_s * _BUFFER_RATE),

@@ -131,7 +131,7 @@ def test_a_dry_run_says_what_would_run_and_why(flights):
     found = planned("--set", "detector.threshold=0.3", "--set", "tracks.max_gap_s=2")
     assert found["one", "detect"] == "up to date"
     assert found["one", "crops"] == "would run: threshold 0.8 is now 0.3"
-    assert found["one", "tracks"] == "would run: max_gap_s 1.0 is now 2.0"
+    assert found["one", "tracks"] == "would run: new_track_score 0.8 is now 0.3, max_gap_s 1.0 is now 2.0"
     (flights / "three" / "3.jpg").write_bytes((flights / "three" / "0.jpg").read_bytes())
     found = planned()
     assert found["one", "frames"] == "up to date"

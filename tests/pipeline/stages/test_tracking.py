@@ -28,7 +28,9 @@ def ranks_of(table):
 
 @pytest.mark.parametrize("method", ["botsort", "bytetrack"])
 def test_two_walkers_are_two_tracklets_from_their_first_frame(method):
-    table = link(*flight([(100, 100, 2, 0), (300, 200, -2, 1)], range(30)), TracksConfig(method=method))
+    table = link(
+        *flight([(100, 100, 2, 0), (300, 200, -2, 1)], range(30)), TracksConfig(method=method, new_track_score=0.6)
+    )
     assert ranks_of(table) == [{0}, {1}]
     assert (table.groupby("tracklet").size() == 30).all()
 
@@ -36,38 +38,40 @@ def test_two_walkers_are_two_tracklets_from_their_first_frame(method):
 def test_who_comes_later_has_his_first_detection_too():
     detections, motion, times = flight([(100, 100, 2, 0)], range(30))
     later, _, _ = flight([(100, 100, 2, 0), (300, 200, -2, 1)], range(10, 30))
-    table = link(detections | later, motion, times, TracksConfig())
+    table = link(detections | later, motion, times, TracksConfig(new_track_score=0.6))
     assert table.groupby("tracklet").size().tolist() == [30, 20]
 
 
 def test_a_fast_camera_is_followed_only_with_its_motion():
     # 25 px a frame is more than a person is wide: boxes of successive frames do not touch.
     detections, motion, times = flight([(600, 100, 1, 0), (700, 200, -1, 0)], range(20), camera=(25.0, 0.0))
-    assert ranks_of(link(detections, motion, times, TracksConfig())) == [{0}, {1}]
-    blind = link(detections, {}, times, TracksConfig())
+    assert ranks_of(link(detections, motion, times, TracksConfig(new_track_score=0.6))) == [{0}, {1}]
+    blind = link(detections, {}, times, TracksConfig(new_track_score=0.6))
     assert len(blind) < 40
 
 
 def test_a_person_unseen_for_half_a_second_keeps_the_tracklet_and_for_two_does_not():
     detections, motion, times = flight([(100, 100, 1, 0)], range(100))
     short = {frame: found for frame, found in detections.items() if not 30 <= frame < 45}
-    assert ranks_of(link(short, motion, times, TracksConfig())) == [{0}]
+    assert ranks_of(link(short, motion, times, TracksConfig(new_track_score=0.6))) == [{0}]
     long = {frame: found for frame, found in detections.items() if not 30 <= frame < 90}
-    assert len(ranks_of(link(long, motion, times, TracksConfig()))) == 2
+    assert len(ranks_of(link(long, motion, times, TracksConfig(new_track_score=0.6)))) == 2
 
 
 def test_weak_detections_prolong_but_do_not_begin():
     detections, motion, times = flight([(100, 100, 1, 0)], range(20))
     weak, _, _ = flight([(100, 100, 1, 0)], range(20, 40), score=0.3)
     times |= {frame: frame / 30 for frame in range(20, 40)}
-    assert len(link(detections | weak, motion, times, TracksConfig())) == 40
-    assert len(link(weak, motion, times, TracksConfig())) == 0
+    assert len(link(detections | weak, motion, times, TracksConfig(new_track_score=0.6))) == 40
+    assert len(link(weak, motion, times, TracksConfig(new_track_score=0.6))) == 0
 
 
 def test_an_empty_flight_has_no_tracklets():
-    table = link({}, {}, {frame: frame / 30 for frame in range(5)}, TracksConfig())
+    table = link({}, {}, {frame: frame / 30 for frame in range(5)}, TracksConfig(new_track_score=0.6))
     assert table.empty
-    assert split_at_jumps(table, pd.DataFrame({"frame": [], "rank": [], "look": []}), TracksConfig()).empty
+    assert split_at_jumps(
+        table, pd.DataFrame({"frame": [], "rank": [], "look": []}), TracksConfig(new_track_score=0.6)
+    ).empty
 
 
 A, B = np.eye(4, dtype=np.float32)[:2]

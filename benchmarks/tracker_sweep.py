@@ -1,0 +1,151 @@
+"""Settings of `tracks` on finished flights: fragments of persons, purity, and what other frame rates do to them.
+
+python benchmarks/tracker_sweep.py runs/flight01=flight01.gt.txt runs/person11=person11.gt_one_target.txt
+
+Each flight is linked again from its tables, once with the defaults and once with each changed setting, at its own
+frame rate and with every n-th frame alone. Nothing is written. Crops are the boxes of tracklets from score 0.8 up,
+frames those that have some; fragments are the tracklets on persons, per person of the ground truth. Choose by some
+flights, and verify on others.
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from detector.records import Detections
+from pipeline.boxes import Tracked
+from pipeline.chain.table import APPEARANCE, DETECT, MOTION
+from pipeline.config.models import TracksConfig
+from pipeline.config.yaml import apply_settings, validate
+from pipeline.groundtruth.read import Truth, read_truth
+from pipeline.groundtruth.tracking_metrics import score_tracks
+from pipeline.stages.appearance import read_descriptors
+from pipeline.stages.detect import read_detections
+from pipeline.stages.frames import read_frames
+from pipeline.stages.joining import join
+from pipeline.stages.motion import read_motion
+from pipeline.stages.tracking import link, split_at_jumps
+
+_CROP = 0.8  # detector.threshold
+CHANGES: dict[str, tuple[float, ...]] = {
+    "new_track_score": (0.5, 0.6, 0.7),
+    "high_score": (0.4, 0.6),
+    "min_score": (0.2, 0.3),
+    "max_gap_s": (0.5, 2.0),
+    "split_below": (0.75, 0.85),
+    "join_gap_s": (0.0, 3.0),
+    "join_above": (0.8, 0.9),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Flight:
+    """What linking reads of a flight, and its ground truth, by frame."""
+
+    detections: Mapping[int, Detections]
+    motion: Mapping[int, NDArray[np.float32]]
+    times: Mapping[int, float]
+    descriptors: pd.DataFrame
+    truth: Mapping[int, Truth]
+
+    @classmethod
+    def read(cls, folder: Path, truth: Path) -> "Flight":
+        """The flight in `folder`, whose stages up to the descriptors are finished."""
+        frames = read_frames(folder)
+        decoded = frames[~frames["lost"]]
+        return cls(
+            read_detections(folder / DETECT.folder),
+            read_motion(folder / MOTION.folder),
+            dict(zip(decoded["frame"].tolist(), decoded["pts_s"].tolist(), strict=True)),
+            read_descriptors(folder / APPEARANCE.folder),
+            read_truth(truth),
+        )
+
+    def every(self, stride: int) -> "Flight":
+        """The flight as if only every `stride`-th frame had been recorded."""
+        kept = list(self.times)[::stride]
+        motion = {after: self._between(before, after) for before, after in pairwise(kept)}
+        return Flight(
+            {frame: self.detections[frame] for frame in kept if frame in self.detections},
+            motion,
+            {frame: self.times[frame] for frame in kept},
+            self.descriptors[self.descriptors["frame"].isin(kept)],
+            {frame: self.truth[frame] for frame in kept if frame in self.truth},
+        )
+
+    def _between(self, before: int, after: int) -> NDArray[np.float32]:
+        matrix = np.eye(3)
+        for frame in range(before + 1, after + 1):
+            if frame in self.motion:
+                matrix = np.vstack([self.motion[frame], [0, 0, 1]]) @ matrix
+        return np.asarray(matrix[:2], np.float32)
+
+    def fps(self) -> float:
+        """Frames per second, in the median."""
+        return float(1 / np.median(np.diff(list(self.times.values()))))
+
+    def linked(self, config: TracksConfig) -> pd.DataFrame:
+        """The rows of the tracklets: tracklet, frame, rank."""
+        pieces = split_at_jumps(link(self.detections, self.motion, self.times, config), self.descriptors, config)
+        return join(pieces, self.detections, self.motion, self.times, self.descriptors, config)
+
+
+def figures(flight: Flight, config: TracksConfig) -> dict[str, Any]:
+    """What the tracklets by `config` are worth."""
+    rows = flight.linked(config)
+    tracked: dict[int, Tracked] = {}
+    sure = 0  # boxes of tracklets that are crops by default
+    with_crops: set[int] = set()
+    for number, those in rows.groupby("frame"):
+        frame, ranks = int(str(number)), those["rank"].to_numpy()
+        found = flight.detections[frame]
+        tracked[frame] = Tracked(found.boxes[ranks], those["tracklet"].to_numpy(np.int64))
+        count = int((found.scores[ranks] >= _CROP).sum())
+        sure += count
+        with_crops |= {frame} if count else set()
+    score = score_tracks(flight.truth, tracked, min_iou=0.4)
+    return {
+        "tracklets": rows["tracklet"].nunique(),
+        "crops": sure,
+        "frames": len(with_crops),
+        "fragments": score.tracklets / max(score.persons, 1),
+        "purity": score.purity,
+        "IDF1": score.idf1,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("flights", nargs="+", metavar="FLIGHT=TRUTH")
+    parser.add_argument("--strides", default="1,2", help="keep every n-th frame, for each of these n")
+    parser.add_argument("--set", dest="settings", action="append", metavar="KEY=VALUE", help="try these alone")
+    arguments = parser.parse_args()
+    tried = arguments.settings or [f"{name}={value:g}" for name, values in CHANGES.items() for value in values]
+    configs = {"defaults": TracksConfig().starting_from(_CROP)} | {
+        setting: validate(apply_settings({}, setting.split()), TracksConfig, "tracks").starting_from(_CROP)
+        for setting in tried
+    }
+    print(f"{'flight':16}{'fps':>4}  {'setting':30}tracklets  crops  frames  fragments  purity   IDF1")
+    for given in arguments.flights:
+        folder, _, truth = given.partition("=")
+        whole = Flight.read(Path(folder), Path(truth))
+        for stride in map(int, arguments.strides.split(",")):
+            flight = whole.every(stride)
+            for name, config in configs.items():
+                found = figures(flight, config)
+                print(
+                    f"{Path(folder).name:16}{flight.fps():4.0f}  {name:30}{found['tracklets']:9}{found['crops']:7}"
+                    f"{found['frames']:8}{found['fragments']:11.2f}{found['purity']:8.3f}{found['IDF1']:7.3f}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
