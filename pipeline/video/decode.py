@@ -173,10 +173,11 @@ class DecoderRun:
                 expected = index + 1
 
     def _sound_frames(self) -> Iterator[tuple[int, Any]]:
-        """The frames up to the first sign of damage."""
-        expected = self._first
+        """The frames up to the first sign of damage, and no later than the run's last."""
+        expected, stop = self._first, self._stop
         for index, frame in self._decode(None if self._strict else self.reasons, strict=self._strict):
-            if index < expected:
+            # The last frames may refer to one behind them, which the decoder then makes as well.
+            if index < expected or (stop is not None and index >= stop):
                 continue
             if index != expected or frame.is_corrupt or self.reasons:
                 raise _DamageSeenError

@@ -258,3 +258,14 @@ def test_real_clips(name: str) -> None:
     last = video.segments[-1]
     assert same(list(video.read(last)), frames[last.first : last.stop])
     assert len(packet_ranges(path)) == len(frames)
+
+
+def test_where_the_last_frames_of_a_run_refer_to_one_behind_them_a_sound_video_is_decoded_once(tmp_path):
+    x264 = "keyint=24:min-keyint=24:scenecut=0:bframes=3:b-pyramid=normal:b-adapt=0"
+    path = write_video(tmp_path / "a.mp4", 40, options={"preset": "medium", "x264-params": x264})
+    for cut in range(26, 38):
+        video = open_video(path, segment_frames=cut)
+        runs = [video.decoder_run(segment) for segment in video.segments]
+        indices = [[index for index, _ in run.frames()] for run in runs]
+        assert indices == [list(range(cut)), list(range(cut, 40))]
+        assert [run.evidence for run in runs] == [None, None]  # it is what a second decoding would have given
