@@ -61,6 +61,8 @@ class Predictor:
         for module in self._model.modules():
             if isinstance(module, (RPNHead, FastRCNNPredictor)):
                 module.register_forward_hook(self._require_finite)
+            if self.precision != "fp32" and isinstance(module, (nn.Conv2d, nn.Linear)):
+                module.to(_DTYPES[self.precision])  # here once; autocast would round them for each batch
 
     @classmethod
     def load(cls, config: DetectorConfig, source: WeightsSource | None = None) -> "Predictor":
@@ -123,7 +125,8 @@ class Predictor:
             outputs: list[dict[str, Tensor]] = self._model(images)
         counts = [len(output["boxes"]) for output in outputs]
         # One copy for the whole batch: each would wait for the GPU.
-        rows = torch.cat([_rows(output) for output in outputs]).cpu()
+        columns = [torch.cat([output[name] for output in outputs]) for name in ("boxes", "scores", "labels")]
+        rows = torch.column_stack([column.float() for column in columns]).cpu()
         return [(part[:, :4], part[:, 4], part[:, 5]) for part in torch.split(rows, counts)]
 
     def _require_finite(self, module: nn.Module, inputs: object, outputs: Sequence[Tensor | list[Tensor]]) -> None:
@@ -160,12 +163,6 @@ def with_thresholds(model: FasterRCNN, config: DetectorConfig) -> FasterRCNN:
     heads.nms_thresh = config.nms_iou
     heads.detections_per_img = config.max_detections
     return model
-
-
-def _rows(output: dict[str, Tensor]) -> Tensor:
-    """Box, score and label of each detection: float32 (n, 6)."""
-    parts = (output["boxes"], output["scores"][:, None], output["labels"][:, None])
-    return torch.cat([part.float() for part in parts], dim=1)
 
 
 def _one_box_a_person(boxes: Tensor, scores: Tensor, labels: Tensor, nms_iou: float) -> Tensor:

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.rpn import AnchorGenerator, RegionProposalNetwork
-from torchvision.ops import MultiScaleRoIAlign, batched_nms, clip_boxes_to_image, roi_align
+from torchvision.models.detection.rpn import AnchorGenerator
+from torchvision.ops import MultiScaleRoIAlign, roi_align
 
 from detector.models.presets import STRIDES, Architecture
+from detector.models.proposals import RegionProposals, rebuilt
 
 _CANONICAL_SIDE, _CANONICAL_LEVEL = 224, 4  # equation 1 of the FPN paper: a RoI of 224 px is pooled at stride 2^4
 
@@ -24,17 +25,7 @@ def use_detectron2_rules(model: FasterRCNN, architecture: Architecture) -> None:
     """Put detectron2's anchors, proposals and RoI pooling into `model`; its weights keep names and shapes."""
     strides = STRIDES[architecture.preset]
     rpn, pool = model.rpn, model.roi_heads.box_roi_pool
-    model.rpn = _RegionProposalNetwork(
-        _AnchorGenerator(architecture, strides),
-        rpn.head,
-        fg_iou_thresh=rpn.proposal_matcher.high_threshold,
-        bg_iou_thresh=rpn.proposal_matcher.low_threshold,
-        batch_size_per_image=rpn.fg_bg_sampler.batch_size_per_image,
-        positive_fraction=rpn.fg_bg_sampler.positive_fraction,
-        pre_nms_top_n=rpn._pre_nms_top_n,
-        post_nms_top_n=rpn._post_nms_top_n,
-        nms_thresh=rpn.nms_thresh,
-    )
+    model.rpn = rebuilt(rpn, _RegionProposals, _AnchorGenerator(architecture, strides))
     model.roi_heads.box_roi_pool = _RoIPool(
         pool.featmap_names, pool.output_size, pool.sampling_ratio, strides[: len(pool.featmap_names)]
     )
@@ -74,40 +65,16 @@ class _AnchorGenerator(AnchorGenerator):
         return [torch.cat(shifted)] * len(image_list.image_sizes)
 
 
-class _RegionProposalNetwork(RegionProposalNetwork):
+class _RegionProposals(RegionProposals):
     """Ranks proposals by logit, which still differs where the float32 sigmoids of two are both 1."""
 
-    def filter_proposals(
-        self,
-        proposals: Tensor,
-        objectness: Tensor,
-        image_shapes: list[tuple[int, int]],
-        num_anchors_per_level: list[int],
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """The best boxes (n, 4) of each image and their logits (n,), best first.
+    def ranked(self, logits: Tensor) -> Tensor:
+        """`logits` themselves."""
+        return logits
 
-        Args:
-            proposals: (images, anchors, 4) xyxy in px.
-            objectness: logits, one an anchor.
-            image_shapes: height and width of each image, px.
-            num_anchors_per_level: number of anchors of each level, in order.
-
-        """
-        logits = objectness.detach().reshape(len(proposals), -1)
-        level_of = torch.cat(
-            [torch.full((count,), level, device=logits.device) for level, count in enumerate(num_anchors_per_level)]
-        )
-        top = self._get_top_n_idx(logits, num_anchors_per_level)
-        boxes, scores = [], []
-        for image, shape in enumerate(image_shapes):
-            box = clip_boxes_to_image(proposals[image, top[image]], shape)
-            solid = (box[:, 2:] > box[:, :2]).all(dim=1)
-            chosen, box = top[image][solid], box[solid]
-            logit = logits[image, chosen]
-            best = batched_nms(box, logit, level_of[chosen], self.nms_thresh)[: self.post_nms_top_n()]
-            boxes.append(box[best])
-            scores.append(logit[best])
-        return boxes, scores
+    def usable(self, boxes: Tensor) -> Tensor:
+        """Whether `boxes` (n, 4) have an area: (n,)."""
+        return (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
 
 
 class _RoIPool(MultiScaleRoIAlign):

@@ -30,10 +30,13 @@ from torchvision.ops.poolers import initLevelMapper
 from detector.errors import DetectorError
 from detector.models.detectron2_rules import use_detectron2_rules
 from detector.models.presets import STRIDES, Architecture
+from detector.models.proposals import RegionProposals, rebuilt
+from detector.models.suppression import best, clipped, larger
 
 _Norm = Callable[[int], nn.Module]
 # torchvision's CUDA kernel of RoIAlign counts and indexes in int32: beyond, it returns zeros and says nothing.
 INT32 = 2**31 - 1
+_LEAST_SIDE = 1e-2  # px of a person's box, as torchvision has it
 _POOLED_AT_ONCE = 2**28  # numbers in the RoIs that are pooled at once: 1 GiB in fp32
 
 
@@ -44,6 +47,8 @@ class _Normalise(GeneralizedRCNNTransform):
         mean, std = list(architecture.pixel_mean), list(architecture.pixel_std)
         super().__init__(1, 1, mean, std, size_divisible=architecture.size_divisible)
         self._bgr = architecture.bgr
+        for name, values in (("_mean", mean), ("_std", std)):  # on the model's device, not copied for each image
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         # Channels last is faster, but rounds otherwise than detectron2 does.
         self.memory_format = torch.contiguous_format if architecture.rules == "detectron2" else torch.channels_last
 
@@ -52,12 +57,21 @@ class _Normalise(GeneralizedRCNNTransform):
 
     def normalize(self, image: Tensor) -> Tensor:
         """`image` uint8 or float (3, H, W), 0..255, RGB."""
-        normalised: Tensor = super().normalize(image.float())
+        normalised: Tensor = (image.float() - self._mean) / self._std
         return normalised.flip(0) if self._bgr else normalised
 
     def batch_images(self, images: list[Tensor], size_divisible: int = 32) -> Tensor:
         batch: Tensor = super().batch_images(images, size_divisible)
         return batch.contiguous(memory_format=self.memory_format)
+
+    def postprocess(
+        self,
+        result: list[dict[str, Tensor]],
+        image_shapes: list[tuple[int, int]],
+        original_image_sizes: list[tuple[int, int]],
+    ) -> list[dict[str, Tensor]]:
+        """`result`: its boxes are in pixels of the given images."""
+        return result
 
 
 class _FullPrecisionRPNHead(RPNHead):
@@ -129,6 +143,24 @@ class _RoIHeads(RoIHeads):
             return [], dict(zip(("loss_classifier", "loss_box_reg"), losses, strict=True))
         found = zip(*self.postprocess_detections(logits, regression, proposals, image_shapes), strict=True)
         return [{"boxes": boxes, "scores": scores, "labels": labels} for boxes, scores, labels in found], {}
+
+    def postprocess_detections(
+        self,
+        class_logits: Tensor,
+        box_regression: Tensor,
+        proposals: list[Tensor],
+        image_shapes: list[tuple[int, int]],
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """As torchvision's, of all images at once: boxes (n, 4), scores (n,) and labels (n,) of each image."""
+        scores = class_logits.softmax(-1)[:, 1:]  # without the background
+        labels = torch.arange(1, class_logits.shape[1], device=scores.device).expand_as(scores).flatten()
+        counts = [scores.shape[1] * len(boxes) for boxes in proposals]
+        boxes = self.box_coder.decode(box_regression, proposals)[:, 1:].reshape(-1, 4)
+        boxes, scores = clipped(boxes, image_shapes, counts), scores.flatten()
+        wanted = (scores > self.score_thresh) & larger(boxes, _LEAST_SIDE)
+        found = best(boxes, scores, labels, wanted, counts, iou=self.nms_thresh, most=self.detections_per_img)
+        first, second, third = zip(*found, strict=True)
+        return list(first), list(second), list(third)
 
     def _judged(
         self, features: dict[str, Tensor], chunk: tuple[int, list[Tensor]], image_shapes: list[tuple[int, int]]
@@ -256,6 +288,7 @@ def build(architecture: Architecture, *, classes: int = 2, rois_per_image: int |
         box_batch_size_per_image=rois_per_image or architecture.rois_per_image,
     )
     model.transform = _Normalise(architecture)
+    model.rpn = rebuilt(model.rpn, RegionProposals, model.rpn.anchor_generator)
     model.roi_heads = _in_chunks(model.roi_heads)
     if architecture.stride_in_1x1:
         _move_strides(model)
