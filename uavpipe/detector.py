@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, overload
@@ -15,16 +16,16 @@ from detector.backends.protocol import PersonDetector
 from detector.config import DetectorConfig
 from detector.models.weights import WeightsSource, source_of
 from pipeline.config.yaml import validate
-from pipeline.engine.threads import ordered_map, prefetch
+from pipeline.engine.steps import QUEUE, SegmentEnd, decode
+from pipeline.engine.steps import detect as detect_steps
+from pipeline.engine.threads import prefetch
 from pipeline.errors import PipelineError
 from pipeline.run.flight import load_detector
 from pipeline.run.tiles import choose_tiles
-from pipeline.video import Damage, Frame, Video, open_video
+from pipeline.video import Damage, Video, open_video
 from pipeline.video.content_hash import IMAGE_SUFFIXES
 from uavpipe.detections import Detections
 from uavpipe.errors import one_error
-
-_AHEAD = 4  # frames that are decoded while others are searched
 
 log = logging.getLogger("uavpipe")
 
@@ -89,31 +90,14 @@ def _in_image(image: NDArray[np.uint8], detector: PersonDetector, least: float, 
 
 def _in_video(video: Video, detector: PersonDetector, least: float) -> Iterator[Detections]:
     source, damage = str(video.path), list[Damage]()
-
-    def predict(frames: Sequence[Frame]) -> list[Detections]:
-        found = detector.predict([detector.preprocess(frame.image) for frame in frames])
-        return [
-            Detections(each.boxes, each.scores, source, frame.index, frame.pts_s).above(least)
-            for each, frame in zip(found, frames, strict=True)
-        ]
-
     with one_error():
-        batches = prefetch(_batches(video, damage, detector.batch_size), _AHEAD)
-        for found in ordered_map(predict, batches, detector.workers, detector.workers + 1):
-            yield from found
+        decoded = prefetch(decode(video, video.segments), QUEUE)
+        with closing(detect_steps(decoded, detector, {range(video.frame_count)})) as steps:
+            for item, found in ((step.item, step.detections) for step in steps):
+                if isinstance(item, SegmentEnd):
+                    damage += item.damage
+                elif found is not None:
+                    yield Detections(found.boxes, found.scores, source, item.index, item.pts_s).above(least)
     if damage:
         lost = sum(each.lost for each in damage)
         log.warning("%s: %d frames are damaged, %d of them lost", source, len(damage), lost)
-
-
-def _batches(video: Video, damage: list[Damage], size: int) -> Generator[list[Frame]]:
-    """The frames of `video`; as in a run, no batch is of two segments, so that the results are the same."""
-    for segment in video.segments:
-        batch: list[Frame] = []
-        for frame in video.read(segment, damage):
-            batch.append(frame)
-            if len(batch) == size:
-                yield batch
-                batch = []
-        if batch:
-            yield batch

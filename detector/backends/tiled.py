@@ -51,9 +51,7 @@ class TiledPredictor:
     def __init__(self, inner: PersonDetector, config: DetectorConfig, line: ScoreLine | None = None) -> None:
         """A detector of `inner` on tiles; `line` gives the scores that `inner`'s mean there."""
         assert isinstance(config.tiles, Tiles)
-        # An image is several pieces: a quarter of a batch of images fills the model's batches.
-        self.batch_size = max(1, inner.batch_size // 4)
-        self.workers, self.runtime = inner.workers, inner.runtime
+        self.batch_size, self.workers, self.runtime = inner.batch_size, inner.workers, inner.runtime
         self._inner, self._config, self._tiles, self._line = inner, config, config.tiles, line
 
     def preprocess(self, image: NDArray[np.uint8]) -> TiledImage:

@@ -2,13 +2,14 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from detector.annotations.coco import AnnotatedImage, read_coco, require_persons
 from detector.annotations.pictures import image_size
+from detector.backends.batches import batched
 from detector.backends.protocol import PersonDetector
 from detector.config import DataSource
 from detector.errors import DetectorError
@@ -44,8 +45,6 @@ def detect(
     """
     from detector.backends.images import read_image  # imports torch, which `measure` does not need
 
-    step = predictor.batch_size
-
     def prepared(image: AnnotatedImage) -> Any:
         return predictor.preprocess(read_image(image.path))
 
@@ -60,9 +59,9 @@ def detect(
     # that is being evaluated must keep its own. A GPU must not wait while the next images are read.
     with ThreadPoolExecutor() as readers, ThreadPoolExecutor(predictor.workers) as predictors:
         waiting: deque[Future[list[Detections]]] = deque()
-        for first in range(0, len(images), step):
-            coming = [readers.submit(prepared, image) for image in images[first : first + step]]
-            waiting.append(predictors.submit(_predict, predictor, coming))
+        coming = _ahead(readers, prepared, images, predictor.batch_size + predictor.workers)
+        for batch in batched(coming, predictor.batch_size):
+            waiting.append(predictors.submit(predictor.predict, batch))
             if len(waiting) > predictor.workers + 1:
                 take(waiting.popleft())
         while waiting:
@@ -70,8 +69,20 @@ def detect(
     return found
 
 
-def _predict(predictor: PersonDetector, coming: Sequence[Future[Any]]) -> list[Detections]:
-    return predictor.predict([image.result() for image in coming])
+def _ahead(
+    pool: ThreadPoolExecutor,
+    prepared: Callable[[AnnotatedImage], Any],
+    images: Sequence[AnnotatedImage],
+    count: int,
+) -> Generator[Any]:
+    """What was `prepared` of each of `images`, by the threads of `pool`, `count` of them ahead."""
+    running: deque[Future[Any]] = deque()
+    for image in images:
+        running.append(pool.submit(prepared, image))
+        if len(running) > count:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector.backends.batches import batched
 from detector.backends.load import load_predictor
 from detector.backends.tiled import TiledPredictor, is_cut, join, pieces_of
 from detector.config import DetectorConfig, Resize, Tiles
@@ -143,3 +144,19 @@ def test_tiles_find_with_the_real_model_what_lies_at_a_tiles_corner():
     assert found.boxes[:, 2].max() > 128  # beyond the first tile: offsets are added
     with pytest.raises(ValueError, match="uint8"):
         predictor.preprocess(image.astype(np.float32))
+
+
+def test_small_images_share_a_batch_of_the_network_and_every_forward_is_full():
+    sizes = []
+
+    class Counted(Oracle):
+        def predict(self, batch):
+            sizes.append(len(batch))
+            return super().predict(batch)
+
+    inner = Counted(array((5, 5, 20, 30)), batch_size=16)
+    tiled = TiledPredictor(inner, DetectorConfig(tiles=Tiles(size=100, overlap=0.3)))
+    prepared = (tiled.preprocess(numbered(170, 100)) for _ in range(10))  # two tiles, and the whole
+    for batch in batched(prepared, tiled.batch_size):
+        assert [len(found) for found in tiled.predict(batch)] == [1] * len(batch)
+    assert sizes == [15, 15]

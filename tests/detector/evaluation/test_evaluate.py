@@ -1,5 +1,6 @@
 import json
 import os
+import threading
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,7 @@ from detector.annotations.conversion import write_coco
 from detector.annotations.visdrone import read_visdrone
 from detector.config import DataSource
 from detector.errors import DetectorError
-from detector.evaluation.evaluate import evaluate, measure
+from detector.evaluation.evaluate import detect, evaluate, measure
 from detector.records import Detections
 
 SAMPLES = os.environ.get("UAVPIPE_SAMPLE_DATA")
@@ -51,6 +52,26 @@ def test_each_image_meets_its_own_detections(tmp_path):
     shuffled = dict(zip(answers, list(answers.values())[::-1], strict=True))
     figures = evaluate(_Oracle(shuffled), source)
     assert max(figures["AP"], figures["visdrone_AP"]) < 1.0
+
+
+def test_the_next_images_are_read_while_a_batch_is_judged(tmp_path):
+    read = [threading.Event() for _ in range(6)]
+
+    class Slow:
+        batch_size, workers, runtime = 1, 1, "slow"
+
+        def preprocess(self, image):
+            read[image[0, 0, 0]].set()
+            return image[0, 0, 0]
+
+        def predict(self, batch):
+            assert read[min(batch[0] + 1, 5)].wait(60)
+            return [Detections.empty()] * len(batch)
+
+    for number in range(6):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((20, 20, 3), number, np.uint8))
+    images = [AnnotatedImage(tmp_path / f"{number}.png", None, NONE, NONE) for number in range(6)]
+    assert len(detect(Slow(), images)) == 6
 
 
 def perfect(image, *, more=NONE):

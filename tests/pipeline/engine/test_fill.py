@@ -168,7 +168,7 @@ def one_after_the_other(items, functions, depth):
 def in_one_thread(video, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipeline.engine.fill.fan_out", one_after_the_other)
-        patch.setattr("pipeline.engine.fill.ordered_map", lambda function, items, *_: map(function, items))
+        patch.setattr("pipeline.engine.steps.ordered_map", lambda function, items, *_: map(function, items))
         return filled(video, tmp_path_factory.mktemp("one_thread"), Guesses())
 
 
@@ -176,7 +176,7 @@ def in_one_thread(video, tmp_path_factory):
 def test_any_number_of_threads_writes_the_bytes_of_one(
     video, in_one_thread, tmp_path, monkeypatch, preparing, batch, workers
 ):
-    monkeypatch.setattr("pipeline.engine.fill.cores", lambda: preparing)
+    monkeypatch.setattr("pipeline.engine.steps.cores", lambda: preparing)
     assert filled(video, tmp_path, Guesses(batch, workers)) == in_one_thread
     assert len([name for name in in_one_thread if name.endswith(".jpg")]) > 10
 
