@@ -59,17 +59,31 @@ class Draws:
     """The random choices for n images, each a function of (seed, sample number) alone.
 
     Attributes:
-        corner: int64 (n, 2), row and column of the crop's top left, px.
-        flip: bool (n,).
-        blank: int64 (n, 4), rows and columns (from, to) of the erased rectangle, px of the crop; or empty.
-        colour: float32 (n, 3), factors of brightness, contrast and saturation.
+        table: float32 (n, 10), all of them: a GPU gets them in one copy.
 
     """
 
-    corner: NDArray[np.int64]
-    flip: NDArray[np.bool_]
-    blank: NDArray[np.int64]
-    colour: NDArray[np.float32]
+    table: Tensor
+
+    @property
+    def corner(self) -> NDArray[np.int64]:
+        """Row and column of the crop's top left, px: (n, 2)."""
+        return self.table.numpy()[:, :2].astype(np.int64)
+
+    @property
+    def flip(self) -> NDArray[np.bool_]:
+        """Whether to mirror: (n,)."""
+        return self.table.numpy()[:, 2] > 0
+
+    @property
+    def blank(self) -> NDArray[np.int64]:
+        """Rows and columns (from, to) of the erased rectangle, px of the crop; or empty: (n, 4)."""
+        return self.table.numpy()[:, 3:7].astype(np.int64)
+
+    @property
+    def colour(self) -> NDArray[np.float32]:
+        """Factors of brightness, contrast and saturation: a view (n, 3)."""
+        return np.asarray(self.table.numpy()[:, 7:])
 
 
 def draw(
@@ -84,12 +98,10 @@ def draw(
     blank = np.zeros((count, 4), np.int64)
     for row in np.flatnonzero(uniform[:, 3] < how.erase):
         blank[row] = _rectangle(how, uniform[row, 4:8], size)
-    return Draws(
-        corner=(uniform[:, :2] * room).astype(np.int64),
-        flip=uniform[:, 2] < how.flip,
-        blank=blank,
-        colour=(1 + spans * (2 * uniform[:, 8:] - 1)).astype(np.float32),
-    )
+    corner = (uniform[:, :2] * room).astype(np.int64)
+    colour = 1 + spans * (2 * uniform[:, 8:] - 1)
+    table = np.column_stack([corner, uniform[:, 2] < how.flip, blank, colour]).astype(np.float32)
+    return Draws(torch.from_numpy(table))
 
 
 def _rectangle(how: Augmentation, uniform: NDArray[np.float64], size: tuple[int, int]) -> tuple[int, ...]:
@@ -116,30 +128,33 @@ def augment(crops: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
     """
     device = crops.device
     rows, columns = torch.arange(size[0], device=device), torch.arange(size[1], device=device)
-    corner = torch.from_numpy(draws.corner).to(device)
-    flip = torch.from_numpy(draws.flip).to(device)
+    table = draws.table.to(device, non_blocking=True)
+    corner, flip, blank = table[:, :2].long(), table[:, 2] > 0, table[:, 3:7].long()[:, :, None]
     across = torch.where(flip[:, None], columns.flip(0), columns)
     batch = torch.arange(len(crops), device=device)[:, None, None]
     cut = crops[batch, (corner[:, :1] + rows)[:, :, None], (corner[:, 1:] + across)[:, None, :]]
     images = cut.permute(0, 3, 1, 2)
     if (draws.colour != 1).any():
-        images = _recolour(images, torch.from_numpy(draws.colour).to(device))
+        images = _recolour(images, table[:, 7:])
     if draws.blank.any():
-        blank = torch.from_numpy(draws.blank).to(device)[:, :, None]
         inside_rows = (rows >= blank[:, 0]) & (rows < blank[:, 1])
         inside_columns = (columns >= blank[:, 2]) & (columns < blank[:, 3])
-        inside = inside_rows[:, None, :, None] & inside_columns[:, None, None, :]
-        mean = torch.tensor(IMAGENET_MEAN, device=device).mul(255).round().to(torch.uint8)
-        images = torch.where(inside, mean[None, :, None, None], images)
+        inside = inside_rows[:, :, None] & inside_columns[:, None, :]
+        for channel, mean in enumerate(IMAGENET_MEAN):
+            images[:, channel].masked_fill_(inside, round(255 * mean))
     return images
 
 
 def _recolour(images: Tensor, factors: Tensor) -> Tensor:
     """Brightness scales, contrast spreads about the image's mean grey, saturation about each pixel's grey."""
     brightness, contrast, saturation = factors[:, :, None, None, None].unbind(1)
-    weights = torch.tensor((0.299, 0.587, 0.114), device=images.device)[:, None, None]
     pixels = images.float() * brightness
-    middle = (pixels * weights).sum(1, keepdim=True).mean((2, 3), keepdim=True)
+    middle = _grey(pixels).mean((2, 3), keepdim=True)
     pixels = middle + (pixels - middle) * contrast
-    grey = (pixels * weights).sum(1, keepdim=True)
+    grey = _grey(pixels)
     return (grey + (pixels - grey) * saturation).round().clamp(0, 255).to(torch.uint8)
+
+
+def _grey(pixels: Tensor) -> Tensor:
+    """The luminance (n, 1, H, W) of `pixels` (n, 3, H, W) RGB."""
+    return 0.299 * pixels[:, :1] + 0.587 * pixels[:, 1:2] + 0.114 * pixels[:, 2:]

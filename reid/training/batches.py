@@ -32,6 +32,10 @@ class Batch:
     draws: Draws
     labels: Tensor
 
+    def pinned(self) -> "Batch":
+        """The same in memory from which a GPU copies while the host works."""
+        return Batch(self.crops.pin_memory(), Draws(self.draws.table.pin_memory()), self.labels.pin_memory())
+
 
 class TrainingBatches:
     """Batch number t, for any t: a function of the configuration's seed and t alone.
@@ -71,7 +75,8 @@ class TrainingBatches:
         own = range(iteration * self.size, (iteration + 1) * self.size)[self._own]
         draws = draw(self._how, own, seed=self._seed, scaled=self._scaled, size=self._cropped)
         crops = torch.from_numpy(self._store.take(numbers[self._own]))
-        return Batch(crops.pin_memory() if self._pin else crops, draws, torch.from_numpy(self._labels[numbers]))
+        batch = Batch(crops, draws, torch.from_numpy(self._labels[numbers]))
+        return batch.pinned() if self._pin else batch
 
     def between(self, start: int, end: int) -> Iterator[tuple[int, Batch]]:
         """The batches from `start` to below `end`, a few of them prepared ahead."""

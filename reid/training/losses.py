@@ -39,15 +39,10 @@ def hardest(distances: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 
     Returns:
         Distances (n,) of positives and (n,) of negatives. An anchor alone with its identity has itself as
-        positive, at distance 0.
-
-    Raises:
-        ValueError: all anchors are of one identity.
+        positive, at distance 0. Without another identity, which a batch has always, negatives are infinitely far.
 
     """
     same = labels[:, None] == labels[None, :]
-    if bool(same.all()):
-        raise ValueError("a batch needs at least two identities")
     positive = distances.masked_fill(~same, -math.inf).amax(dim=1)
     negative = distances.masked_fill(same, math.inf).amin(dim=1)
     return positive, negative
@@ -217,13 +212,21 @@ def diagnose(embeddings: Tensor, labels: Tensor, margin: float | None) -> Mappin
     same = labels[:, None] == labels[None, :]
     others = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     losses = triplet_losses(*hardest(distances, labels), margin)
-    return {
-        "active": float((losses > _ACTIVE).double().mean()),
-        "positive": float(distances[others].mean()) if bool(others.any()) else 0.0,
-        "negative": float(distances[~same].mean()),
-        "norm": float(embeddings.norm(dim=1).mean()),
-        "spread": float(distances.max()) / (margin or 1.0),
+    figures = {
+        "active": (losses > _ACTIVE).double().mean(),
+        "positive": _mean(distances, others),
+        "negative": _mean(distances, ~same),
+        "norm": embeddings.norm(dim=1).mean(),
+        "spread": distances.max() / (margin or 1.0),
     }
+    # Together: a GPU would be waited for at each of them.
+    values = torch.stack([value.double() for value in figures.values()]).tolist()
+    return dict(zip(figures, values, strict=True))
+
+
+def _mean(values: Tensor, chosen: Tensor) -> Tensor:
+    """The mean of the `chosen` ones of `values`; 0 if there are none."""
+    return values.double().where(chosen, 0).sum() / chosen.sum().clamp(min=1)
 
 
 def has_collapsed(diagnosis: Mapping[str, float]) -> bool:

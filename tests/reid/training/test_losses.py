@@ -124,9 +124,9 @@ def test_an_anchor_without_another_image_is_its_own_positive():
     assert negative.tolist() == [2, 2, 5]
 
 
-def test_one_identity_is_no_batch():
-    with pytest.raises(ValueError, match="at least two identities"):
-        hardest(torch.zeros(3, 3), torch.zeros(3, dtype=torch.int64))
+def test_without_another_identity_negatives_are_infinitely_far():
+    positive, negative = hardest(torch.ones(3, 3), torch.zeros(3, dtype=torch.int64))
+    assert (positive.tolist(), negative.tolist()) == ([1, 1, 1], [math.inf] * 3)
 
 
 @pytest.mark.parametrize("margin", [0.3, 5.0, None])
