@@ -12,6 +12,7 @@ def usable_device(name: str) -> torch.device:
     """The device `name`: cpu, cuda, cuda:1 …; `auto` is a GPU where there is one.
 
     fp32 on a GPU is fp32 from here on, in the whole process: by default, torch's convolutions would round to TF32.
+    A GPU with a number becomes the thread's default.
 
     Raises:
         DetectorError: there is no such device here.
@@ -28,6 +29,8 @@ def usable_device(name: str) -> torch.device:
         )
     if kind == "cuda":  # by the old names: with the new ones, torch's own `cudnn.flags` would fail
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    if number:  # else what names no GPU would take memory of the first one
+        torch.cuda.set_device(int(number))
     return torch.device(name)
 
 

@@ -313,8 +313,6 @@ def _accelerator(config: TrainConfig) -> Accelerator:
     device = usable_device(config.device)
     if config.precision == "fp16" and device.type != "cuda":
         raise ReidError("precision 'fp16' needs a CUDA device; take bf16 or fp32")
-    if device.index is not None:
-        torch.cuda.set_device(device)
     # They would hold a later run in this process to the first one's precision and device.
     AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(
