@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -51,6 +51,7 @@ _TRIES = 3  # of a task, after the first, when its worker or machine is lost
 _SHARE_OF_GPU = 0.25  # several processes on a GPU hide the time in which one does not use it
 _POLL_S = 0.2
 _NOWHERE = "http://127.0.0.1:9"
+PROXY = {"http_proxy": _NOWHERE, "https_proxy": _NOWHERE, "no_proxy": "localhost,127.0.0.1"}
 _CANCEL_S = 30.0
 _SEEN_S = 60.0  # after which a network file system shows what another machine has written
 
@@ -151,7 +152,8 @@ class Cluster:
             own: dict[str, Any] = (
                 {"include_dashboard": False, "_node_ip_address": "127.0.0.1"} if self._alone else {}
             )
-            self._ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
+            with _no_way_out() if self._alone else nullcontext():
+                self._ray.init(address=address, log_to_driver=False, logging_level="ERROR", **own)
         except Exception as error:  # of many kinds, Exception itself among them
             where = f"at {address}" if address else "to be begun here"
             raise PipelineError(f"no Ray cluster {where}: {_first_line(error)}") from None
@@ -390,6 +392,21 @@ def _import_ray() -> Any:
     except ImportError:
         raise PipelineError("engine ray: needs the package ray; pip install 'uavpipe[ray]'") from None
     return ray
+
+
+@contextmanager
+def _no_way_out() -> Iterator[None]:
+    """Within, what Ray starts has a proxy that is not there: it asks for the cloud that it might be in."""
+    before = {name: os.environ.get(name) for name in PROXY}
+    os.environ.update(PROXY)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _first_line(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
 from pipeline.run.flight import describe
 from pipeline.run.flights import run_flights
-from pipeline.run.ray_engine import Resources, resources_of, run_flights_on_ray, tasks_of
+from pipeline.run.ray_engine import PROXY, Resources, resources_of, run_flights_on_ray, tasks_of
 from pipeline.video import Segment
 from pipeline.video.records import Run
 from pipeline.workspace.folders import open_flight
@@ -24,35 +24,64 @@ from tests.pipeline.cluster import emulated
 from tests.pipeline.cluster.conftest import ROOT, config_of, contents, words_of
 
 
+class TwoMachines:
+    """A cluster of two machines with a core each, both on this one; the second one can be lost."""
+
+    def __init__(self):
+        from ray.cluster_utils import Cluster
+
+        self._cluster, self._second = Cluster(), None
+        self._begin(include_dashboard=False, no_monitor=True)
+        self.address = self._cluster.address
+
+    def complete(self):
+        """Begin the second machine, if it is not there."""
+        if self._second is None:
+            self._second = self._begin()
+
+    def lose_one(self):
+        """End the second machine's processes, tasks and all."""
+        self._cluster.remove_node(self._second, allow_graceful=False)
+        self._second = None
+
+    def end(self):
+        self._cluster.shutdown()
+
+    def _begin(self, **options):
+        """Begin a machine. Ray waits 15 s for its own processes; which take longer on a busy computer."""
+        for left in reversed(range(5)):
+            try:
+                return self._cluster.add_node(num_cpus=1, include_log_monitor=False, **options)
+            except Exception:
+                if not left:
+                    raise
+
+
 @pytest.fixture(scope="module")
-def cluster():
-    """A cluster of two machines with a core each, all on this one; its own processes are not watched."""
+def machines():
     pytest.importorskip("ray", reason="ray is not installed")
-    if not os.environ.get("UAVPIPE_TEST_RAY"):
-        pytest.skip("two minutes, and Ray asks the network what cloud it is in: set UAVPIPE_TEST_RAY=1")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_USAGE_STATS_REPORT_URL", "http://127.0.0.1:9")
-        patch.delenv("UAVPIPE_CONNECTIONS", raising=False)
-        patch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", ""))))
+        for name, value in PROXY.items():
+            patch.setenv(name, value)
+        patch.setenv("PYTHONPATH", watched_path())
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv(emulated.SLEEP, "20")
-        from ray.cluster_utils import Cluster
-
-        cluster = Cluster()
-        _add(cluster, num_cpus=0, include_dashboard=False, no_monitor=True)
-        yield cluster, [_add(cluster, num_cpus=1) for _ in range(2)]
-        cluster.shutdown()
+        machines = TwoMachines()
+        yield machines
+        machines.end()
 
 
-def _add(cluster, **options):
-    """Begin a machine. Ray waits 15 s for its own processes; which take longer on a busy computer."""
-    for left in reversed(range(5)):
-        try:
-            return cluster.add_node(include_log_monitor=False, **options)
-        except Exception:
-            if not left:
-                raise
+@pytest.fixture
+def cluster(machines):
+    machines.complete()
+    return machines
+
+
+def watched_path():
+    """PYTHONPATH with this repository, and with what counts connections."""
+    return os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))
 
 
 @contextmanager
@@ -61,7 +90,7 @@ def quiet(title, total):
 
 
 def engine_of(cluster, **settings):
-    return EngineConfig(name="ray", address=cluster[0].address, cpus=1, segments=2, **settings)
+    return EngineConfig(name="ray", address=cluster.address, cpus=1, segments=2, **settings)
 
 
 def test_the_bytes_are_those_of_one_run_though_a_machine_is_lost(cluster, clips, plain, tmp_path, monkeypatch):
@@ -73,8 +102,7 @@ def test_the_bytes_are_those_of_one_run_though_a_machine_is_lost(cluster, clips,
         def advance(count):
             done.append(count)
             if sum(done) >= 84 // 3 and not lost:
-                lost.append(cluster[1].pop(0))
-                cluster[0].remove_node(lost[0], allow_graceful=False)
+                lost.append(cluster.lose_one())
 
         yield advance
 
@@ -86,15 +114,14 @@ def test_the_bytes_are_those_of_one_run_though_a_machine_is_lost(cluster, clips,
     assert len(reported) == 12
     assert [result.folder.parent.name for result in reported] == ["flight0"] * 6 + ["flight1"] * 6
     assert contents(tmp_path) == plain
-    cluster[1].append(_add(cluster[0], num_cpus=1))
     assert not emulated.Emulated.used  # no frame was seen in this process
 
 
 def test_a_killed_driver_is_followed_by_another(cluster, clips, plain, tmp_path):
     command = [sys.executable, "-m", "tests.pipeline.cluster.emulated", "run", *words_of(clips, tmp_path)]
     command += ["--set", "engine.cpus=1", "--set", "engine.segments=2", "--until", "tracks"]
-    command += ["--ray", cluster[0].address]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command += ["--ray", cluster.address]
+    environment = os.environ | {"PYTHONPATH": watched_path()}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as driver:
         until = time.monotonic() + 120
         while len(list(tmp_path.glob("*/detections/detections.parquet/part-*"))) < 3:
