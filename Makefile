@@ -17,6 +17,7 @@ MINUTES   ?= 60
 CARD_DATA ?= data/cards
 ROUNDS    ?= 100
 SEED      ?= 0
+TORCH     ?= cpu
 PYTHON    ?= python3
 # detectron2 is on no package index; this commit is known to work with the torch of constraints.txt.
 DETECTRON2_SRC ?= git+https://github.com/facebookresearch/detectron2.git@02b5c4e295e990042a714712c21dc79b731e8833
@@ -61,7 +62,7 @@ STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation
 DETECTORS := $(wildcard weights/*.safetensors)
 SETTINGS := $(if $(PLAIN),$(CONFIG)) $(if $(SET),always)
 
-.PHONY: help setup video-given run frames detect crops tracks label dataset overlay train evaluate report table1 train-detector detectron2 openvino demo test gpu cards fuzz faults lint doctor docs clean always
+.PHONY: help setup video-given run frames detect crops tracks label dataset overlay train evaluate report table1 train-detector detectron2 openvino image demo test gpu cards fuzz faults lint doctor docs clean always
 .DEFAULT_GOAL := help
 
 help: ## Show this text
@@ -70,7 +71,8 @@ help: ## Show this text
 	@printf '\n  VIDEO=flight01.mp4  CONFIG=flight.yaml  WORKSPACE=$(WORKSPACE)  SET="detector.threshold=0.6"\n'
 	@printf '  train, evaluate: DATA=$(DATA)  REID=$(REID)  PROTOCOL=$(PROTOCOL)  WEIGHTS=…\n'
 	@printf '  table1: GRID=$(GRID)  train-detector: RECIPE=$(RECIPE)\n'
-	@printf '  detectron2: DETECTRON2_SRC=a local copy  cards: CARD_DATA=$(CARD_DATA)  fuzz: MINUTES=$(MINUTES)  faults: ROUNDS=$(ROUNDS) SEED=$(SEED)\n'
+	@printf '  detectron2: DETECTRON2_SRC=a local copy  image: TORCH=$(TORCH)  cards: CARD_DATA=$(CARD_DATA)\n'
+	@printf '  fuzz: MINUTES=$(MINUTES)  faults: ROUNDS=$(ROUNDS) SEED=$(SEED)\n'
 
 setup: $(READY) ## Install everything into .venv (the other targets do it when needed)
 
@@ -151,6 +153,9 @@ detectron2: $(READY) ## Build detectron2, for detector.backend: detectron2
 
 openvino: $(READY) ## Install OpenVINO, for detector.backend: openvino (faster on a CPU)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[openvino]'
+
+image: ## Build a container image of uavpipe; for GPUs with TORCH=cu130
+	docker build -t uavpipe --build-arg TORCH=$(TORCH) .
 
 demo: $(READY) ## Simulate two flights over the same people and run the whole chain on them
 	$(COUNT) $(UAVPIPE) demo

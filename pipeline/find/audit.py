@@ -1,6 +1,5 @@
 """The record of searches in a workspace: who searched when for what."""
 
-import getpass
 import hashlib
 import json
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.find.query import Photo, Upload
 from pipeline.stages.crop_store import read_picture
 from pipeline.workspace.folders import SEARCHES
+from pipeline.workspace.locks import login
 
 
 def record_search(
@@ -32,7 +32,7 @@ def record_search(
     """
     wanted: dict[str, Any] = {"person": person} if person is not None else {"photos": [*map(_sha256, photos)]}
     wanted = {"flights": list(flights)} if flights else wanted
-    line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "user": user or _user(), **wanted}
+    line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "user": user or login(), **wanted}
     try:
         with (workspace / SEARCHES).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -48,10 +48,3 @@ def _sha256(photo: Photo) -> str:
         return hashlib.sha256(content).hexdigest()
     except OSError as error:
         raise PipelineError(f"{photo}: cannot be read: {error.strerror}") from None
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # no name for the number, as in some containers
-        return "unknown"

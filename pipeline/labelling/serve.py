@@ -1,6 +1,5 @@
 """Serving the labelling app over the flights of a workspace."""
 
-import getpass
 import socket
 import sys
 import threading
@@ -41,6 +40,7 @@ from pipeline.video import Video
 from pipeline.workspace.entries import MANIFEST
 from pipeline.workspace.folders import check_whole, parts_of, read_card
 from pipeline.workspace.jpeg import encode_jpeg
+from pipeline.workspace.locks import login
 from pipeline.workspace.tables import read_rows
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def serve(
     access = Access(hosts, None) if no_token else Access(hosts, token) if token else Access(hosts)
     check_whole(workspace)
     if user is None:
-        user = getpass.getuser() if _loopback(host) else ""
+        user = login() if _loopback(host) else ""
     with serving(workspace):
         _serve(workspace, host, port, access, user, suggest, browser, find, say)
 

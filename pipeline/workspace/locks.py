@@ -1,5 +1,6 @@
 """Locks between processes, also of several machines: files that the kernel locks, and unlocks with the process."""
 
+import getpass
 import os
 import socket
 import time
@@ -67,6 +68,14 @@ def take_patiently(handle: IO[Any], folder: Path, *, shared: bool = False) -> bo
             return True
         time.sleep(_WAIT_S)
     return False
+
+
+def login() -> str:
+    """The user's name on this machine."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no name for the number, as in some containers
+        return "unknown"
 
 
 def owner() -> str:

@@ -1,6 +1,5 @@
 """`uavpipe annotate`: the labelling app, the log of labels, and exchange with other tools."""
 
-import getpass
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -156,8 +155,9 @@ def import_(
     from annotate.exchange.admit import Reading
     from annotate.log.store import LABELS, LabelStore
     from pipeline.labelling.import_tracks import import_tracks
+    from pipeline.workspace.locks import login
 
-    user = user or getpass.getuser()
+    user = user or login()
     form = form or ("market" if source.is_dir() else None)
     if form == "market":
         from pipeline.labelling.import_market import import_market
