@@ -144,10 +144,10 @@ def look(config: DetectorConfig, source: WeightsSource, images: Iterable[NDArray
         if not number:
             option = affordable_for(image.shape[1], image.shape[0], config, source)
             if option is None:
-                break
+                return _too_dear()
             detectors = [
                 load_predictor(config.model_copy(update={"tiles": tiles}), source) for tiles in (None, option.tiles)
             ]
         for found, detector in zip((whole, tiled), detectors, strict=True):
             found += detector.predict([detector.preprocess(image)])
-    return by_look(option, whole, tiled)
+    return by_look(option, whole, tiled) if tiled else Choice(None, 1.0, "no frame could be looked at")

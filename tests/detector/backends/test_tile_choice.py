@@ -89,6 +89,7 @@ def test_a_look_with_the_real_model_is_repeatable_and_says_what_it_saw():
     first, second = (look(config, source_of(config), images) for _ in range(2))
     assert first == second
     assert "in 2 frames" in first.why
+    assert look(config, source_of(config), []).why == "no frame could be looked at"
 
 
 def test_a_model_of_unknown_input_asks_for_its_size():

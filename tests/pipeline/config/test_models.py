@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from pipeline.cli import main
 from pipeline.config.flights import require_flights
-from pipeline.config.models import load_config
+from pipeline.config.models import TracksConfig, load_config
 from pipeline.errors import PipelineError
 
 
@@ -104,3 +104,8 @@ def test_the_start_on_the_command_line_is_of_one_video(tmp_path):
         assert (ran.exit_code, "--start is of one VIDEO" in ran.stderr) == (2, True)
     ran = CliRunner().invoke(main, ["run", "a.mp4", "--start", "noon"])
     assert (ran.exit_code, ran.stderr.count("\n"), "expected a date and time" in ran.stderr) == (1, 1, True)
+
+
+def test_a_tracklet_starts_at_the_score_of_a_crop_unless_it_is_set():
+    assert TracksConfig().starting_from(0.7).new_track_score == 0.7
+    assert TracksConfig(new_track_score=0.5).starting_from(0.7).new_track_score == 0.5
