@@ -8,8 +8,8 @@ tracklets. Features are normal in 40 dimensions, whose cosines between strangers
 Market-1501; the share of the person in them differs from tracklet to tracklet, so that cosines of one person
 are 0.73 ± 0.14 (Market-1501: 0.72 ± 0.16). One tracklet in 14 shows nobody. Two people of a flight share a
 frame with probability 0.4.
-`market`: a camera is a flight, the crops of a person from one camera are a tracklet; nothing shares a frame. A
-half of the tracklets, then all but a tenth, get their decision in random order.
+`market`: a camera is a flight, the crops of a person from one camera are a tracklet; nothing shares a frame. Then
+a half of the tracklets, drawn at random, is decided.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from pipeline.find.population import OPEN, Decided, count_people
 from reid.embedder import Embedder
 from reid.weights import EMBEDDED
 
-DECIDED = (0.0, 0.5, 0.9)
+DECIDED = (0.0, 0.5)
 DIMENSIONS = 40
 NOBODY = -2
 

@@ -24,6 +24,7 @@ _COMMANDS = {
     "find": ("find", "find", "Search for the person in a photo: seen before, where and when?"),
     "clip": ("clip", "clip", "Render a clip of each sighting of a person."),
     "sightings": ("sightings", "sightings", "List who was seen, when and where."),
+    "coverage": ("coverage", "coverage", "Show which ground was looked at: where must we still look?"),
     "people": ("people", "people", "Estimate how many different people there are."),
     "anonymize": ("privacy", "anonymize", "Write a clip to share, with its people made unrecognisable."),
     "forget": ("privacy", "forget", "Erase a person everywhere in the workspace."),

@@ -28,6 +28,7 @@ _SIGNS = {
         rb"\A(path\r?\n|height,recall,|source,loss,margin,seed,|tracklet,(flight|label),|answer,likely,|labeller,labels,)"
     ),
     ".md": re.compile(rb"\A\| mAP \|"),
+    ".geojson": re.compile(rb'\A\{\s*"type": "FeatureCollection",\s*"generator": "uavpipe"'),
     ".safetensors": _MODEL,
     ".onnx": _MODEL,
     ".xml": re.compile(rb"\A<\?xml [^>]*>\n<annotations>\n<version>|uavpipe"),  # CVAT itself indents

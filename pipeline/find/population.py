@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 OPEN = -1  # in `Decided.people`
-SWEEPS = 60
-_FIRST = 20  # sweeps that are not counted
+SWEEPS = 45
+_FIRST = 15  # sweeps that are not counted
 _CHAINS = 16
 _DOUBT = 0.3
 _JUNK, _PERSONS = 1.0, 13.0  # tracklets that the prior counts for
@@ -102,7 +102,7 @@ class _Chains:
         self._doubt = _DOUBT * rng.normal(size=(_CHAINS, 1))
         self._open = np.flatnonzero(known.people == OPEN)
         self._decided_junk = known.junk
-        self._junk = np.full(_CHAINS, _JUNK / (_JUNK + _PERSONS))
+        self._junk = self._draw_junk()
         self._group = np.full((_CHAINS, n), n)
         self._sizes = np.zeros((_CHAINS, n + 1), np.int64)
         self._pairs = np.zeros((_CHAINS, n + 1))  # sum of `alike` over the pairs of a group
@@ -126,8 +126,11 @@ class _Chains:
             self._take_out(place)
             weights = self._weights(place)
             self._put(place, (weights + self._rng.gumbel(size=weights.shape)).argmax(axis=1))
-        nobody = (self._group[:, self._open] == self._n).sum(axis=1)
-        self._junk = self._rng.beta(_JUNK + self._decided_junk + nobody, _PERSONS + self._n - nobody)
+        self._junk = self._draw_junk()
+
+    def _draw_junk(self) -> NDArray[np.float64]:
+        """The share of junk, by the decisions alone: that a tracklet is like no other says little about it."""
+        return self._rng.beta(_JUNK + self._decided_junk, _PERSONS + self._n - len(self._open), _CHAINS)
 
     def _weights(self, place: int) -> NDArray[np.float64]:
         """Log weights of the slots that a tracklet which is taken out may be in: float64 (c, n + 1)."""

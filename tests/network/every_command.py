@@ -45,6 +45,7 @@ detector: {weights: embedded, device: cpu, floor: 0.02, threshold: 0.3, resize: 
 tracks: {begin: 0.2, high: 0.2, split_below: null}
 dataset: {min_crops: 1, protocol: tracklet, gap_s: 0}
 report: {clip_s: 1}
+camera: {fov_deg: 65}
 """
 _MADE = """
 simulate a.mp4 --people 6 --seconds 2 --size 320x180 --fps 8 --altitude 12 --seed 1 --cast 3
@@ -74,6 +75,7 @@ annotate import log.jsonl --workspace runs
 annotate retrain --workspace runs --iterations 2
 sightings --workspace runs
 people --workspace runs
+coverage --workspace runs --format geojson --out coverage.geojson
 clip --person 1 --workspace runs
 find people/query/0003_c1s1_000001_00.png --box 0,0,20,50 --workspace runs
 dataset --config flights.yaml

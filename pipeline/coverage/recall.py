@@ -1,0 +1,66 @@
+"""A detector's recall by the height of a person in the picture, from a file."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import PipelineError
+from pipeline.files import read_regular
+
+BUNDLED = Path(__file__).with_name("recall.json")
+_LONGEST = 100_000  # bytes
+
+
+class Recall(BaseModel):
+    """How often a detector finds a person, by height; a person smaller than the first height is not found.
+
+    Attributes:
+        origin: the detector, the score and the data, for people to read.
+        from_px: ascending heights of persons in pixels of the frame, from which each of `recall` is valid.
+        recall: shares of the persons that were found.
+
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    origin: str
+    from_px: tuple[float, ...] = Field(min_length=1)
+    recall: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> "Recall":
+        if len(self.from_px) != len(self.recall):
+            raise ValueError("expected as many values in recall as in from_px")
+        if not all(0 < one < other for one, other in pairwise((*self.from_px, np.inf))):
+            raise ValueError("expected positive, ascending heights in from_px")
+        if not all(0 <= each <= 1 for each in self.recall):
+            raise ValueError("expected shares from 0 to 1 in recall")
+        return self
+
+    def at(self, heights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The recall for persons of `heights`, px: float64 of the same shape."""
+        places = np.searchsorted(np.array(self.from_px), heights, side="right")
+        return np.asarray(np.array([0.0, *self.recall])[places], np.float64)
+
+
+def read_recall(path: Path = BUNDLED) -> Recall:
+    """The recall in the JSON file `path`, as `recall.json` beside this module is written.
+
+    Raises:
+        PipelineError: the file cannot be read, or is no such file; names the field.
+
+    """
+    try:
+        content = read_regular(path)[:_LONGEST]
+        return Recall.model_validate(json.loads(content))
+    except OSError as error:
+        raise PipelineError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "recall"
+        raise PipelineError(f"{path}: {field}: {first['msg']}; see docs/find.md#coverage") from None
+    except ValueError:
+        raise PipelineError(f"{path}: is no JSON; expected origin, from_px and recall") from None
