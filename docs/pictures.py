@@ -1,9 +1,6 @@
 """The README's pictures, out of the report of the demo: a moving one of its last clip, and one of each step.
 
 python -m docs.pictures demo/runs/report/index.html [--browser /usr/bin/chromium] [--moving]
-python -m docs.pictures runs/report/index.html --only person
-
-The picture of a person needs telemetry and `camera.fov_deg`, as the flights of docs/first-flight.ipynb have.
 """
 
 import argparse
@@ -24,18 +21,18 @@ _STEPS = {
     "tracks": (".timeline >> nth=0", 1.0),
     "people": (".wall", 0.247),
     "dataset": ("#dataset ~ .plots >> nth=0", 1.0),
+    "person": ("section.sheet >> nth=0", 1.0),
     "ranked": ("section.ranked:has(.right):has(.wrong) >> nth=0", 1.0),
     "report": ("body", None),
 }
-_PERSON = {"person": ("section.sheet >> nth=0", 1.0)}
 
 
-def take(page: Page, steps: dict[str, tuple[str, float | None]]) -> None:
-    """Take the pictures of `steps`, which is as `_STEPS`."""
+def take(page: Page) -> None:
+    """Take all pictures."""
     page.evaluate("document.querySelectorAll('video').forEach(each => each.controls = false)")
     page.evaluate("document.querySelectorAll('img').forEach(each => each.loading = 'eager')")
     page.wait_for_timeout(1500)
-    for name, (place, share) in steps.items():
+    for name, (place, share) in _STEPS.items():
         if share is None:
             page.evaluate("scrollTo(0, 0)")  # the pictures before scrolled to their places
         shot = page.screenshot() if share is None else page.locator(place).screenshot()
@@ -65,18 +62,15 @@ def main() -> None:
     parser.add_argument("report", type=Path)
     parser.add_argument("--browser", help="Path of a Chromium.  [default: playwright's own]")
     parser.add_argument("--moving", action="store_true", help="Make the moving picture alone.")
-    parser.add_argument("--only", choices=[*_STEPS, *_PERSON], help="Make this picture alone.")
     arguments = parser.parse_args()
-    steps = _STEPS if arguments.only is None else {arguments.only: (_STEPS | _PERSON)[arguments.only]}
-    if arguments.only is None:
-        move(max(arguments.report.parent.glob("*.mp4")))
+    move(max(arguments.report.parent.glob("*.mp4")))
     if arguments.moving:
         return
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=arguments.browser)
         page = browser.new_page(viewport=_SIZE, device_scale_factor=1.5)
         page.goto(arguments.report.resolve().as_uri())
-        take(page, steps)
+        take(page)
         browser.close()
 
 
