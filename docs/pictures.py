@@ -21,7 +21,7 @@ _STEPS = {
     "tracks": (".timeline >> nth=0", 1.0),
     "people": (".wall", 0.247),
     "dataset": ("#dataset ~ .plots >> nth=0", 1.0),
-    "person": ("section.sheet >> nth=0", 1.0),
+    "sightings": ("section.sheet >> nth=0", 1.0),
     "ranked": ("section.ranked:has(.right):has(.wrong) >> nth=0", 1.0),
     "report": ("body", None),
 }

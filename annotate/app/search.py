@@ -129,7 +129,7 @@ def _card(project: Project, state: State, similar: Similar) -> dict[str, Any] | 
     if name not in state.tracklets:
         return None
     label = state.labels[name]
-    person = views.identity(project, state, label, name) if isinstance(label, int) else None
+    person = views.identity(project, state, label) if isinstance(label, int) else None
     return {
         "person": person,
         "tracklet": views.tracklet(project, state, name),

@@ -72,7 +72,7 @@ export class Gallery {
   #draw() {
     const search = h("input", {
       type: "search",
-      placeholder: "Find a name, number, tag ( / )",
+      placeholder: "Name, number, tag ( / )",
       "aria-label": "Find a name, a number or a tag",
       value: this.#find,
     });

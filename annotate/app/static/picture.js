@@ -5,6 +5,7 @@ import { action, h, identityName, moved, picture, plural, say, toast } from "./d
 import { linkToPerson, linkToTracklet } from "./route.js";
 
 const MOST = 20e6; // bytes, as the server takes
+const SHOWN = 4; // crops of an answer
 
 export class PictureSearch {
   #file = null; // the picture that is searched for
@@ -33,6 +34,7 @@ export class PictureSearch {
     const input = h("input", {
       type: "file",
       accept: "image/jpeg,image/png,image/webp",
+      hidden: true, // there is a button for it
       "aria-label": "A picture of a person",
       onchange: () => input.files[0] && this.#take(input.files[0]),
     });
@@ -61,7 +63,7 @@ export class PictureSearch {
     this.main.replaceChildren(
       h(
         "section",
-        { class: "review" },
+        { class: "person" },
         zone,
         h("article", { class: "panel", "aria-label": "Who it may be", id: "answers", "aria-live": "polite" }),
       ),
@@ -132,30 +134,36 @@ export class PictureSearch {
     return found;
   }
 
-  // As `uavpipe find` says it.
+  // As `uavpipe find` says it: what is below the threshold is shown to those who ask for it.
   #tell({ answers, anybody, tracklets, note }) {
-    const place = this.main.querySelector("#answers");
     const heading = anybody
       ? "They look like this person"
       : `nobody here looks like this person (${plural(tracklets, "tracklet")})`;
-    const hint = anybody || !answers.length ? null : h("p", {}, "The most similar, though unlikely:");
-    place.replaceChildren(
+    const unlikely = answers.filter((each) => !each.likely);
+    const summary = `unlikely, the most similar first: ${unlikely.length}`;
+    const parts = [
       h("h2", {}, heading),
-      hint ?? "",
-      h(
-        "ol",
-        { class: "candidates" },
-        answers.map((each) => h("li", {}, answerCard(each))),
-      ),
+      cards(answers.filter((each) => each.likely)),
+      unlikely.length ? h("details", {}, h("summary", {}, summary), cards(unlikely)) : "",
       note ? h("p", { class: "quiet" }, `note: ${note}`) : "",
-    );
+    ];
+    this.main.querySelector("#answers").replaceChildren(...parts);
     say(heading);
   }
 }
 
+function cards(answers) {
+  return h(
+    "ol",
+    { class: "candidates" },
+    answers.map((each) => h("li", {}, answerCard(each))),
+  );
+}
+
 function answerCard({ person, tracklet, flights, similarity, right, likely }) {
   const name = person ? identityName(person) : tracklet.tracklet;
-  const crops = (person ?? tracklet).crops.slice(0, 4);
+  const { crops } = tracklet;
+  const middle = Math.max(0, Math.floor((crops.length - SHOWN) / 2));
   const sure = right === null ? "" : `right ${Math.round(100 * right)} %`;
   return h(
     "a",
@@ -167,7 +175,7 @@ function answerCard({ person, tracklet, flights, similarity, right, likely }) {
     h(
       "span",
       { class: "crops" },
-      crops.map((crop) => picture(crop, "")),
+      crops.slice(middle, middle + SHOWN).map((crop) => picture(crop, "")),
     ),
     h(
       "small",

@@ -119,7 +119,7 @@ export class Reviews {
         { class: "crops" },
         crops.map((crop) => picture(crop, tracklet)),
       ),
-      person
+      person?.crops.length
         ? h(
             "section",
             { "aria-label": what },

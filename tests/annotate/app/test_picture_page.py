@@ -60,6 +60,10 @@ def test_a_picture_and_its_answers(page, searcher):
     cards = page.locator("#answers .card")
     expect(cards.nth(0)).to_contain_text("Person 2")
     expect(cards.nth(0)).to_contain_text("right 83 % · similarity 0.610")
+    expect(cards.nth(0).locator("img")).to_have_count(4)
+    expect(cards.nth(1)).to_be_hidden()
+    page.get_by_text("unlikely, the most similar first: 1").click()
+    expect(cards.nth(1)).to_contain_text("f2/2")
     expect(cards.nth(1)).to_contain_text("right 3 % · unlikely")
     expect(page.locator("#answers")).to_contain_text("note: 'right' is how often")
     ((wanted, user),) = searcher.asked
