@@ -1,7 +1,6 @@
 """Queries: photos, crops of the workspace, and labelled persons as vectors."""
 
 import io
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,15 +137,13 @@ def _read(path: Photo) -> Image:
 def _decoded(upload: Upload) -> Image:
     """The picture, upright, as one of the formats that browsers make; the decoders of all others stay unused."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Pillow's of a picture that is too large, and of damage
-            with Pictures.open(io.BytesIO(upload.data), formats=_FORMATS) as picture:
-                if picture.width * picture.height > _MOST_PIXELS:
-                    raise PipelineError(
-                        f"{upload} has {picture.width}x{picture.height} px; expected {_MOST_PIXELS:,} px at most"
-                    )
-                upright = ImageOps.exif_transpose(picture)
-                return np.asarray(upright.convert("RGB"), np.uint8)
+        with Pictures.open(io.BytesIO(upload.data), formats=_FORMATS) as picture:
+            if picture.width * picture.height > _MOST_PIXELS:
+                raise PipelineError(
+                    f"{upload} has {picture.width}x{picture.height} px; expected {_MOST_PIXELS:,} px at most"
+                )
+            upright = ImageOps.exif_transpose(picture)
+            return np.asarray(upright.convert("RGB"), np.uint8)
     except PipelineError:
         raise
     except Exception:  # Pillow's decoders raise nearly anything on a damaged file

@@ -10,6 +10,7 @@ const KINDS = {
   twice: "Twice in a frame",
   speed: "Too fast",
   disagreement: "Called something else",
+  questioned: "Questioned in a review",
   unlike: "Looks like another",
   duplicate: "Two that look like one",
 };

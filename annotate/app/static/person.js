@@ -145,7 +145,7 @@ export class PersonView {
   async #save(identity, note, typed) {
     const { note: before, tags: known } = this.#person;
     const text = note
-      .replaceAll("\t", " ")
+      .replace(/[\t\u00a0]/g, " ") // as pasted from elsewhere
       .split("\n")
       .map((line) => line.trimEnd())
       .join("\n")
