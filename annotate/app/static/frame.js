@@ -3,12 +3,13 @@
 import { get } from "./api.js";
 import { action, dialog, h, inPlainWords, stillHere, toast, topDialog } from "./dom.js";
 
-// `meant`: the tracklets that it is about. A frame that comes when something else is shown by then is not wanted.
-export async function showFrame(flight, frame, meant) {
+// `meant`: the tracklets that it is about; `blind`: their labels are not to be seen. A frame that comes when
+// something else is shown by then is not wanted.
+export async function showFrame(flight, frame, meant, blind = false) {
   const wanted = stillHere();
   let view;
   try {
-    view = await frameView(flight, frame, meant);
+    view = await frameView(flight, frame, meant, blind);
   } catch (error) {
     toast(error.message, "error");
     return;
@@ -27,13 +28,13 @@ const WIDE = "(width >= 1600px)"; // where there is room for the frame beside th
 const SOON = 400; // ms; who answers faster does not wait for a frame to be decoded
 
 // The frame of a tracklet in `place`, where the screen is wide; left out where something else is shown by then.
-export async function showScene(place, { flight, tracklet, crops }) {
+export async function showScene(place, { flight, tracklet, crops, second_look: blind }) {
   if (!place || !crops.length || !matchMedia(WIDE).matches) return;
   const wanted = stillHere();
   await new Promise((resolve) => setTimeout(resolve, SOON));
   if (!wanted()) return;
   const frame = crops[Math.floor(crops.length / 2)].frame;
-  const view = await frameView(flight, frame, [tracklet]).catch(() => null); // crops alone have no video
+  const view = await frameView(flight, frame, [tracklet], blind).catch(() => null); // crops alone have no video
   if (!view) return;
   place.replaceChildren(view.element);
   // The picture is loaded already: its address is needed no more once it is drawn.
@@ -67,12 +68,12 @@ export async function askThough(question, seen) {
   return said === "yes";
 }
 
-async function frameView(flight, frame, meant) {
+async function frameView(flight, frame, meant, blind = false) {
   const path = `${encodeURIComponent(flight)}/${frame}`;
   const { boxes } = await get(`/api/boxes/${path}`);
   const picture = await load(`/api/frames/${path}.jpg`);
   const image = h("img", { src: picture.url, alt: `Frame ${frame} of ${flight}` });
-  const marks = boxes.map((each) => mark(each, picture, meant.includes(each.tracklet)));
+  const marks = boxes.map((each) => mark(each, picture, meant.includes(each.tracklet), blind));
   return { element: h("div", { class: "frame" }, image, marks), release: () => URL.revokeObjectURL(picture.url) };
 }
 
@@ -83,13 +84,13 @@ async function load(path) {
   return { url: URL.createObjectURL(await response.blob()), width, height };
 }
 
-function mark({ tracklet, label, box: [x1, y1, x2, y2] }, { width, height }, meant) {
+function mark({ tracklet, label, box: [x1, y1, x2, y2] }, { width, height }, meant, blind) {
   const place = { left: x1 / width, top: y1 / height, width: (x2 - x1) / width, height: (y2 - y1) / height };
   const style = Object.fromEntries(Object.entries(place).map(([name, share]) => [name, `${100 * share}%`]));
   const who = Number.isInteger(label) ? `Person ${label}` : inPlainWords(label);
   return h(
     "div",
     { class: meant ? "box meant" : "box", style },
-    meant ? h("span", {}, `${tracklet}: ${who}`) : null,
+    meant ? h("span", {}, blind ? tracklet : `${tracklet}: ${who}`) : null,
   );
 }

@@ -195,8 +195,8 @@ export class Queue {
   }
 
   #frame() {
-    const { flight, tracklet, crops } = this.#item ?? { crops: [] };
-    if (crops.length) showFrame(flight, crops[Math.floor(crops.length / 2)].frame, [tracklet]);
+    const { flight, tracklet, crops, second_look: blind } = this.#item ?? { crops: [] };
+    if (crops.length) showFrame(flight, crops[Math.floor(crops.length / 2)].frame, [tracklet], blind);
   }
 
   // The tracklet beside the person who is marked.

@@ -1,5 +1,7 @@
 """Filters of the queue and the gallery in a real browser, and the wide screen."""
 
+import re
+
 import pytest
 
 pytest.importorskip("playwright.sync_api")
@@ -80,3 +82,14 @@ def test_a_narrow_screen_asks_for_no_frame(page):
     page.keyboard.press("f")
     expect(page.locator("dialog .box").first).to_be_visible()
     assert len([url for url in asked if "/api/frames/" in url]) == 1
+
+
+def test_no_frame_tells_the_label_at_a_second_look(page, project, monkeypatch):
+    monkeypatch.setattr("annotate.queue.SECOND_LOOKS", 0.5)
+    page.set_viewport_size({"width": 1920, "height": 1080})
+    press(page, "j", "j")
+    expect(page.locator(".question h1")).to_have_text("A second look: who is this?")
+    expect(page.locator(".scene .box.meant span")).to_have_text(re.compile(r"^f1/[01]$"))
+    page.keyboard.press("f")
+    expect(page.locator("dialog .box.meant span")).to_have_text(re.compile(r"^f1/[01]$"))
+    expect(page.locator(".question a[href*=tracklet]")).to_have_count(0)
