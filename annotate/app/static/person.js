@@ -1,7 +1,7 @@
 // Everything about one person: pictures, notes and tags, each sighting, who was seen with them.
 
 import { attempt, decide, get } from "./api.js";
-import { action, h, identityName, moved, picture, plural, toast } from "./dom.js";
+import { action, h, identityName, picture, plural, toast } from "./dom.js";
 import { showFrame } from "./frame.js";
 import { showLightbox } from "./lightbox.js";
 import { chooseOther, mergePeople, renamePerson } from "./people.js";
@@ -34,7 +34,6 @@ export class PersonView {
     const person = await attempt(() => get(`/api/identities/${number}`));
     this.#person = person;
     if (!same) this.#at = 0;
-    moved();
     if (!person) return this.#nobody(number);
     document.title = `uavpipe: ${identityName(person)}`;
     this.#draw();

@@ -1,7 +1,7 @@
 // One tracklet, by its address: its pictures, its label, when and where it was seen.
 
 import { attempt, decide, get, getTracklet, session } from "./api.js";
-import { action, h, inPlainWords, moved, picture, plural, toast } from "./dom.js";
+import { action, h, inPlainWords, picture, plural, toast } from "./dom.js";
 import { showFrame } from "./frame.js";
 import { showLightbox } from "./lightbox.js";
 import { sightingInWords } from "./person.js";
@@ -35,7 +35,6 @@ export class TrackletView {
     const name = this.route.parts.join("/");
     this.#tracklet = null;
     const found = await attempt(() => getTracklet(name));
-    moved();
     if (!found) {
       this.main.replaceChildren(h("section", { class: "empty" }, h("h1", {}, `There is no tracklet ${name}.`)));
       return;
