@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.coverage.ground import Coverage
 from pipeline.sightings.formats import as_table
@@ -21,29 +22,28 @@ def written(coverage: Coverage, form: str) -> str:
     """`coverage` in a format of `FORMATS`, without the last line's end."""
     if form == "geojson":
         return json.dumps({"type": "FeatureCollection", "generator": "uavpipe", "features": [*_features(coverage)]})
-    return as_svg(coverage) if form == "svg" else _table(coverage)
+    return as_svg(coverage) if form == "svg" else as_table(areas(coverage))
 
 
-def _table(coverage: Coverage) -> str:
+def areas(coverage: Coverage) -> list[dict[str, str]]:
+    """For each flight, and for all of several: how much ground it saw, by bands of probability; in words."""
     area = coverage.cell_m**2
     parts = [(each.flight, each.begin, 1 - each.missed, each.looks) for each in coverage.flights]
     if len(parts) > 1:
         parts.append(("all", None, coverage.found, coverage.looks))
     names = _band_names()
-    return as_table(
-        [
-            {
-                "flight": name,
-                "begin": "-" if begin is None else f"{begin:%Y-%m-%d %H:%M:%S}",
-                "seen": f"{area * (looks > 0).sum():,.0f} m²",
-                **{
-                    band: f"{area * ((_bands(found) == number) & (looks > 0)).sum():,.0f} m²"
-                    for number, band in enumerate(names)
-                },
-            }
-            for name, begin, found, looks in parts
-        ]
-    )
+    return [
+        {
+            "flight": name,
+            "begin": "-" if begin is None else f"{begin:%Y-%m-%d %H:%M:%S}",
+            "seen": f"{area * (looks > 0).sum():,.0f} m²",
+            **{
+                band: f"{area * ((_bands(found) == number) & (looks > 0)).sum():,.0f} m²"
+                for number, band in enumerate(names)
+            },
+        }
+        for name, begin, found, looks in parts
+    ]
 
 
 def _band_names() -> list[str]:
@@ -53,8 +53,9 @@ def _band_names() -> list[str]:
     ]
 
 
-def _bands(found: np.ndarray) -> np.ndarray:
-    return np.searchsorted(np.array(BANDS), found + 1e-12, side="right")
+def _bands(found: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The band of each probability; what rounding put just below a limit is above it."""
+    return np.asarray(np.searchsorted(np.array(BANDS), found + 1e-12, side="right"), np.int64)
 
 
 def _features(coverage: Coverage) -> Iterator[dict[str, Any]]:

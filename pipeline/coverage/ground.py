@@ -234,5 +234,7 @@ def _looks(
         last[seen] = now
     clock, table = flight_clock(folder), read_rows(folder / FRAMES.output, ["pts_s"])
     start = float(table["pts_s"].min()) if table is not None else 0.0
-    ends = [None if clock is None else clock.at(float(rows["pts_s"].iloc[place]) - start) for place in (0, -1)]
-    return Looks(folder.name, *ends, len(rows), missed * (1 - best), looks, first, last)
+    begin, end = (
+        None if clock is None else clock.at(float(rows["pts_s"].iloc[place]) - start) for place in (0, -1)
+    )
+    return Looks(folder.name, begin, end, len(rows), missed * (1 - best), looks, first, last)

@@ -1,4 +1,4 @@
-"""How many different people a workspace shows, by its labels and the similarities of its tracklets."""
+"""The number of different people that a workspace shows, by its labels and the similarities of its tracklets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

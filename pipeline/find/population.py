@@ -1,4 +1,4 @@
-"""How many different people tracklets show: an estimate with an interval, by similarities and decisions.
+"""The number of different people in tracklets, with an interval, by similarities and decisions.
 
 Divisions of the tracklets into people are drawn from their posterior; the numbers of people in them give the
 estimate (their median) and the interval (2.5 % to 97.5 %). What the posterior is made of:
@@ -161,7 +161,7 @@ class _Chains:
         slots = self._group + (self._n + 1) * self._rows[:, None]
         weights = np.broadcast_to(self._alike[place], slots.shape)
         found = np.bincount(slots.ravel(), weights=weights.ravel(), minlength=_CHAINS * (self._n + 1))
-        return found.reshape(_CHAINS, -1)
+        return np.asarray(found.reshape(_CHAINS, -1), np.float64)
 
     def _is_against(self, place: int) -> NDArray[np.bool_]:
         """Which slots have a tracklet of another person, for certain."""

@@ -12,6 +12,9 @@ from markupsafe import Markup
 
 from pipeline.chain.table import CROPS, DATASET, FLIGHT_TABLES, FRAMES, REPORT, TRACKS
 from pipeline.config.models import ReportConfig
+from pipeline.coverage.formats import areas, as_svg
+from pipeline.coverage.ground import read_coverage
+from pipeline.coverage.recall import read_recall
 from pipeline.dataset.page import SPLIT_COLOURS, plots
 from pipeline.dataset.statistics import doubt_of_split
 from pipeline.errors import PipelineError
@@ -53,6 +56,15 @@ class DatasetPart:
     figures: Mapping[str, Any]
     doubt: str
     plots: Mapping[str, Markup]
+
+
+@dataclass(frozen=True)
+class GroundPart:
+    """The ground that was looked at: the map, the areas of each flight, and what the probabilities are by."""
+
+    map: Markup
+    areas: Sequence[Mapping[str, str]]
+    recall: str
 
 
 def write_report(workspace: Path, config: ReportConfig, progress: Bar) -> Path:
@@ -109,6 +121,7 @@ def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progr
                 for flight in flights
                 if people.strips.get(flight.name)
             },
+            ground=_ground(workspace),
             dataset=dataset,
             colours=SPLIT_COLOURS,
             trainings=trainings,
@@ -146,6 +159,15 @@ def _check_place(folder: Path) -> None:
         raise PipelineError(
             f"{folder}: already exists but is not a report by uavpipe; move it, or rename the flight"
         )
+
+
+def _ground(workspace: Path) -> GroundPart | None:
+    """None where no flight has telemetry and an angle of view."""
+    try:
+        found = read_coverage(workspace, read_recall())
+    except PipelineError:
+        return None
+    return GroundPart(Markup(as_svg(found)), areas(found), found.recall.origin)  # noqa: S704 - numbers alone
 
 
 def _dataset(workspace: Path) -> DatasetPart | None:

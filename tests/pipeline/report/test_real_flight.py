@@ -25,7 +25,7 @@ FRAMES, FPS = 30, 10
 CUE = """{number}
 00:00:{begin:06.3f} --> 00:00:{end:06.3f}
 2024-09-17 14:30:{begin:06.3f}
-[latitude: 47.05{number:04d}] [longitude: 8.300000] [rel_alt: 12.000 abs_alt: 512.000] [gb_yaw: 90.0 gb_pitch: -30.0]
+[latitude: 47.05{number:04d}] [longitude: 8.300000] [rel_alt: 12.0 abs_alt: 512.0] [gb_yaw: 90.0 gb_pitch: -30.0]
 
 """
 
@@ -35,14 +35,14 @@ def flown(tmp_path):
     if "UAVPIPE_SAMPLE_DATA" not in os.environ:
         pytest.skip("UAVPIPE_SAMPLE_DATA names no folder of sample data")
     video = tmp_path / "part.mp4"
-    with av.open(Path(os.environ["UAVPIPE_SAMPLE_DATA"], "video", "uav123_person11.mp4")) as source:
-        with av.open(video, "w") as target:
-            stream = target.add_stream("libx264", rate=Fraction(FPS), options={"crf": "18"})
-            stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
-            for number, frame in enumerate(islice(source.decode(video=0), FRAMES)):
-                frame.pts, frame.time_base, frame.pict_type = number, Fraction(1, FPS), 0
-                target.mux(stream.encode(frame))
-            target.mux(stream.encode(None))
+    given = Path(os.environ["UAVPIPE_SAMPLE_DATA"], "video", "uav123_person11.mp4")
+    with av.open(given) as source, av.open(video, "w") as target:
+        stream = target.add_stream("libx264", rate=Fraction(FPS), options={"crf": "18"})
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        for number, frame in enumerate(islice(source.decode(video=0), FRAMES)):
+            frame.pts, frame.time_base, frame.pict_type = number, Fraction(1, FPS), 0
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
     cues = (
         CUE.format(number=each + 1, begin=each / FPS, end=(each + 1) / FPS).replace(".", ",", 2)
         for each in range(FRAMES)

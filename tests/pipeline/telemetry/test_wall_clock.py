@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta, timezone
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import PipelineError
-from pipeline.telemetry.wall_clock import WallClock, find_wall_clock, flight_clock, in_utc, remember_clock
+from pipeline.telemetry.wall_clock import WallClock, find_wall_clock, flight_clock, in_utc, remember_clock, zone_of
 from pipeline.workspace.manifest import write_record
 
 CUE = "1\n00:00:02,000 --> 00:00:03,000\n{}\n[rel_alt: 3.0 abs_alt: 5.0]\n"
@@ -98,6 +100,24 @@ def test_times_survive_changes_of_the_clocks_and_midnight(begin, seconds, after,
     assert f"{in_utc(clock.at(seconds), clock.zone):%H:%M:%S}" == utc
     there = clock.in_zone("America/New_York").in_zone("UTC")
     assert f"{there.at(seconds):%H:%M:%S}" == utc
+
+
+ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "UTC", "+05:30")
+
+
+@given(
+    begin=st.datetimes(datetime(2000, 1, 1), datetime(2037, 1, 1)),
+    zone=st.sampled_from(ZONES),
+    seconds=st.lists(st.integers(0, 100_000), min_size=2, max_size=5, unique=True).map(sorted),
+)
+def test_in_any_zone_time_passes_as_in_the_video(begin, zone, seconds):
+    """Also over midnight, and where clocks are changed by an hour, half an hour, or for a month."""
+    clock = WallClock(begin, "subtitles", "unknown").in_zone(zone)
+    for each in seconds:
+        there = clock.at(each)
+        passed = (in_utc(begin, zone) + timedelta(seconds=each)).astimezone(UTC)
+        assert there == passed.astimezone(zone_of(zone)).replace(tzinfo=None)  # as the clocks there show it
+        assert WallClock(passed.replace(tzinfo=None), "container", "UTC").in_zone(zone).at(0) == there
 
 
 def test_a_zone_that_is_none_is_refused():
