@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,4 +103,13 @@ def weights_file(sha256: str) -> str | None:
 
 def sha256_of(path: Path) -> str | None:
     """The sha256 (hex) of a file; None where there is none."""
-    return file_sha256(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    known = path.stat()
+    return _sha256_of(path.absolute(), known.st_size, known.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _sha256_of(path: Path, size: int, changed_ns: int) -> str:
+    """Weights have hundreds of megabytes, and each stage of each flight asks for them."""
+    return file_sha256(path)

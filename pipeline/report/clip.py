@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from annotate.errors import AnnotateError
 from pipeline.chain.table import CLIP, DETECT, LABEL, TRACKS
 from pipeline.config.models import ReportConfig
-from pipeline.errors import PipelineError
 from pipeline.privacy.redactions import open_known_flight
-from pipeline.sightings.names import Names, names_of, read_names
-from pipeline.sightings.tracklets import LabelledTracklets
+from pipeline.sightings.names import Names
 from pipeline.stages.overlay import frames_between, write_overlay
 from pipeline.workspace.folders import locked
 from pipeline.workspace.manifest import StageFolder
@@ -70,6 +67,7 @@ def run_clip(
     config: ReportConfig,
     stretch: Stretch,
     boxes: pd.DataFrame,
+    names: Names,
     progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]],
 ) -> Path:
     """The clip of the flight in `folder`, rendered if it is stale.
@@ -79,6 +77,7 @@ def run_clip(
         config: size of the clip.
         stretch: what it shows.
         boxes: detections to draw: frame, rank, x1 … y2, score.
+        names: in the flight.
         progress: opens a bar.
 
     Raises:
@@ -91,7 +90,6 @@ def run_clip(
     }
     settings: dict[str, Any] = {"frames": [stretch.frames[0], stretch.frames[-1]], "width": config.clip_width}
     settings["score"] = round(float(boxes["score"].min()), 4) if len(boxes) else 1.0
-    names = _names(folder)
     if names.content:  # without labels, clips of earlier versions stay up to date
         inputs[LABEL.name] = names.content
 
@@ -112,11 +110,3 @@ def run_clip(
     with locked(folder):
         stage = Stage(CLIP.name, StageFolder(folder / CLIP.folder), inputs, settings)
         return stage.run([CLIP.file], make).folder / CLIP.file
-
-
-def _names(folder: Path) -> Names:
-    """The names in the flight; none where its labels cannot be read, which the report says in its place."""
-    try:
-        return read_names(folder)
-    except (AnnotateError, PipelineError):
-        return names_of(LabelledTracklets({}), folder.name)

@@ -21,6 +21,8 @@ from pipeline.report.against_truth import GroundTruthPart, compare_with_truth
 from pipeline.report.clip import Stretch, fullest, run_clip
 from pipeline.report.provenance import provenance_id
 from pipeline.report.records import Fact, clock
+from pipeline.sightings.names import Names, names_of
+from pipeline.sightings.tracklets import LabelledTracklets
 from pipeline.stages.detect import SCHEMA, source_of_import
 from pipeline.stages.frames import read_frames
 from pipeline.stages.standstill import standstill
@@ -85,8 +87,8 @@ class FlightPart:
     missing: tuple[str, ...]
 
 
-def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart:
-    """The flight in `folder`; renders the clip if it is stale.
+def read_flight(folder: Path, config: ReportConfig, tracklets: LabelledTracklets, progress: Bar) -> FlightPart:
+    """The flight in `folder`; renders the clip, with the names of `tracklets`, if it is stale.
 
     Raises:
         PipelineError: a table is damaged, or the ground truth cannot be read.
@@ -109,7 +111,8 @@ def read_flight(folder: Path, config: ReportConfig, progress: Bar) -> FlightPart
             drawn["Precision by recall"] = against_truth.curve
         stretch = fullest(frames, boxes, config.clip_s) if config.clip_s else None
         if stretch is not None:
-            clip = _clip(folder, config, stretch, boxes, progress, missing)
+            names = names_of(tracklets, folder.name)
+            clip = _clip(folder, config, stretch, boxes, names, progress, missing)
     elif card:
         again = shlex.join(["uavpipe", "run", *video_words(folder), "--workspace", str(folder.parent)])
         missing.append(f"There are no detections yet: {again}")
@@ -159,11 +162,17 @@ def _against_truth(folder: Path, config: ReportConfig, video: Path, missing: lis
 
 
 def _clip(
-    folder: Path, config: ReportConfig, stretch: Stretch, boxes: pd.DataFrame, progress: Bar, missing: list[str]
+    folder: Path,
+    config: ReportConfig,
+    stretch: Stretch,
+    boxes: pd.DataFrame,
+    names: Names,
+    progress: Bar,
+    missing: list[str],
 ) -> Clip | None:
     """The clip, or None and the reason in `missing`: a report without one is better than none."""
     try:
-        file = run_clip(folder, config, stretch, boxes, progress)
+        file = run_clip(folder, config, stretch, boxes, names, progress)
     except PipelineError as error:
         missing.append(f"No clip: {error}")
         return None

@@ -10,6 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from annotate.errors import AnnotateError
 from pipeline.chain.table import CROPS, DATASET, FLIGHT_TABLES, FRAMES, REPORT, TRACKS
 from pipeline.config.models import ReportConfig
 from pipeline.coverage.formats import areas, as_svg
@@ -34,6 +35,7 @@ from pipeline.report.provenance import (
 from pipeline.report.records import Fact, Provenance, clock
 from pipeline.report.reidentification import OPEN_SET, EvaluationPart, read_evaluations, read_table1, read_trainings
 from pipeline.report.timeline import timeline
+from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_tracklets
 from pipeline.workspace.atomic import atomic_folder, read_json, sweep
 from pipeline.workspace.entries import MANIFEST, is_taken
 from pipeline.workspace.folders import locked
@@ -92,8 +94,17 @@ def write_report(workspace: Path, config: ReportConfig, progress: Bar) -> Path:
         return _write(workspace, folders, config, progress)
 
 
+def _labelled(workspace: Path) -> LabelledTracklets:
+    """The tracklets; none where the labels cannot be read, which the report says in its place."""
+    try:
+        return read_labelled_tracklets(workspace)
+    except (AnnotateError, PipelineError):
+        return LabelledTracklets({})
+
+
 def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progress: Bar) -> Path:
-    flights = [read_flight(folder, config, progress) for folder in folders]
+    tracklets = _labelled(workspace)  # once: their table and log are as long as all flights together
+    flights = [read_flight(folder, config, tracklets, progress) for folder in folders]
     people = read_people(workspace, config.identities)
     spans = {flight.name: (flight.begin_s, flight.seconds) for flight in flights}
     persons = read_persons(workspace, people.persons, spans)

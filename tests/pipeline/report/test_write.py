@@ -4,6 +4,7 @@ import json
 import math
 import shlex
 import shutil
+from collections import Counter
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from annotate.project import Project
 from pipeline.cli import main
 from pipeline.groundtruth.read import find_truth
 from pipeline.report.provenance import provenance_of_evaluation
+from pipeline.sightings import tracklets
 from pipeline.workspace.folders import locked
 
 
@@ -32,6 +34,17 @@ def refused(result):
 
 def test_without_a_flight_there_is_nothing_to_report(tmp_path):
     assert "no flight here to report on" in refused(report(tmp_path))
+
+
+@pytest.mark.parametrize("flights", [1, 5])
+def test_tracklets_are_read_as_often_however_many_flights_there_are(make_workspace, walk, monkeypatch, flights):
+    reads, read = [], tracklets.read_file
+    monkeypatch.setattr(tracklets, "read_file", lambda path, *names: reads.append(path) or read(path, *names))
+    workspace = make_workspace({f"f{number}": [walk(1, 0, 8)] for number in range(flights)})
+    result = report(workspace)
+    assert result.exit_code == 0, result.output
+    assert reads
+    assert max(Counter(reads).values()) <= 2  # for the clips, and for the persons
 
 
 def test_a_flight_without_a_video_or_labels_has_a_report(make_workspace, walk):
