@@ -26,7 +26,7 @@ _PART_BYTES = 2**26  # of their distances to a part of the gallery
 NEAR = 2.0**-6
 # Products are summed over this many numbers at a time. Whatever the order in which a library adds n products, its
 # error is below n roundings of |q| |g| (Higham 2002, Accuracy and Stability of Numerical Algorithms, 3.1).
-SLICE = 256
+SLICE = 512
 _ROUNDING = 2.0**-24  # of float32
 _UNDERFLOW = 1e-33  # more than is lost where numbers are too small for float32
 _COMMON = 0.9  # share of the features' squared length that all have in common, from which it is taken away
