@@ -8,13 +8,13 @@ estimate (their median) and the interval (2.5 % to 97.5 %). What the posterior i
 2. The similarities. The calibration of `find` says how much more likely a similarity s is between two tracklets
    of one person than of two (log): l(s). A group of n tracklets counts as n - 1 pairs of its mean l: pairs of
    one group are not independent, and all n (n-1) / 2 of them would claim too much.
-3. The prior. Before anything was compared, each number of people from 1 to n is as likely as another, and so is
-   each way to share n tracklets among k people in order: groups of n_1 ... n_k have the probability (1/n) n_1!
-   ... n_k! / L(n, k), with Lah's number L(n, k) = (n-1)! n! / ((k-1)! (n-k)! k!).
+3. The prior. Before anything was compared, each number of people from 1 to n is as likely as another, and each
+   person is as likely to be on a tracklet: a division of n tracklets into k people has the probability
+   1 / (n S(n, k)), with Stirling's number of the second kind, of such divisions.
 
 An open tracklet may also show nobody: as if of 14 tracklets one had been junk, which was measured on simulated
-flights (42 of 564), and by the decisions so far. A calibration is of other flights, so each chain of draws has
-its own: the intercept moved by a normal error, `_DOUBT`.
+flights (42 of 564), and by the decisions so far. The share is drawn once for each chain
+of draws. A calibration is of other flights, so each chain has its own: the intercept moved by a normal error.
 
 The draws are those of Gibbs samplers, which take one open tracklet after the other out of its group and put it
 into one by these probabilities (Neal, J. Comp. Graph. Stat. 9, 2000, algorithm 3). Half of them begin with
@@ -101,19 +101,18 @@ class _Chains:
         self._apart = [np.flatnonzero(each) for each in known.apart]
         self._doubt = _DOUBT * rng.normal(size=(_CHAINS, 1))
         self._open = np.flatnonzero(known.people == OPEN)
-        self._decided_junk = known.junk
-        self._junk = self._draw_junk()
+        # By the decisions alone: that a tracklet is like no other says little about it.
+        self._junk = rng.beta(_JUNK + known.junk, _PERSONS + n - len(self._open), _CHAINS)
         self._group = np.full((_CHAINS, n), n)
         self._sizes = np.zeros((_CHAINS, n + 1), np.int64)
         self._pairs = np.zeros((_CHAINS, n + 1))  # sum of `alike` over the pairs of a group
-        self._factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 2)))])
+        self._divisions = _log_stirling(n + 1)
         fixed = np.flatnonzero(known.people != OPEN)
         _, people = np.unique(known.people[fixed], return_inverse=True)
         for place, group in zip(fixed.tolist(), people.tolist(), strict=True):
             self._put(place, np.full(_CHAINS, group))
         for place in self._open.tolist():
-            fitting = self._weights(place)[:, :n].argmax(axis=1)
-            self._put(place, np.where(self._rows % 2, fitting, self._free()))
+            self._put(place, np.where(self._rows % 2, self._fitting(place), self._free()))
 
     @property
     def people(self) -> NDArray[np.int64]:
@@ -121,16 +120,11 @@ class _Chains:
         return np.asarray((self._sizes[:, : self._n] > 0).sum(axis=1), np.int64)
 
     def sweep(self) -> None:
-        """Draw the group of each open tracklet once, then the share of junk."""
+        """Draw the group of each open tracklet once."""
         for place in self._rng.permutation(self._open).tolist():
             self._take_out(place)
             weights = self._weights(place)
             self._put(place, (weights + self._rng.gumbel(size=weights.shape)).argmax(axis=1))
-        self._junk = self._draw_junk()
-
-    def _draw_junk(self) -> NDArray[np.float64]:
-        """The share of junk, by the decisions alone: that a tracklet is like no other says little about it."""
-        return self._rng.beta(_JUNK + self._decided_junk, _PERSONS + self._n - len(self._open), _CHAINS)
 
     def _weights(self, place: int) -> NDArray[np.float64]:
         """Log weights of the slots that a tracklet which is taken out may be in: float64 (c, n + 1)."""
@@ -140,7 +134,7 @@ class _Chains:
         joined = self._evidence(sizes + 1, self._pairs[:, :-1] + near) - self._evidence(sizes, self._pairs[:, :-1])
         person = np.log1p(-self._junk)
         weights = np.full((_CHAINS, self._n + 1), -np.inf)
-        share = (person + self._prior(n + 1, k))[:, None] + np.log(sizes + 1)
+        share = (person + self._prior(n + 1, k))[:, None]
         np.copyto(weights[:, :-1], joined + share, where=there & ~self._is_against(place))
         weights[self._rows, self._free()] = person + self._prior(n + 1, k + 1)
         weights[:, -1] = np.log(self._junk) + self._prior(n, k)
@@ -149,12 +143,18 @@ class _Chains:
     def _evidence(self, sizes: NDArray[np.int64], pairs: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(2 * pairs / np.maximum(sizes, 1) + np.maximum(sizes - 1, 0) * self._doubt, np.float64)
 
+    def _fitting(self, place: int) -> NDArray[np.int64]:
+        """The slot that a tracklet is most like: by the prior, the first ones would all be one person."""
+        sizes, pairs = self._sizes[:, :-1], self._pairs[:, :-1]
+        gain = self._evidence(sizes + 1, pairs + self._near(place)[:, :-1]) - self._evidence(sizes, pairs)
+        gain = np.where((sizes > 0) & ~self._is_against(place), gain, -np.inf)
+        gain[self._rows, self._free()] = 0.0
+        return np.asarray(gain.argmax(axis=1), np.int64)
+
     def _prior(self, n: NDArray[np.int64], k: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Log probability of n tracklets in k groups, without the factorials of their sizes; n may be 0."""
-        f = self._factorial
-        lah = f[np.maximum(n - 1, 0)] + f[n] - f[np.maximum(k - 1, 0)] - f[np.maximum(n - k, 0)] - f[k]
-        found = np.where(k == 0, np.where(n == 0, 0.0, -np.inf), -np.log(np.maximum(n, 1)) - lah)
-        return np.asarray(found, np.float64)
+        """Log probability of a division of n tracklets into k people; n may be 0."""
+        found = -np.log(np.maximum(n, 1)) - self._divisions[n, k]
+        return np.asarray(np.where((k == 0) & (n > 0), -np.inf, found), np.float64)
 
     def _near(self, place: int) -> NDArray[np.float64]:
         """The sum of `alike` of a tracklet to each slot."""
@@ -182,3 +182,14 @@ class _Chains:
         self._group[:, place] = self._n
         self._pairs[self._rows, groups] -= self._near(place)[self._rows, groups]
         self._sizes[self._rows, groups] -= 1
+
+
+def _log_stirling(most: int) -> NDArray[np.float64]:
+    """Log of the number of divisions of n into k parts, float64 (most + 1, most + 1); -inf where there is none."""
+    found = np.full((most + 1, most + 1), -np.inf)
+    found[0, 0] = 0.0
+    with np.errstate(divide="ignore"):
+        parts = np.log(np.arange(most + 1))
+    for n in range(1, most + 1):
+        found[n, 1:] = np.logaddexp(found[n - 1, :-1], found[n - 1, 1:] + parts[1:])
+    return found

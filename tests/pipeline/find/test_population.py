@@ -1,7 +1,6 @@
 """How many different people: against an enumeration of all divisions, and on casts whose number is known."""
 
 from collections import Counter
-from math import factorial
 
 import numpy as np
 import pandas as pd
@@ -31,10 +30,10 @@ def posterior(alike, junk=1 / 14):
         weight = junk ** (n - m) * (1 - junk) ** m
         for group in groups:
             pairs = sum(alike[i, j] for i in group for j in group if i < j)
-            weight *= np.exp(2 * pairs / len(group)) * factorial(len(group))
+            weight *= np.exp(2 * pairs / len(group))
         if m:
-            lah = factorial(m - 1) * factorial(m) / (factorial(k - 1) * factorial(m - k) * factorial(k))
-            weight /= m * lah
+            alike_long = sum(len({*each} - {-1}) == k and -1 not in each for each in divisions(m))
+            weight /= m * alike_long
         weights[k] += weight
     total = sum(weights.values())
     return {k: weight / total for k, weight in weights.items()}
