@@ -31,7 +31,7 @@ OPEN = -1  # in `Decided.people`
 SWEEPS = 45
 _FIRST = 15  # sweeps that are not counted
 _CHAINS = 16
-_DOUBT = 0.3
+_DOUBT = 0.6
 _JUNK, _PERSONS = 1.0, 13.0  # tracklets that the prior counts for
 _COVERED = 0.95
 
