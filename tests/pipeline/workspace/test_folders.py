@@ -99,8 +99,8 @@ def test_another_video_of_the_same_name_is_refused(tmp_path):
     for folder, content in (("a", b"one"), ("b", b"two")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "flight.mp4").write_bytes(content)
-    with open_flight(tmp_path / "runs", tmp_path / "a" / "flight.mp4"):
-        pass
+    with open_flight(tmp_path / "runs", tmp_path / "a" / "flight.mp4") as flight:
+        flight.stage("frames").finish({"files": []})
     with (
         pytest.raises(PipelineError, match="holds the flight of"),
         open_flight(tmp_path / "runs", tmp_path / "b" / "flight.mp4"),
