@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.network.watch import (  # noqa: F401 - pytest's hooks
     pytest_configure,
@@ -23,6 +24,9 @@ from tests.network.watch import (  # noqa: F401 - pytest's hooks
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A suite that a shell started in the background has Ctrl-C ignored, and so would have all commands it tries.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# The same examples each time, however long a busy machine takes over one.
+settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 # It looks up no other machine, as it would for its maker's services.
 ALONE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1"
