@@ -8,7 +8,7 @@ pytest.importorskip("playwright.sync_api")
 from tests.pipeline.report.conftest import HOSTILE, ODD
 
 SIZES = {"desktop": (1280, 720), "phone": (390, 844)}
-PARTS = ["People", "Flights", "Data set", "Re-identification", "Provenance"]
+PARTS = ["People", "Flights", "Ground", "Data set", "Re-identification", "Provenance"]
 
 
 @pytest.fixture(params=SIZES)
