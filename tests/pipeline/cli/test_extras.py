@@ -47,6 +47,8 @@ annotate log
 annotate export log.jsonl
 annotate replay log.jsonl --out again.sqlite
 annotate import log.jsonl
+annotate agreement
+annotate disagreements
 sightings
 clip --person 1
 dataset --set dataset.min_crops=1 --set dataset.protocol=tracklet --set dataset.gap_s=0
@@ -72,6 +74,7 @@ crops a.mp4 --workspace new
 run a.mp4 --workspace new
 annotate embed
 find --person 1
+people
 reid embed stills --weights reid.safetensors --out features.npy
 reid search a.jpg --data stills --weights reid.safetensors --out found.jpg
 reid evaluate --weights reid.safetensors --data stills --out measured
@@ -95,8 +98,9 @@ detector train --config small --output detector-run
     "cuhk03": "reid extract-cuhk03 a.mp4 --out cuhk03",
     "ray": "run a.mp4 --workspace new --ray",
 }
-# They read what is too large to be made here, or what only the others write; their imports are the core's.
+# They read what is not made here: too large, written by others, of a known camera; their imports are the core's.
 ELSEWHERE = {
+    "coverage": "coverage",
     "weights get": "weights get coco --out draft.yaml",
     "reid compare": "reid compare stills stills",
     "reid check": "reid check market stills",
@@ -105,10 +109,15 @@ ELSEWHERE = {
     "detector convert-visdrone": "detector convert-visdrone stills --out visdrone.json",
 }
 RUN = """
-import json, os, shlex, signal, sys, threading
+import json, os, shlex, signal, sys, threading, time
 from pathlib import Path
 from click.testing import CliRunner
 from pipeline.cli import main
+
+def stop_when_it_serves():
+    while b"labelling at" not in getattr(sys.stdout.buffer, "getvalue", bytes)():
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
 
 def run(line):
     if line in ("label", "annotate serve"):
@@ -116,7 +125,7 @@ def run(line):
             from pipeline.labelling.from_ground_truth import label_by_ground_truth
             label_by_ground_truth(Path("runs"), {name: Path(f"{name}.gt.txt") for name in "ab"})
         line += " --no-browser --port 0"
-        threading.Timer(2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        threading.Thread(target=stop_when_it_serves, daemon=True).start()
     before = {str(path) for path in Path().rglob("*")}
     ended = CliRunner().invoke(main, shlex.split(line))
     left = sorted({str(path) for path in Path().rglob("*")} - before)

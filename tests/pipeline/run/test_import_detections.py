@@ -137,7 +137,7 @@ def test_several_flights_by_their_names(flight, boxes, tmp_path):
     result = CliRunner().invoke(main, command)
     assert result.exit_code == 1
     assert f"{tmp_path / 'b.csv'}: 18 boxes read, 17 used" in result.output
-    assert f"failed: {tmp_path / 'c.csv'}: cannot be read: No such file or directory" in result.output
+    assert f"failed: {tmp_path / 'c.csv'}: no such file or folder of detections" in result.output
     assert "1 of 2 flights failed" in result.output
     result = CliRunner().invoke(main, ["detections", "import", str(boxes), *videos])
     assert "2 flights; write {flight} where their names differ" in result.output
