@@ -72,9 +72,9 @@ annotate disagreements --workspace runs --format csv
 annotate export log.jsonl --workspace runs
 annotate replay log.jsonl --out again.sqlite
 annotate import log.jsonl --workspace runs
+people --workspace runs
 annotate retrain --workspace runs --iterations 2
 sightings --workspace runs
-people --workspace runs
 coverage --workspace runs --format geojson --out coverage.geojson
 clip --person 1 --workspace runs
 find people/query/0003_c1s1_000001_00.png --box 0,0,20,50 --workspace runs
