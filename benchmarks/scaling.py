@@ -110,7 +110,11 @@ def shards(workspace: Path, clips: list[Path], count: int) -> float:
         process.stdout.readline()  # it has imported all
     began = time.perf_counter()
     for process in running:
-        process.communicate(b"go\n")
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.close()
+    for process in running:
+        process.wait()
     assert not any(process.returncode for process in running)
     filled = time.perf_counter() - began
     return filled + local(workspace, clips)
