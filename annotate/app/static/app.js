@@ -200,8 +200,10 @@ document.addEventListener("keydown", (event) => {
   // A focused button or link answers to Enter and Space itself, unless the view gives them a meaning.
   const run = open ? open.keys[name] : (views[current].keys[name] ?? keys[name]);
   if (!run) return;
+  // In a dialog that is closed already, and about to be removed, none does.
+  const gone = event.target.closest("dialog:not([open])");
   const tools = event.target.closest("header, .actions, .row > button, .filters, summary, a, form, .choice");
-  if (tools && (name === "Enter" || name === " ")) return;
+  if (tools && !gone && (name === "Enter" || name === " ")) return;
   event.preventDefault();
   run();
 });

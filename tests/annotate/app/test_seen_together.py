@@ -98,3 +98,15 @@ def test_one_person_boxed_twice_is_offered(context, make_workspace, walk, make_a
         toast(page, "c/1 is Person 1")
         page.close()
     project.close()
+
+
+def test_a_key_in_a_dialog_that_is_closed_and_about_to_go_is_the_pages(beside):
+    beside.evaluate(
+        """() => {
+            const closed = "<dialog><p class=actions><button>no</button></p></dialog>";
+            document.body.insertAdjacentHTML("beforeend", closed);
+            const key = new KeyboardEvent("keydown", { key: "Enter", bubbles: true });
+            document.querySelector("dialog button").dispatchEvent(key);
+        }"""
+    )
+    toast(beside, "f1/1 is Person 2")
