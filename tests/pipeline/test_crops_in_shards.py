@@ -1,6 +1,5 @@
 """One flight with its crops as files and in tar files: whatever reads crops sees the same."""
 
-import io
 import json
 import shutil
 import subprocess
@@ -399,11 +398,10 @@ def test_an_erased_person_is_gone_from_the_shards(both, video):
     assert {each.skipped for each in results} == {True}
 
 
-@pytest.mark.parametrize("survived", [1])
-def test_an_erasure_that_is_killed_is_finished(both, tmp_path, monkeypatch, survived):
+def test_an_erasure_that_is_killed_is_finished(both, tmp_path, monkeypatch):
     twin = shutil.copytree(both["tar"], tmp_path / "twin")
     erase(twin)
-    left, replace = survived, Path.replace
+    left, replace = 1, Path.replace
 
     def killed(self, target):
         nonlocal left
@@ -483,26 +481,6 @@ def test_a_shard_that_is_a_link_out_of_the_workspace_is_not_shown(both, tmp_path
     project.close()
     with pytest.raises(PipelineError, match="a link"):
         run_dataset(both["tar"], DatasetConfig(protocol="tracklet", gap_s=0, min_crops=2))
-
-
-def test_equal_crops_make_equal_shards():
-    def shard(*sizes):
-        out = io.BytesIO()
-        writer = ShardWriter(out)
-        offsets = [writer.add(f"{size:08d}_000.jpg", bytes([size % 251]) * size) for size in sizes]
-        writer.end()
-        return out.getvalue(), offsets
-
-    data, offsets = shard(1, 511, 512, 513, 9000)
-    assert data == shard(1, 511, 512, 513, 9000)[0]
-    reference = io.BytesIO()
-    with tarfile.open(fileobj=reference, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for size in (1, 511, 512, 513, 9000):
-            entry = tarfile.TarInfo(f"{size:08d}_000.jpg")
-            entry.size = size
-            archive.addfile(entry, io.BytesIO(bytes([size % 251]) * size))
-    assert data == reference.getvalue()
-    assert [data[at : at + 1] for at in offsets] == [bytes([size % 251]) for size in (1, 511, 512, 513, 9000)]
 
 
 def test_pictures_are_the_same_pixels(flown):
