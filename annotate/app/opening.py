@@ -12,7 +12,7 @@ from annotate.app.access import Access, Guard
 _POLL_S = 0.05
 _PAGE = """<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta http-equiv="refresh" content="1"><meta name="color-scheme" content="dark">
+<head><meta charset="utf-8"><meta http-equiv="refresh" content="1"><meta name="color-scheme" content="light dark">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>uavpipe: opening</title></head>
 <body><main><h1>The workspace is being opened.</h1><p role="status">{line}</p></main></body>
 </html>

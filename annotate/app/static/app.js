@@ -10,6 +10,7 @@ import { PictureSearch } from "./picture.js";
 import { Queue } from "./queue.js";
 import { Reviews } from "./review.js";
 import { link, parse } from "./route.js";
+import { chooseTheme } from "./theme.js";
 import { TrackletView } from "./tracklet.js";
 
 let main = document.getElementById("main");
@@ -51,6 +52,7 @@ const HELP = {
     "+ −": "larger, smaller",
     0: "as it fits",
     P: "play three seconds before and after",
+    ", .": "the frame before, the frame after, in both",
   },
   Batches: {
     "← ↑ ↓ →": "walk",
@@ -294,6 +296,7 @@ async function start() {
   document.getElementById("undo").addEventListener("click", keys.z);
   document.getElementById("redo").addEventListener("click", keys.y);
   document.getElementById("help").addEventListener("click", showHelp);
+  chooseTheme(document.getElementById("theme"));
   document.getElementById("refresh").addEventListener("click", refresh);
   document.getElementById("refresh").disabled = !offered.refresh.possible;
   if (offered.refresh.working) watchRefresh();

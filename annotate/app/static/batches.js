@@ -4,13 +4,14 @@ import { attempt, decide, post } from "./api.js";
 import { action, h, identityName, key, moved, picture, plural, say, toast } from "./dom.js";
 import { showFrame } from "./frame.js";
 import { showLightbox } from "./lightbox.js";
+import { Walk } from "./walk.js";
 
 const SHOWN = 3; // crops of a tracklet
 
 export class Batches {
   #batch = null;
   #seen = 0;
-  #at = 0;
+  #walk = new Walk(() => this.#cards());
   #out = new Set(); // tracklets that are taken out of the batch
   #without = []; // what is asked in the queue instead
   #busy = false;
@@ -18,11 +19,8 @@ export class Batches {
   constructor(main) {
     this.main = main;
     this.keys = {
-      ArrowRight: () => this.#move(1),
-      ArrowLeft: () => this.#move(-1),
-      ArrowDown: () => this.#move(this.#rowLength()),
-      ArrowUp: () => this.#move(-this.#rowLength()),
-      " ": () => this.#toggle(this.#at),
+      ...this.#walk.keys,
+      " ": () => this.#toggle(this.#walk.at),
       Enter: () => this.#confirm(),
       s: () => this.#later(),
       f: () => this.#frame(),
@@ -38,7 +36,6 @@ export class Batches {
     this.#batch = answer.batch;
     this.#seen = answer.seen;
     this.#out.clear();
-    this.#at = 0;
     moved();
     this.#draw();
     scrollTo(0, 0);
@@ -81,39 +78,23 @@ export class Batches {
     const name = this.#tracklets[place]?.tracklet;
     if (!name) return;
     if (!this.#out.delete(name)) this.#out.add(name);
-    this.#at = place;
     this.#cards()[place].setAttribute("aria-pressed", String(!this.#out.has(name)));
     this.main.querySelector("#confirm").replaceChildren(key("↵"), " ", this.#answer());
     this.main.querySelector("#confirm").disabled = !this.#chosen.length;
-    this.#focus();
+    this.#walk.to(place);
   }
 
   #cards() {
     return [...this.main.querySelectorAll(".wall .card")];
   }
 
-  #move(step) {
-    this.#at = Math.max(0, Math.min(this.#tracklets.length - 1, this.#at + step));
-    this.#focus();
-  }
-
-  #focus() {
-    this.#cards().forEach((card, place) => card.classList.toggle("chosen", place === this.#at));
-    this.#cards()[this.#at]?.focus();
-  }
-
-  #rowLength() {
-    const wall = this.main.querySelector(".wall");
-    return wall ? getComputedStyle(wall).gridTemplateColumns.split(" ").length : 1;
-  }
-
   #frame() {
-    const { flight, tracklet, crops } = this.#tracklets[this.#at] ?? { crops: [] };
+    const { flight, tracklet, crops } = this.#tracklets[this.#walk.at] ?? { crops: [] };
     if (crops.length) showFrame(flight, crops[Math.floor(crops.length / 2)].frame, [tracklet]);
   }
 
   #lookCloser() {
-    const chosen = this.#tracklets[this.#at];
+    const chosen = this.#tracklets[this.#walk.at];
     if (!chosen) return;
     const { person } = this.#batch;
     const sides = [{ name: chosen.tracklet, crops: chosen.crops }];
@@ -169,7 +150,7 @@ export class Batches {
         ),
       ),
     );
-    this.#focus();
+    this.#walk.to(0);
   }
 
   #person(person) {

@@ -5,6 +5,7 @@ import { action, h, identityName, inPlainWords, picture, plural, toast } from ".
 import { filterBar } from "./filters.js";
 import { mergePeople, renamePerson } from "./people.js";
 import { go, link, linkToPerson, linkToTracklet, readdress } from "./route.js";
+import { Walk } from "./walk.js";
 
 const PAGE = 60;
 const ROOMY = 820; // px; on a smaller screen the filters are folded away
@@ -20,21 +21,18 @@ export class Gallery {
   #identities = []; // or tracklets, where the filter asks for another label
   #total = 0;
   #tags = [];
-  #at = 0;
+  #walk = new Walk(() => this.#cards(), { beyond: () => this.#loadMore() });
   #selected = new Set();
   #request = 0;
 
   constructor(main) {
     this.main = main;
     this.keys = {
-      ArrowRight: () => this.#move(1),
-      ArrowLeft: () => this.#move(-1),
-      ArrowDown: () => this.#move(this.#rowLength()),
-      ArrowUp: () => this.#move(-this.#rowLength()),
-      " ": () => this.#select(this.#at),
-      Enter: () => this.#open(this.#at),
+      ...this.#walk.keys,
+      " ": () => this.#select(this.#walk.at),
+      Enter: () => this.#open(this.#walk.at),
       m: () => this.#mergeSelected(),
-      r: () => this.#rename(this.#at),
+      r: () => this.#rename(this.#walk.at),
       "/": () => this.main.querySelector("input[type=search]")?.focus(),
       Escape: () => this.#clear(),
     };
@@ -80,11 +78,11 @@ export class Gallery {
       const { find, ...others } = this.route.query;
       this.route.query = search.value ? { ...others, find: search.value } : others;
       readdress(link("gallery", [], this.route.query));
-      this.#at = 0;
+      this.#walk.at = 0;
       this.#load(PAGE);
     });
     search.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" || event.key === "Escape") this.#focus();
+      if (event.key === "Enter" || event.key === "Escape") this.#walk.to(this.#walk.at);
     });
     this.main.replaceChildren(
       h(
@@ -97,12 +95,12 @@ export class Gallery {
           search,
           h("span", { class: "quiet", id: "gallery-count", role: "status" }),
           action("M", "merge selected", () => this.#mergeSelected(), { id: "merge" }),
-          action("R", "rename", () => this.#rename(this.#at)),
-          action("↵", "open", () => this.#open(this.#at)),
+          action("R", "rename", () => this.#rename(this.#walk.at)),
+          action("↵", "open", () => this.#open(this.#walk.at)),
         ),
         this.#filters(),
         h("ul", { class: "wall", "aria-label": "Identities" }),
-        action("↓", "show more", () => this.#load(PAGE, this.#identities.length), { id: "more", hidden: true }),
+        action("↓", "show more", () => this.#loadMore(), { id: "more", hidden: true }),
       ),
     );
   }
@@ -111,7 +109,7 @@ export class Gallery {
     const tags = this.#kind ? {} : { tag: this.#tags };
     const fields = { flight: true, begin: true, end: true, kind: KINDS, ...tags };
     const bar = filterBar(this.route.query, fields, (query) => {
-      this.#at = 0;
+      this.#walk.at = 0;
       this.#selected.clear();
       go(link("gallery", [], query));
     });
@@ -137,11 +135,10 @@ export class Gallery {
         ),
       );
     this.main.querySelector("#more").hidden = this.#identities.length >= this.#total;
-    this.#at = Math.max(0, Math.min(this.#at, this.#identities.length - 1));
     this.#count();
     // An answer that comes while the user types must not take the keyboard focus from the search.
-    if (document.activeElement !== this.main.querySelector("input[type=search]")) this.#focus();
-    else this.#mark();
+    const typing = document.activeElement === this.main.querySelector("input[type=search]");
+    this.#walk.to(this.#walk.at, { focus: !typing });
   }
 
   #card(identity, place) {
@@ -155,9 +152,8 @@ export class Gallery {
         "aria-pressed": String(this.#selected.has(identity.identity)),
         data: { identity: identity.identity },
         onclick: (event) => {
-          this.#at = place;
+          this.#walk.to(place);
           if (event.ctrlKey || event.metaKey || event.shiftKey) this.#select(place);
-          else this.#focus();
         },
         ondblclick: () => this.#open(place),
         ondragstart: (event) => event.dataTransfer.setData("text/plain", String(identity.identity)),
@@ -204,28 +200,8 @@ export class Gallery {
     return [...this.main.querySelectorAll(".wall .card")];
   }
 
-  #mark() {
-    this.#cards().forEach((card, place) => card.classList.toggle("chosen", place === this.#at));
-  }
-
-  #focus() {
-    this.#mark();
-    this.#cards()[this.#at]?.focus();
-  }
-
-  #move(step) {
-    const last = this.#identities.length - 1;
-    if (this.#at + step > last && this.#identities.length < this.#total) this.#load(PAGE, this.#identities.length);
-    this.#at = Math.max(0, Math.min(last, this.#at + step));
-    this.#focus();
-  }
-
-  #rowLength() {
-    const cards = this.#cards();
-    const second = cards.findIndex(
-      (card) => card.getBoundingClientRect().top > cards[0].getBoundingClientRect().top + 5,
-    );
-    return second < 0 ? cards.length : second;
+  #loadMore() {
+    if (this.#identities.length < this.#total) return this.#load(PAGE, this.#identities.length);
   }
 
   #select(place) {
@@ -275,7 +251,7 @@ export class Gallery {
     const identity = this.#identities[place];
     if (!identity || this.#kind) return;
     if (await renamePerson(identity)) await this.#load(Math.max(PAGE, this.#identities.length));
-    else this.#focus();
+    else this.#walk.to(this.#walk.at);
   }
 
   #open(place) {
