@@ -123,7 +123,7 @@ $(FLIGHT)/overlay/manifest.json: $(FLIGHT)/detections/manifest.json $(SETTINGS)
 	@touch -c $@
 
 train: $(READY) ## Train a re-ID network on the data set
-	$(UAVPIPE) reid train --config $(call quote,$(REID)) --data $(call quote,$(DATA)) --output $(call quote,$(REID_RUN)) --protocol $(PROTOCOL) $(SETTING)
+	$(UAVPIPE) reid train --config $(call quote,$(REID)) --data $(call quote,$(DATA)) --out $(call quote,$(REID_RUN)) --protocol $(PROTOCOL) $(SETTING)
 
 evaluate: $(READY) ## Measure CMC and mAP of the re-ID network
 	$(UAVPIPE) reid evaluate --weights $(call quote,$(or $(WEIGHTS),$(REID_RUN)/last.safetensors)) --data $(call quote,$(DATA)) --protocol $(PROTOCOL) --out $(call quote,$(REID_RUN)/test)
@@ -132,10 +132,10 @@ report: $(READY) ## Write what was found as a page
 	$(UAVPIPE) report $(ALL)
 
 table1: $(READY) ## Fill the paper's Table 1 on your data; resume an interrupted grid
-	$(UAVPIPE) reid table1 --config $(call quote,$(GRID)) --output $(call quote,$(WORKSPACE)/table1) $(SETTING)
+	$(UAVPIPE) reid table1 --config $(call quote,$(GRID)) --out $(call quote,$(WORKSPACE)/table1) $(SETTING)
 
 train-detector: $(READY) $(if $(findstring small,$(RECIPE)),$(STILLS)) ## Train a person detector; `auto` finds the result
-	$(UAVPIPE) detector train --config $(call quote,$(RECIPE)) --output $(call quote,$(WORKSPACE)/detector/$(NAME)) --weights weights/$(NAME).safetensors $(SETTING)
+	$(UAVPIPE) detector train --config $(call quote,$(RECIPE)) --out $(call quote,$(WORKSPACE)/detector/$(NAME)) --weights weights/$(NAME).safetensors $(SETTING)
 
 data/stills/annotations.json: | $(READY)
 	$(UAVPIPE) simulate-stills data/stills --count 4500 --seed 101

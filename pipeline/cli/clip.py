@@ -9,12 +9,22 @@ from pipeline.cli.outputs import copy_video
 
 
 @click.command()
-@click.option("--person", type=int, required=True, help="Number of the labelled person.")
+@click.option("--person", type=int, required=True, help="Show this labelled person, by number.")
 @LABELLED_WORKSPACE
 @click.option(
-    "--margin", type=click.FloatRange(0, 60), default=1.0, show_default=True, help="Seconds before and after."
+    "--margin",
+    type=click.FloatRange(0, 60),
+    default=1.0,
+    show_default=True,
+    help="Add this many seconds before and after.",
 )
-@click.option("--max-width", type=click.IntRange(16), default=960, show_default=True, help="Width at most, px.")
+@click.option(
+    "--max-width",
+    type=click.IntRange(16),
+    default=960,
+    show_default=True,
+    help="Scale the clips down to this width, px.",
+)
 @click.option("--out", type=PATH, metavar="FOLDER", help="Copy the clips to this folder, too.")
 def clip(person: int, workspace: Path, margin: float, max_width: int, out: Path | None) -> None:
     """Render a clip of each sighting of a person, with names drawn, in WORKSPACE/FLIGHT/clips.

@@ -11,8 +11,20 @@ from pipeline.cli.outputs import print_or_write, writes
 @click.command()
 @LABELLED_WORKSPACE
 @flight_option("Show this flight only; may be repeated.", multiple=True)
-@click.option("--cell", "cell_m", type=click.FloatRange(0.25, 100), default=2.0, show_default=True, help="Side, m.")
-@click.option("--recall", type=PATH, help="Read the detector's recall by height from FILE.  [default: bundled]")
+@click.option(
+    "--cell",
+    "cell_m",
+    type=click.FloatRange(0.25, 100),
+    default=2.0,
+    show_default=True,
+    help="Set the side of a cell of the ground, m.",
+)
+@click.option(
+    "--recall",
+    type=PATH,
+    metavar="FILE",
+    help="Read the detector's recall by height from this file.  [default: bundled]",
+)
 @format_option("table", "geojson", "svg")
 @OUT
 @writes("out")

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--folder", type=PATH, default=Path("demo"), show_default=True, help="Write everything here.")
-@click.option("--seconds", default=6.0, show_default=True, help="Set the length of each flight.")
+@click.option("--seconds", default=6.0, show_default=True, help="Set the length of each flight, seconds.")
 @click.option("--people", default=20, show_default=True, help="Set how many people are in both flights.")
-@click.option("--iterations", default=60, show_default=True, help="Set the length of the training.")
+@click.option("--iterations", default=60, show_default=True, help="Train for this number of iterations.")
 @trains
 def demo(folder: Path, seconds: float, people: int, iterations: int) -> None:
     """Run the whole chain on two simulated flights, and compare with the ground truth.

@@ -5,13 +5,17 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 import click
+
+from pipeline.cli.options import JSON
+from pipeline.cli.outputs import print_json
 
 _GOOD, _NOTE, _BAD = "ok  ", "note", "FAIL"
 _WIDTH, _HEIGHT, _FPS = 1920, 1080, 30  # of most drones
@@ -30,21 +34,28 @@ class Finding:
 
 @click.command()
 @click.option("--timing/--no-timing", default=True, show_default=True, help="Time the detector, for a few seconds.")
-def doctor(timing: bool) -> None:
+@JSON
+def doctor(timing: bool, as_json: bool) -> None:
     """Check the environment and suggest fixes; say how long a minute of video will take.
 
     The exit status is 1 if something that every flight needs is broken.
     """
-    failed = False
     checks = (_machine, _torch, _opencv, _codecs, _detectron2, _openvino, _onnx, _weights, *[_speed] * timing)
-    for check in checks:
-        for finding in _guarded(check):
-            failed |= finding.mark == _BAD
-            click.echo(f"{finding.mark}  {finding.what}")
-            if finding.advice:
-                click.echo(f"      → {finding.advice}")
-    if failed:
+    findings = []
+    for finding in chain.from_iterable(map(_guarded, checks)):
+        findings.append(finding)
+        if not as_json:
+            _show(finding)
+    if as_json:
+        print_json([{**asdict(each), "mark": each.mark.strip().lower()} for each in findings])
+    if any(each.mark == _BAD for each in findings):
         raise SystemExit(1)
+
+
+def _show(finding: Finding) -> None:
+    click.echo(f"{finding.mark}  {finding.what}")
+    if finding.advice:
+        click.echo(f"      → {finding.advice}")
 
 
 def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:

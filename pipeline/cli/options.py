@@ -28,6 +28,7 @@ ZONE = click.option(
     help="Give times in this zone, as Europe/Berlin; local times are taken as of it.  [default: as recorded]",
 )
 OUT = click.option("--out", type=PATH, metavar="FILE", help="Write to this file.  [default: print]")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what would run, and why; do nothing.")
 PERSONS = click.option(
     "--person",
@@ -58,8 +59,8 @@ TASK = click.option(
 
 
 def format_option(*names: str) -> Callable[..., Any]:
-    """`--format` of a command, as `form`; the first of `names` is the default."""
-    return click.option(
+    """`--format` of a command, as `form`; the first of `names` is the default. One of JSON has `--json`, too."""
+    form = click.option(
         "--format",
         "form",
         type=click.Choice(names),
@@ -67,6 +68,20 @@ def format_option(*names: str) -> Callable[..., Any]:
         show_default=True,
         help="Write in this format.",
     )
+    return (lambda command: form(_json_as_format(command))) if "json" in names else form
+
+
+def _json_as_format(command: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(command)
+    def with_format(*, form: str, as_json: bool, **others: Any) -> Any:
+        return command(form="json" if as_json else form, **others)
+
+    return click.option("--json", "as_json", is_flag=True, help="Write JSON, as --format json does.")(with_format)
+
+
+def output_option(text: str, *, required: bool = True) -> Callable[..., Any]:
+    """`--out`, once called `--output`, of a command that writes a folder or a video; `text` is for its help."""
+    return click.option("--out", "--output", "output", type=PATH, required=required, help=text)
 
 
 def settings_option(example: str) -> Callable[..., Any]:

@@ -1,8 +1,10 @@
 """Files that a command writes where the user says: never its own input, never a file that uavpipe did not write."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, is_dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -67,6 +69,16 @@ def writes(
         return guarded
 
     return decorate
+
+
+def print_json(content: Any) -> None:
+    """Print `content` as JSON: records as objects, NaN as null, what else JSON does not have as its text."""
+    text = json.dumps(content, default=_plain)
+    click.echo(json.dumps(json.loads(text, parse_constant=lambda _: None), indent=2, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
 def print_or_write(text: str, out: Path | None) -> None:

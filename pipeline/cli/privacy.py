@@ -5,7 +5,7 @@ from typing import Literal
 
 import click
 
-from pipeline.cli.options import LABELLED_WORKSPACE, PATH, flight_argument
+from pipeline.cli.options import LABELLED_WORKSPACE, flight_argument, output_option
 from pipeline.cli.outputs import refuse_other_video
 
 
@@ -13,7 +13,7 @@ from pipeline.cli.outputs import refuse_other_video
 @flight_argument
 @click.option("--blur-people", "blur", flag_value="people", help="Hide whole persons.")
 @click.option("--blur-faces", "blur", flag_value="faces", help="Hide the upper part of each box, not faces.")
-@click.option("--output", type=PATH, help="Write the clip here.  [default: FLIGHT/export/FLIGHT.mp4]")
+@output_option("Write the clip here.  [default: FLIGHT/export/FLIGHT.mp4]", required=False)
 @click.option("--score", default=0.05, show_default=True, help="Hide every detection from this score up.")
 @click.option("--max-width", default=1280, show_default=True, help="Scale the clip down to this width, px.")
 def anonymize(

@@ -20,15 +20,20 @@ def _size(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 
 @click.command()
 @click.argument("output", type=PATH)
-@click.option("--people", default=12, show_default=True, help="Number of persons.")
-@click.option("--seconds", default=20.0, show_default=True, help="Length of the flight.")
-@click.option("--seed", default=1, show_default=True, help="Seed of ground, paths, light and camera.")
-@click.option("--cast", "cast_seed", type=int, help="Seed of the persons' appearance.  [default: --seed]")
-@click.option("--size", default="1920x1080", show_default=True, callback=_size, help="WIDTHxHEIGHT, px.")
-@click.option("--fps", default=30.0, show_default=True, help="Frames per second.")
-@click.option("--altitude", default=25.0, show_default=True, help="Height of the camera above the ground, m.")
+@click.option("--people", default=12, show_default=True, help="Show this number of persons.")
+@click.option("--seconds", default=20.0, show_default=True, help="Set the length of the flight, seconds.")
+@click.option("--seed", default=1, show_default=True, help="Seed ground, paths, light and camera.")
+@click.option("--cast", "cast_seed", type=int, help="Seed the persons' appearance.  [default: --seed]")
+@click.option("--size", default="1920x1080", show_default=True, callback=_size, help="Set WIDTHxHEIGHT, px.")
+@click.option("--fps", default=30.0, show_default=True, help="Set the frames per second.")
 @click.option(
-    "--fov", "fov_deg", type=float, help="Horizontal angle of view, degrees.  [default: 55 to 72, by --seed]"
+    "--altitude", default=25.0, show_default=True, help="Set the height of the camera above the ground, m."
+)
+@click.option(
+    "--fov",
+    "fov_deg",
+    type=float,
+    help="Set the horizontal angle of view, degrees.  [default: 55 to 72, by --seed]",
 )
 def simulate(
     output: Path,
@@ -68,11 +73,11 @@ def simulate(
 
 @click.command()
 @click.argument("folder", type=PATH)
-@click.option("--count", default=2000, show_default=True, help="Number of pictures.")
-@click.option("--seed", default=1, show_default=True, help="Seed of everything random.")
-@click.option("--size", callback=_size, help="WIDTHxHEIGHT, px.  [default: 960x540, 1920x1080 with --flights]")
+@click.option("--count", default=2000, show_default=True, help="Make this number of pictures.")
+@click.option("--seed", default=1, show_default=True, help="Seed everything random.")
+@click.option("--size", callback=_size, help="Set WIDTHxHEIGHT, px.  [default: 960x540, 1920x1080 with --flights]")
 @click.option("--flights", is_flag=True, help="Take four frames each of short flights, not a scene a picture.")
-@click.option("--workers", default=1, show_default=True, help="Number of processes.")
+@click.option("--workers", default=1, show_default=True, help="Use this number of processes.")
 @writes("folder", inside=("annotations.json",))
 def stills(folder: Path, count: int, seed: int, size: tuple[int, int] | None, flights: bool, workers: int) -> None:
     """Simulate training pictures for a detector: FOLDER/images and FOLDER/annotations.json (COCO)."""

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import LABELLED_WORKSPACE
+from pipeline.cli.options import JSON, LABELLED_WORKSPACE
+from pipeline.cli.outputs import print_json
 
 if TYPE_CHECKING:
     from pipeline.run.status import FlightState, StageState, WorkspaceState
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @LABELLED_WORKSPACE
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the counts of every stage.")
+@JSON
 def status(workspace: Path, as_json: bool) -> None:
     """Show what of a workspace is finished, at work, stale or failed, and what to do next. Changes nothing.
 
@@ -24,10 +25,7 @@ def status(workspace: Path, as_json: bool) -> None:
 
     state = state_of(workspace)
     if as_json:
-        import json
-        from dataclasses import asdict
-
-        click.echo(json.dumps(asdict(state), indent=2, default=str))
+        print_json(state)
     else:
         _show(state)
 

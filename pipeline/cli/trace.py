@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.options import PATH
+from pipeline.cli.options import JSON, PATH
+from pipeline.cli.outputs import print_json
 
 
 @click.command()
@@ -13,7 +14,7 @@ from pipeline.cli.options import PATH
 @click.option("--frame", type=click.IntRange(0), help="Show the results of this frame (from 0) of flight SUBJECT.")
 @click.option("--query", type=click.IntRange(0), help="Trace this query (from 0) of SUBJECT, a metrics.json.")
 @click.option("--results", type=PATH, multiple=True, help="With --frame: search these folders for evaluations.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything, as JSON.")
+@JSON
 def trace(
     subject: str, workspace: Path, frame: int | None, query: int | None, results: tuple[Path, ...], as_json: bool
 ) -> None:
@@ -22,10 +23,11 @@ def trace(
     SUBJECT is a metrics.json, a crop (its file, or its name in the data set) or the number of an identity. With
     --frame it is a flight, and the trace goes forward: the detections of that frame, their labels and their crops.
     """
-    import json
-
     from pipeline.lineage import as_text
     from pipeline.lineage import trace as find
 
     found = find(subject, workspace, frame=frame, query=query, results=results)
-    click.echo(json.dumps(found, indent=2, default=str) if as_json else as_text(found))
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(as_text(found))

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import LABELLED_WORKSPACE
+from pipeline.cli.options import JSON, LABELLED_WORKSPACE
+from pipeline.cli.outputs import print_json
 
 if TYPE_CHECKING:
     from pipeline.run.verify import Verified
@@ -16,7 +17,8 @@ _SHOWN = 3  # images with the same trouble
 
 @click.command()
 @LABELLED_WORKSPACE
-def verify(workspace: Path) -> None:
+@JSON
+def verify(workspace: Path, as_json: bool) -> None:
     """Check that a workspace is whole: every file that its stages promise is there, as it was written.
 
     Reads manifests, tables, images, labels, the data set and evaluations, and compares them with each other. Names
@@ -25,11 +27,14 @@ def verify(workspace: Path) -> None:
     from pipeline.engine.progress import progress_bar
     from pipeline.run.verify import verify
 
-    damaged = False
+    results = []
     for result in verify(workspace, progress_bar):
-        _report(result)
-        damaged |= bool(result.findings)
-    if damaged:
+        results.append(result)
+        if not as_json:
+            _report(result)
+    if as_json:
+        print_json(results)
+    if any(result.findings for result in results):
         raise click.exceptions.Exit(1)
 
 

@@ -1,10 +1,12 @@
 """`uavpipe weights`: public weights, by name."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from pipeline.cli.options import PATH
+from pipeline.cli.options import JSON, PATH
+from pipeline.cli.outputs import print_json
 
 
 @click.group()
@@ -13,10 +15,19 @@ def weights() -> None:
 
 
 @weights.command("list")
-def list_weights() -> None:
+@JSON
+def list_weights(as_json: bool) -> None:
     """List public weights: size, licence, SHA-256, what they are good for, and whether they are here."""
     from detector.models.public import PUBLIC
 
+    if as_json:
+        print_json(
+            [
+                {**asdict(each), "sha256": each.sha256, "path": each.path, "here": each.path.exists()}
+                for each in PUBLIC
+            ]
+        )
+        return
     for each in PUBLIC:
         place = f"here: {each.path}" if each.path.exists() else f"uavpipe weights get {each.name}"
         click.echo(f"{each.name}  {each.megabytes:.0f} MiB, {each.licence}, SHA-256 {each.sha256}…")

@@ -89,7 +89,7 @@ forget 2 --workspace runs --yes
 reid datasets
 reid recipe
 reid check market people
-reid train --config recipe.yaml --data people --output reid-run
+reid train --config recipe.yaml --data people --out reid-run
 reid embed people/query --weights reid-run/last.safetensors --out features.npy --device cpu
 reid search people/query/0003_c1s1_000001_00.png --data people/query --weights reid-run/last.safetensors --out f.jpg
 reid evaluate --weights reid-run/last.safetensors --data people --protocol market --out measured
@@ -99,14 +99,14 @@ reid transfer --weights m=reid-run/last.safetensors --data d=people --protocol d
 reid export reid-run/last.safetensors --out reid.onnx
 reid inspect reid.onnx
 reid embed people/query --weights reid.onnx --out features-onnx.npy --device cpu
-! reid table1 --config recipe.yaml --output table1
+! reid table1 --config recipe.yaml --out table1
 ! reid cut-cuhk-sysu people --out cut
 ! reid extract-cuhk03 recipe.yaml --out cuhk03
 ! detector import-detectron2 recipe.yaml --out imported.safetensors
 ! detector convert-visdrone people --out visdrone.json
 ! detector convert-yolo people --out yolo.json
 detector pseudo-label a.mp4 --weights embedded --out pseudo --every 8 --set resize.width=160 --set resize.height=160
-detector train --config detector.yaml --output detector-run
+detector train --config detector.yaml --out detector-run
 detector recipe small
 detector anchors stills/annotations.json
 detector evaluate stills/annotations.json stills/images --weights embedded

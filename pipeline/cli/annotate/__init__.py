@@ -9,8 +9,8 @@ import click
 from pipeline.cli.annotate.reviews import agreement, disagreements
 from pipeline.cli.annotate.serve import serve
 from pipeline.cli.annotate.suggestions import embed, retrain
-from pipeline.cli.options import FIRST_FRAME, LABELLED_WORKSPACE, PATH, PERSON_NAMES, TASK, flight_option
-from pipeline.cli.outputs import writes
+from pipeline.cli.options import FIRST_FRAME, JSON, LABELLED_WORKSPACE, PATH, PERSON_NAMES, TASK, flight_option
+from pipeline.cli.outputs import print_json, writes
 
 if TYPE_CHECKING:
     from annotate.exchange.records import Clip
@@ -37,7 +37,8 @@ for command in (serve, embed, retrain, agreement, disagreements):
 @click.option(
     "--recover", is_flag=True, help="Rebuild damaged labels from their text; stop the labelling app first."
 )
-def show_log(workspace: Path, last: int | None, recover: bool) -> None:
+@JSON
+def show_log(workspace: Path, last: int | None, recover: bool, as_json: bool) -> None:
     """List every operation of the log: number, time, user and content."""
     from annotate.log.store import LABELS, LabelStore
 
@@ -45,7 +46,11 @@ def show_log(workspace: Path, last: int | None, recover: bool) -> None:
         _recover(workspace / LABELS)
         return
     with LabelStore(workspace / LABELS, write=False) as store:
-        for entry in store.entries[-last:] if last else store.entries:
+        entries = store.entries[-last:] if last else store.entries
+        if as_json:
+            print_json([vars(each) | {"operation": each.operation.model_dump(mode="json")} for each in entries])
+            return
+        for entry in entries:
             what = f"{entry.operation.op.replace('_', ' ')} {_summary(entry.operation)}"
             click.echo(f"{entry.sequence:6}  {entry.time[:19]}  {entry.user}  {what}")
 
@@ -86,7 +91,12 @@ def replay(log: Path, out: Path) -> None:
 @click.argument("out", type=PATH)
 @LABELLED_WORKSPACE
 @_FLIGHT
-@click.option("--format", "form", type=click.Choice([*_BY_SUFFIX.values()]), help=f"Format.  [default: {_FORMATS}]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([*_BY_SUFFIX.values()]),
+    help=f"Write in this format.  [default: {_FORMATS}]",
+)
 @writes("out")
 def export(out: Path, workspace: Path, flight: str | None, form: str | None) -> None:
     """Write the labels to OUT: as a log, or each identity as a track."""
@@ -133,7 +143,7 @@ def export(out: Path, workspace: Path, flight: str | None, form: str | None) -> 
     type=click.FloatRange(0, min_open=True),
     default=25.0,
     show_default=True,
-    help="Frame rate for market.",
+    help="Take this frame rate, frames per second, where the file has none (market).",
 )
 def import_(
     source: Path,

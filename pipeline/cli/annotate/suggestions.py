@@ -31,7 +31,13 @@ def embed(workspace: Path, weights: Path | None, device: str) -> None:
 @click.command()
 @LABELLED_WORKSPACE
 @_WEIGHTS
-@click.option("--iterations", type=click.IntRange(1), default=400, show_default=True, help="Train for this long.")
+@click.option(
+    "--iterations",
+    type=click.IntRange(1),
+    default=400,
+    show_default=True,
+    help="Train for this number of iterations.",
+)
 @_DEVICE
 @trains
 def retrain(workspace: Path, weights: Path | None, iterations: int, device: str) -> None:

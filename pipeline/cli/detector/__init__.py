@@ -15,7 +15,7 @@ from pipeline.cli.detector.import_weights import import_detectron2
 from pipeline.cli.detector.inspect import inspect
 from pipeline.cli.detector.pseudo_label import pseudo_label
 from pipeline.cli.extras import trains
-from pipeline.cli.options import PATH, settings_option
+from pipeline.cli.options import PATH, output_option, settings_option
 from pipeline.cli.outputs import writes, writes_run
 from pipeline.cli.recipes import recipe_command
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def detector() -> None:
-    """Train and evaluate person detectors."""
+    """Train, evaluate and convert person detectors."""
 
 
 for _command in (
@@ -51,7 +51,7 @@ for _command in (
     required=True,
     help="Train by this recipe: a YAML file, or a name that `uavpipe detector recipe` lists.",
 )
-@click.option("--output", type=PATH, required=True, help="Write the run here, or resume a run that is here.")
+@output_option("Write the run here, or resume a run that is here.")
 @click.option(
     "--weights", type=PATH, help="Copy the best checkpoint here, calibrated by the recipe's validation images."
 )

@@ -87,7 +87,13 @@ def _counts(images: "Sequence[ConvertedImage]") -> str:
 
 @click.command()
 @click.argument("annotations", type=PATH)
-@click.option("--preset", type=click.Choice(["paper-c4", "fpn", "small"]), default="fpn", show_default=True)
+@click.option(
+    "--preset",
+    type=click.Choice(["paper-c4", "fpn", "small"]),
+    default="fpn",
+    show_default=True,
+    help="Compare with the anchors of this preset.",
+)
 @settings_option("resize.short_side=1000")
 @PERSON_NAMES
 @click.option("--images", type=PATH, help="Read sizes that ANNOTATIONS lacks from here.  [default: its folder]")

@@ -36,7 +36,13 @@ at every IoU threshold. The figures below follow COCO's rules, at IoU 0.5."""
 @PERSON_NAMES
 @click.option("--detections", "stored", type=_FILE, help="Evaluate these (COCO's result format); run no model.")
 @click.option("--save-detections", "save", type=_FILE, help="Write what the model finds, for --detections.")
-@click.option("--cap", type=click.IntRange(1), default=500, show_default=True, help="Count this many per image.")
+@click.option(
+    "--cap",
+    type=click.IntRange(1),
+    default=500,
+    show_default=True,
+    help="Count at most this many detections per image.",
+)
 @click.option("--out", type=_FOLDER, help="Write metrics.json, curves.csv and curves.png to this folder.")
 @writes("save")
 @writes("out", inside=("metrics.json", "curves.csv", "curves.png"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.extras import trains
-from pipeline.cli.options import PATH
+from pipeline.cli.options import PATH, output_option
 from pipeline.cli.outputs import writes, writes_run
 from pipeline.cli.recipes import recipe_command
 from pipeline.cli.reid.compare import compare
@@ -59,7 +59,7 @@ reid.add_command(transfer)
     help="Train by this recipe: a YAML file, or a name that `uavpipe reid recipe` lists.",
 )
 @data_option(required=True)
-@click.option("--output", type=PATH, required=True, help="Write the run to this folder; resume it if it has one.")
+@output_option("Write the run to this folder; resume it if it has one.")
 @click.option(
     "--set",
     "settings",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli.options import PATH
+from pipeline.cli.options import PATH, format_option
 
 if TYPE_CHECKING:
     from reid.evaluation.comparison import Compared, Measured
@@ -28,14 +28,7 @@ _COLUMNS = (
 
 @click.command()
 @click.argument("evaluations", metavar="A B…", type=PATH, nargs=-1, required=True)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(("table", "csv", "json")),
-    default="table",
-    show_default=True,
-    help="Print in this form.",
-)
+@format_option("table", "csv", "json")
 def compare(evaluations: tuple[Path, ...], form: str) -> None:
     """Compare evaluations A, B…: folders of 'uavpipe reid evaluate', or their metrics.json.
 

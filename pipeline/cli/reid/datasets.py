@@ -6,18 +6,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipeline.cli.options import PATH
+from pipeline.cli.options import JSON, PATH
+from pipeline.cli.outputs import print_json
 
 if TYPE_CHECKING:
     from reid.datasets.formats import Format
     from reid.records import Samples
 
+# What `check` counts, and the width of its column.
+_COUNTED = {"persons": 9, "images": 9, "cameras": 9, "tracklets": 11, "distractors": 13, "junk": 7}
+
 
 @click.command()
-def datasets() -> None:
+@JSON
+def datasets(as_json: bool) -> None:
     """List the formats of data sets: layout, published numbers of persons and images, origin."""
     from reid.datasets.formats import FORMATS
 
+    if as_json:
+        shown = ("name", "layout", "published", "source", "origin")
+        print_json([{name: getattr(kind, name) for name in shown} for kind in FORMATS.values()])
+        return
     for kind in FORMATS.values():
         click.echo("\n    ".join(_described(kind)))
 
@@ -42,7 +51,8 @@ def _many(number: int | None, what: str) -> str:
 @click.command()
 @click.argument("kind", metavar="FORMAT")
 @click.argument("place", metavar="PLACE")
-def check(kind: str, place: str) -> None:
+@JSON
+def check(kind: str, place: str, as_json: bool) -> None:
     """Check the data set in PLACE: read it as FORMAT, compare it with the published counts, print its counts."""
     from reid.datasets.formats import FORMATS
     from reid.datasets.load import load
@@ -51,24 +61,31 @@ def check(kind: str, place: str) -> None:
         raise click.UsageError(f"FORMAT {kind}: expected one of {', '.join(FORMATS)}")
     spec = f"{kind}:{place}"
     data = load(spec)
-    click.echo(f"{'':8}{'persons':>9}{'images':>9}{'cameras':>9}{'tracklets':>11}{'distractors':>13}{'junk':>7}")
-    for part in ("train", "query", "gallery"):
-        click.echo(f"{part:8}{_row(getattr(data, part))}")
+    counts = {part: _counts(getattr(data, part)) for part in ("train", "query", "gallery")}
+    if as_json:
+        print_json({"data": spec, "parts": counts})
+        return
+    click.echo(f"{'':8}" + "".join(f"{name:>{width}}" for name, width in _COUNTED.items()))
+    for part, row in counts.items():
+        click.echo(f"{part:8}" + "".join(f"{row[name]:{width},}" for name, width in _COUNTED.items()))
     published = "as published; " if FORMATS[kind].published else ""
     click.echo(f"{published}use it as --data {spec}")
 
 
-def _row(samples: "Samples") -> str:
+def _counts(samples: "Samples") -> dict[str, int]:
     import numpy as np
 
     from reid.records import DISTRACTOR, JUNK
 
     identities, tracklets = samples.identities, samples.tracklets
-    return (
-        f"{len(np.unique(identities[identities > DISTRACTOR])):9,}{len(samples):9,}"
-        f"{len(np.unique(samples.cameras)):9,}{len(np.unique(tracklets[tracklets >= 0])):11,}"
-        f"{np.count_nonzero(identities == DISTRACTOR):13,}{np.count_nonzero(identities == JUNK):7,}"
-    )
+    return {
+        "persons": len(np.unique(identities[identities > DISTRACTOR])),
+        "images": len(samples),
+        "cameras": len(np.unique(samples.cameras)),
+        "tracklets": len(np.unique(tracklets[tracklets >= 0])),
+        "distractors": int(np.count_nonzero(identities == DISTRACTOR)),
+        "junk": int(np.count_nonzero(identities == JUNK)),
+    }
 
 
 @click.command("cut-cuhk-sysu")

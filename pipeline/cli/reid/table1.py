@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.extras import trains
-from pipeline.cli.options import PATH, shard_option
+from pipeline.cli.options import PATH, output_option, shard_option
 from pipeline.cli.outputs import writes
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     required=True,
     help="Read the grid from this YAML file; 'table1' is the paper's.",
 )
-@click.option("--output", type=PATH, required=True, help="Write all runs to this folder; resume those that it has.")
+@output_option("Write all runs to this folder; resume those that it has.")
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a setting of the grid, as in seeds=[0]."
 )

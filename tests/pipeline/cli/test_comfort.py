@@ -1,6 +1,7 @@
 """Suggestions, completion, -q and -v, one way to name a flight, what a failure leaves behind."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from pipeline.cli import main
 from pipeline.cli.options import Given, flight_folder
+from tests.network.every_command import every_name
 from tests.pipeline.run.test_status import ARCHIVE
 
 ROOT = Path(__file__).parents[3]
@@ -97,6 +99,33 @@ def test_quiet_and_verbose_hold_before_and_after_the_command(tmp_path, monkeypat
     assert said("-q", "frames", "a.mp4", "a.lrf") == error
     loud = said("-v", "frames", "a.mp4")
     assert loud == ["uavpipe: loading the libraries …", "uavpipe: a: reading the video …", *error]
+
+
+def _options():
+    for name in sorted(every_name()):
+        command, context = main, click.Context(main)
+        for word in name.split():
+            command = command.get_command(context, word)
+        for option in command.params:
+            if isinstance(option, click.Option):
+                yield name, option
+
+
+def test_every_option_says_what_it_does():
+    unsaid = {
+        (name, option.opts[0]) for name, option in _options() if not re.match(r"[A-Z].+[.\]]$", option.help or "")
+    }
+    assert unsaid == set()
+
+
+def test_what_is_written_has_one_name():
+    assert {name for name, option in _options() if "--output" in option.opts and option.opts[0] != "--out"} == set()
+    assert {name for name, option in _options() if option.opts[0] == "--output"} == set()
+
+
+def test_the_former_name_of_what_is_written_is_taken(tmp_path):
+    shown = run("anonymize", "flight", "--blur-people", "--output", tmp_path)
+    assert f"{tmp_path}: " in shown.output
 
 
 @pytest.fixture
