@@ -207,5 +207,8 @@ class TrainConfig(Section):
         if self.network.neck == "batch_norm" and self.loss.cross_entropy is None:
             raise ValueError("network.neck: batch_norm needs loss.cross_entropy, which trains it")
         if self.decay_from > self.iterations:
-            raise ValueError(f"decay_from ({self.decay_from}) must not exceed iterations ({self.iterations})")
+            raise ValueError(
+                f"decay_from ({self.decay_from}) must not exceed iterations ({self.iterations}); set both, as "
+                f"decay_from={self.iterations // 2}"
+            )
         return self

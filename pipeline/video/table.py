@@ -43,13 +43,6 @@ class FrameTable:
         """Rank of the packet of frame `index`, −1 where there is none or it is not known."""
         return -1 if self.packet is None else int(self.packet[index])
 
-    def frame_of(self, rank: int) -> int | None:
-        """Index of the frame of packet `rank`, None where there is none or it is not known."""
-        if self.packet is None or rank < 0:
-            return None
-        found = np.flatnonzero(self.packet == rank)
-        return int(found[0]) if len(found) else None
-
     def frame_from(self, rank: int) -> int:
         """Index of the first frame whose packet is `rank` or later; the last frame where there is none."""
         behind = np.flatnonzero(self.packet >= rank) if self.packet is not None else np.arange(rank, len(self))

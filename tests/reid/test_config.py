@@ -83,7 +83,10 @@ def test_the_former_folder_of_the_recipes_is_still_found():
         (lambda: TrainConfig.model_validate({"loss": {"lgm": {}}}), "need each other"),
         (lambda: TrainConfig.model_validate({"network": {"group_branch": {}}}), "need each other"),
         (lambda: TrainConfig.model_validate({"network": {"neck": "batch_norm"}}), "needs loss.cross_entropy"),
-        (lambda: TrainConfig(iterations=10), r"decay_from \(15000\) must not exceed iterations \(10\)"),
+        (
+            lambda: TrainConfig(iterations=10),
+            r"decay_from \(15000\) must not exceed iterations \(10\); set both, as decay_from=5",
+        ),
         (lambda: TripletConfig(margin=0.0), "expected a number above 0, or 'soft'"),
         (lambda: TripletConfig(margin="hard"), "soft"),
         (lambda: Augmentation(erase_area=(0.4, 0.2)), "two rising shares"),
