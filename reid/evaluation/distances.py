@@ -18,8 +18,8 @@ from reid.evaluation.protocols import Rivals
 Metric = Literal["euclidean", "cosine"]
 Nearest = tuple[NDArray[np.int64], NDArray[np.float32]]
 _BLOCK_BYTES = 2**25  # of distances, or features, in one block
-_CACHED_BYTES = 2**20  # of features whose numbers are computed at once, in a cache
-_QUERIES = 256  # compared at a time: a product with fewer rows takes up to twice the time for each
+_CACHED_BYTES = 2**18  # of features whose numbers are computed at once, in a core's cache
+_QUERIES = 512  # compared at a time: a product with fewer rows takes longer for each, with 256 a tenth
 _PART_BYTES = 2**26  # of their distances to a part of the gallery
 # |q|² + |g|² - 2 q·g rounds to a ten-millionth of |q|² + |g|². Squared distances below this share of it have lost
 # digits, and are computed again from the difference q - g.
@@ -176,13 +176,13 @@ class FeatureDistances(Distances):
         step = max(1, _CACHED_BYTES // (4 * max(1, query.shape[1])))
         for start in range(0, len(rows), step):
             pairs = slice(start, start + step)
-            left, right = query[rows[pairs]].astype(np.float64), gallery[columns[pairs]].astype(np.float64)
+            left, right = query[rows[pairs]], gallery[columns[pairs]]
             if self.metric == "cosine":
-                left /= own[rows[pairs], None]
-                right /= others[columns[pairs], None]
-            left -= right
-            left *= left
-            result[pairs] = folded(left)
+                differences = left / own[rows[pairs], None] - right / others[columns[pairs], None]
+            else:
+                differences = np.subtract(left, right, dtype=np.float64)
+            differences *= differences
+            result[pairs] = folded(differences)
         return result
 
     def of_pairs(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -252,13 +252,16 @@ class FeatureDistances(Distances):
         query = -2 * self._points(0, first, last)
         own = self._squares[0][first:last, None].astype(np.float32)
         values = np.empty((last - first, stop - start), np.float32)
+        # Kept for all spans: new memory costs as much as a sum.
+        sums, products = (np.empty((last - first, self._span(1)), np.float32) for _ in range(2))
         for begin, end, gallery in self._spans(1, start, stop):
-            part = values[:, begin - start : end - start]
-            np.matmul(query[:, :SLICE], gallery[:, :SLICE].T, out=part)
+            total, more = sums[:, : end - begin], products[:, : end - begin]
+            np.matmul(query[:, :SLICE], gallery[:, :SLICE].T, out=total)
             for number in range(SLICE, query.shape[1], SLICE):
-                part += query[:, number : number + SLICE] @ gallery[:, number : number + SLICE].T
-            part += self._squares[1][begin:end].astype(np.float32)
-            part += own
+                numbers = slice(number, number + SLICE)
+                total += np.matmul(query[:, numbers], gallery[:, numbers].T, out=more)
+            total += self._squares[1][begin:end].astype(np.float32)
+            np.add(total, own, out=values[:, begin - start : end - start])
         return values
 
     def _errors(self, first: int, last: int, start: int, stop: int) -> NDArray[np.float64]:
@@ -285,10 +288,14 @@ class FeatureDistances(Distances):
 
     def _spans(self, side: int, start: int, stop: int) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
         """`_points` from `start` to `stop`, a few at a time, each with its first and its end."""
-        step = max(1, _BLOCK_BYTES // (4 * max(1, self._features[side].shape[1])))
+        step = self._span(side)
         for begin in range(start, stop, step):
             end = min(begin + step, stop)
             yield begin, end, self._points(side, begin, end)
+
+    def _span(self, side: int) -> int:
+        fitting = _BLOCK_BYTES // (4 * max(_QUERIES, self._features[side].shape[1]))
+        return max(1, min(fitting, self.shape[side]))
 
 
 def folded(values: Any) -> Any:

@@ -33,7 +33,7 @@ def features(rng, count, dimension, spread, offset):
 
 def in_parts(queries, size):
     """Gallery crops are compared `size` at a time, products summed over 3 numbers, features read 2 at a time."""
-    sizes = {"_PART_BYTES": 4 * size * queries, "SLICE": 3, "_BLOCK_BYTES": 64, "_CACHED_BYTES": 64}
+    sizes = {"_PART_BYTES": 4 * size * queries, "SLICE": 3, "_BLOCK_BYTES": 64, "_CACHED_BYTES": 64, "_QUERIES": 6}
     return mock.patch.multiple(distances, **sizes)
 
 
