@@ -19,6 +19,7 @@ _ALSO = {
     "tracklet": ("tracklet_id", "trackletid", "track_id", "trackid", "track"),
     "path": ("img_path", "image_path", "file_name", "filename", "file", "image", "img", "crop"),
     "split": ("subset", "part"),
+    "altitude_m": ("altitude", "alt_m", "height_above_takeoff_m"),
 }
 COLUMNS = tuple(_ALSO)
 _SHOWN = 6  # columns in a message

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import math
 import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reid.columns import open_rows
 from reid.errors import ReidError
@@ -34,6 +36,7 @@ class Label:
         tracklet: its name, unique within its flight; empty: unknown.
         path: of the crop; None: there is no image.
         split: one of `PARTS`; empty: unknown.
+        altitude: of the drone, metres above take-off; NaN: unknown.
 
     """
 
@@ -43,6 +46,7 @@ class Label:
     tracklet: str
     path: Path | None
     split: str = ""
+    altitude: float = math.nan
 
 
 def read_labels(
@@ -51,9 +55,9 @@ def read_labels(
     """The samples in each of `tables`, CSVs with a row for each crop; equal ids mean the same in all tables.
 
     Columns: `identity` (1 and up, 0 a distractor, -1 junk), `camera` (a number; without it, all are of one),
-    `flight` and `tracklet` (any text; a tracklet's name is unique within its flight) and `path`. Without
-    `identity`, identities and cameras are parsed from the file names, as `label_of_name` does. The names that
-    others use are read too (`pid`, `camid`, …); other columns are named in a warning.
+    `flight` and `tracklet` (any text; a tracklet's name is unique within its flight), `path` and `altitude_m` (of
+    the drone). Without `identity`, identities and cameras are parsed from the file names, as `label_of_name` does.
+    The names that others use are read too (`pid`, `camid`, …); other columns are named in a warning.
 
     Args:
         tables: the CSV files.
@@ -93,9 +97,15 @@ def labelled_samples(groups: Sequence[Sequence[Label]], names: Sequence[str], ca
             np.array([flights[row.flight] if cameras == "flight" else row.camera for row in rows], np.int64),
             np.array([tracklets.get((row.flight, row.tracklet), -1) for row in rows], np.int64),
             tuple(row.path for row in rows if row.path is not None),
+            _altitudes(rows),
         )
         for rows in groups
     ]
+
+
+def _altitudes(rows: Sequence[Label]) -> NDArray[np.float64]:
+    altitudes = np.array([row.altitude for row in rows], np.float64)
+    return altitudes if np.isfinite(altitudes).any() else np.zeros(0)
 
 
 def _numbered(names: Iterable[Hashable]) -> dict[Hashable, int]:
@@ -154,11 +164,19 @@ def _row(row: Mapping[str, str], where: str, folder: Path | None) -> Label:
     path = None if folder is None else inside(folder, name, where)
     if split not in ("", *PARTS):
         raise ReidError(f"{where}: split '{split[:40]}': expected {', '.join(PARTS)}, or nothing")
+    altitude = _altitude(row.get("altitude_m", ""), where)
     if "identity" not in row:
-        return replace(label_of_name(Path(name).name, path, where), split=split)
+        return replace(label_of_name(Path(name).name, path, where), split=split, altitude=altitude)
     identity = _number(row["identity"], "identity", where, JUNK)
     camera = _number(row.get("camera") or "0", "camera", where, 0)
-    return Label(identity, camera, row.get("flight", ""), row.get("tracklet", ""), path, split)
+    return Label(identity, camera, row.get("flight", ""), row.get("tracklet", ""), path, split, altitude)
+
+
+def _altitude(text: str, where: str) -> float:
+    try:
+        return float(text or "nan")
+    except ValueError:
+        raise ReidError(f"{where}: altitude_m '{text[:40]}': expected metres, or nothing") from None
 
 
 def _number(text: str, column: str, where: str, least: int) -> int:

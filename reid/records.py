@@ -1,6 +1,6 @@
 """Records that training and evaluation take: samples and data sets; they validate themselves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -34,6 +34,7 @@ class Samples:
         cameras: int64 (n,); the camera, or the flight where there is one drone only. From 0 up.
         tracklets: int64 (n,), unique over the data set; -1: unknown.
         paths: the n images; empty where only features are known.
+        altitudes: float64 (n,), of the drone, metres above take-off, NaN where unknown; (0,) where none is known.
 
     Raises:
         ValueError: a shape or a type is not as above.
@@ -44,6 +45,7 @@ class Samples:
     cameras: NDArray[np.int64]
     tracklets: NDArray[np.int64]
     paths: tuple[Path | Picture, ...] = ()
+    altitudes: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         for name in ("identities", "cameras", "tracklets"):
@@ -54,11 +56,26 @@ class Samples:
                 )
         if self.paths and len(self.paths) != len(self.identities):
             raise ValueError(f"{len(self.paths)} paths for {len(self.identities)} samples")
+        if self.altitudes.dtype != np.float64 or self.altitudes.shape not in ((0,), (len(self.identities),)):
+            raise ValueError(
+                f"altitudes must be float64 ({len(self.identities)},), not {self.altitudes.dtype} "
+                f"{self.altitudes.shape}"
+            )
         if len(self.identities) and self.identities.min() < JUNK:
             raise ValueError(f"identity {self.identities.min()}: expected 1 and up, {DISTRACTOR} or {JUNK}")
 
     def __len__(self) -> int:
         return len(self.identities)
+
+    def at(self, rows: NDArray[np.int64]) -> "Samples":
+        """The samples in `rows`."""
+        return Samples(
+            self.identities[rows],
+            self.cameras[rows],
+            self.tracklets[rows],
+            tuple(self.paths[row] for row in rows) if self.paths else (),
+            self.altitudes[rows] if len(self.altitudes) else self.altitudes,
+        )
 
 
 @dataclass(frozen=True, eq=False)

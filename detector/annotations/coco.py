@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -41,6 +42,7 @@ class AnnotatedImage:
         annotated_areas: float32 (n,), px²: the annotated areas of the persons (of their masks, if there are
             masks); None if they are not annotated.
         image_id: of the image in the annotations.
+        altitude: of the drone, metres above take-off; None: not annotated.
 
     """
 
@@ -51,6 +53,7 @@ class AnnotatedImage:
     ignored_persons: NDArray[np.float32] = field(default_factory=_no_boxes)
     annotated_areas: NDArray[np.float32] | None = None
     image_id: int | str = 0
+    altitude: float | None = None
 
     @property
     def ignored(self) -> NDArray[np.float32]:
@@ -228,7 +231,7 @@ def _parse(
     _refuse_shares(path, found)
     _refuse_corners(path, found, {key: size for key, (_, size) in files.items()})
     account.notes["images without any annotation used"] += sum(not rows for rows in found.values())
-    return [_image(*files[key], images[key]["id"], found[key]) for key in files]
+    return [_image(*files[key], images[key]["id"], found[key], _altitude(path, images[key])) for key in files]
 
 
 def _why_not(
@@ -310,13 +313,15 @@ def _area(row: dict[str, Any], place: str, of_box: float) -> float:
     return area
 
 
-def _image(path: Path, size: tuple[int, int] | None, number: int | str, rows: list[_Box]) -> AnnotatedImage:
+def _image(
+    path: Path, size: tuple[int, int] | None, number: int | str, rows: list[_Box], altitude: float | None
+) -> AnnotatedImage:
     boxes = {
         kind: np.array([box for of, box, _ in rows if of == kind], np.float32).reshape(-1, 4)
         for kind in ("boxes", "regions", "ignored_persons")
     }
     areas = np.array([area for of, _, area in rows if of == "boxes"], np.float32)
-    return AnnotatedImage(path=path, size=size, annotated_areas=areas, image_id=number, **boxes)
+    return AnnotatedImage(path=path, size=size, annotated_areas=areas, image_id=number, altitude=altitude, **boxes)
 
 
 def _fitted(image: AnnotatedImage, place: str, account: Account) -> AnnotatedImage:
@@ -346,6 +351,17 @@ def _inside(path: Path, row: Mapping[str, Any]) -> str:
     if pure.is_absolute() or ".." in pure.parts:
         raise DetectorError(f"{path}: image {name} is outside the folder of the images; expected a path inside it")
     return str(pure)
+
+
+def _altitude(path: Path, row: Mapping[str, Any]) -> float | None:
+    if row.get("altitude_m") is None:
+        return None
+    altitude = read_number(row["altitude_m"])
+    if not isfinite(altitude):
+        raise DetectorError(
+            f"{path}: image {row['id']} has altitude_m {shown(row['altitude_m'])}; expected metres, or nothing"
+        )
+    return altitude
 
 
 def _size(path: Path, row: Mapping[str, Any]) -> tuple[int, int] | None:

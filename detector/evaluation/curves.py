@@ -1,9 +1,10 @@
-"""Precision and recall of a person detector by score, for all persons and by their height in the image.
+"""Precision and recall of a person detector by score: for all persons, by their height, by the drone's altitude.
 
 Matching is COCO's, at IoU 0.5: a detection on something to ignore is neither right nor wrong. A right detection
 has the height of its person, a wrong one its own, so that the parts add up to the whole.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,6 +22,7 @@ _IOU = np.array([0.5])
 _RECALLS = np.linspace(0, 1, 101)  # where COCO reads the precision
 # px of the original image; below 12 px persons are hardly identifiable, from 60 px a re-id network can work.
 _HEIGHTS = (0, 12, 20, 35, 60, np.inf)
+_ALTITUDES = (10, 20, 30, 50, 80, 120)  # metres above take-off, where parts begin; the first one is below them
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,12 @@ class Judged:
 
 def judge(images: Sequence[AnnotatedImage], found: Sequence[Detections], max_detections: int) -> Judged:
     """Compare what was `found`, the best `max_detections` of each image, with the persons in `images`."""
-    return together([_judge(image, each[:max_detections]) for image, each in zip(images, found, strict=True)])
+    return together(judge_each(images, found, max_detections))
+
+
+def judge_each(images: Sequence[AnnotatedImage], found: Sequence[Detections], max_detections: int) -> list[Judged]:
+    """As `judge`, but each image for itself."""
+    return [_judge(image, each[:max_detections]) for image, each in zip(images, found, strict=True)]
 
 
 def together(parts: Sequence[Judged]) -> Judged:
@@ -134,6 +141,20 @@ def by_height(judged: Judged) -> dict[str, Judged]:
         name = f"<{high:g} px" if low == 0 else f"≥{low:g} px" if high == np.inf else f"{low:g}–{high:g} px"
         parts[name] = judged.between(low, high)
     return parts
+
+
+def by_altitude(images: Sequence[AnnotatedImage], judged: Sequence[Judged]) -> dict[str, Judged]:
+    """`judged`, of each of `images`, in parts by names as "20–30 m"; images of unknown altitude are in none."""
+    parts: dict[int, list[Judged]] = defaultdict(list)
+    for image, each in zip(images, judged, strict=True):
+        if image.altitude is not None:
+            parts[int(np.digitize(image.altitude, _ALTITUDES))].append(each)
+    names = [
+        f"<{_ALTITUDES[0]} m",
+        *(f"{low}–{high} m" for low, high in pairwise(_ALTITUDES)),
+        f"≥{_ALTITUDES[-1]} m",
+    ]
+    return {names[place]: together(parts[place]) for place in sorted(parts)}
 
 
 def _judge(image: AnnotatedImage, found: Detections) -> Judged:

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from detector.config import DataSource
 from detector.errors import DetectorError
 from detector.evaluation.calibration import calibration_error, reliability
 from detector.evaluation.coco_ap import MAX_DETECTIONS, person_ap, persons_by_size
-from detector.evaluation.curves import Judged, by_height, judge
+from detector.evaluation.curves import Judged, by_altitude, by_height, judge_each, together
 from detector.evaluation.visdrone_ap import person_visdrone_ap
 from detector.records import Detections
 
@@ -94,6 +94,7 @@ class Report:
         visdrone: figures by name, as `detector.evaluation.visdrone_ap.visdrone_ap` gives them.
         sizes: number of persons by COCO's sizes.
         parts: right and wrong detections of "all" persons, and by height.
+        by_altitude: the same by the drone's altitude; empty where no image has one.
         detections: number of detections.
 
     """
@@ -102,26 +103,20 @@ class Report:
     visdrone: dict[str, float]
     sizes: dict[str, int]
     parts: dict[str, Judged]
+    by_altitude: dict[str, Judged]
     detections: int
 
     def as_json(self) -> str:
         """All figures as JSON; null for a figure without persons or detections."""
         bins = reliability(self.parts["all"])
-        parts = {
-            name: {
-                "persons": len(part.person_heights),
-                "AP50": part.ap50(),
-                "thresholds": [asdict(point) for point in part.points()],
-            }
-            for name, part in self.parts.items()
-        }
         content: dict[str, Any] = {
             "images": self.parts["all"].images,
             "detections": self.detections,
             "coco": _known(self.coco),
             "visdrone": _known(self.visdrone),
             "persons_by_size": self.sizes,
-            "by_height": parts,
+            "by_height": _contents(self.parts),
+            "by_altitude": _contents(self.by_altitude),
             "reliability": [asdict(each) for each in bins],
             "calibration_error": calibration_error(bins),
         }
@@ -142,14 +137,28 @@ def measure(
         DetectorError: the size of an image is neither annotated nor readable from its file.
 
     """
-    judged = judge(images, found, max_detections)
+    each = judge_each(images, found, max_detections)
+    judged = together(each)
     return Report(
         coco=person_ap(images, found, max_detections=max_detections),
         visdrone=person_visdrone_ap(images, found, _sizes(images)),
         sizes=persons_by_size(images),
         parts={"all": judged, **by_height(judged)},
+        by_altitude=by_altitude(images, each),
         detections=sum(map(len, found)),
     )
+
+
+def _contents(parts: Mapping[str, Judged]) -> dict[str, Any]:
+    return {
+        name: {
+            "images": part.images,
+            "persons": len(part.person_heights),
+            "AP50": part.ap50(),
+            "thresholds": [asdict(point) for point in part.points()],
+        }
+        for name, part in parts.items()
+    }
 
 
 def _sizes(images: Sequence[AnnotatedImage]) -> list[tuple[int, int]]:

@@ -24,7 +24,7 @@ _SIGNS = {
         rb'\A(\{"images":\[\{"id":1,"file_name":|\[\]|\[\{"image_id":|\{"videos":\[|'
         rb'\{\n  "(figures|images|mAP|mINP|rank|anybody)|\[\n  \{\n    "(answer|tracklet|labeller)":)'
     ),
-    ".parquet": re.compile(rb"first_hit|distance"),  # names of columns of an evaluation's tables
+    ".parquet": re.compile(rb"first_hit|distance|impostor_pairs"),  # names of columns of an evaluation's tables
     ".npy": re.compile(rb"\A\x93NUMPY"),
     ".csv": re.compile(
         rb"\A(path\r?\n|height,recall,|source,loss,margin,seed,|tracklet,(flight|label),|answer,likely,|labeller,labels,)"

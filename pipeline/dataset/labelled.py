@@ -12,7 +12,7 @@ from annotate.log.state import Label, State
 from annotate.log.store import LabelStore
 from annotate.operations import Mark, Seen, flight_of
 from annotate.records import Detection, read_tracklets
-from pipeline.chain.table import CROPS, DETECT, TRACKS, ChainStage
+from pipeline.chain.table import CROPS, DETECT, FRAMES, TRACKS, ChainStage
 from pipeline.stages.crops import checksums
 from pipeline.workspace.folders import read_card
 from pipeline.workspace.manifest import StageFolder
@@ -31,6 +31,7 @@ COLUMNS = {
     "frame": "int64",
     "rank": "int64",
     "pts_s": "float64",
+    "altitude_m": "float64",
     "x1": "float64",
     "y1": "float64",
     "x2": "float64",
@@ -47,6 +48,10 @@ COLUMNS = {
     "labeller": "str",
     "decided": "str",
 }
+
+
+_ALTITUDE = "altitude_m"
+_AT = ["flight", "frame", _ALTITUDE]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +91,18 @@ def read_labelled(workspace: Path, store: LabelStore) -> Labelled:
     left_out["flight_without_labels"] = sum(
         len(_crops_of(workspace, flight)) for flight in _flights(workspace) if flight not in store.state.flights
     )
-    crops = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    crops = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != _ALTITUDE])
+    altitudes = [pd.DataFrame(columns=_AT), *(_altitudes(workspace, flight) for flight in store.state.flights)]
+    crops = crops.merge(pd.concat(altitudes), on=["flight", "frame"], how="left")[list(COLUMNS)].astype(COLUMNS)
     return Labelled(crops.sort_values(["camera", "frame", "rank"], ignore_index=True), left_out)
+
+
+def _altitudes(workspace: Path, flight: str) -> pd.DataFrame:
+    """Of the drone in each frame of the flight, metres above take-off; no rows where the flight has no frames."""
+    rows = read_rows(workspace / flight / FRAMES.output)
+    if rows is None or _ALTITUDE not in rows:
+        return pd.DataFrame(columns=_AT)
+    return rows.assign(flight=flight)[_AT]
 
 
 def state_of_inputs(workspace: Path, store: LabelStore) -> dict[str, Any]:

@@ -25,6 +25,7 @@ _NO_FIGURES = {
     "chance",
     "intervals",
     "by_height",
+    "by_altitude",
     "data",
 }  # of the content of a file of figures
 _TELEMETRY = ("altitude_m", "latitude", "longitude")

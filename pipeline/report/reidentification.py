@@ -16,7 +16,7 @@ from pipeline.files import read_regular
 from pipeline.report import plots
 from pipeline.report.provenance import provenance_id
 from pipeline.report.records import Fact, clock
-from pipeline.stages.evaluation import FIGURES, StoredEvaluation, read_evaluation
+from pipeline.stages.evaluation import FIGURES, StoredEvaluation, group_limits, read_evaluation
 from pipeline.workspace.tables import read_rows
 from reid.datasets.load import parse
 from reid.evaluation.chance import KINDS, Chance
@@ -24,6 +24,7 @@ from reid.evaluation.open_set import FALSE_ALARMS, FALSE_POSITIVES
 
 _LOSSES = ("loss", "triplet", "lgm", "cross_entropy")
 _TEST = ("mAP", "rank-1")
+_UNITS = {"height": "px", "altitude": "m"}  # of the groups of queries
 _RANKS = 20
 _LENGTH = 10  # crops of a ranked list that are shown
 OPEN_SET = tuple(FALSE_POSITIVES | FALSE_ALARMS)
@@ -100,7 +101,8 @@ class EvaluationPart:
         doubt: why the figures say nothing; empty where they are above chance.
         intervals: of the facts, 95 %; "–" where an older version evaluated, or there is one person.
         open_set: TPR and TPIR, and their intervals; empty where an older version evaluated.
-        by_height: of groups of queries: heights, queries, mAP, rank-1; empty where there is one group only.
+        groups: tables by "height" and "altitude", where there are several groups: limits, queries, mAP, rank-1, and
+            their intervals.
         curve: CMC, float64 (ranks,).
         lists: ranked lists, from the worst to the best.
         roots: the folders of the pictures that it was measured on, as they were recorded with it.
@@ -116,7 +118,7 @@ class EvaluationPart:
     doubt: str
     intervals: tuple[str, ...]
     open_set: tuple[tuple[str, ...], ...]
-    by_height: tuple[tuple[str, ...], ...]
+    groups: Mapping[str, tuple[tuple[str, ...], ...]]
     curve: "np.typing.NDArray[np.float64]"
     lists: tuple[RankedList, ...]
     roots: tuple[Path, ...] = ()
@@ -210,7 +212,7 @@ def _evaluation(
         doubt=_doubt(measured.content),
         intervals=tuple(_interval(measured.content, name) for name in figures),
         open_set=_open_set(measured.content),
-        by_height=tuple(_by_height(measured.content)),
+        groups={what: rows for what in _UNITS if (rows := tuple(_groups(measured.content, what)))},
         curve=measured.cmc(_RANKS),
         lists=tuple(_lists(measured, origin, queries)),
         roots=tuple(_roots(measured.content["inputs"])),
@@ -237,16 +239,16 @@ def _open_set(content: Mapping[str, Any]) -> tuple[tuple[str, ...], ...]:
     return _in_order(content, OPEN_SET), tuple(_interval(content, name) for name in OPEN_SET)
 
 
-def _by_height(content: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    groups = content.get("by_height")
+def _groups(content: Mapping[str, Any], what: str) -> Iterator[tuple[str, ...]]:
+    groups, unit = content.get(f"by_{what}"), _UNITS[what]
     if not isinstance(groups, list) or len(groups) < 2:
         return
     for group in groups:
-        if not isinstance(group, dict) or not isinstance(group.get("height_px"), list):
+        if not isinstance(group, dict) or not isinstance(limits := group.get(f"{what}_{unit}"), list):
             continue
-        least, below = (*group["height_px"], None, None)[:2]
+        least, below = (*limits, None, None)[:2]
         yield (
-            f"{least} to {below - 1} px" if isinstance(below, int) else f"{least} px and more",
+            group_limits(least, below if isinstance(below, int) else None, unit),
             str(group.get("queries")),
             *_in_order(group, _TEST),
             *(_interval(group, name) for name in _TEST),

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from pipeline.errors import PipelineError
 from pipeline.simulate.flight import simulate_flight
@@ -55,11 +56,12 @@ def _write_flight(folder: Path, seed: int, size: tuple[int, int], number: int) -
             altitude=float(rng.uniform(*_ALTITUDES)),
         )
         truth = _truth(flight.truth)
+        altitudes = pd.read_csv(flight.camera)["altitude_m"].tolist()
         pictures: list[Picture] = []
         for frame in open_video(flight.video).read_all():
             name = f"{number:06d}_{frame.index}.jpg"
             write_jpeg(folder / "images" / name, frame.image, _QUALITY)
-            pictures.append((name, truth.get(frame.index, [])))
+            pictures.append(Picture(name, truth.get(frame.index, []), altitudes[frame.index]))
         return pictures
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,21 @@ from pipeline.workspace.atomic import write_json
 
 _MIN_VISIBLE, _MIN_HEIGHT = 0.25, 8.0  # below: annotated as a region to ignore
 
-Picture = tuple[str, list[TrueBox]]  # name of the file in images/, and who is on it
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture and its ground truth.
+
+    Attributes:
+        name: of the file in images/.
+        truth: who is on it.
+        altitude: of the camera, metres above the ground.
+
+    """
+
+    name: str
+    truth: list[TrueBox]
+    altitude: float
 
 
 def write_pictures(
@@ -40,12 +55,13 @@ def write_pictures(
     write_json(folder / "annotations.json", _coco([picture for pictures in results for picture in pictures], size))
 
 
-def _coco(results: Sequence[tuple[str, list[TrueBox]]], size: tuple[int, int]) -> dict[str, Any]:
+def _coco(pictures: Sequence[Picture], size: tuple[int, int]) -> dict[str, Any]:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for number, (name, truth) in enumerate(results, start=1):
-        images.append({"id": number, "file_name": name, "width": size[0], "height": size[1]})
-        for box in truth:
+    for number, picture in enumerate(pictures, start=1):
+        sides = {"width": size[0], "height": size[1], "altitude_m": round(picture.altitude, 1)}
+        images.append({"id": number, "file_name": picture.name, **sides})
+        for box in picture.truth:
             width, height = box.x2 - box.x1, box.y2 - box.y1
             annotations.append(
                 {

@@ -51,14 +51,14 @@ def render_stills(
 def _write_still(folder: Path, seed: int, size: tuple[int, int], number: int) -> list[Picture]:
     cv2.setNumThreads(1)
     rng = np.random.default_rng((seed, number))
-    image, truth = render_still(rng, size)
+    image, truth, altitude = render_still(rng, size)
     name = f"{number:06d}.jpg"
     write_jpeg(folder / "images" / name, image, int(rng.integers(50, 96)))
-    return [(name, truth)]
+    return [Picture(name, truth, altitude)]
 
 
-def render_still(rng: np.random.Generator, size: tuple[int, int]) -> tuple[NDArray[np.uint8], list[TrueBox]]:
-    """One picture, uint8 (H, W, 3) RGB, and the ground truth about the people in it."""
+def render_still(rng: np.random.Generator, size: tuple[int, int]) -> tuple[NDArray[np.uint8], list[TrueBox], float]:
+    """One picture, uint8 (H, W, 3) RGB, the ground truth about the people in it, and the camera's altitude, m."""
     person_pixels = float(np.exp(rng.uniform(np.log(11), np.log(0.26 * size[1]))))
     camera = _draw_camera(rng, size, person_pixels)
     distance = float(np.linalg.norm(camera.position))
@@ -77,7 +77,7 @@ def render_still(rng: np.random.Generator, size: tuple[int, int]) -> tuple[NDArr
         sky=vary(rng, (206, 212, 220), 8, 0.12),
     )
     image, truth = scene.render(camera, _draw_people(rng, camera), rng)
-    return _transmitted(rng, image), truth
+    return _transmitted(rng, image), truth, altitude
 
 
 def _houses(rng: np.random.Generator, camera: Camera) -> list[Thing]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.chain.table import EVALUATE
+from pipeline.errors import PipelineError
 from pipeline.workspace.atomic import atomic_file, atomic_folder, file_sha256, read_json, write_json
 from pipeline.workspace.entries import files_below, is_ours
 from pipeline.workspace.folders import locked
@@ -21,11 +22,19 @@ from pipeline.workspace.tables import read_rows
 if TYPE_CHECKING:
     from reid.evaluation.comparison import Measured
     from reid.evaluation.evaluate import Options, Result
+    from reid.evaluation.open_set import PairCounts
     from reid.evaluation.summary import Summary
 
-FILES = FIGURES, QUERIES, _RANKED, _SHEETS = "metrics.json", "queries.parquet", "ranked.parquet", "ranked"
+FILES = FIGURES, QUERIES, PAIRS, _RANKED, _SHEETS = (
+    "metrics.json",
+    "queries.parquet",
+    "pairs.parquet",
+    "ranked.parquet",
+    "ranked",
+)
 _OF_QUERIES = ("query", "repeat", "identity", "camera", "average_precision", "first_hit", "positives")
 _OF_RANKED = ("query", "place", "path", "camera", "distance", "right")
+_OF_PAIRS = ("identity", "genuine_pairs", "impostor_pairs", "genuine", "impostors")
 _DISTANCES = ("nearest_right", "nearest_wrong")
 _COUNTS = ("queries", "queries_skipped", "gallery")
 _SHEET = r"\d{3,}\.jpg"
@@ -44,6 +53,8 @@ class StoredEvaluation:
             a later version measured.
         ranked: a row for each of a query's nearest crops: query, place (from 1), path, camera, distance, right;
             None where the crops have no files, or an older version measured.
+        pairs: a row for each person of the queries: identity, genuine_pairs, impostor_pairs; genuine and impostors,
+            those within each of some thresholds; None where an older version measured.
 
     """
 
@@ -51,6 +62,7 @@ class StoredEvaluation:
     content: dict[str, Any]
     queries: pd.DataFrame
     ranked: pd.DataFrame | None
+    pairs: pd.DataFrame | None = None
 
     def cmc(self, ranks: int) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Share of the queries whose nearest right answer is within rank 1, 2, … `ranks`: float64 (ranks,)."""
@@ -127,6 +139,7 @@ def write_evaluation(
         stage.folder.begin()
         (folder / FIGURES).unlink(missing_ok=True)
         _write(folder / QUERIES, _queries(result, summary))
+        _write(folder / PAIRS, _pairs(result, summary.open_set.by_person))
         if has_files:
             _write(folder / _RANKED, pd.DataFrame(_ranked(result)))
         if pictures and has_files:
@@ -153,7 +166,8 @@ def read_evaluation(folder: Path) -> StoredEvaluation | None:
     if content is None or not _whole(content):
         return None
     queries, ranked = read_rows(folder / QUERIES, _OF_QUERIES), read_rows(folder / _RANKED, _OF_RANKED)
-    return None if queries is None else StoredEvaluation(folder, content, queries, ranked)
+    pairs = read_rows(folder / PAIRS, _OF_PAIRS)
+    return None if queries is None else StoredEvaluation(folder, content, queries, ranked, pairs)
 
 
 def measured(stored: StoredEvaluation, name: str) -> "Measured":
@@ -173,7 +187,35 @@ def measured(stored: StoredEvaluation, name: str) -> "Measured":
         rows["first_hit"].to_numpy(np.int64),
         **columns,
     )
-    return Measured(name, content["settings"], data if isinstance(data, dict) else {}, figures, intervals, queries)
+    hashes = data if isinstance(data, dict) else {}
+    return Measured(name, content["settings"], hashes, figures, intervals, queries, _counted(stored))
+
+
+def _counted(stored: StoredEvaluation) -> "PairCounts | None":
+    """The pairs of each person; None where they are unknown.
+
+    Raises:
+        PipelineError: they are of other persons than the queries, or counted at unlike numbers of thresholds.
+
+    """
+    from reid.evaluation.open_set import PairCounts
+
+    if stored.pairs is None:
+        return None
+    rows = stored.pairs
+    persons = stored.queries["identity"][stored.queries["identity"] > 0]
+    lengths = {len(each) for name in ("genuine", "impostors") for each in rows[name]}
+    if rows["identity"].tolist() != sorted(set(persons)) or len(lengths) > 1:
+        raise PipelineError(f"{stored.folder / PAIRS}: not the pairs of {QUERIES}; evaluate again")
+    within = (np.array(rows[name].tolist(), np.int64).reshape(len(rows), -1) for name in ("genuine", "impostors"))
+    return PairCounts(*within, *(rows[name].to_numpy(np.int64) for name in ("genuine_pairs", "impostor_pairs")))
+
+
+def group_limits(least: int, below: int | None, unit: str) -> str:
+    """What a group of queries has, for people: whole pixels ("px"), or metres ("m")."""
+    if below is None:
+        return f"{least} {unit} and more"
+    return f"{least} to {below - 1} px" if unit == "px" else f"{least} to {below} {unit}"
 
 
 def broken_evaluation(folder: Path, workspace: Path) -> Iterator[Broken]:
@@ -240,6 +282,19 @@ def _queries(result: "Result", summary: "Summary") -> pd.DataFrame:
     if query.paths:
         columns["path"] = np.tile([str(file) for file in query.paths], repeats)
     return pd.DataFrame(columns)
+
+
+def _pairs(result: "Result", counts: "PairCounts") -> pd.DataFrame:
+    identities = result.candidates.query.identities
+    return pd.DataFrame(
+        {
+            "identity": np.unique(identities[identities > 0]),
+            "genuine_pairs": counts.genuine_pairs,
+            "impostor_pairs": counts.impostor_pairs,
+            "genuine": list(counts.genuine),
+            "impostors": list(counts.impostors),
+        }
+    )
 
 
 def _ranked(result: "Result") -> Iterator[dict[str, Any]]:

@@ -3,9 +3,10 @@
 `0002_c1s1_000451_03.jpg` is identity 2, camera 1, sequence 1, frame 451, third box of the frame (Zheng et al. 2015,
 "Scalable Person Re-identification: A Benchmark"). DukeMTMC-reID and CUHK03-NP have the same folders, and names
 without a sequence. Our own data sets also have a table `dataset.parquet`, a row for each crop; of its columns
-`name`, `flight` and `tracklet` count here.
+`name`, `flight`, `tracklet` and, if it has it, `altitude_m` count here.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -46,26 +47,28 @@ def _images(folder: Path, *, may_be_empty: bool) -> list[Path]:
     return image_files(folder)
 
 
-def _label(path: Path, origins: Mapping[str, tuple[str, str]] | None) -> Label:
+def _label(path: Path, origins: Mapping[str, tuple[str, str, float]] | None) -> Label:
     label = label_of_name(path.name, path, str(path))
     if origins is None:
         person_in_sequence = label.flight and label.identity > DISTRACTOR
         return replace(label, tracklet=str(label.identity)) if person_in_sequence else label
     if path.name not in origins:
         raise ReidError(f"{path}: not in {_TABLE}; remove it, or make the data set again")
-    flight, tracklet = origins[path.name]
-    return replace(label, flight=flight, tracklet=tracklet)
+    flight, tracklet, altitude = origins[path.name]
+    return replace(label, flight=flight, tracklet=tracklet, altitude=altitude)
 
 
-def _origins(table: Path) -> dict[str, tuple[str, str]]:
-    """Flight and tracklet of each crop."""
+def _origins(table: Path) -> dict[str, tuple[str, str, float]]:
+    """Flight, tracklet and altitude of each crop."""
     import pandas as pd
 
     columns = ["name", "flight", "tracklet"]
     try:
-        rows = pd.read_parquet(table, columns=columns).fillna("").astype(str)
+        content = pd.read_parquet(table)
+        rows = content[columns].fillna("").astype(str)
+        altitudes = content["altitude_m"].astype(float) if "altitude_m" in content else [math.nan] * len(rows)
     except (OSError, ValueError, KeyError) as error:  # pyarrow's own errors are ValueErrors
         raise ReidError(
             f"{table}: expected a table with {', '.join(columns)}: {' '.join(str(error).split())[:100]}"
         ) from None
-    return dict(zip(rows["name"], zip(rows["flight"], rows["tracklet"], strict=True), strict=True))
+    return dict(zip(rows["name"], zip(rows["flight"], rows["tracklet"], altitudes, strict=True), strict=True))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from reid.errors import ReidError
-from reid.evaluation.intervals import Interval, QueryFigures, Statistic, intervals
+from reid.evaluation.intervals import Interval, QueryFigures, Statistic, intervals, verification_statistics
+from reid.evaluation.open_set import PairCounts
 
 _ALIKE = {
     "protocol": "protocol",
@@ -30,6 +31,7 @@ class Measured:
         figures: by name, from 0 to 1.
         intervals: of the figures.
         queries: the figures of each query.
+        pairs: genuine and impostor pairs of each person, those of `queries` in rising order; None: unknown.
 
     """
 
@@ -39,6 +41,11 @@ class Measured:
     figures: Mapping[str, float]
     intervals: Mapping[str, Interval]
     queries: QueryFigures
+    pairs: PairCounts | None = None
+
+    def statistics(self) -> dict[str, Statistic]:
+        """The figures as functions of how often each person was drawn."""
+        return self.queries.statistics() | (verification_statistics(self.pairs) if self.pairs else {})
 
 
 @dataclass(frozen=True)
@@ -81,12 +88,12 @@ def compare(evaluations: Sequence[Measured]) -> Iterator[Compared]:
     first, *others = evaluations
     for other in others:
         check_alike(first, other)
-    own = first.queries.statistics()
+    own = first.statistics()
     paired = [
         intervals(
             {name: _difference(own[name], theirs) for name, theirs in found.items() if name in own}, first.queries
         )
-        for found in (other.queries.statistics() for other in others)
+        for found in (other.statistics() for other in others)
     ]
     for name in (each for each in first.figures if all(each in other.figures for other in others)):
         value = first.figures[name]

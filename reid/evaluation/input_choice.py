@@ -123,6 +123,4 @@ def _measured(
 
 
 def _of(samples: Samples, persons: NDArray[np.int64]) -> Samples:
-    rows = np.flatnonzero(np.isin(samples.identities, persons))
-    paths = tuple(samples.paths[row] for row in rows)
-    return Samples(samples.identities[rows], samples.cameras[rows], samples.tracklets[rows], paths)
+    return samples.at(np.flatnonzero(np.isin(samples.identities, persons)))

@@ -97,9 +97,7 @@ def _groups(keys: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _firsts(samples: Samples, groups: NDArray[np.int64]) -> Samples:
     """The first crop of each group."""
-    rows = np.unique(groups, return_index=True)[1]
-    paths = tuple(samples.paths[row] for row in rows) if samples.paths else ()
-    return Samples(samples.identities[rows], samples.cameras[rows], samples.tracklets[rows], paths)
+    return samples.at(np.unique(groups, return_index=True)[1])
 
 
 def _are_unit(features: Features) -> bool:

@@ -1,6 +1,6 @@
-"""The summary of an evaluation: its figures, those of chance, intervals, and figures by the size of the queries."""
+"""The summary of an evaluation: its figures, those of chance, intervals, and figures of groups of queries."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -17,16 +17,17 @@ from reid.evaluation.open_set import OpenSet, open_set_of
 from reid.records import Picture
 
 HEIGHTS = (0, 32, 64, 96, 128, 192, 256, 384)  # px, where the groups of queries begin
+ALTITUDES = (0, 10, 20, 30, 50, 80, 120)  # metres, likewise
 _OF_GROUPS = "mAP", "rank-1"
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Figures of the queries whose crops are of about one height.
+    """Figures of the queries that are alike: crops of about one height, or from about one altitude.
 
     Attributes:
-        least: px.
-        below: px; None: of any greater height.
+        least: height or altitude.
+        below: the same; None: whatever is greater.
         queries: that have a right answer; draws of single-shot count once.
         figures: mAP and rank-1.
         intervals: of the figures.
@@ -39,10 +40,10 @@ class Group:
     figures: Mapping[str, float]
     intervals: Mapping[str, Interval]
 
-    def content(self) -> dict[str, Any]:
-        """As `metrics.json` stores it."""
+    def content(self, measure: str) -> dict[str, Any]:
+        """As `metrics.json` stores it; `measure` is that of `least` and `below`."""
         return {
-            "height_px": [self.least, self.below],
+            measure: [self.least, self.below],
             "queries": self.queries,
             **self.figures,
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},
@@ -58,7 +59,8 @@ class Summary:
         intervals: of 95 %, by resampling persons; empty where there is one only.
         chance: the figures that chance gets.
         open_set: the distances behind TPR and TPIR.
-        by_height: figures of groups of queries; empty where the crops have no files.
+        by_height: figures of groups of queries, by px; empty where the crops have no files.
+        by_altitude: the same by metres above take-off; empty where no altitude is known.
 
     """
 
@@ -67,6 +69,7 @@ class Summary:
     chance: Chance
     open_set: OpenSet
     by_height: tuple[Group, ...]
+    by_altitude: tuple[Group, ...]
 
     def content(self) -> dict[str, Any]:
         """As `metrics.json` stores it."""
@@ -74,7 +77,8 @@ class Summary:
             **self.figures,
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "chance": self.chance.content(),
-            "by_height": [group.content() for group in self.by_height],
+            "by_height": [group.content("height_px") for group in self.by_height],
+            "by_altitude": [group.content("altitude_m") for group in self.by_altitude],
         }
 
 
@@ -96,24 +100,31 @@ def summary_of(result: Result, options: Options) -> Summary:
         intervals(statistics, queries),
         chance_of(result, options),
         open_set,
-        tuple(_by_height(result, queries)),
+        tuple(_by(_heights(result), HEIGHTS, queries)),
+        tuple(_by(result.candidates.query.altitudes, ALTITUDES, queries)),
     )
 
 
-def _by_height(result: Result, queries: QueryFigures) -> Iterator[Group]:
-    paths = result.candidates.query.paths
-    if not paths:
+def _heights(result: Result) -> NDArray[np.float64]:
+    """Of the query crops, px; NaN where it is not known."""
+    return np.array([_height(path) or np.nan for path in result.candidates.query.paths], np.float64)
+
+
+def _by(values: NDArray[np.float64], begins: Sequence[int], queries: QueryFigures) -> Iterator[Group]:
+    """Groups of `queries` by the `values` of each, float64 (n,): a group from each of `begins` to the next."""
+    if not np.isfinite(values).any():
         return
-    heights = np.tile([_height(path) for path in paths], len(queries.identities) // len(paths))
-    places, repeats = np.digitize(heights, HEIGHTS) - 1, len(heights) // len(paths)
-    for place in np.unique(places[result.ranking.valid & (heights > 0)]):
-        mine = (places == place) & result.ranking.valid
+    repeats = len(queries.identities) // len(values)
+    counted = np.tile(np.isfinite(values), repeats) & (queries.first_hit > 0)
+    places = np.maximum(np.tile(np.digitize(values, begins), repeats) - 1, 0)  # what took off higher is below 0
+    for place in np.unique(places[counted]):
+        mine = (places == place) & counted
         own = _where(queries, mine)
         statistics = {name: own.statistics()[name] for name in _OF_GROUPS}
         one_each = np.ones((1, own.people().max() + 1))
         yield Group(
-            HEIGHTS[place],
-            HEIGHTS[place + 1] if place + 1 < len(HEIGHTS) else None,
+            begins[place],
+            begins[place + 1] if place + 1 < len(begins) else None,
             int(mine.sum()) // repeats,
             {name: float(statistic(one_each)[0]) for name, statistic in statistics.items()},
             intervals(statistics, own),

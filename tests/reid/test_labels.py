@@ -25,6 +25,17 @@ def test_columns_become_samples_with_the_same_numbers_in_all_tables(tmp_path):
     assert [samples.cameras.tolist() for samples in flights] == [[1, 0, 1], [1, 0]]
 
 
+def test_altitudes_are_metres_or_unknown(tmp_path):
+    mixed = table(tmp_path, "q.csv", "identity,altitude\n1,20.5\n2,\n")
+    none = table(tmp_path, "g.csv", "identity,altitude_m\n1,\n")
+    first, second = read_labels([mixed, none])
+    np.testing.assert_equal(first.altitudes, [20.5, np.nan])
+    assert second.altitudes.shape == (0,)
+    bad = table(tmp_path, "b.csv", "identity,altitude_m\n1,high\n")
+    with pytest.raises(ReidError, match=r"b\.csv line 2: altitude_m 'high': expected metres, or nothing"):
+        read_labels([bad])
+
+
 def test_names_tell_identity_camera_and_flight(tmp_path):
     names = ["0002_c1s1_000451_03.jpg", "-1_c3s2_000001_00.jpg", "0000_c12s1_1_1.png"]
     listed = table(tmp_path, "q.csv", "path\n" + "\n".join(names) + "\nx/0005_c2_f0046985.jpg\n")

@@ -140,7 +140,7 @@ def _show(report: "Report") -> None:
     click.echo(f"{'persons':12}{sizes}\n\n{_EXPLANATION}\n")
     thresholds = [point.threshold for point in whole.points()]
     click.echo(f"{'':12}{'persons':>9}{'AP50':>8}" + "".join(f"{f'recall≥{t:g}':>12}" for t in thresholds))
-    for name, part in parts.items():
+    for name, part in (parts | report.by_altitude).items():
         recalls = "".join(f"{_number(point.recall):>12}" for point in part.points())
         click.echo(f"{name:12}{len(part.person_heights):9,}{_number(part.ap50()):>8}{recalls}")
     click.echo(f"\n{'score from':12}{'recall':>8}{'precision':>11}{'false an image':>16}")

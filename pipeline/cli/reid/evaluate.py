@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reid.evaluation.measure import LabelTables
     from reid.evaluation.metrics import AveragePrecision
     from reid.evaluation.protocols import ProtocolName
-    from reid.evaluation.summary import Group, Summary
+    from reid.evaluation.summary import Summary
 
 _TWO = (PATH, PATH)
 
@@ -92,7 +92,7 @@ _TWO = (PATH, PATH)
 @click.option(
     "--out", type=PATH, required=True, help="Write metrics.json, queries.parquet and ranked lists to this folder."
 )
-@writes("out", inside=("metrics.json", "queries.parquet", "ranked.parquet"))
+@writes("out", inside=("metrics.json", "queries.parquet", "pairs.parquet", "ranked.parquet"))
 def evaluate(out: Path, pictures: int, **options: Any) -> None:
     """Evaluate a network or features: CMC, mAP and mINP, metrics of each query, pictures of ranked lists.
 
@@ -115,7 +115,7 @@ def evaluate(out: Path, pictures: int, **options: Any) -> None:
     drawn = write_evaluation(out, result, summary, how, asked.inputs(), flip=asked.flip, pictures=pictures)
     _show(result, summary, how)
     pictures_too = ", ranked.parquet, ranked/ (worst queries first)" if drawn else ""
-    click.echo(f"{out}: metrics.json, queries.parquet{pictures_too}")
+    click.echo(f"{out}: metrics.json, queries.parquet, pairs.parquet{pictures_too}")
 
 
 @dataclass(frozen=True)
@@ -217,6 +217,7 @@ class _Asked:
 
 
 def _show(result: "Result", summary: "Summary", how: "Options") -> None:
+    from pipeline.stages.evaluation import group_limits
     from reid.evaluation.chance import KINDS
 
     counts = result.counts
@@ -233,10 +234,12 @@ def _show(result: "Result", summary: "Summary", how: "Options") -> None:
     for kind, figures in chance.figures.items():
         click.echo(f"{_line(figures.values())}  {KINDS[kind]}")
     _show_table(summary, [name for name in summary.figures if name not in result.figures], 14)
-    if len(summary.by_height) > 1:
-        click.echo("".join(f"{name:>9}" for name in (*summary.by_height[0].figures, "queries")) + "  by height")
-        for group in summary.by_height:
-            click.echo(f"{_line(group.figures.values())}{group.queries:9,}  {_height(group)}")
+    for groups, what in ((summary.by_height, "height"), (summary.by_altitude, "altitude")):
+        if len(groups) > 1:
+            click.echo("".join(f"{name:>9}" for name in (*groups[0].figures, "queries")) + f"  by {what}")
+            for group in groups:
+                limits = group_limits(group.least, group.below, "px" if what == "height" else "m")
+                click.echo(f"{_line(group.figures.values())}{group.queries:9,}  {limits}")
 
 
 def _show_table(summary: "Summary", names: "Iterable[str]", width: int, remark: str = "") -> None:
@@ -248,10 +251,6 @@ def _show_table(summary: "Summary", names: "Iterable[str]", width: int, remark: 
     click.echo(_line((summary.figures[name] for name in names), width) + (f"  {remark}" if remark else ""))
     for bound, end in enumerate(("from", "to")) if summary.intervals else ():
         click.echo(_line((summary.intervals[name][bound] for name in names), width) + f"  {end} (95 %)")
-
-
-def _height(group: "Group") -> str:
-    return f"{group.least} to {group.below - 1} px" if group.below else f"{group.least} px and more"
 
 
 def _line(figures: "Iterable[float]", width: int = 9) -> str:

@@ -15,7 +15,7 @@ from pipeline.workspace.folders import CLIPS, FORGETTING
 
 SUGGESTIONS = "suggestions"  # the network that orders suggestions
 NETWORK = r".+\.(safetensors|pt|pth|onnx|xml|bin|json|jsonl|yaml)|tensorboard/.+"
-EVALUATION = r"metrics\.json|queries\.parquet|ranked\.parquet|ranked/\d+\.jpg|(.+/)?(manifest\.json|\.lock)"
+EVALUATION = r"metrics\.json|(queries|pairs|ranked)\.parquet|ranked/\d+\.jpg|(.+/)?(manifest\.json|\.lock)"
 
 # Folder -> a regular expression for the files that uavpipe writes there.
 OF_FLIGHT = {each.folder: each.ours for each in CHAIN if each.scope is not Scope.WORKSPACE} | {

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,15 @@ import pytest
 
 from detector.annotations.coco import AnnotatedImage
 from detector.evaluation.coco_ap import person_ap
-from detector.evaluation.curves import OperatingPoint, by_height, judge, plot, write_csv
+from detector.evaluation.curves import (
+    OperatingPoint,
+    by_altitude,
+    by_height,
+    judge,
+    judge_each,
+    plot,
+    write_csv,
+)
 from detector.records import Detections
 
 
@@ -51,6 +60,22 @@ def test_by_height_each_belongs_to_one_part(judged):
     # A small person found by nobody; nobody of 15 px, but a wrong detection; right, then wrong; a right one.
     assert [part.ap50() for part in parts.values()] == [0, None, 1, None, 1]
     assert parts["12–20 px"].at(0.3) == OperatingPoint(0.3, None, 0, 1 / 2)
+
+
+def test_by_altitude_each_image_belongs_to_one_part():
+    images = [replace(truth([ADULT]), altitude=altitude) for altitude in (19.9, 20.0, None, 250.0, 25.0)]
+    boxes = [
+        found([ADULT], [0.9]),
+        found([AWAY], [0.6]),
+        found([AWAY], [0.9]),
+        found([], []),
+        found([ADULT], [0.4]),
+    ]
+    parts = by_altitude(images, judge_each(images, boxes, 500))
+    assert list(parts) == ["10–20 m", "20–30 m", "≥120 m"]
+    assert [part.images for part in parts.values()] == [1, 2, 1]
+    assert [part.at(0.3).recall for part in parts.values()] == [1, 1 / 2, 0]
+    assert parts["20–30 m"].at(0.5) == OperatingPoint(0.5, 0, 0, 1 / 2)
 
 
 def test_a_right_detection_has_its_persons_height():

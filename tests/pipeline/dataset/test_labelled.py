@@ -39,6 +39,9 @@ def test_crops_that_labelling_never_saw_are_counted(workspace, fly):
 
 def test_a_row_says_where_its_crop_comes_from(workspace):
     write_json(workspace / "f2" / "flight.json", {"video": "f2.mp4", "sha256": "v" * 64})
+    (workspace / "f2" / "frames").mkdir()
+    frames = pd.DataFrame({"frame": [8, 9], "altitude_m": [21.5, 22.5]})
+    frames.to_parquet(workspace / "f2" / "frames" / "frames.parquet", index=False)
     Stage("detect", StageFolder(workspace / "f2" / "detections"), {"weights": "w" * 64}, {}).finish({}, 0, [])
     with LabelStore(workspace / LABELS) as store:
         store.apply(Rename(identity=2, name="Eve"), user="bob", id="r")
@@ -54,6 +57,7 @@ def test_a_row_says_where_its_crop_comes_from(workspace):
         "frame": 9,
         "rank": 1,
         "pts_s": 0.9,
+        "altitude_m": 22.5,
         "x1": 30.0,
         "y1": 0.0,
         "x2": 50.0,
@@ -71,6 +75,7 @@ def test_a_row_says_where_its_crop_comes_from(workspace):
         "decided": entry.time,
     }
     assert entry.operation.tracklets == ("f2/1",)
+    assert rows.loc[(rows["flight"] == "f1") | (rows["frame"] < 8), "altitude_m"].isna().all()
 
 
 def test_splits_and_merges_are_followed(workspace):

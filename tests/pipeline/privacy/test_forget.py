@@ -53,7 +53,7 @@ def flown(tmp_path_factory):
     (workspace / "dataset" / "statistics.html").write_text(NAME)
     test = workspace / "reid" / "drone" / "test"
     (test / "ranked").mkdir(parents=True)
-    for name in ("metrics.json", "queries.parquet", "ranked.parquet", "ranked/000.jpg"):
+    for name in ("metrics.json", "queries.parquet", "pairs.parquet", "ranked.parquet", "ranked/000.jpg"):
         (test / name).write_text(NAME)
     for run, data in (("drone", "dataset"), ("source", "market1501")):
         (workspace / "reid" / run).mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ from pipeline.report.clip import fullest
 from pipeline.report.flight import _stretches
 from pipeline.report.people import Strip, covered
 from pipeline.report.records import clock
-from pipeline.report.reidentification import _by_height, _lists, _open_set, read_log, read_table1
+from pipeline.report.reidentification import _groups, _lists, _open_set, read_log, read_table1
 from pipeline.report.timeline import timeline
 from pipeline.stages.evaluation import StoredEvaluation
 from tests.pipeline.report.conftest import TABLE1
@@ -217,11 +217,19 @@ def test_open_set_figures_and_groups_are_shown_with_their_intervals(tmp_path):
             {"height_px": [384, None], "queries": 9, "mAP": 0.75, "rank-1": 1.0},
             "damaged",
         ],
+        "by_altitude": [
+            {"altitude_m": [10, 20], "queries": 4, "mAP": 0.5, "rank-1": 0.25},
+            {"altitude_m": [120, None], "queries": 1, "mAP": 1.0, "rank-1": 1.0},
+        ],
     }
+    assert [row[:3] for row in _groups(content, "altitude")] == [
+        ("10 to 20 m", "4", "0.500"),
+        ("120 m and more", "1", "1.000"),
+    ]
     assert _open_set(content) == (("0.750", "–", "–", "–", "0.500"), ("0.700 – 0.800", "–", "–", "–", "–"))
-    assert list(_by_height(content)) == [
+    assert list(_groups(content, "height")) == [
         ("0 to 31 px", "4", "0.250", "0.500", "0.100 – 0.400", "–"),
         ("384 px and more", "9", "0.750", "1.000", "–", "–"),
     ]
     assert _open_set({"mAP": 0.5}) == ()
-    assert list(_by_height({"by_height": content["by_height"][:1]})) == []
+    assert list(_groups({"by_height": content["by_height"][:1]}, "height")) == []

@@ -47,6 +47,7 @@ def test_pictures_of_flights_come_with_coco_annotations(tmp_path):
         f"{flight:06d}_{frame}.jpg" for flight in (0, 1) for frame in range(4)
     ]
     assert {image["width"] for image in content["images"]} == {320}
+    assert all(11 < image["altitude_m"] < 39 for image in content["images"])
     people = [row for row in content["annotations"] if not row["iscrowd"]]
     assert len(people) > 8
     for row in people:
@@ -65,6 +66,7 @@ def test_stills_come_with_coco_annotations(tmp_path):
     render_stills(tmp_path, 6, seed=2, size=(160, 96))
     images = read_coco(DataSource(annotations=tmp_path / "annotations.json", images=tmp_path / "images"))
     assert len(images) == 6
+    assert all(image.altitude > 3.5 for image in images)  # a camera is 4 m or more above what it looks at
     assert sum(len(image.boxes) for image in images) > 0
 
 

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -7,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.cli import main
+from reid.evaluation.intervals import DRAWS, SEED
 
 
 def reid(*arguments):
@@ -53,6 +55,43 @@ def test_csv_and_json_say_the_same(evaluations):
     assert rows[1]["difference_from"] < rows[1]["difference"] < rows[1]["difference_to"] < 0
     assert rows[1]["clear"] is True
     assert "TPIR@FPIR=5%" in {row["figure"] for row in rows}
+
+
+def test_differences_of_tpr_have_the_interval_of_a_bootstrap_of_pairs(evaluations):
+    """Each draw repeats the queries' pairs, and looks for the threshold among them again."""
+    identities = np.arange(60) % 12 + 1
+    draws = np.random.default_rng(SEED).multinomial(12, np.full(12, 1 / 12), DRAWS)
+    own = identities[:, None] == identities
+
+    def rates(name):
+        query, gallery = (np.load(evaluations / f"{name}-{part}.npy") for part in ("query", "gallery"))
+        distances = np.linalg.norm(query[:, None] - gallery, axis=2)
+        for draw in draws:
+            rows = np.repeat(np.arange(60), draw[identities - 1])
+            genuine, impostors = distances[rows][own[rows]], np.sort(distances[rows][~own[rows]])
+            accepted = np.searchsorted(impostors, genuine, "right")
+            yield (accepted <= 0.01 * len(impostors)).mean()
+
+    expected = np.percentile(np.array(list(rates("bad"))) - list(rates("good")), [2.5, 97.5])
+    rows = json.loads(reid("compare", *(evaluations / name for name in ("good", "bad")), "--format", "json").output)
+    found = next(row for row in rows if row["figure"] == "TPR@FPR=1e-2" and row["evaluation"] == "bad")
+    assert [found["difference_from"], found["difference_to"]] == pytest.approx(expected)
+
+
+def test_pairs_of_other_persons_are_refused(evaluations, tmp_path):
+    shutil.copytree(evaluations / "good", tmp_path / "other")
+    table = tmp_path / "other" / "pairs.parquet"
+    pd.read_parquet(table).iloc[1:].to_parquet(table)
+    result = reid("compare", evaluations / "good", tmp_path / "other")
+    assert (result.exit_code, result.output) == (
+        1,
+        f"uavpipe: {table}: not the pairs of queries.parquet; evaluate again\n",
+    )
+    table.unlink()
+    rows = json.loads(reid("compare", evaluations / "good", tmp_path / "other", "--format", "json").output)
+    clear = {row["figure"]: row["clear"] for row in rows if row["evaluation"] == "other"}
+    assert clear["TPR@FPR=1e-2"] is None
+    assert clear["mAP"] is False
 
 
 def test_unlike_and_missing_evaluations_are_one_line(evaluations):

@@ -86,6 +86,23 @@ def test_features_from_elsewhere(people, features, tmp_path):
     assert (tmp_path / "out" / "ranked" / "000.jpg").exists()
 
 
+def test_queries_of_known_altitude_are_grouped(features, tmp_path):
+    query = features[0].with_suffix(".csv")
+    pd.read_csv(query).assign(altitude_m=[15, 95, None]).to_csv(query, index=False)
+    result = evaluate("--features", *features, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    groups = json.loads((tmp_path / "out" / "metrics.json").read_text())["by_altitude"]
+    assert [(group["altitude_m"], group["queries"], group["mAP"]) for group in groups] == [
+        ([10, 20], 1, 1.0),
+        ([80, 120], 1, 0.5),
+    ]
+    assert [line.split("  ")[-1] for line in result.output.splitlines()[-4:-1]] == [
+        "by altitude",
+        "10 to 20 m",
+        "80 to 120 m",
+    ]
+
+
 def test_features_are_measured_without_torch(features, tmp_path):
     arguments = ["reid", "evaluate", "--features", *map(str, features), "--out", str(tmp_path / "out")]
     code = f"import sys; sys.argv[1:] = {arguments}\nfrom pipeline.cli import main\n"
