@@ -2,8 +2,8 @@
 
 The detector is emulated: it sleeps 7 ms a frame, as a process does that waits for its GPU, so that a machine with a
 few cores shows what several GPUs would. Stages `frames` and `detect` of two clips are filled and finished. Not
-measured are what a run pays once: the start of the interpreters, the connection to the cluster, and, on Ray, the
-import of uavpipe in each worker, for which a short clip is filled before.
+measured are what a run pays once: the start and the end of the interpreters, the connection to the cluster, and, on
+Ray, the import of uavpipe in each worker, for which a short clip is filled before.
 
     python benchmarks/scaling.py [--rounds 5] [--frames 1024] [--workers 1 2 4]
 """
@@ -114,9 +114,12 @@ def shards(workspace: Path, clips: list[Path], count: int) -> float:
         process.stdin.write(b"go\n")
         process.stdin.close()
     for process in running:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has filled its segments
+    filled = time.perf_counter() - began
+    for process in running:
         process.wait()
     assert not any(process.returncode for process in running)
-    filled = time.perf_counter() - began
     return filled + local(workspace, clips)
 
 
@@ -130,6 +133,7 @@ def be_shard(workspace: Path, clips: list[Path], text: str) -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     assert run_shard(config, Shard.parse(text), progress_bar, lambda filled: None, DETECT, load=load) == {}
+    print("filled", flush=True)
 
 
 def on_ray(workspace: Path, clips: list[Path], warm: Path, address: str, count: int, most: int) -> float:

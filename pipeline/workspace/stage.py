@@ -4,6 +4,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -177,7 +178,6 @@ class Stage:
 
         """
         device = {"device": runtime} if runtime else {}
-        versions = {"python": platform.python_version()} | {name: version(name) for name in VERSIONS}
         self.folder.finish(
             {
                 "stage": self.name,
@@ -186,10 +186,15 @@ class Stage:
                 "section": self._section,
                 "counts": dict(counts),
                 "seconds": round(seconds, 3),
-                "versions": versions | device,
+                "versions": _versions() | device,
                 "files": sorted(files),
             }
         )
+
+
+@cache  # a package's record takes milliseconds to read, and each stage of each flight asks
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version()} | {name: version(name) for name in VERSIONS}
 
 
 def _changed_inputs(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
