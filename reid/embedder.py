@@ -58,13 +58,17 @@ class Embedder(ABC):
             ReidError: no such file, a damaged one, or no such device; or a setting does not fit.
 
         """
+        embedder: ForeignEmbedder
         if weights.suffix == ".onnx":
-            return OnnxEmbedder(weights, device, given)
-        if weights.suffix == ".xml":
-            return OpenVinoEmbedder(weights, device, given)
-        if given:
+            embedder = OnnxEmbedder(weights, device, given)
+        elif weights.suffix == ".xml":
+            embedder = OpenVinoEmbedder(weights, device, given)
+        elif given:
             raise ReidError(f"{weights}: --input is for ONNX and OpenVINO models; a checkpoint has its own")
-        return NetworkEmbedder(load_network(weights), device)
+        else:
+            return NetworkEmbedder(load_network(weights), device)
+        embedder.warn_of_equal_negative(weights.name)
+        return embedder
 
     def embed_files(
         self,
@@ -182,6 +186,26 @@ class ForeignEmbedder(Embedder):
         other = copy(self)
         other.convention = convention
         return other
+
+    def warn_of_equal_negative(self, name: str) -> None:
+        """Warn where a picture and its negative have nearly the same features; `name` is the model's.
+
+        Where the values of the pixels are a hundred times too large or too small, the biases of the network or its
+        saturation decide. A darker picture would say nothing: models that fit their input hardly see it, either.
+        """
+        if self.convention is None:
+            return
+        height, width = self.size
+        ramp = np.linspace(0, 255, height).astype(np.uint8)[:, None, None]
+        picture = np.broadcast_to(ramp, (height, width, 3))
+        cosine = mean_cosine(self.embed(np.stack([picture, 255 - picture])))
+        if cosine > _NEARLY_EQUAL:
+            self._is_checked = True
+            _log.warning(
+                "%s: the features of a picture and of its negative are nearly equal (cosine %.4f) with %s: the "
+                "model expects another range of colours, or did not learn; uavpipe reid inspect compares",
+                *(name, cosine, self.convention.words),
+            )
 
     def _take(self, path: Path, shapes: tuple[list[Any], list[Any]], is_float: bool, given: Input) -> None:
         """Check input and output shapes, in which an open size is not an int; set what follows from them."""

@@ -113,16 +113,36 @@ def test_nearly_equal_features_are_warned_of(tmp_path, caplog):
     import cv2
 
     path = summing(tmp_path / "a.onnx", ("n", 3, 8, 4), ("n", 3))
+    files = {"any": [], "bright": []}
+    for name, least in (("any", 0), ("bright", 200)):
+        for number in range(8):
+            pixels = np.random.default_rng(number).integers(least, 256, (8, 4, 3), np.uint8)
+            files[name].append(tmp_path / f"{name}{number}.png")
+            cv2.imwrite(str(files[name][-1]), pixels)
+    with caplog.at_level(logging.WARNING):
+        Embedder.load(path, "cpu", {"range": "-1-1"}).embed_files(files["any"])
+        assert caplog.text == ""
+        Embedder.load(path, "cpu", {"range": "-1-1"}).embed_files(files["bright"])
+    assert "the features of the first 8 images are nearly equal (mean cosine 0.99" in caplog.text
+
+
+def test_a_picture_like_its_negative_is_warned_of_once(tmp_path, caplog):
+    """The sums of values from 0 to 255 are all positive, those from -1 to 1 change their sign."""
+    import cv2
+
+    path = summing(tmp_path / "a.onnx", (2, 3, 8, 4), (2, 3))
     files = []
     for number in range(8):
-        pixels = np.random.default_rng(number).integers(0, 256, (8, 4, 3), np.uint8)
         files.append(tmp_path / f"{number}.png")
-        cv2.imwrite(str(files[-1]), pixels)
+        cv2.imwrite(str(files[-1]), np.random.default_rng(number).integers(0, 256, (8, 4, 3), np.uint8))
     with caplog.at_level(logging.WARNING):
-        Embedder.load(path, "cpu", {"range": "-1-1"}).embed_files(files)
+        Embedder.load(path, "cpu", {"range": "-1-1"})
         assert caplog.text == ""
         Embedder.load(path, "cpu", {"range": "0-255"}).embed_files(files)
-    assert "the features of the first 8 images are nearly equal (mean cosine 0.99" in caplog.text
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
+        "a.onnx: the features of a picture and of its negative are nearly equal (cosine 1.0000) with RGB, 0 to 255:"
+    )
 
 
 def test_the_metric_is_that_of_the_option_or_of_the_file_beside_the_model(tmp_path):
