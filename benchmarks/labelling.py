@@ -1,12 +1,20 @@
-"""Labelling four simulated flights with one cast: how many decisions a hand needs that knows the truth.
+"""Labelling simulated flights with one cast, or real ones: how many decisions a hand needs that knows the truth.
 
 python benchmarks/labelling.py [--folder bench] [--people 101] [--flights 4] [--seconds 24]
+python benchmarks/labelling.py --workspace runs --truth truth.csv --at-once
 
 The flights are simulated, detected with the embedded model and tracked, once; then `uavpipe label` is started and
 asked over HTTP as its page asks it. The hand answers like a careful labeller: it splits a tracklet where the person
 changes, takes the right identity among those suggested, asks for more where it is not among them, and makes a new
 one for whom it has not seen. A request for more is counted as a decision, and so is a second look. Beside it: each
 tracklet compared with the identities one after the other, in the order in which they were made, a decision each.
+
+With --at-once it also answers the batches, after each answer as long as there are some. It judges them by the crops
+that they show; each tracklet that it takes out is a decision, as the confirmation of the others is.
+
+Flights that are not simulated are tracked beforehand, in the workspace. The truth is a table of the boxes of all
+persons who are to be labelled, with the columns flight, frame, x1, y1, x2, y2 (pixels) and person (a number from 0,
+the same in all flights). A box that is in no row of it shows nobody.
 """
 
 import argparse
@@ -18,24 +26,26 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Seen, flight_of
 from annotate.records import flights_with_tracklets, read_tracklets
 from pipeline.boxes import iou
-from pipeline.groundtruth.read import Truth, read_truth
+from pipeline.groundtruth.read import NOBODY, Truth, read_truth
 
 _ON = 0.3  # IoU from which a crop shows a person: half of one behind a bush is still that one
 _LOOSE = 0.1  # from which a person is at all in a box that is too large or too small
 _GLANCE = 5  # crops on nobody in a row that a hand would not let pass
+Truths = Mapping[str, Mapping[int, Truth]]  # flight -> frame -> the persons there
 People = dict[str, dict[Seen, frozenset[int]]]  # flight -> detection -> the persons that its box is on
 
 
@@ -49,17 +59,26 @@ def fly(folder: Path, flights: int, people: int, seconds: float) -> None:
         _uavpipe("tracks", video, "--workspace", folder / "runs", "--set", "detector.weights=embedded")
 
 
-def who_is_where(folder: Path, least: float = _ON) -> People:
+def read_table(path: Path) -> Truths:
+    """The persons of real flights: a row is a box."""
+    found: dict[str, dict[int, Truth]] = defaultdict(dict)
+    for (flight, frame), rows in pd.read_csv(path, dtype={"flight": str}).groupby(["flight", "frame"]):
+        boxes = rows[["x1", "y1", "x2", "y2"]].to_numpy(np.float64)
+        found[str(flight)][int(str(frame))] = Truth(
+            boxes, np.ones(len(rows), np.bool_), rows["person"].to_numpy(np.int64)
+        )
+    return found
+
+
+def who_is_where(workspace: Path, truths: Truths, least: float = _ON) -> People:
     """The truth about every detection that has a crop: the persons whom its box covers to an IoU of `least`."""
     found: People = {}
-    for flight in flights_with_tracklets(folder / "runs"):
-        truth = read_truth(folder / f"{flight}.gt.txt")
-        nobody = Truth(np.zeros((0, 4)), np.zeros(0, np.bool_), np.zeros(0, np.int64))
+    for flight in flights_with_tracklets(workspace):
         found[flight] = {}
-        for tracklet in read_tracklets(folder / "runs", flight):
+        for tracklet in read_tracklets(workspace, flight):
             for each in tracklet.detections:
                 if each.crop is not None:
-                    there = truth.get(each.frame, nobody)
+                    there = truths[flight].get(each.frame, NOBODY)
                     overlaps = iou(np.array([each.box]), there.boxes)[0]
                     persons = frozenset(there.identities[overlaps >= least].tolist())
                     found[flight][Seen(each.frame, each.rank)] = persons
@@ -69,23 +88,52 @@ def who_is_where(folder: Path, least: float = _ON) -> People:
 class Hand:
     """Answers what the app asks, from the truth."""
 
-    def __init__(self, address: str, people: People) -> None:
+    def __init__(self, address: str, people: People, at_once: bool = False) -> None:
         self.people, self.counts, self.took = people, Counter[str](), list[float]()
         self._address, self._known = address, dict[int, int]()  # person -> identity
+        self._at_once, self._without = at_once, list[str]()  # tracklets that are left to the queue
 
     def label_all(self) -> None:
         """Until nothing is left."""
+        self._answer_batches()
         item = self._post("next")["item"]
         while item is not None:
             item = self._decide(item)
+            if self._answer_batches():
+                item = self._post("next")["item"]
+
+    def _answer_batches(self) -> bool:
+        """As long as there are some; whether there were."""
+        asked = False
+        while self._at_once and (answer := self._post("batch", without=self._without))["batch"] is not None:
+            self._answer_batch(answer["batch"], answer["seen"])
+            asked = True
+        return asked
+
+    def _answer_batch(self, batch: dict[str, Any], seen: int) -> None:
+        identity = batch["person"] and batch["person"]["identity"]
+        right, others = list[str](), list[str]()
+        for each in batch["tracklets"]:
+            person = _shown_person(self._persons(each["flight"], each["crops"]))
+            is_right = identity == (None if person is None else self._known.get(person, 0))
+            (right if is_right else others).append(each["tracklet"])
+        self._without += others
+        if not right:
+            self.counts["batch put off"] += 1
+            return
+        what = {"op": "mark", "mark": "junk"} if identity is None else {"op": "assign", "identity": identity}
+        self.counts["taken out of a batch"] += len(others)
+        self.counts["batch of nobody" if identity is None else "batch of a person"] += 1
+        self._send({**what, "tracklets": right}, seen)
+
+    def _persons(self, flight: str, crops: list[dict[str, Any]]) -> list[frozenset[int]]:
+        return [self.people[flight][Seen(crop["frame"], crop["rank"])] for crop in crops]
 
     def _decide(self, item: dict[str, Any]) -> dict[str, Any] | None:
         crops = self._get(f"tracklets/{item['tracklet']}")["crops"]
-        persons = [self.people[item["flight"]][Seen(crop["frame"], crop["rank"])] for crop in crops]
-        person, count = (
-            Counter(each for those in persons for each in those).most_common(1)[0] if any(persons) else (0, 0)
-        )
-        if 2 * count < len(crops):
+        persons = self._persons(item["flight"], crops)
+        person = _shown_person(persons)
+        if person is None:
             operation = {"op": "mark", "tracklets": [item["tracklet"]], "mark": "junk"}
             return self._answer(item, "junk", operation, said="junk")
         at = _change(persons, person)
@@ -117,14 +165,16 @@ class Hand:
         if item["second_look"]:
             what, operation = "second look", {"op": "second_look", "tracklet": item["tracklet"], "answer": said}
         self.counts[what] += 1
-        begin = time.perf_counter()
-        done = self._post(
-            "decide", id=f"hand{self.counts.total()}", operation=operation, seen=item["seen"], next=True
-        )
-        self.took.append(1e3 * (time.perf_counter() - begin))
+        done = self._send(operation, item["seen"])
         if what == "new":
             self._known[person] = done["created"]
         return done["item"]
+
+    def _send(self, operation: dict[str, Any], seen: int) -> Any:
+        begin = time.perf_counter()
+        done = self._post("decide", id=f"hand{self.counts.total()}", operation=operation, seen=seen, next=True)
+        self.took.append(1e3 * (time.perf_counter() - begin))
+        return done
 
     def _post(self, path: str, **content: Any) -> Any:
         body = json.dumps({"user": "hand", **content}).encode()
@@ -139,6 +189,12 @@ class Hand:
     def _ask(request: urllib.request.Request) -> Any:
         with urllib.request.urlopen(request) as answer:
             return json.load(answer)
+
+
+def _shown_person(persons: list[frozenset[int]]) -> int | None:
+    """The person whom most crops show; None where fewer than half of them show one."""
+    counts = Counter(each for those in persons for each in those).most_common(1)
+    return counts[0][0] if counts and 2 * counts[0][1] >= len(persons) else None
 
 
 def _change(persons: list[frozenset[int]], person: int) -> int | None:
@@ -221,18 +277,16 @@ def _uavpipe(*arguments: object) -> None:
     subprocess.run([sys.executable, "-m", "pipeline", *map(str, arguments)], check=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--folder", type=Path, default=Path("bench"))
-    parser.add_argument("--flights", type=int, default=4, help="0: take the flights and truths that are in FOLDER")
-    parser.add_argument("--people", type=int, default=101)
-    parser.add_argument("--seconds", type=float, default=24.0)
-    parser.add_argument("--colours", action="store_true", help="Suggest by colours, not by the embedded network.")
-    arguments = parser.parse_args()
-    workspace = arguments.folder / "runs"
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    if arguments.flights:
-        fly(arguments.folder, arguments.flights, arguments.people, arguments.seconds)
+def prepare(arguments: argparse.Namespace) -> tuple[Path, Truths]:
+    """The workspace, with its flights tracked and nothing labelled, and the truth about them."""
+    if arguments.workspace is not None:
+        workspace, truths = arguments.workspace, read_table(arguments.truth)
+    else:
+        folder, workspace = arguments.folder, arguments.folder / "runs"
+        folder.mkdir(parents=True, exist_ok=True)
+        if arguments.flights:
+            fly(folder, arguments.flights, arguments.people, arguments.seconds)
+        truths = {each: read_truth(folder / f"{each}.gt.txt") for each in flights_with_tracklets(workspace)}
     for old in workspace.glob(f"{LABELS}*"):
         old.unlink()
     if arguments.colours:
@@ -240,19 +294,36 @@ def main() -> None:
             shutil.rmtree(old)
     else:
         _uavpipe("annotate", "embed", "--workspace", workspace)
-    people = who_is_where(arguments.folder)
+    return workspace, truths
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path, default=Path("bench"))
+    parser.add_argument("--flights", type=int, default=4, help="0: take the flights and truths that are in FOLDER")
+    parser.add_argument("--people", type=int, default=101)
+    parser.add_argument("--seconds", type=float, default=24.0)
+    parser.add_argument("--colours", action="store_true", help="Suggest by colours, not by the embedded network.")
+    parser.add_argument("--at-once", action="store_true", help="Answer the batches, too.")
+    parser.add_argument("--workspace", type=Path, help="Label the flights tracked there; its labels are deleted.")
+    parser.add_argument("--truth", type=Path, help="The table of the persons in these flights.")
+    arguments = parser.parse_args()
+    if (arguments.workspace is None) != (arguments.truth is None):
+        parser.error("give --workspace and --truth together, or neither")
+    workspace, truths = prepare(arguments)
+    people = who_is_where(workspace, truths)
     with serving(workspace) as address:
-        hand = Hand(address, people)
+        hand = Hand(address, people, arguments.at_once)
         waiting = hand._get("progress")["tracklets"]
         hand.label_all()
         left = hand._get("findings")["total"]
-    share, loosely, crops, identities = purity(workspace, people, who_is_where(arguments.folder, _LOOSE))
+    share, loosely, crops, identities = purity(workspace, people, who_is_where(workspace, truths, _LOOSE))
     persons = len({each for those in people.values() for seen in those.values() for each in seen})
     print(f"{waiting} tracklets, {crops:,} crops labelled, {identities} identities, {persons} persons seen")
     print(f"purity {loosely:.5f}; {share:.4f} where a box must fit its person to an IoU of {_ON}")
     print(f"{left} findings in the checks at the end")
     print(
-        f"{hand.counts.total() / waiting:.2f} decisions a tracklet: "
+        f"{hand.counts.total()} decisions, {hand.counts.total() / waiting:.2f} a tracklet: "
         + ", ".join(f"{n} {what}" for what, n in hand.counts.items())
     )
     print(f"one by one: {one_by_one(workspace, people):.1f} decisions a tracklet")
