@@ -22,7 +22,7 @@ from annotate.operations import Assign, NewIdentity, SetNote, SetTags, flight_of
 from annotate.project import Project
 from benchmarks.labelling import who_is_where
 from pipeline.find.in_app import find_picture
-from pipeline.labelling.serve import Clocks, Pictures, camera_motion, sightings_in_words
+from pipeline.labelling.application import Clocks, Pictures, camera_motion, sightings_in_words
 
 IMAGES = Path(__file__).parent / "images"
 SIZE = {"width": 1280, "height": 720}
@@ -93,12 +93,14 @@ def main() -> None:
         old.unlink()
     project = Project(workspace, lambda flight: camera_motion(workspace / flight), moment=Clocks(workspace))
     label_some(project, arguments.folder)
+    pictures = Pictures(workspace)
     app = create_app(
         project,
         Access(token=None),
-        Pictures(workspace).jpeg,
+        pictures.jpeg,
         Refresh(["true"], project.read_features),
         "ann",
+        cut=pictures.clip,
         sightings=partial(sightings_in_words, workspace),
         find=partial(find_picture, workspace),
     )

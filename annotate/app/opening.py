@@ -1,10 +1,11 @@
 """The application while its workspace is opened, which takes seconds where there are thousands of tracklets."""
 
 import asyncio
+from collections.abc import Callable
 from html import escape
 
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from annotate.app.access import Access, Guard
@@ -24,11 +25,13 @@ class Opening:
 
     Attributes:
         line: the progress, for people to read.
+        ending: whether the server ends; what still waits is refused then.
 
     """
 
     def __init__(self, access: Access) -> None:
         self.line = ""
+        self.ending: Callable[[], bool] = lambda: False
         self._app: ASGIApp | None = None
         self._guard = Guard(self._answer, access)
 
@@ -48,6 +51,9 @@ class Opening:
             await HTMLResponse(_PAGE.format(line=escape(self.line)))(scope, receive, send)
             return
         while self._app is None:
+            if self.ending():
+                await PlainTextResponse("The labelling app ends.", 503)(scope, receive, send)
+                return
             await asyncio.sleep(_POLL_S)
         await self._app(scope, receive, send)
 

@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
-from annotate.app import persons, reviews, search, views
+from annotate.app import clips, persons, reviews, search, views
 from annotate.app.access import Access, Guard
 from annotate.app.errors import MissingError, answer_errors
 from annotate.app.refresh import Refresh
@@ -90,6 +90,7 @@ def create_app(
     refresh: Refresh,
     user: str = "",
     *,
+    cut: clips.Cut = clips.no_video,
     sightings: persons.Sightings = lambda contents: {},
     find: search.Find | None = None,
 ) -> FastAPI:
@@ -101,6 +102,7 @@ def create_app(
         picture: gives a frame of a flight; raises AnnotateError where it cannot.
         refresh: updates the suggestions.
         user: the name that the page proposes.
+        cut: gives the frames around a crop.
         sightings: says when and where tracklets were seen.
         find: searches for the person in a picture; None: it cannot be searched.
 
@@ -112,6 +114,7 @@ def create_app(
     _labelling(app, project)
     _reading(app, project)
     _pictures(app, project, picture)
+    clips.add_routes(app, project, cut)
     persons.add_routes(app, project, sightings)
     reviews.add_routes(app, project)
     search.add_routes(app, project, find, refresh)

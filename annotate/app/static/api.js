@@ -38,8 +38,20 @@ async function request(path, options = {}) {
 
 export const get = (path) => request(path);
 
+const inPath = (name) => name.split("/").map(encodeURIComponent).join("/");
+
 // A tracklet with all its crops.
-export const getTracklet = (name) => get(`/api/tracklets/${name.split("/").map(encodeURIComponent).join("/")}`);
+export const getTracklet = (name) => get(`/api/tracklets/${inPath(name)}`);
+
+// The frames around one, cut out around a tracklet: `picture` has a square for each of `frames`, one below the
+// other, that shows `side` px of the frame. null where there is no video.
+export async function getClip(tracklet, frame) {
+  const response = await fetch(`/api/clips/${inPath(tracklet)}/${frame}.jpg`);
+  if (response.status !== 200) return null;
+  const { side, frames } = JSON.parse(response.headers.get("x-clip"));
+  const picture = await createImageBitmap(await response.blob());
+  return { side, picture, frames: frames.map(([index, time]) => ({ frame: index, time })) };
+}
 
 export function post(path, body = {}) {
   return request(path, {

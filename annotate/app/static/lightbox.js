@@ -1,14 +1,14 @@
 // A closer look at crops: one beside another, at one scale, with zoom.
 
-import { getTracklet } from "./api.js";
-import { action, dialog, h, toast, topDialog } from "./dom.js";
+import { attempt, getClip, getTracklet } from "./api.js";
+import { action, dialog, h, topDialog } from "./dom.js";
 
 const STEP = 1.25; // of the zoom
 const LARGEST = 32; // px on the screen for a px of the frame
 const TALL = 0.55; // of the window's height, that the tallest crop takes at first
 const NARROW = 500; // px of the window: crops are above each other there
 const PAUSE = 0.4; // s between the end of what is played and its begin
-const AROUND = 3; // s before and after a crop that are played
+const AROUND = 3; // s before and after a crop that are played, also where there is no video
 const WIDE = 0.9; // of the window's width, that all crops take at most at first
 
 // Each of `sides`: { name, crops, at }. The first side is walked through by ← →, the second by ↑ ↓.
@@ -19,7 +19,7 @@ export async function showLightbox(sides) {
   let zoom = 0; // 0: as it fits
 
   function draw() {
-    const sizes = panels.map(({ image }) => ({ width: image.naturalWidth, height: image.naturalHeight }));
+    const sizes = panels.map(({ size }) => size);
     const tallest = Math.max(1, ...sizes.map(({ height }) => height));
     const widest = sizes.reduce((sum, { width }) => sum + width, 1);
     const tall = innerWidth < NARROW ? TALL / 2 : TALL;
@@ -31,7 +31,7 @@ export async function showLightbox(sides) {
   }
 
   const turn = (factor) => () => {
-    if (!panels.every(({ image }) => image.naturalWidth)) return; // not loaded yet: of what size is not known
+    if (!panels.every(({ size }) => size.width)) return; // not loaded yet: of what size is not known
     zoom = Math.max(0.5, Math.min(LARGEST, draw() * factor));
     draw();
   };
@@ -41,13 +41,32 @@ export async function showLightbox(sides) {
   };
   const step = (place, by) => () => panels[place]?.step(by);
   let playing = false;
-  async function play() {
-    playing = !playing;
+  const playOrNot = (now) => {
+    playing = now;
     button.setAttribute("aria-pressed", String(playing));
-    if (!playing) return panels.forEach((panel) => panel.stop());
-    await Promise.all(panels.map((panel) => panel.load())).catch((error) => toast(error.message, "error"));
-    if (playing) panels.forEach((panel) => panel.play());
+  };
+  // Resolves to whether the clips are there: of one that has no video its crops.
+  async function load() {
+    note.textContent = "loading the clip …";
+    const done = await attempt(() => Promise.all(panels.map((panel) => panel.load())));
+    draw();
+    return done;
   }
+  async function play() {
+    playOrNot(!playing);
+    if (!playing) return panels.forEach((panel) => panel.stop());
+    if ((await load()) && playing) panels.forEach((panel) => panel.play());
+  }
+  // Frame by frame, all clips at once.
+  const turnFrame = (by) => async () => {
+    playOrNot(false);
+    if (await load()) panels.forEach((panel) => panel.stepFrame(by));
+  };
+  const backToCrop = (place, by) => () => {
+    playOrNot(false);
+    step(place, by)();
+    draw();
+  };
   const title = `${AROUND} s before and after, again and again`;
   const button = action("P", "play", play, { "aria-pressed": "false", title });
   panels.forEach((panel) => panel.image.addEventListener("load", draw));
@@ -75,6 +94,8 @@ export async function showLightbox(sides) {
       action("−", "smaller", turn(1 / STEP)),
       action("0", "as it fits", fits),
       button,
+      action(",", "frame before", turnFrame(-1)),
+      action(".", "frame after", turnFrame(1)),
       action("Esc", "close", () => topDialog().box.close()),
       note,
     ),
@@ -85,10 +106,12 @@ export async function showLightbox(sides) {
     "-": turn(1 / STEP),
     0: fits,
     p: play,
-    ArrowRight: step(0, 1),
-    ArrowLeft: step(0, -1),
-    ArrowDown: step(1, 1),
-    ArrowUp: step(1, -1),
+    ",": turnFrame(-1),
+    ".": turnFrame(1),
+    ArrowRight: backToCrop(0, 1),
+    ArrowLeft: backToCrop(0, -1),
+    ArrowDown: backToCrop(1, 1),
+    ArrowUp: backToCrop(1, -1),
     l: () => topDialog().box.close(),
   });
   panels.forEach((panel) => panel.step(0));
@@ -98,7 +121,9 @@ export async function showLightbox(sides) {
 
 class Panel {
   #at;
-  #clip = []; // pictures of the same tracklet around the crop, in order of time
+  #clip = null; // pictures around the crop, in order of time: of the video, or where there is none the crops
+  #place = 0; // in it
+  #shown = null; // the crop that it is around
   #turn = 0; // of the loop that plays; another one ends it
 
   constructor({ name, crops, at = Math.floor(crops.length / 2) }) {
@@ -106,6 +131,7 @@ class Panel {
     this.crops = crops;
     this.#at = at;
     this.image = h("img", {});
+    this.window = h("canvas", { role: "img", hidden: true });
     this.caption = h("span", { class: "quiet" });
     const arrow = (text, what, by) => {
       const label = `${what} crop of ${name}`;
@@ -114,61 +140,101 @@ class Panel {
     this.element = h(
       "figure",
       {},
-      h("div", { class: "pane", tabindex: "0", role: "group", "aria-label": name }, this.image),
+      h("div", { class: "pane", tabindex: "0", role: "group", "aria-label": name }, this.image, this.window),
       h("figcaption", { class: "row" }, arrow("‹", "Earlier", -1), h("strong", {}, name), arrow("›", "Later", 1)),
       this.caption,
     );
   }
 
-  // All crops of the tracklet around the one that is shown, decoded.
-  async load() {
-    const { tracklet, time } = this.crops[this.#at];
-    const { crops } = await getTracklet(tracklet);
-    const near = crops.filter((crop) => Math.abs(crop.time - time) <= AROUND);
-    this.#clip = await Promise.all(
-      near.map(async (crop) => {
-        const image = h("img", { src: crop.url });
-        await image.decode().catch(() => null); // a crop that is damaged stays out of sight
-        return crop;
-      }),
-    );
+  // Of what is shown, in pixels of the frame.
+  get size() {
+    if (!this.window.hidden) return { width: this.#clip.side, height: this.#clip.side };
+    return { width: this.image.naturalWidth, height: this.image.naturalHeight };
   }
 
-  // As fast as they were seen, again and again.
+  // The clip around the crop that is shown.
+  async load() {
+    const crop = this.crops[this.#at];
+    if (this.#shown === crop) return;
+    this.#clip = (await getClip(crop.tracklet, crop.frame)) ?? (await cropsAround(crop));
+    this.#place = Math.max(0, this.#clip.frames.findLastIndex(({ frame }) => frame <= crop.frame));
+    this.#shown = crop;
+    this.#draw();
+  }
+
+  // As fast as it was seen, again and again.
   play() {
     const turn = ++this.#turn;
-    const begin = performance.now();
-    const first = this.#clip[0]?.time ?? 0;
-    const seconds = (this.#clip.at(-1)?.time ?? 0) - first + PAUSE;
+    const { frames } = this.#clip;
+    const first = frames[0]?.time ?? 0;
+    const seconds = (frames.at(-1)?.time ?? 0) - first + PAUSE;
+    const begin = performance.now() - 1000 * ((frames[this.#place]?.time ?? first) - first); // where it was left
     const draw = () => {
       if (turn !== this.#turn) return;
       const now = first + (((performance.now() - begin) / 1000) % seconds);
-      const crop = this.#clip.findLast(({ time }) => time <= now) ?? this.#clip[0];
-      if (crop && !this.image.src.endsWith(crop.url)) {
-        this.image.src = crop.url;
-        this.caption.textContent = `frame ${crop.frame} · ${crop.time.toFixed(1)} s · ${crop.height} px`;
+      const place = Math.max(0, frames.findLastIndex(({ time }) => time <= now));
+      if (place !== this.#place) {
+        this.#place = place;
+        this.#draw();
       }
       requestAnimationFrame(draw);
     };
     draw();
   }
 
+  stepFrame(by) {
+    this.#turn++;
+    this.#place = Math.max(0, Math.min(this.#clip.frames.length - 1, this.#place + by));
+    this.#draw();
+  }
+
   stop() {
     this.#turn++;
-    this.step(0);
   }
 
   step(by) {
     this.#turn++;
     this.#at = Math.max(0, Math.min(this.crops.length - 1, this.#at + by));
     const crop = this.crops[this.#at];
-    this.image.src = crop.url;
-    this.image.alt = `${this.name}, frame ${crop.frame}`;
+    this.#showCrop(crop);
     const place = `${this.#at + 1} of ${this.crops.length}`;
     this.caption.textContent = `frame ${crop.frame} · ${place} · ${crop.height} px`;
   }
 
+  #showCrop(crop) {
+    this.window.hidden = true;
+    this.image.hidden = false;
+    if (!this.image.src.endsWith(crop.url)) this.image.src = crop.url;
+    this.image.alt = `${this.name}, frame ${crop.frame}`;
+  }
+
+  // The picture of the clip where it is.
+  #draw() {
+    const { picture, frames } = this.#clip;
+    const shown = frames[this.#place];
+    if (!shown) return;
+    const tall = picture ? "" : ` · ${shown.height} px`;
+    this.caption.textContent = `frame ${shown.frame} · ${shown.time.toFixed(1)} s${tall}`;
+    if (!picture) return this.#showCrop(shown);
+    const side = picture.width;
+    if (this.window.width !== side) this.window.width = this.window.height = side;
+    this.window.getContext("2d").drawImage(picture, 0, this.#place * side, side, side, 0, 0, side, side);
+    this.window.ariaLabel = `${this.name}, frame ${shown.frame}`;
+    this.image.hidden = true;
+    this.window.hidden = false;
+  }
+
   draw(scale) {
     this.image.style.width = `${scale * this.image.naturalWidth}px`;
+    if (this.#clip?.side) this.window.style.width = `${scale * this.#clip.side}px`;
   }
+}
+
+// Where there is no video: the crops of the same tracklet, decoded.
+async function cropsAround({ tracklet, time }) {
+  const { crops } = await getTracklet(tracklet);
+  const frames = crops.filter((crop) => Math.abs(crop.time - time) <= AROUND);
+  // A crop that is damaged stays out of sight.
+  await Promise.all(frames.map(({ url }) => h("img", { src: url }).decode().catch(() => null)));
+  return { frames };
 }

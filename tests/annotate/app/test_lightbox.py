@@ -2,12 +2,16 @@
 
 import re
 
+import cv2
+import numpy as np
 import pytest
+
+from annotate.app.clips import Clip
 
 pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import expect
 
-from tests.annotate.app.hand import asked
+from tests.annotate.app.hand import asked, opened
 
 
 @pytest.fixture
@@ -90,5 +94,69 @@ def test_both_play_around_the_crop_again_and_again_until_they_are_stopped(questi
     came_round = "src => document.querySelector('.lightbox img').getAttribute('src') === src"
     question.wait_for_function(came_round, arg=last)
     question.keyboard.press("p")
-    expect(captions.first).to_have_text(re.compile(r"frame \d+ · 7 of 12"))
-    expect(first).to_have_attribute("src", shown[0])
+    expect(question.get_by_role("button", name="play")).to_have_attribute("aria-pressed", "false")
+    still = first.get_attribute("src")
+    question.evaluate("() => new Promise(done => setTimeout(done, 300))")
+    assert first.get_attribute("src") == still
+    question.keyboard.press("ArrowRight")
+    expect(captions.first).to_have_text(re.compile(r"frame \d+ · 8 of 12"))
+
+
+SHADES = {"f2": 200, "f1": 100}  # of the first window; each one further is darker by 10
+
+
+def cut(flight, boxes, frame):
+    """Three windows of one shade each: the frame before `frame`, that, and the one after it."""
+    shades = [SHADES[flight] - 10 * number for number in range(3)]
+    windows = np.concatenate([np.full((24, 24, 3), shade, np.uint8) for shade in shades])
+    assert frame in boxes
+    data = bytes(cv2.imencode(".jpg", windows)[1])
+    return Clip(data, 60.0, [(frame + by, (frame + by) / 10) for by in (-1, 0, 1)])
+
+
+@pytest.fixture
+def filmed(context, project, labelled, make_app, serving):
+    """The queue of an application with videos."""
+    with serving(make_app(cut=cut)) as address:
+        yield opened(context.new_page(), address)
+
+
+def shade(page, place):
+    return (
+        page.locator(".lightbox canvas")
+        .nth(place)
+        .evaluate("each => each.getContext('2d').getImageData(12, 12, 1, 1).data[0]")
+    )
+
+
+def test_the_clips_from_the_videos_play_beside_each_other_and_are_stepped_through_together(filmed):
+    filmed.keyboard.press("l")
+    captions = filmed.locator(".lightbox figure > .quiet")
+    expect(captions.first).to_contain_text("of 12")
+    crops = [int(re.match(r"frame (\d+)", each)[1]) for each in captions.all_inner_texts()]
+    flights = [
+        re.search("/api/crops/(f.)/", each.get_attribute("src"))[1]
+        for each in filmed.locator(".lightbox img").all()
+    ]
+
+    def shows(by):
+        expect(captions).to_have_text([f"frame {at + by} · {(at + by) / 10:.1f} s" for at in crops])
+        seen = [shade(filmed, place) for place in (0, 1)]
+        assert seen == pytest.approx([SHADES[flight] - 10 * (by + 1) for flight in flights], abs=3)
+
+    filmed.keyboard.press(".")
+    shows(1)
+    filmed.keyboard.press(".")
+    shows(1)  # the last one
+    filmed.keyboard.press(",")
+    filmed.get_by_role("button", name="frame before").click()
+    shows(-1)
+    expect(filmed.locator(".lightbox img").first).to_be_hidden()
+    windows = filmed.locator(".lightbox canvas")
+    widths = [windows.nth(place).bounding_box()["width"] for place in (0, 1)]
+    assert widths[0] == pytest.approx(widths[1])  # windows of 60 px, at one scale
+    filmed.keyboard.press("p")
+    expect(captions.first).to_contain_text(f"frame {crops[0]} ·")  # goes on from the frame before it
+    filmed.keyboard.press("ArrowRight")
+    expect(captions.first).to_contain_text("8 of 12")
+    expect(windows.first).to_be_hidden()

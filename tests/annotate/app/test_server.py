@@ -5,6 +5,7 @@ import time
 import pytest
 from starlette.testclient import TestClient
 
+from annotate.app.clips import Clip
 from annotate.log.store import LABELS, LabelStore
 from annotate.project import Project
 
@@ -251,3 +252,17 @@ def _finished(client):
             return state
         time.sleep(0.05)
     raise AssertionError(json.dumps(state))
+
+
+def test_a_clip_comes_with_its_frames_and_follows_the_tracklets_boxes(make_app, client):
+    def cut(flight, boxes, frame):
+        asked.append((flight, sorted(boxes), frame))
+        return Clip(b"jpeg", 60.0, [(frame, 0.5), (frame + 1, 0.6)])
+
+    asked = []
+    answer = TestClient(make_app(cut=cut), **from_page).get("/api/clips/f2/0/5.jpg")
+    assert (answer.content, answer.headers["content-type"]) == (b"jpeg", "image/jpeg")
+    assert json.loads(answer.headers["x-clip"]) == {"side": 60.0, "frames": [[5, 0.5], [6, 0.6]]}
+    assert asked == [("f2", list(range(27)), 5)]
+    assert client.get("/api/clips/f2/0/5.jpg").status_code == 204  # no video: the page shows the crops
+    assert client.get("/api/clips/f2/99/5.jpg").status_code == 404

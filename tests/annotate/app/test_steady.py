@@ -124,6 +124,25 @@ def test_the_page_shows_what_is_being_opened_and_then_the_app(context, make_app,
         page.close()
 
 
+def test_what_waits_for_the_workspace_is_refused_when_the_server_ends(serving):
+    opening, answers, ending = Opening(Access(token=None)), [], threading.Event()
+    opening.ending = ending.is_set
+    with serving(opening) as address:
+
+        def ask():
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(f"{address}/api/session")
+            answers.append(refused.value.code)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        asking.join(0.2)
+        assert answers == []
+        ending.set()
+        asking.join(10)
+        assert answers == [503]
+
+
 def test_a_request_waits_until_the_workspace_is_open(make_app, serving):
     opening, answers = Opening(Access(token="a-token-of-this-test")), []
     headers = {"authorization": "Bearer a-token-of-this-test"}

@@ -20,7 +20,8 @@ from annotate.app.refresh import Refresh
 from annotate.errors import AnnotateError
 from annotate.project import Project
 from pipeline.cli import main
-from pipeline.labelling.serve import Clocks, Pictures, serve, sightings_in_words
+from pipeline.labelling.application import Clocks, Pictures, sightings_in_words
+from pipeline.labelling.serve import serve
 from pipeline.workspace.atomic import write_json
 from tests.pipeline.video.samples import write_video
 
@@ -46,7 +47,7 @@ def test_a_picture_is_the_frame_of_that_number(flight, tmp_path, frame):
 
 
 def test_a_picture_wider_than_the_screen_is_scaled(tmp_path, flight, monkeypatch):
-    monkeypatch.setattr("pipeline.labelling.serve._WIDTH", 64)
+    monkeypatch.setattr("pipeline.labelling.application._WIDTH", 64)
     content, width, height = Pictures(tmp_path / "runs").jpeg("f1", 3)
     assert cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR).shape == (36, 64, 3)
     assert (width, height) == (160, 90)  # in which the boxes are given
@@ -149,12 +150,26 @@ def test_a_workspace_that_takes_long_has_its_address_at_once_and_then_says_what_
             super().__init__(*args, say=say, **options)
 
     said, opens = [], threading.Event()
-    monkeypatch.setattr("pipeline.labelling.serve.Project", Slow)
+    monkeypatch.setattr("pipeline.labelling.application.Project", Slow)
     monkeypatch.setattr("pipeline.labelling.serve._SOON_S", 0.01)
     monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: opens.set())
     serve(make_workspace({"f1": [walk(1, 0, 8)]}), port=0, suggest=False, browser=False, say=said.append)
     assert said[0].startswith("labelling at http://127.0.0.1:")
     assert said[1:] == ["reading f1, 1 of 1", "reading the labels", "reading the descriptors", "ready"]
+
+
+def test_the_address_waits_for_no_package_that_takes_long_to_import():
+    slow = {"av", "cv2", "fastapi", "pandas", "scipy.stats"}
+    loaded = [
+        subprocess.run(
+            [sys.executable, "-c", f"import {names}, sys; print(*sorted(sys.modules.keys() & {slow}))"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for names in ("pipeline.labelling.serve, uvicorn", "pipeline.labelling.application")
+    ]
+    assert [each.split() for each in loaded] == [[], ["av", "cv2", "fastapi", "pandas"]]
 
 
 def test_what_cannot_be_opened_ends_the_server_with_its_reason(make_workspace, walk, monkeypatch):
@@ -170,7 +185,7 @@ def test_what_cannot_be_opened_ends_the_server_with_its_reason(make_workspace, w
         while not server.should_exit and time.monotonic() < begin + 10:
             time.sleep(0.01)
 
-    monkeypatch.setattr("pipeline.labelling.serve.Project", broken)
+    monkeypatch.setattr("pipeline.labelling.application.Project", broken)
     monkeypatch.setattr("pipeline.labelling.serve._SOON_S", 0.01)
     monkeypatch.setattr("uvicorn.Server.run", run)
     with pytest.raises(AnnotateError, match="crops are gone"):
@@ -236,7 +251,7 @@ def test_a_file_in_the_users_folder_is_not_run(make_workspace, walk, monkeypatch
     home.mkdir()
     (home / "pipeline.py").write_text("print('run')\n")
     monkeypatch.chdir(home)
-    monkeypatch.setattr("pipeline.labelling.serve.Refresh", Recorder)
+    monkeypatch.setattr("pipeline.labelling.application.Refresh", Recorder)
     monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: sockets[0].close())
     serve(make_workspace({"f1": [walk(1, 0, 8)]}), port=0, browser=False)
     assert "uavpipe: " in ended[0].stderr  # it is uavpipe, which finds too few labels

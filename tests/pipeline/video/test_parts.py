@@ -17,7 +17,7 @@ from pipeline.config.flights import require_flights
 from pipeline.config.models import load_config
 from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
-from pipeline.labelling.serve import Pictures
+from pipeline.labelling.application import Pictures
 from pipeline.privacy.redactions import FILE, open_known_flight
 from pipeline.run.flight import run_stages
 from pipeline.telemetry import find_flight_telemetry
