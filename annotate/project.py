@@ -106,9 +106,11 @@ class Project:
 
         """
         features = read_features(self.workspace, self.flights)
-        with self._lock:
+        suggester = Suggester(features, self._together, self._place)
+        with self._lock, self.store.reading() as state:
+            suggester.follow(state)
             self._features, self.source = features, features.source
-            self._suggester = Suggester(features, self._together, self._place)
+            self._suggester = suggester
             self._found = (-1, [])
             self._shown.clear()
 

@@ -1,11 +1,12 @@
-"""The labelling app at 50,000 crops in 1,000 tracklets: the first screen, a decision, memory.
+"""The labelling app at 50,000 crops in 1,000 tracklets, or in as many as you say: first screen, decision, memory.
 
-python benchmarks/label_server.py [--decisions 300] [--browser /usr/bin/chromium]
+python benchmarks/label_server.py [--tracklets 1000] [--crops 50000] [--decisions 300] [--browser /usr/bin/chromium]
 
 A workspace is made of pictures of noise; 100 persons in 4 flights. `uavpipe label` runs as a process of its own.
-First screen: from opening the address in headless Chromium to the last picture of the first tracklet, cache
-empty. A decision: from sending it to having its answer, with the next tracklet and its candidates. Memory:
-resident, at the end.
+Address: from starting the command until it prints it; ready: until it says that the workspace is open. First
+screen: from opening the address in headless Chromium to the last picture of the first tracklet, cache empty. A
+decision: from sending it to having its answer, with the next tracklet and its candidates. Memory: resident, at the
+end.
 """
 
 import argparse
@@ -26,12 +27,12 @@ import pandas as pd
 import psutil
 from playwright.sync_api import sync_playwright
 
-_FLIGHTS, _TRACKLETS, _CROPS, _PERSONS, _LOOK = 4, 250, 50, 100, 56
+_FLIGHTS, _PERSONS, _LOOK = 4, 100, 56
 _PICTURES = 200  # different ones; the others are links to them
 
 
-def make_workspace(root: Path) -> None:
-    """Flights as the stages before labelling leave them."""
+def make_workspace(root: Path, tracklets: int, crops: int) -> None:
+    """Flights as the stages before labelling leave them, with `tracklets` of `crops` detections each."""
     draw = np.random.default_rng(0)
     pictures = [
         cv2.imencode(".jpg", draw.integers(0, 256, (96, 48, 3), np.uint8))[1].tobytes() for _ in range(_PICTURES)
@@ -41,10 +42,10 @@ def make_workspace(root: Path) -> None:
         folder = root / f"flight{flight}"
         (folder / "crops" / "images" / "0").mkdir(parents=True)
         rows: list[dict[str, Any]] = []
-        for tracklet in range(_TRACKLETS):
+        for tracklet in range(tracklets // _FLIGHTS):
             look = looks[draw.integers(_PERSONS)]
-            for at in range(_CROPS):
-                frame = 40 * (tracklet // 10) + at
+            for at in range(crops):
+                frame = 4 * crops // 5 * (tracklet // 10) + at
                 x = 60.0 * (tracklet % 10)
                 name = f"images/0/{tracklet}_{at}.jpg"
                 (folder / "crops" / name).write_bytes(pictures[draw.integers(_PICTURES)])
@@ -62,6 +63,12 @@ def make_workspace(root: Path) -> None:
             path = folder / f"{name}.parquet"
             path.parent.mkdir(exist_ok=True)
             table[columns].to_parquet(path, index=False)
+
+
+def wait_until_ready(address: str) -> None:
+    """Until the workspace is open: requests for anything but the page wait for it."""
+    with urllib.request.urlopen(f"{address}api/session") as answer:
+        json.load(answer)
 
 
 def first_screen(address: str, browser_path: str | None) -> float:
@@ -103,6 +110,12 @@ def decide(address: str, decisions: int) -> list[float]:
     return took
 
 
+def _cpu(process: int) -> float:
+    """Seconds of CPU that a process took, which other work on the machine changes little."""
+    times = psutil.Process(process).cpu_times()
+    return times.user + times.system
+
+
 def _post(address: str, path: str, **content: Any) -> Any:
     body = json.dumps({"user": "bob", **content}).encode()
     request = urllib.request.Request(f"{address}api/{path}", body, {"content-type": "application/json"})
@@ -112,11 +125,13 @@ def _post(address: str, path: str, **content: Any) -> Any:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--tracklets", type=int, default=1000)
+    parser.add_argument("--crops", type=int, default=50_000, help="of all tracklets together")
     parser.add_argument("--decisions", type=int, default=300)
     parser.add_argument("--browser", help="Path of a Chromium.  [default: playwright's own]")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        make_workspace(Path(folder))
+        make_workspace(Path(folder), arguments.tracklets, arguments.crops // arguments.tracklets)
         command = [
             sys.executable,
             "-m",
@@ -135,13 +150,17 @@ def main() -> None:
             assert server.stdout is not None
             address = server.stdout.readline().split()[2]
             try:
-                print(f"start            {time.perf_counter() - begin:.1f} s")
+                print(f"address          {time.perf_counter() - begin:.1f} s, {_cpu(server.pid):.1f} s of CPU")
+                wait_until_ready(address)
+                print(f"ready            {time.perf_counter() - begin:.1f} s, {_cpu(server.pid):.1f} s of CPU")
                 screens = [first_screen(address, arguments.browser) for _ in range(5)]
                 each = ", ".join(f"{seconds:.2f}" for seconds in screens)
                 print(f"first screen     {statistics.median(screens):.2f} s  ({each})")
+                before = _cpu(server.pid)
                 took = sorted(decide(address, arguments.decisions))
-                late = took[int(0.95 * len(took))]
-                print(f"a decision       {statistics.median(took):.0f} ms, 95 % within {late:.0f} ms")
+                late, each_cpu = took[int(0.95 * len(took))], (_cpu(server.pid) - before) / len(took)
+                print(f"a decision       {statistics.median(took):.0f} ms, 95 % within {late:.0f} ms; ", end="")
+                print(f"{1e3 * each_cpu:.0f} ms of CPU on the average")
                 checks = time.perf_counter()
                 with urllib.request.urlopen(f"{address}api/findings") as answer:
                     total = json.load(answer)["total"]

@@ -1,7 +1,7 @@
 """Labelling simulated flights with one cast, or real ones: how many decisions a hand needs that knows the truth.
 
-python benchmarks/labelling.py [--folder bench] [--people 101] [--flights 4] [--seconds 24]
-python benchmarks/labelling.py --workspace runs --truth truth.csv --at-once
+python benchmarks/labelling.py [--folder bench] [--people 101] [--flights 4] [--seconds 24] [--one-by-one]
+python benchmarks/labelling.py --workspace runs --truth truth.csv
 
 The flights are simulated, detected with the embedded model and tracked, once; then `uavpipe label` is started and
 asked over HTTP as its page asks it. The hand answers like a careful labeller: it splits a tracklet where the person
@@ -9,8 +9,8 @@ changes, takes the right identity among those suggested, asks for more where it 
 one for whom it has not seen. A request for more is counted as a decision, and so is a second look. Beside it: each
 tracklet compared with the identities one after the other, in the order in which they were made, a decision each.
 
-With --at-once it also answers the batches, after each answer as long as there are some. It judges them by the crops
-that they show; each tracklet that it takes out is a decision, as the confirmation of the others is.
+It also answers the batches, after each answer as long as there are some; with --one-by-one it leaves them. It judges
+them by the crops that they show; each tracklet that it takes out is a decision, as the confirmation of the others is.
 
 Flights that are not simulated are tracked beforehand, in the workspace. The truth is a table of the boxes of all
 persons who are to be labelled, with the columns flight, frame, x1, y1, x2, y2 (pixels) and person (a number from 0,
@@ -88,7 +88,7 @@ def who_is_where(workspace: Path, truths: Truths, least: float = _ON) -> People:
 class Hand:
     """Answers what the app asks, from the truth."""
 
-    def __init__(self, address: str, people: People, at_once: bool = False) -> None:
+    def __init__(self, address: str, people: People, at_once: bool) -> None:
         self.people, self.counts, self.took = people, Counter[str](), list[float]()
         self._address, self._known = address, dict[int, int]()  # person -> identity
         self._at_once, self._without = at_once, list[str]()  # tracklets that are left to the queue
@@ -136,7 +136,6 @@ class Hand:
         if person is None:
             operation = {"op": "mark", "tracklets": [item["tracklet"]], "mark": "junk"}
             return self._answer(item, "junk", operation, said="junk")
-        at = _change(persons, person)
         if at is not None and not item["second_look"]:
             operation = {"op": "split", "tracklet": item["tracklet"], "frame": crops[at]["frame"]}
             return self._answer(item, "split", operation)
@@ -304,7 +303,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=101)
     parser.add_argument("--seconds", type=float, default=24.0)
     parser.add_argument("--colours", action="store_true", help="Suggest by colours, not by the embedded network.")
-    parser.add_argument("--at-once", action="store_true", help="Answer the batches, too.")
+    parser.add_argument("--one-by-one", action="store_true", help="Answer no batches.")
     parser.add_argument("--workspace", type=Path, help="Label the flights tracked there; its labels are deleted.")
     parser.add_argument("--truth", type=Path, help="The table of the persons in these flights.")
     arguments = parser.parse_args()
@@ -313,7 +312,7 @@ def main() -> None:
     workspace, truths = prepare(arguments)
     people = who_is_where(workspace, truths)
     with serving(workspace) as address:
-        hand = Hand(address, people, arguments.at_once)
+        hand = Hand(address, people, at_once=not arguments.one_by_one)
         waiting = hand._get("progress")["tracklets"]
         hand.label_all()
         left = hand._get("findings")["total"]

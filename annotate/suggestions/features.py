@@ -38,15 +38,25 @@ class FlightFeatures:
         Not each detection need have one: it takes that of the nearest before it, the first ones that of the
         first that has; zeros if none has.
         """
+        places, there = self._places(content)
+        if not len(there):
+            return np.zeros((len(content), self.vectors.shape[1]), np.float32)
+        nearest = there[np.searchsorted(there, np.arange(len(content)), side="right").clip(1) - 1]
+        return np.asarray(self.vectors[places[nearest]], np.float32)
+
+    def sample(self, content: Sequence[Seen], count: int) -> NDArray[np.float32]:
+        """float32 (m, d): `count` vectors of the detections in `content` at most, evenly from first to last."""
+        places, there = self._places(content)
+        chosen = np.linspace(0, len(there) - 1, min(len(there), count)).round().astype(int)
+        return np.asarray(self.vectors[places[there[chosen]]], np.float32)
+
+    def _places(self, content: Sequence[Seen]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Of each detection the row where its vector is or would be, and which of them have one."""
         wanted = np.array([frame * _RANKS + rank for frame, rank in content], np.int64)
         if not len(self.keys):
-            return np.zeros((len(wanted), self.vectors.shape[1]), np.float32)
+            return np.zeros(len(wanted), np.intp), np.zeros(0, np.intp)
         places = np.searchsorted(self.keys, wanted).clip(max=len(self.keys) - 1)
-        there = np.flatnonzero(self.keys[places] == wanted)
-        if not len(there):
-            return np.zeros((len(wanted), self.vectors.shape[1]), np.float32)
-        nearest = there[np.searchsorted(there, np.arange(len(wanted)), side="right").clip(1) - 1]
-        return np.asarray(self.vectors[places[nearest]], np.float32)
+        return places, np.flatnonzero(self.keys[places] == wanted)
 
 
 @dataclass(frozen=True)

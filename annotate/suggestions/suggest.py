@@ -11,9 +11,10 @@ from annotate.operations import Seen, flight_of
 from annotate.suggestions.co_occurrence import CoOccurrence
 from annotate.suggestions.features import Features
 from annotate.suggestions.ground import FindPlace, Place
-from annotate.suggestions.metric import PrincipalComponents, whitening
+from annotate.suggestions.metric import PrincipalComponents, group_means, whitening, within
 
-_LEAST_LABELS = 10  # tracklets whose identity has another one; with fewer the metric is not estimated
+_FEWEST = 30  # tracklets; with fewer the metric is not estimated
+_SAMPLE = 16  # vectors of a tracklet that it is estimated from
 _WALKS_ON = 0.5  # added to the similarity where a tracklet could continue another one
 _CLEAR = 0.05  # by which a match is more similar to an identity than to any other
 _GROWTH = 0.1  # relative change of the number of labels after which the metric is estimated again
@@ -60,10 +61,15 @@ class Suggester:
         self._contents: list[tuple[Seen, ...]] = []
         self._rows: dict[str, int] = {}
         self._vectors = np.zeros((64, features.length), np.float32)
-        self._whitened = _WhitenedSpace()
+        self._flights: list[str] = []
+        self._space = _Space()
+        self._measured = self._vectors  # under the metric
 
     def follow(self, state: State) -> None:
-        """Update the vectors to the tracklets in `state`."""
+        """Update the vectors to the tracklets in `state`, and the metric to its labels.
+
+        The first time takes a moment where there are thousands of tracklets.
+        """
         for name, content in state.tracklets.items():
             row = self._rows.get(name)
             if row is not None and self._contents[row] is content:
@@ -71,21 +77,19 @@ class Suggester:
             if row is None:
                 row = self._rows[name] = len(self._contents)
                 self._contents.append(content)
+                self._flights.append(flight_of(name))
                 if row == len(self._vectors):
                     self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
             self._contents[row] = content
             self._vectors[row] = mean_direction(self._features.flights[flight_of(name)].of(content))
-            self._whitened.forget(row)
+            self._space.forget(row)
             self._ends.pop(row, None)
-
-    def vector(self, tracklet: str) -> NDArray[np.float32]:
-        """The descriptor of `tracklet`: float32 (d,), of length 1; zeros where nothing is known."""
-        return self._vectors[self._rows[tracklet]]
+        self._measured = self._under_the_metric(state)
 
     def similarities(self, tracklet: str, others: Iterable[str]) -> NDArray[np.float32]:
-        """The similarity of `tracklet` and each of `others`: float32 (n,), the cosines of their vectors."""
+        """The similarity of `tracklet` and each of `others`: float32 (n,), the cosines under the metric."""
         rows = [self._rows[name] for name in others]
-        return np.asarray(self._vectors[rows] @ self.vector(tracklet), np.float32)
+        return np.asarray(self._measured[rows] @ self._measured[self._rows[tracklet]], np.float32)
 
     def unity(self, tracklet: str) -> float:
         """How alike the parts of `tracklet` are, -1 to 1: the least cosine of what is before and after a cut.
@@ -106,9 +110,7 @@ class Suggester:
         person, unless a label or the tracker is wrong.
         """
         self.follow(state)
-        persons = [[self._rows[name] for name in members] for members in state.members.values()]
-        vectors = self._whitened.space(self._vectors[: len(self._contents)], persons)
-        alike = vectors @ vectors[self._rows[tracklet]]
+        alike = self._measured @ self._measured[self._rows[tracklet]]
         candidates, excluded = [], []
         for identity, members in state.members.items():
             others = [name for name in members if name != tracklet]
@@ -135,7 +137,7 @@ class Suggester:
         self.follow(state)
         identities = state.people()
         rows = [[self._rows[name] for name in sorted(state.members[each])] for each in identities]
-        vectors = self._whitened.space(self._vectors[: len(self._contents)], rows)
+        vectors = self._measured
         usual = _usual_similarity(vectors, rows)
         if usual is None or not names:
             return []
@@ -152,6 +154,22 @@ class Suggester:
             if clear and self._together.first(state, (names[at],), state.members[identity]) is None:
                 found.append(Match(names[at], identity, float(margins[at])))
         return found
+
+    def _under_the_metric(self, state: State) -> NDArray[np.float32]:
+        """Vectors of length 1, a row for each tracklet; zeros where nothing is known of it."""
+        vectors = self._vectors[: len(self._contents)]
+        if not self._space.known:
+            rows = np.flatnonzero(vectors.any(axis=1)).tolist()
+            if len(rows) < _FEWEST:
+                return vectors
+            flights = [self._flights[row] for row in rows]
+            samples = (
+                self._features.flights[flight].sample(self._contents[row], _SAMPLE)
+                for flight, row in zip(flights, rows, strict=True)
+            )
+            self._space.learn(vectors[rows], flights, within(samples))
+        persons = [[self._rows[name] for name in sorted(members)] for members in state.members.values()]
+        return self._space.of(vectors, self._flights, persons)
 
     def _walks_on(self, one: str, other: str) -> float:
         """From 0 to 1: how well one of two tracklets continues the other."""
@@ -172,41 +190,62 @@ class Suggester:
         return self._ends[row]
 
 
-class _WhitenedSpace:
-    """The tracklets' vectors under the metric of the labels, which is estimated again as labels are added."""
+class _Space:
+    """The tracklets' vectors, about the mean of their flight, under a metric that follows the labels."""
 
     def __init__(self) -> None:
-        self._components: PrincipalComponents | None = None
+        self.known = False
+        self._means: dict[str, NDArray[np.float32]] = {}
         self._reduced = np.zeros((0, 0), np.float32)
         self._space = np.zeros((0, 0), np.float32)
         self._matrix = np.zeros((0, 0), np.float32)
         self._changed: set[int] = set()
-        self._labels = 0
+        self._labels = -1  # of which the metric was estimated
+
+    def learn(self, vectors: NDArray[np.float32], flights: Sequence[str], covariance: NDArray[np.float64]) -> None:
+        """Estimate the metric without labels.
+
+        Args:
+            vectors: of all tracklets, one a row.
+            flights: of each.
+            covariance: of the vectors within a tracklet.
+
+        """
+        _, groups = np.unique(flights, return_inverse=True)
+        means = group_means(vectors, groups)
+        self._means = dict(zip(flights, means, strict=True))
+        self._mean = vectors.mean(axis=0)  # of a flight of which nothing was known then
+        self._components = PrincipalComponents(vectors - means)
+        self._prior = self._components.prior(covariance)
+        self.known = True
 
     def forget(self, row: int) -> None:
         """Note that the vector in `row` has changed."""
         self._changed.add(row)
 
-    def space(self, vectors: NDArray[np.float32], persons: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Vectors of length 1, a row for each of `vectors` (n, d); these themselves while there are few labels.
+    def of(
+        self, vectors: NDArray[np.float32], flights: Sequence[str], persons: Sequence[Sequence[int]]
+    ) -> NDArray[np.float32]:
+        """Vectors of length 1, a row for each of `vectors` (n, d); zeros where these are.
 
         Args:
             vectors: of all tracklets.
+            flights: of each.
             persons: the rows of each identity.
 
         """
-        labels = sum(len(rows) - 1 for rows in persons)
-        if labels < _LEAST_LABELS:
-            return vectors
-        if self._components is None:
-            self._components, self._changed = PrincipalComponents(vectors), set(range(len(vectors)))
         changed = sorted(self._changed)
-        self._reduced = _longer(self._reduced, len(vectors), self._components.of(vectors[changed]), changed)
-        if abs(labels - self._labels) > _GROWTH * self._labels:
+        if changed:
+            means = np.stack([self._means.get(flights[row], self._mean) for row in changed])
+            update = self._components.of(vectors[changed] - means) * vectors[changed].any(axis=1, keepdims=True)
+            self._reduced = _longer(self._reduced, len(vectors), update, changed)
+        labels = sum(len(rows) - 1 for rows in persons)
+        if self._labels < 0 or abs(labels - self._labels) > _GROWTH * self._labels:
             self._labels = labels
-            self._matrix = whitening(self._reduced, persons, self._components.variance)
+            self._matrix = whitening(self._reduced, persons, self._prior)
             changed = list(range(len(vectors)))
-        self._space = _longer(self._space, len(vectors), _unit(self._reduced[changed] @ self._matrix), changed)
+        if changed:
+            self._space = _longer(self._space, len(vectors), _unit(self._reduced[changed] @ self._matrix), changed)
         self._changed.clear()
         return self._space
 

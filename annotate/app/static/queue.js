@@ -22,9 +22,9 @@ const together = (candidate) => `seen together in frame ${candidate.together.fra
 
 // The similarity, from 0 to 1, in words.
 function howAlike(share) {
-  if (share >= 0.9) return "very alike";
-  if (share >= 0.75) return "alike";
-  return share >= 0.5 ? "somewhat alike" : "hardly alike";
+  if (share >= 0.75) return "very alike";
+  if (share >= 0.6) return "alike";
+  return share >= 0.4 ? "somewhat alike" : "hardly alike";
 }
 
 export class Queue {

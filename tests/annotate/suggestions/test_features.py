@@ -49,6 +49,17 @@ def test_where_nothing_is_known_all_are_zero(workspace):
     assert features.flights["f1"].of([Seen(1, 7), Seen(2, 7)]).tolist() == [[0, 0], [0, 0]]
 
 
+def test_a_sample_is_of_those_that_have_a_vector_evenly_from_first_to_last(workspace):
+    for flight in ("f1", "f2"):
+        embed(workspace, flight, [(frame, 0, [1.0, float(frame)]) for frame in range(0, 20, 2)])
+    flight = read_features(workspace, ["f1", "f2"]).flights["f1"]
+    content = [Seen(frame, 0) for frame in range(1, 19)]
+    ratios = [round(float(y / x)) for x, y in flight.sample(content, 4)]
+    assert ratios == [2, 8, 12, 18]
+    assert len(flight.sample(content, 100)) == 9
+    assert len(flight.sample([Seen(1, 0)], 4)) == 0
+
+
 def test_vectors_of_two_lengths_are_refused(workspace):
     embed(workspace, "f1", [(0, 0, [1.0, 0.0])])
     path = embed(workspace, "f2", [(0, 0, [1.0, 0.0, 0.0])])

@@ -101,14 +101,20 @@ class Crowd:
 
     def __init__(self, looks, times=None, places=None):
         self.count = len(looks)
+        looks = np.asarray(looks, np.float16).reshape(
+            self.count, -1, np.shape(looks)[-1]
+        )  # of each, one or several
         times = times or [10 * number for number in range(self.count)]
-        self.contents = {f"f/{n}": (Seen(times[n], 0), Seen(times[n] + 1, 0)) for n in range(self.count)}
-        keys = np.array([time << 16 for time in times], np.int64)
+        self.contents = {
+            f"f/{n}": tuple(Seen(times[n] + at, 0) for at in range(max(2, looks.shape[1])))
+            for n in range(self.count)
+        }
+        keys = np.array([time + at << 16 for time in times for at in range(looks.shape[1])], np.int64)
         order = np.argsort(keys)
-        flight = FlightFeatures(keys[order], np.asarray(looks, np.float16)[order])
+        flight = FlightFeatures(keys[order], looks.reshape(len(keys), -1)[order])
         where = dict(zip(times, places or [None] * self.count, strict=True))
         self.suggester = Suggester(
-            Features({"f": flight}, len(looks[0]), "test"),
+            Features({"f": flight}, looks.shape[-1], "test"),
             CoOccurrence(lambda _, seen: (0.0, 0.0, 1.0, 1.0)),
             lambda _, seen: self.place(where, seen),
         )
@@ -139,8 +145,55 @@ def test_labels_teach_what_does_not_tell_persons_apart(monkeypatch):
         return sum(crowd.candidates(labelled, 3 * person + 2)[0] == person + 1 for person in range(30))
 
     learnt = found_first()
-    monkeypatch.setattr(suggest, "_LEAST_LABELS", 1000)
+    monkeypatch.setattr(suggest, "_FEWEST", 1000)
     assert learnt > found_first() + 5
+
+
+def test_tracklets_teach_it_before_there_are_labels(monkeypatch):
+    """As before, but a person walks from light into shade and back within each tracklet."""
+    rng = np.random.default_rng(0)
+    persons = np.repeat(rng.normal(size=(30, 16)) * 0.3, 2, axis=0)
+    looks = persons[:, None] + rng.normal(size=(60, 4, 16)) * 0.1
+    looks[..., :4] += rng.normal(size=(60, 4, 4)) * 1.2
+    known = [[2 * person] for person in range(30)]
+
+    def found_first():
+        crowd = Crowd(looks)
+        return sum(crowd.candidates(known, 2 * person + 1)[0] == person + 1 for person in range(30))
+
+    learnt = found_first()
+    monkeypatch.setattr(suggest, "_FEWEST", 1000)
+    assert learnt > found_first() + 5
+
+
+def test_the_colours_of_a_flight_say_nothing_about_its_people(monkeypatch):
+    """Two flights, one in evening light; each person is in both, known by the first."""
+    rng = np.random.default_rng(1)
+    persons, light = rng.normal(size=(20, 16)), 3 * rng.normal(size=(2, 1, 16))
+    vectors = (persons + light + rng.normal(size=(2, 20, 16)) * 0.4).astype(np.float16)
+    keys = np.arange(20, dtype=np.int64) << 16
+    flights = {name: FlightFeatures(keys, vectors[at]) for at, name in enumerate("fg")}
+    state = State()
+    state.tracklets.update({f"{name}/{n}": (Seen(n, 0),) for name in "fg" for n in range(20)})
+    state.members.update({n + 1: {f"f/{n}"} for n in range(20)})
+
+    def found_first():
+        apart = CoOccurrence(lambda *_: (0, 0, 1, 1))
+        suggester = Suggester(Features(flights, 16, "test"), apart, lambda *_: None)
+        first = [suggester.ranking(state, f"g/{n}").candidates[0].identity for n in range(20)]
+        return sum(identity == n + 1 for n, identity in enumerate(first))
+
+    about_the_mean = found_first()
+    monkeypatch.setattr(suggest, "_FEWEST", 1000)
+    assert about_the_mean > found_first() + 5
+
+
+def test_of_whom_nothing_is_known_nobody_is_more_alike_than_others():
+    crowd = Crowd(np.vstack([np.random.default_rng(2).normal(size=(40, 8)), np.zeros((1, 8))]))
+    state = State()
+    state.tracklets.update(crowd.contents)
+    state.members.update({n + 1: {f"f/{n}"} for n in range(40)})
+    assert {each.similarity for each in crowd.suggester.ranking(state, "f/40").candidates} == {0.0}
 
 
 def test_who_could_have_walked_on_comes_before_who_looks_the_same():
