@@ -117,6 +117,57 @@ def test_distances_are_those_of_openathena():
     assert 30 < np.median(theirs) < 100
 
 
+def test_positions_by_pixel_are_near_surveyed_points_in_all_columns():
+    """OpenAthena adds the angles of a pixel to those of the camera, which is right in the middle column alone.
+
+    Its records say so: the slant of a ray is that of the camera less the pixel's. Beside the middle its points are
+    the farther from the surveyed ones, ours are not.
+    """
+    if "UAVPIPE_SAMPLE_DATA" not in os.environ:
+        pytest.skip("UAVPIPE_SAMPLE_DATA names no folder of sample data")
+    folder = Path(os.environ["UAVPIPE_SAMPLE_DATA"], "geolocation")
+    rays = pd.read_csv(folder / "openathena_thunderstorm_2024.csv")
+    added = rays["cameraSlantAngleDeg"] - rays["pitchOffsetDegSelectedPoint"]
+    rays = rays[(added - rays["raySlantAngleDeg"]).abs() < 1e-3]
+    assert len(rays) == 438  # of 441
+    surveyed = pd.read_csv(folder / "openathena_thunderstorm_control_points.csv")[["Latitude", "Longitude"]]
+
+    def metres(degrees):
+        return (np.asarray(degrees) - [31.6035, -110.4335]) * METRES_A_DEGREE * [1, np.cos(np.radians(31.6035))]
+
+    drone, theirs = metres(rays[["droneLatitude", "droneLongitude"]]), metres(rays[["lat", "lon"]])
+    north, east = (theirs - drone).T
+    square = rays["f_x"] / rays["f_y"]  # which makes the pixels square
+    x = rays["imageSelectedProportionX"] * rays["imageWidth"] - 0.5
+    rows = pd.DataFrame(
+        {
+            "x1": x,
+            "x2": x,
+            "y2": rays["imageSelectedProportionY"] * rays["imageLength"] * square - 0.5,
+            "altitude_m": rays["droneElevationHAE"] - rays["hae"],
+            "heading_deg": np.degrees(np.arctan2(east, north)) - rays["yawOffsetDegSelectedPoint"],
+            "pitch_deg": -rays["cameraSlantAngleDeg"],
+            "latitude": rays["droneLatitude"],
+            "longitude": rays["droneLongitude"],
+            "width": rays["imageWidth"],
+            "height": rays["imageLength"] * square,
+        }
+    )
+    fov = float(np.degrees(2 * np.arctan(rays["imageWidth"].iloc[0] / 2 / rays["f_x"].iloc[0])))
+    ours = metres(ground_positions(rows, CameraConfig(fov_deg=fov)))
+
+    def off(places):
+        return np.linalg.norm(places[:, None] - metres(surveyed)[None], axis=2).min(axis=1)
+
+    beside = rays["yawOffsetDegSelectedPoint"].abs().to_numpy()
+    middle, edge = beside < 3, beside > 10
+    lengths = [np.linalg.norm(places - drone, axis=1)[middle] for places in (ours, theirs)]
+    assert np.median(np.abs(lengths[0] - lengths[1])) < 0.1
+    assert np.median(off(theirs)[edge]) > 2 * np.median(off(theirs)[middle])
+    assert np.median(off(ours)[edge]) < 1.2 * np.median(off(ours)[middle])
+    assert np.quantile(off(ours), 0.9) < 0.6 * np.quantile(off(theirs), 0.9)
+
+
 def test_the_circle_holds_the_simulator_s_persons_by_a_noisy_flight(tmp_path):
     """The simulator's boxes and places; errors of the telemetry are one for the whole flight, as a receiver's."""
     files = simulate_flight(
