@@ -107,7 +107,7 @@ CLIP = ChainStage("clip", "clip", Scope.FLIGHT, section="report", command="repor
 REPORT = ChainStage("report", "report", Scope.WORKSPACE, section="report", command="report",
     title="Report", summary="Write what was found as a page.",
     needs=("frames", "detect", "crops", "tracks", "label", "dataset", "train", "evaluate", "clip"),
-    file="index.html", writes=r"crops/[0-9a-f]{16}\.jpg|[^/]+\.mp4", is_step=True)
+    file="index.html", writes=r"crops/[0-9a-f]{16}\.jpg|(clips/)?[^/]+\.mp4", is_step=True)
 
 CHAIN = (
     FRAMES, DETECT, CROPS, MOTION, APPEARANCE, TRACKS, OVERLAY, EMBEDDINGS,

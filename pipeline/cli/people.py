@@ -17,7 +17,8 @@ from pipeline.cli.options import LABELLED_WORKSPACE, PATH, format_option
 def people(workspace: Path, weights: Path | None, device: str, form: str) -> None:
     """Estimate how many different people WORKSPACE shows, from similarities and the labels so far.
 
-    The interval holds the number with a probability of 95 %. Decisions in the labelling app make it narrower.
+    The interval holds the number with a probability of 95 %. Decisions in the labelling app make it narrower. The
+    number is kept for `uavpipe status` and the report.
     """
     from pipeline.engine.progress import progress_bar
     from pipeline.find.people import count_in_workspace
@@ -27,12 +28,9 @@ def people(workspace: Path, weights: Path | None, device: str, form: str) -> Non
         import json
         from dataclasses import asdict
 
-        said = asdict(found)
-        click.echo(json.dumps({**said.pop("population"), **said}, indent=2))
+        click.echo(json.dumps(asdict(found), indent=2))
         return
-    count = found.population
-    between = "" if count.low == count.high else f" (95 %: {count.low} to {count.high})"
-    click.echo(f"{count.people} different people{between}; {found.decided} labelled, {found.open} tracklets open")
+    click.echo(f"{found.text}; {found.decided} labelled, {found.open} tracklets open")
     if found.without:
         click.echo(f"note: {found.without} open tracklets have no crop, and are not counted", err=True)
     if found.open:

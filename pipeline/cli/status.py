@@ -1,5 +1,6 @@
 """`uavpipe status`: what of a workspace is finished, and what to do next."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,8 @@ def _show(state: "WorkspaceState") -> None:
         for line in _remarks(flight):
             click.echo(f"  {line}")
     click.echo(f"\n{'label':12}{_labels(state)}")
+    if state.labels.tracklets:
+        click.echo(f"{'people':12}{_people(state)}")
     for stage in state.stages:
         click.echo(f"{stage.stage:12}{_described(stage)}")
     if state.running:
@@ -58,6 +61,12 @@ def _remarks(flight: "FlightState") -> list[str]:
 
 def _described(stage: "StageState") -> str:
     return f"{stage.state}: {stage.detail}" if stage.detail else stage.state
+
+
+def _people(state: "WorkspaceState") -> str:
+    if state.people is None:
+        return f"not counted since the last change: uavpipe people --workspace {shlex.quote(str(state.workspace))}"
+    return state.people.text
 
 
 def _labels(state: "WorkspaceState") -> str:

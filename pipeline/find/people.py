@@ -1,7 +1,6 @@
 """The number of different people that a workspace shows, by its labels and the similarities of its tracklets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,8 @@ from pipeline.errors import PipelineError
 from pipeline.find.calibration import Calibration
 from pipeline.find.find import calibration_of, network_of
 from pipeline.find.gallery import Gallery, read_gallery
-from pipeline.find.population import OPEN, SWEEPS, Decided, Population, count_people
+from pipeline.find.population import OPEN, SWEEPS, Decided, count_people
+from pipeline.headcount import Headcount, write_headcount
 from pipeline.labelling.suggestions import embed_flights
 from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_tracklets
 from pipeline.workspace.tables import read_table
@@ -26,30 +26,10 @@ _MOST_FRAMES = 2000  # of a flight, in which tracklets are compared
 _BOX = ["x1", "y1", "x2", "y2"]
 
 
-@dataclass(frozen=True)
-class Headcount:
-    """The number of people in a workspace.
-
-    Attributes:
-        population: the estimate and its interval; people without an embedded crop included.
-        decided: people that are labelled, distractors included.
-        open: tracklets without a decision.
-        without: open tracklets without an embedded crop: they are not counted.
-        origin: of the calibration.
-
-    """
-
-    population: Population
-    decided: int
-    open: int
-    without: int
-    origin: str
-
-
 def count_in_workspace(
     workspace: Path, progress: Progress, *, weights: Path | None = None, device: str = "auto"
 ) -> Headcount:
-    """The number of people in `workspace`.
+    """The number of people in `workspace`, people without an embedded crop included; kept there for others to read.
 
     Args:
         workspace: with tracklets and crops; labels make the interval narrower.
@@ -63,6 +43,33 @@ def count_in_workspace(
 
     """
     tracklets = read_labelled_tracklets(workspace)
+    labels = [tracklets.label(name) for name in _names(tracklets)]
+    identities = {label for label in labels if isinstance(label, int)}
+    decided = len(identities) + labels.count(Mark.DISTRACTOR)
+    waiting = sum(label in (Mark.OPEN, Mark.SKIPPED) for label in labels)
+    counted = Headcount(decided, decided, decided, decided=decided, open=0, without=0, origin="")
+    if waiting:
+        gallery, calibration = _embedded(workspace, tracklets, weights, progress, device)
+        known = decided_of(workspace, tracklets, gallery, calibration)
+        with progress("people", SWEEPS) as advance:
+            found = count_people(known, advance)
+        unseen = len(identities - {tracklets.label(name) for name in gallery.names})
+        counted = Headcount(
+            people=found.people + unseen,
+            low=found.low + unseen,
+            high=found.high + unseen,
+            decided=decided,
+            open=waiting,
+            without=waiting - int((known.people == OPEN).sum()),
+            origin=calibration.origin,
+        )
+    write_headcount(workspace, counted, tracklets.log)
+    return counted
+
+
+def _embedded(
+    workspace: Path, tracklets: LabelledTracklets, weights: Path | None, progress: Progress, device: str
+) -> tuple[Gallery, Calibration]:
     weights = weights or network_of(workspace, tracklets)
     embed_flights(workspace, weights, progress, device)
     gallery = read_gallery(workspace, tracklets)
@@ -71,21 +78,7 @@ def count_in_workspace(
         raise PipelineError(
             f"{weights}: no calibration of this network; label 20 persons in two flights, or use another"
         )
-    known = decided_of(workspace, tracklets, gallery, calibration)
-    with progress("people", SWEEPS) as advance:
-        found = count_people(known, advance)
-    labels = [tracklets.label(name) for name in _names(tracklets)]
-    identities = {label for label in labels if isinstance(label, int)}
-    shown = {label for name in gallery.names if isinstance(label := tracklets.label(name), int)}
-    unseen = len(identities - shown)
-    opened = [label in (Mark.OPEN, Mark.SKIPPED) for label in labels]
-    return Headcount(
-        Population(found.people + unseen, found.low + unseen, found.high + unseen),
-        decided=len(identities) + labels.count(Mark.DISTRACTOR),
-        open=sum(opened),
-        without=sum(opened) - int((known.people == OPEN).sum()),
-        origin=calibration.origin,
-    )
+    return gallery, calibration
 
 
 def _names(tracklets: LabelledTracklets) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +14,7 @@ from pipeline.report.map import Map, make_map
 from pipeline.report.people import Person, covered
 from pipeline.report.provenance import provenance_id
 from pipeline.report.records import Fact, clock
+from pipeline.sightings.clips import current_clips
 from pipeline.sightings.formats import notes, short
 from pipeline.sightings.read import read_sightings
 from pipeline.sightings.records import Position, Sighting
@@ -30,6 +31,7 @@ class Stay:
         number: from 1, in order of time; as on the map.
         texts: tracklet, time, video, place: in words.
         crop: the best one, if there is one.
+        clip: one that is up to date, if there is one.
         left, width: in percent of the flight.
 
     """
@@ -37,6 +39,7 @@ class Stay:
     number: int
     texts: dict[str, str]
     crop: Path | None
+    clip: Path | None
     left: float
     width: float
 
@@ -125,6 +128,9 @@ def read_persons(
         return []
     tracklets = read_labelled_tracklets(workspace)
     sightings = read_sightings(workspace, tracklets)
+    numbers = {person.number for person in persons}
+    shown = [each for each in sightings if each.identity in numbers]
+    clips = {name: clip.file for name, clip in current_clips(workspace, shown, tracklets).items()}
     together = _together(tracklets)
     drones = {name: _drone_path(workspace / name) for name in {each.flight for each in sightings}}
     return [
@@ -134,6 +140,7 @@ def read_persons(
             [one for one in sightings if one.identity == each.number],
             flights,
             drones,
+            clips,
             tuple(_companions(each.number, together, tracklets.names)),
         )
         for each in persons
@@ -146,6 +153,7 @@ def _part(
     sightings: Sequence[Sighting],
     flights: Mapping[str, tuple[float, float]],
     drones: Mapping[str, Sequence[Position]],
+    clips: Mapping[str, Path],
     companions: tuple[Companion, ...],
 ) -> PersonPart:
     by_flight: dict[str, list[Sighting]] = {}
@@ -156,7 +164,7 @@ def _part(
         person=person,
         colour=identity_colour(person.number),
         facts=tuple(_facts(workspace, person, ordered)),
-        rows=tuple(_rows(workspace, by_flight, flights)),
+        rows=tuple(_rows(workspace, by_flight, flights, clips)),
         map=make_map(ordered, {name: drones[name] for name in by_flight}),
         companions=companions,
         notes=tuple(notes(ordered)),
@@ -186,7 +194,10 @@ def _facts(workspace: Path, person: Person, sightings: Sequence[Sighting]) -> It
 
 
 def _rows(
-    workspace: Path, by_flight: Mapping[str, Sequence[Sighting]], flights: Mapping[str, tuple[float, float]]
+    workspace: Path,
+    by_flight: Mapping[str, Sequence[Sighting]],
+    flights: Mapping[str, tuple[float, float]],
+    clips: Mapping[str, Path],
 ) -> Iterator[Row]:
     number = 0
     ends = [_ends(members[0], *flights[name]) for name, members in by_flight.items()]
@@ -196,7 +207,8 @@ def _rows(
         stays = []
         for each in members:
             number += 1
-            stays.append(_stay(workspace, number, each, begin_s, max(seconds, 1e-3)))
+            stay = _stay(workspace, number, each, begin_s, max(seconds, 1e-3))
+            stays.append(replace(stay, clip=clips.get(each.tracklet)))
         if begin is None or end is None:
             yield Row(name, clock(0.0), clock(seconds), gap, tuple(stays))
         else:
@@ -232,6 +244,7 @@ def _stay(workspace: Path, number: int, sighting: Sighting, begin_s: float, seco
         number=number,
         texts=short(sighting),
         crop=None if sighting.crop is None else workspace / sighting.crop,
+        clip=None,
         left=left,
         width=max(width, 0.5),
     )

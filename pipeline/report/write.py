@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pipeline.coverage.recall import read_recall
 from pipeline.dataset.page import SPLIT_COLOURS, plots
 from pipeline.dataset.statistics import doubt_of_split
 from pipeline.errors import PipelineError
+from pipeline.headcount import Headcount, read_headcount
 from pipeline.pages import render
 from pipeline.report.flight import Bar, FlightPart, read_flight
 from pipeline.report.map import HEIGHT, WIDTH
@@ -38,7 +40,7 @@ from pipeline.report.timeline import timeline
 from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_tracklets
 from pipeline.workspace.atomic import atomic_folder, read_json, sweep
 from pipeline.workspace.entries import MANIFEST, is_taken
-from pipeline.workspace.folders import locked
+from pipeline.workspace.folders import CLIPS, locked
 from pipeline.workspace.tables import read_rows
 
 _FLIGHT = f"{FRAMES.folder}/{MANIFEST}", TRACKS.output  # a flight has one of them; imported ones have no frames
@@ -106,6 +108,7 @@ def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progr
     tracklets = _labelled(workspace)  # once: their table and log are as long as all flights together
     flights = [read_flight(folder, config, tracklets, progress) for folder in folders]
     people = read_people(workspace, config.identities)
+    headcount = read_headcount(workspace, tracklets.log)
     spans = {flight.name: (flight.begin_s, flight.seconds) for flight in flights}
     persons = read_persons(workspace, people.persons, spans)
     dataset = _dataset(workspace)
@@ -121,10 +124,11 @@ def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progr
             "report.html",
             written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
             workspace=workspace,
-            facts=list(_summary(flights, people, dataset, evaluations)),
+            facts=list(_summary(flights, people, headcount, dataset, evaluations)),
             flights=flights,
             columns=list(dict.fromkeys(name for flight in flights for name in flight.facts)),
             people=people,
+            headcount=headcount,
             persons=persons,
             map_size=(WIDTH, HEIGHT),
             timelines={
@@ -142,6 +146,7 @@ def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progr
             table1=read_table1(workspace),
             provenance=list(_provenance(workspace, folders, dataset, evaluations)),
             picture=pictures.add,
+            clip=partial(_copy_clip, folder / CLIPS),
             clock=clock,
         )
         (folder / REPORT.file).write_text(page, "utf-8")
@@ -153,6 +158,13 @@ def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progr
             pictures.missing[0],
         )
     return workspace / REPORT.output
+
+
+def _copy_clip(folder: Path, clip: Path) -> str:
+    """The address, relative to the page, of the copy of `clip` in `folder`, which is beside the page."""
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(clip, folder / clip.name)
+    return f"{folder.name}/{clip.name}"
 
 
 def _roots(workspace: Path, folders: Sequence[Path], evaluations: Sequence[EvaluationPart]) -> list[Path]:
@@ -195,6 +207,7 @@ def _dataset(workspace: Path) -> DatasetPart | None:
 def _summary(
     flights: Sequence[FlightPart],
     people: People,
+    headcount: Headcount | None,
     dataset: DatasetPart | None,
     evaluations: Sequence[EvaluationPart],
 ) -> Iterator[Fact]:
@@ -205,6 +218,9 @@ def _summary(
     yield Fact(f"of {frames:,} frames damaged", f"{damaged:,}", "flights")
     if people.tracklets:
         yield Fact(f"of {people.tracklets:,} tracklets labelled", f"{people.labelled:,}", "people")
+    if headcount is not None:
+        name = f"different people ({headcount.interval})" if headcount.interval else "different people"
+        yield Fact(name, f"{headcount.people:,}", "people")
     if people.persons:
         yield Fact("identities", f"{len(people.persons) + people.more:,}", "people")
     if dataset is not None:

@@ -25,6 +25,7 @@ from pipeline.chain.table import (
     TRAIN,
     ChainStage,
 )
+from pipeline.headcount import Headcount, read_headcount
 from pipeline.run.contents import changed_inputs, flight_folders
 from pipeline.run.failures import failure
 from pipeline.workspace.entries import MANIFEST
@@ -101,6 +102,7 @@ class WorkspaceState:
         running: the process that is at work on all of it, as on a report; "" where none is.
         flights: by name.
         labels: see there.
+        people: how many different people there are; None where they were not counted since the last change.
         stages: what is made of all flights: data set, evaluation, report.
         next: what to do: sentences, and commands that begin with `uavpipe`.
 
@@ -110,6 +112,7 @@ class WorkspaceState:
     running: str
     flights: tuple[FlightState, ...]
     labels: LabelsState
+    people: Headcount | None
     stages: tuple[StageState, ...]
     next: tuple[str, ...]
 
@@ -127,7 +130,7 @@ def state_of(workspace: Path) -> WorkspaceState:
     running = holder(workspace)
     stages = tuple(_after_labels(workspace, chain))
     steps = tuple(_next(workspace, running, flights, labels, {each.stage: each for each in stages}))
-    return WorkspaceState(workspace, running, flights, labels, stages, steps)
+    return WorkspaceState(workspace, running, flights, labels, read_headcount(workspace, chain), stages, steps)
 
 
 def _flight(folder: Path) -> FlightState:

@@ -87,6 +87,33 @@ def make_clips(
     return clips
 
 
+def current_clips(
+    workspace: Path, sightings: Sequence[Sighting], tracklets: LabelledTracklets
+) -> dict[str, PersonClip]:
+    """The clips of `sightings` that are up to date, by tracklet, whatever their margin and size.
+
+    Args:
+        workspace: with labels.
+        sightings: of it.
+        tracklets: of it.
+
+    Raises:
+        PipelineError: a table is damaged.
+
+    """
+    found = {}
+    for flight in dict.fromkeys(each.flight for each in sightings):
+        folder = workspace / flight
+        made = [(each, _place(each, folder).manifest()) for each in sightings if each.flight == flight]
+        rendered = [(each, manifest["section"]) for each, manifest in made if manifest is not None]
+        boxes = _tagged(folder, tracklets) if rendered else pd.DataFrame()
+        for each, section in rendered:
+            shown = boxes[boxes["frame"].between(*section["frames"])]
+            if _stage(each, folder, shown, section).is_current():
+                found[each.tracklet] = PersonClip(_place(each, folder).path / clip_name(each), each)
+    return found
+
+
 def _of_flight(
     folder: Path,
     sightings: Sequence[Sighting],
@@ -94,37 +121,47 @@ def _of_flight(
     progress: Progress,
     settings: ClipSettings,
 ) -> list[PersonClip]:
-    names = names_of(tracklets, folder.name)
     frames = read_frames(folder, ["frame", "pts_s", "lost"])
     frames = frames[~frames["lost"] & frames["pts_s"].notna()]
-    boxes = read_file(folder / DETECT.output, SCHEMA.names).merge(
-        names.rows[["frame", "rank"]], on=["frame", "rank"]
-    )
-    boxes = boxes.sort_values(["frame", "rank"], ignore_index=True)
-    boxes = boxes.assign(tag=names.tags(boxes))
-    fingerprint = (StageFolder(folder / DETECT.folder).manifest() or {}).get("fingerprint")
+    boxes = _tagged(folder, tracklets)
     found = []
     with locked(folder):
         for each in sightings:
             times = frames["pts_s"].between(each.begin_s - settings.margin_s, each.end_s + settings.margin_s)
             wanted = frames.loc[times, "frame"].tolist()
             shown = boxes[boxes["frame"].isin(wanted)]
-            file = clip_name(each)
-            stage = Stage(
-                CLIPS,
-                StageFolder(folder / CLIPS / each.tracklet.rpartition("/")[2]),
-                {DETECT.folder: fingerprint, LABEL.name: _drawn(shown)},
-                {"frames": [wanted[0], wanted[-1]], "width": settings.max_width, "crf": settings.crf},
-            )
+            section = {"frames": [wanted[0], wanted[-1]], "width": settings.max_width, "crf": settings.crf}
 
             def make(
                 there: Path, wanted: list[int] = wanted, shown: pd.DataFrame = shown, each: Sighting = each
             ) -> Any:
                 return _write(there / clip_name(each), folder, wanted, shown, each, progress, settings)
 
-            stage.run([file], make)
-            found.append(PersonClip(stage.folder.path / file, each))
+            file = clip_name(each)
+            result = _stage(each, folder, shown, section).run([file], make)
+            found.append(PersonClip(result.folder / file, each))
     return found
+
+
+def _place(sighting: Sighting, folder: Path) -> StageFolder:
+    return StageFolder(folder / CLIPS / sighting.tracklet.rpartition("/")[2])
+
+
+def _stage(sighting: Sighting, folder: Path, shown: pd.DataFrame, section: Mapping[str, Any]) -> Stage:
+    """The clip of `sighting` in the flight in `folder`, in which the tagged boxes `shown` are drawn."""
+    fingerprint = (StageFolder(folder / DETECT.folder).manifest() or {}).get("fingerprint")
+    inputs = {DETECT.folder: fingerprint, LABEL.name: _drawn(shown)}
+    return Stage(CLIPS, _place(sighting, folder), inputs, section)
+
+
+def _tagged(folder: Path, tracklets: LabelledTracklets) -> pd.DataFrame:
+    """The detections of the flight in `folder` that are in tracklets, each with its `tag`."""
+    names = names_of(tracklets, folder.name)
+    boxes = read_file(folder / DETECT.output, SCHEMA.names).merge(
+        names.rows[["frame", "rank"]], on=["frame", "rank"]
+    )
+    boxes = boxes.sort_values(["frame", "rank"], ignore_index=True)
+    return boxes.assign(tag=names.tags(boxes))
 
 
 def clip_name(sighting: Sighting) -> str:

@@ -26,6 +26,7 @@ class LabelledTracklets:
         labels: name of a tracklet -> its label; those of flights that nobody has begun to label are missing.
         names: number of an identity -> its name.
         notes, tags: number of an identity -> what a labeller wrote about it, and its tags, where there are some.
+        log: the hash of the log of labels that these are by; "" without one.
 
     """
 
@@ -34,6 +35,7 @@ class LabelledTracklets:
     names: Mapping[int, str] = field(default_factory=dict)
     notes: Mapping[int, str] = field(default_factory=dict)
     tags: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    log: str = ""
 
     def only(self, names: Iterable[str]) -> "LabelledTracklets":
         """The tracklets `names`, and the flights that have some of them."""
@@ -67,7 +69,7 @@ def read_labelled_tracklets(workspace: Path) -> LabelledTracklets:
         edited = _edited(state)
         rows = {flight: edited[flight] if flight in edited else _linked(workspace, flight) for flight in flights}
         return LabelledTracklets(
-            rows, dict(state.labels), dict(state.identities), dict(state.notes), dict(state.tags)
+            rows, dict(state.labels), dict(state.identities), dict(state.notes), dict(state.tags), store.chain
         )
 
 

@@ -1,5 +1,7 @@
 """Clips of a person's sightings: which frames, what is drawn, when they are rendered again, and what is erased."""
 
+import re
+
 import av
 import cv2
 import numpy as np
@@ -11,7 +13,10 @@ import uavpipe
 from annotate.operations import NewIdentity, Rename
 from annotate.project import Project
 from pipeline.cli import main
+from pipeline.config.models import ReportConfig
+from pipeline.engine.progress import progress_bar
 from pipeline.pages.palette import identity_rgb
+from pipeline.report import write_report
 from pipeline.sightings.names import read_names
 from pipeline.workspace.manifest import write_record
 
@@ -87,6 +92,24 @@ def test_it_is_rendered_again_when_labels_change_and_only_then(workspace):
     clip(workspace)
     assert path.stat().st_mtime_ns > again.st_mtime_ns
     assert is_in(pictures(path)[12], identity_rgb(2), 60 + 17, 40)
+
+
+def test_the_report_links_to_clips_that_are_up_to_date(workspace):
+    def links():
+        page = write_report(workspace, ReportConfig(clip_s=0), progress_bar)
+        text = page.read_text()
+        found = re.findall(r'<a href="([^"]*mp4)"', text)
+        assert bool(found) != ("uavpipe clip --person 1 --workspace" in text)
+        return [page.parent / each for each in found]
+
+    assert links() == []
+    path = clip(workspace, "--margin", 0.5)
+    (copy,) = links()
+    assert copy.read_bytes() == path.read_bytes()
+    project = Project(workspace)
+    project.store.apply(Rename(identity=1, name="Anna"), user="ann", id="b")
+    project.close()
+    assert links() == []
 
 
 def test_copies_never_replace_another_video(workspace, tmp_path):
