@@ -4,17 +4,19 @@
     python benchmarks/find.py calibrate --folder bench      write pipeline/find/calibration.json from the first cast
     python benchmarks/find.py simulated --folder bench      measure on the second cast
     python benchmarks/find.py market DATA/market1501_subset measure on query and gallery of Market-1501
-    python benchmarks/find.py speed [--crops 50000]         time of a search, on random features
+    python benchmarks/find.py speed [--crops 50000]         time and memory of a search, on random features
 
 The simulator's ground truth labels the tracklets. A search is for one crop of a tracklet among the tracklets of the
 other flights; each is made twice, with its person and without. No cast was used to train the bundled network.
 """
 
 import argparse
+import resource
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +36,7 @@ from pipeline.find.calibration import (
     read_calibration,
     trials_of,
 )
-from pipeline.find.gallery import Gallery, _by_tracklet, make_gallery, mean_directions, read_gallery, unit
+from pipeline.find.gallery import Gallery, by_tracklet, make_gallery, mean_directions, read_gallery, unit
 from pipeline.find.search import Query, search
 from pipeline.labelling.from_ground_truth import label_by_ground_truth
 from pipeline.labelling.suggestions import _crops, embed_flights
@@ -46,6 +48,7 @@ from reid.weights import EMBEDDED
 
 CASTS = (9101, 9202)  # the first calibrates, the second is measured
 FLIGHTS = range(1, 5)
+_LENGTH = 256  # of a feature
 FLIGHT = {"people": 80, "seconds": 6, "fps": 5}
 
 
@@ -121,7 +124,7 @@ def simulated(folder: Path) -> None:
     found, gallery = trials(folder, CASTS[1])
     measure(found, read_calibration(BUNDLED))
     tracklets = read_labelled_tracklets(folder / f"c{CASTS[1]}" / "runs")
-    crops = [gallery.crops[name] for name in gallery.names]
+    crops = [gallery.of_crops(name) for name in gallery.names]
     flights = np.array([name.partition("/")[0] for name in gallery.names])
     persons = np.array([tracklets.label(name) for name in gallery.names], object)
     kinds: dict[str, list[float]] = {"mean": [], "best": [], "mean of both": []}
@@ -167,8 +170,8 @@ def _from_elsewhere(raw: dict[str, np.ndarray], tracklets: LabelledTracklets) ->
 
 def _raw(workspace: Path, flight: str, rows: pd.DataFrame) -> dict[str, np.ndarray]:
     """Embeddings by tracklet, as they are stored."""
-    found = _by_tracklet(workspace / flight / EMBEDDINGS.output, rows)
-    return {f"{flight}/{number}": vectors for number, vectors in found.items()}
+    found = by_tracklet(workspace / flight / EMBEDDINGS.output, rows)
+    return {f"{flight}/{number}": unit(vectors) for number, vectors in found.items()}
 
 
 def average_precision(alike: np.ndarray, right: np.ndarray) -> float:
@@ -211,29 +214,46 @@ def market(folder: Path) -> None:
 
 def speed(crops: int) -> None:
     """Time a search of a workspace with random features, 16 crops a tracklet, ten flights, without the photo."""
-    rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
-        for flight in range(10):
-            _write_random(workspace / f"flight{flight}", crops // 160, rng)
-        query = Query(unit(rng.normal(size=(1, 256)).astype(np.float32)))
+        with ProcessPoolExecutor(1) as other:  # whose memory is not counted
+            list(
+                other.map(
+                    _write_random, [workspace / f"flight{n}" for n in range(10)], [crops // 160] * 10, range(10)
+                )
+            )
+        before = _peak_mib()
+        query = Query(unit(np.random.default_rng(0).normal(size=(1, _LENGTH)).astype(np.float32)))
         for _ in range(3):
-            begin, cpu = time.perf_counter(), time.process_time()
+            clocks = [time.process_time()]
             for number in range(10):
                 _crops(workspace, f"flight{number}")  # as when it is asked whether embeddings are up to date
+            clocks.append(time.process_time())
             tracklets = read_labelled_tracklets(workspace)
+            clocks.append(time.process_time())
             gallery = read_gallery(workspace, tracklets)
-            read = time.perf_counter()
+            clocks.append(time.process_time())
             answers = search(query, gallery, tracklets, read_calibration(BUNDLED), 0.05)[:5]
+            clocks.append(time.process_time())
             read_sightings(workspace, tracklets.only(each.tracklet for answer in answers for each in answer.found))
-            end = time.perf_counter()
+            clocks.append(time.process_time())
+            names = ("up to date?", "tracklets", "features", "ranking", "sightings")
+            parts = ", ".join(f"{name} {s:.2f} s" for name, s in zip(names, np.diff(clocks), strict=True))
             print(
-                f"{crops:,} crops, {len(gallery.names):,} tracklets: features read {read - begin:.2f} s, answered "
-                f"{end - read:.3f} s; CPU {time.process_time() - cpu:.2f} s"
+                f"{crops:,} crops, {len(gallery.names):,} tracklets: CPU {clocks[-1] - clocks[0]:.2f} s ({parts})"
+            )
+            stored = crops * _LENGTH * 2 / 2**20
+            print(
+                f"  peak memory {_peak_mib() - before:.0f} MiB, of which the features, as stored, {stored:.0f} MiB"
             )
 
 
-def _write_random(folder: Path, tracklets: int, rng: np.random.Generator) -> None:
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _write_random(folder: Path, tracklets: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
     number, place = np.divmod(np.arange(tracklets * 16), 16)
     frame, rank = place + 16 * (number // 20), number % 20
     left = 50.0 * rank
@@ -241,20 +261,20 @@ def _write_random(folder: Path, tracklets: int, rng: np.random.Generator) -> Non
     box = {"x1": left, "y1": 0 * left, "x2": left + 40, "y2": 0 * left + 90}
     seconds = {"pts_s": frame / 30}
     names = [f"images/00000000/{f:08d}_{r:03d}.jpg" for f, r in zip(frame, rank, strict=True)]
-    vectors = unit(rng.normal(size=(len(frame), 256)).astype(np.float32)).astype(np.float16)
+    vectors = unit(rng.standard_normal((len(frame), _LENGTH), np.float32)).astype(np.float16)
     tables = {
         "tracks/tracklets": {"tracklet": number, **keys, "suspect": np.zeros(len(frame), np.bool_)},
         "detections/detections": {**keys, **seconds, **box, "score": np.full(len(frame), 0.9)},
         "crops/crops": {**keys, "crop": names, "sharpness": rng.uniform(10, 90, len(frame))},
         "embeddings/embeddings": {
             **keys,
-            "feature": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 256),
+            "feature": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), _LENGTH),
         },
     }
     for name, columns in tables.items():
         path = folder / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.table(columns), path)
+        pq.write_table(pa.table(columns), path, use_dictionary=["crop"] if "crop" in columns else False)
 
 
 def _first(found: list[Trial], calibration: Calibration) -> tuple[np.ndarray, np.ndarray]:

@@ -57,7 +57,7 @@ class Found:
 
     Attributes:
         answers: the most similar first.
-        tracklets: number of tracklets that were compared.
+        nobody: what to say where no answer is likely.
         note: what a reader of the answers must know.
         choose: boxes of several persons in the picture, one of which is to be chosen; then there are no answers.
         size: width and height of the picture, px.
@@ -65,7 +65,7 @@ class Found:
     """
 
     answers: tuple[Similar, ...] = ()
-    tracklets: int = 0
+    nobody: str = ""
     note: str = ""
     choose: tuple[Box, ...] = ()
     size: tuple[int, int] = (0, 0)
@@ -116,7 +116,7 @@ def _answer(project: Project, found: Found) -> dict[str, Any]:
         return {
             "answers": [card for each in found.answers if (card := _card(project, state, each)) is not None],
             "anybody": any(each.likely for each in found.answers),
-            "tracklets": found.tracklets,
+            "nobody": found.nobody,
             "note": found.note,
             "choose": found.choose,
             "size": found.size,

@@ -85,7 +85,7 @@ def find(
         print_or_write(written(found, shown, form), out)
     if not found.likely:
         hint = "" if unlikely else "; --all shows the most similar"
-        click.echo(f"nobody here looks like this person ({found.tracklets} tracklets){hint}", err=form != "table")
+        click.echo(f"{found.nobody}{hint}", err=form != "table")
     if found.calibration is None:
         click.echo("note: no calibration of this network: similarities only, no threshold", err=True)
     else:

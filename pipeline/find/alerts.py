@@ -101,7 +101,7 @@ def _alert(
     names = [name for name in gallery.names if flight_of(name) == flight]
     claims = []
     for name in names:
-        query = Query(gallery.crops[name], frozenset({name}))
+        query = Query(gallery.of_crops(name), frozenset({name}))
         for answer in search(query, gallery, tracklets, calibration, error):
             number = tracklets.label(answer.found[0].tracklet)
             if not isinstance(number, Mark):  # the most similar of the known people

@@ -116,7 +116,7 @@ def trials_of(gallery: Gallery, tracklets: LabelledTracklets) -> list[Trial]:
         others = known & (flights != flights[place])
         right = persons[others] == persons[place]
         if right.any():
-            crops = gallery.crops[gallery.names[place]]
+            crops = gallery.of_crops(gallery.names[place])
             alike = gallery.features[others] @ crops[len(crops) // 2]
             found.append(Trial(int(persons[place]), alike, right))
     return found

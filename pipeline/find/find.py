@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from annotate.operations import flight_of
 from detector.config import DetectorConfig
 from pipeline.chain.table import EMBEDDINGS
 from pipeline.engine.progress import Progress
@@ -15,7 +16,7 @@ from pipeline.find.audit import record_search
 from pipeline.find.calibration import BUNDLED, Calibration, fit, read_calibration, trials_of
 from pipeline.find.gallery import Gallery, read_gallery
 from pipeline.find.query import Box, Image, Photo, person_query, photo_query
-from pipeline.find.search import Answer, search
+from pipeline.find.search import Answer, left_out, search
 from pipeline.labelling.suggestions import RUN, embed_flights
 from pipeline.sightings.read import read_sightings
 from pipeline.sightings.records import Sighting
@@ -25,6 +26,8 @@ from pipeline.workspace.atomic import file_sha256
 from pipeline.workspace.manifest import StageFolder
 from reid.embedder import Embedder
 from reid.weights import EMBEDDED
+
+_NAMED = 3  # tracklets of the query, in a sentence
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,11 @@ class Findings:
     Attributes:
         answers: the most similar first.
         sightings: of the answers, by tracklet.
-        tracklets: number of tracklets that could be found.
+        tracklets: number of tracklets that were compared.
         without: number of tracklets that have no crop, and so cannot be found.
         calibration: behind the scores; None where there is none for the network.
+        own: tracklets that the query is of.
+        together: number of tracklets that were not compared, as they share a frame with one of `own`.
 
     """
 
@@ -65,11 +70,24 @@ class Findings:
     tracklets: int
     without: int
     calibration: Calibration | None
+    own: tuple[str, ...] = ()
+    together: int = 0
 
     @property
     def likely(self) -> list[Answer]:
         """The answers above the threshold."""
         return [each for each in self.answers if each.likely]
+
+    @property
+    def nobody(self) -> str:
+        """That no answer is likely, in words."""
+        count = f"{self.tracklets} tracklet{'s' * (self.tracklets != 1)}"
+        if not self.own:
+            return f"nobody here looks like this person ({count})"
+        more = f" and {len(self.own) - _NAMED} more" if len(self.own) > _NAMED else ""
+        apart = f"; {self.together} left out, which share a frame with this person" if self.together else ""
+        where = ", ".join(self.own[:_NAMED]) + more
+        return f"this person is in {where}; nobody else here looks like them ({count} compared{apart})"
 
 
 def find(
@@ -121,7 +139,16 @@ def find(
     answers = search(query, gallery, tracklets, calibration, error)[:top]
     shown = tracklets.only(found.tracklet for answer in answers for found in answer.found)
     sightings = {each.tracklet: each for each in read_sightings(workspace, shown, zone)} if answers else {}
-    return Findings(answers, sightings, len(gallery.names), gallery.without, calibration)
+    apart = left_out(query, tracklets) & {*gallery.names}
+    return Findings(
+        answers,
+        sightings,
+        tracklets=len(gallery.names) - len(apart),
+        without=gallery.without,
+        calibration=calibration,
+        own=tuple(sorted(query.own, key=lambda name: (flight_of(name), len(name), name))),
+        together=len(apart - query.own),
+    )
 
 
 def calibration_of(

@@ -28,6 +28,7 @@ def written(findings: Findings, answers: Sequence[Answer], form: str) -> str:
         {
             "anybody": bool(findings.likely),
             "tracklets": findings.tracklets,
+            "own": list(findings.own),
             "tracklets_without_crop": findings.without,
             "calibration": None if calibration is None else _origin(calibration.__dict__),
             "answers": records,

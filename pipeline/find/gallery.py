@@ -22,6 +22,9 @@ from pipeline.sightings.tracklets import LabelledTracklets
 
 _PRIOR = 10  # tracklets that the mean which another one is drawn towards counts for
 _RANKS = 1 << 16  # more than a frame has detections
+_BLOCK = 4096  # tracklets whose crops are in single precision at a time
+_ROWS = 1 << 16  # of a table, looked at at a time
+Vectors = NDArray[np.float16] | NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +34,8 @@ class Gallery:
     Attributes:
         names: of the tracklets that have embedded crops and are not junk.
         features: float32 (n, d), of length 1: the direction of the mean of the crops' embeddings.
-        crops: embeddings of the crops by tracklet, in order of frames: float32 (k, d), of length 1 each.
-        means: float32 (d,) by flight; they are subtracted already.
+        crops: embeddings of the crops by tracklet as they are stored, in order of frames: (k, d).
+        means: float32 (d,) by flight; what `features` and `centred` subtract.
         mean: float32 (d,), of all flights.
         without: number of tracklets, not junk, that have no embedded crop.
 
@@ -40,7 +43,7 @@ class Gallery:
 
     names: Sequence[str]
     features: NDArray[np.float32]
-    crops: Mapping[str, NDArray[np.float32]]
+    crops: Mapping[str, Vectors]
     means: Mapping[str, NDArray[np.float32]]
     mean: NDArray[np.float32]
     without: int = 0
@@ -48,6 +51,10 @@ class Gallery:
     def centred(self, vectors: NDArray[np.float32], flight: str | None) -> NDArray[np.float32]:
         """`vectors`, float32 (k, d), of crops of `flight` or of pictures from elsewhere, made comparable."""
         return unit(vectors - self.means.get(flight or "", self.mean))
+
+    def of_crops(self, name: str) -> NDArray[np.float32]:
+        """The embeddings of the crops of a tracklet, made comparable: float32 (k, d), of length 1 each."""
+        return self.centred(unit(self.crops[name]), flight_of(name))
 
 
 def read_gallery(workspace: Path, tracklets: LabelledTracklets) -> Gallery:
@@ -57,51 +64,63 @@ def read_gallery(workspace: Path, tracklets: LabelledTracklets) -> Gallery:
         PipelineError: a flight is not embedded, or its table is damaged.
 
     """
-    crops: dict[str, NDArray[np.float32]] = {}
-    without = 0
+    crops: dict[str, Vectors] = {}
+    directions, without = [], 0
     for flight, rows in tracklets.rows.items():
         names = {number: tracklet_id(flight, number) for number in rows["number"].unique().tolist()}
         wanted = {number: name for number, name in names.items() if tracklets.label(name) != Mark.JUNK}
-        found = _by_tracklet(workspace / flight / EMBEDDINGS.output, rows)
-        crops |= {name: found[number] for number, name in wanted.items() if number in found}
-        without += len(wanted.keys() - found.keys())
-    return make_gallery(crops, without)
+        found = by_tracklet(workspace / flight / EMBEDDINGS.output, rows[rows["number"].isin(wanted)])
+        crops |= {wanted[number]: vectors for number, vectors in found.items()}
+        directions.append(mean_directions(list(found.values())))
+        without += len(wanted) - len(found)
+    return _gallery(crops, [each for each in directions if len(each)], without)
 
 
-def make_gallery(crops: Mapping[str, NDArray[np.float32]], without: int = 0) -> Gallery:
-    """The gallery of tracklets with the embeddings `crops`: by name, float32 (k, d), of length 1 each."""
-    directions = dict(zip(crops, mean_directions(list(crops.values())), strict=True))
-    length = next((each.shape[1] for each in crops.values()), 0)
-    mean = _drawn(list(directions.values()), np.zeros(length, np.float32))
-    flights: dict[str, list[NDArray[np.float32]]] = {}
-    for name, direction in directions.items():
-        flights.setdefault(flight_of(name), []).append(direction)
-    means = {flight: _drawn(members, mean) for flight, members in flights.items()}
-    centred = {name: unit(vectors - means[flight_of(name)]) for name, vectors in crops.items()}
-    features = np.array([directions[name] - means[flight_of(name)] for name in crops], np.float32)
-    return Gallery(list(crops), unit(features.reshape(len(crops), length)), centred, means, mean, without)
+def make_gallery(crops: Mapping[str, Vectors], without: int = 0) -> Gallery:
+    """The gallery of tracklets with the embeddings `crops`: by name, (k, d)."""
+    return _gallery(crops, [mean_directions(list(crops.values()))] if crops else [], without)
 
 
-def _drawn(vectors: Sequence[NDArray[np.float32]], towards: NDArray[np.float32]) -> NDArray[np.float32]:
-    total = np.sum(vectors, axis=0, dtype=np.float32) + _PRIOR * towards
+def _gallery(crops: Mapping[str, Vectors], parts: Sequence[NDArray[np.float32]], without: int) -> Gallery:
+    directions = np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+    mean = _drawn(directions, np.zeros(directions.shape[1], np.float32))
+    flights, of = np.unique(np.array([flight_of(name) for name in crops], object), return_inverse=True)
+    means = np.array([_drawn(directions[of == place], mean) for place in range(len(flights))], np.float32)
+    features = unit(directions - means[of]) if len(flights) else directions
+    return Gallery(list(crops), features, crops, dict(zip(flights.tolist(), means, strict=True)), mean, without)
+
+
+def _drawn(vectors: NDArray[np.float32], towards: NDArray[np.float32]) -> NDArray[np.float32]:
+    total = vectors.sum(axis=0, dtype=np.float32) + _PRIOR * towards
     return np.asarray(total / (len(vectors) + _PRIOR), np.float32)
 
 
-def mean_directions(groups: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """The direction of the mean of each group of vectors, float32 (k, d): float32 (n, d), of length 1."""
-    if not groups:
-        return np.zeros((0, 0), np.float32)
-    return unit(np.array([group.mean(axis=0) for group in groups], np.float32))
+def mean_directions(groups: Sequence[Vectors]) -> NDArray[np.float32]:
+    """The direction of the mean of each group of vectors, (k, d): float32 (n, d), of length 1."""
+    blocks = [groups[start : start + _BLOCK] for start in range(0, len(groups), _BLOCK)]
+    return np.concatenate([_directions(block) for block in blocks]) if blocks else np.zeros((0, 0), np.float32)
 
 
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`vectors`, float32 (n, d), scaled to length 1."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(lengths, 1e-9), np.float32)
+def _directions(groups: Sequence[Vectors]) -> NDArray[np.float32]:
+    sizes = np.array([len(group) for group in groups])
+    sums = np.add.reduceat(unit(np.concatenate(groups)), np.cumsum(sizes) - sizes, axis=0)
+    return unit(sums / sizes[:, None].astype(np.float32))
 
 
-def _by_tracklet(path: Path, rows: pd.DataFrame) -> dict[int, NDArray[np.float32]]:
-    """The vectors of each tracklet in `rows` that has some, in order of frames."""
+def unit(vectors: Vectors) -> NDArray[np.float32]:
+    """`vectors`, (n, d), scaled to length 1, in single precision."""
+    single = np.asarray(vectors, np.float32)
+    lengths = np.sqrt(np.einsum("nd,nd->n", single, single))
+    return np.asarray(single / np.maximum(lengths, 1e-9)[:, None], np.float32)
+
+
+def by_tracklet(path: Path, rows: pd.DataFrame) -> dict[int, Vectors]:
+    """The vectors of each tracklet in `rows` that has some, as they are stored, in order of frames.
+
+    Raises:
+        PipelineError: `path` is no table of embeddings.
+
+    """
     keys, vectors = _read(path)
     wanted = rows["frame"].to_numpy(np.int64) * _RANKS + rows["rank"].to_numpy(np.int64)
     order = np.argsort(keys)
@@ -111,20 +130,20 @@ def _by_tracklet(path: Path, rows: pd.DataFrame) -> dict[int, NDArray[np.float32
     if not len(numbers):
         return {}
     starts = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]])
-    parts = np.split(unit(vectors[order[places[there]]]), starts[1:])
+    parts = np.split(vectors[order[places[there]]], starts[1:])
     return dict(zip(numbers[starts].tolist(), parts, strict=True))
 
 
-def _read(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Keys int64 (n,) and vectors float32 (n, d) of a table of embeddings; Arrow reads them faster than pandas."""
+def _read(path: Path) -> tuple[NDArray[np.int64], Vectors]:
+    """Keys int64 (n,) and vectors (n, d) of a table of embeddings; Arrow reads them faster than pandas."""
     try:
         table = pq.read_table(path, columns=["frame", "rank", "feature"])
         keys = table["frame"].to_numpy().astype(np.int64) * _RANKS + table["rank"].to_numpy().astype(np.int64)
         values = table["feature"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        vectors = values.astype(np.float32).reshape(len(keys), -1) if len(keys) else np.zeros((0, 1), np.float32)
-        if not np.isfinite(vectors).all():
+        vectors = values.reshape(len(keys), -1) if len(keys) else np.zeros((0, 1), np.float16)
+        if not all(np.isfinite(vectors[start : start + _ROWS]).all() for start in range(0, len(vectors), _ROWS)):
             raise ValueError("a value is not a finite number")
-    except (OSError, pa.ArrowException, KeyError, ValueError, AttributeError) as error:
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
         reason = " ".join(str(error).split())[:120]
         raise PipelineError(f"{path}: not a table of embeddings ({reason}); delete it, and run again") from None
     return keys, vectors

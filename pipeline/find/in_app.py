@@ -57,4 +57,4 @@ def _in_words(found: Findings) -> Found:
         note = "no calibration of this network: similarities only, no threshold"
     else:
         note = f"'right' is how often such an answer is right, by {found.calibration.origin}; it is no proof"
-    return Found(tuple(answers), found.tracklets, note)
+    return Found(tuple(answers), found.nobody, note)

@@ -78,7 +78,7 @@ def person_query(person: int, gallery: Gallery, tracklets: LabelledTracklets) ->
     own = [name for name in gallery.names if tracklets.label(name) == person]
     if not own:
         raise PipelineError(f"person {person} has no crop in the workspace; give a photo")
-    return Query(np.concatenate([gallery.crops[name] for name in own]), frozenset(own))
+    return Query(np.concatenate([gallery.of_crops(name) for name in own]), frozenset(own))
 
 
 def photo_query(

@@ -63,9 +63,7 @@ def search(
     calibration: Calibration | None,
     error: float,
 ) -> list[Answer]:
-    """All answers, the most similar first.
-
-    Not compared are the query's own tracklets, and those that share a frame with one of them: they are of others.
+    """All answers, the most similar first; those of `left_out` are not compared.
 
     Args:
         query: what is looked for.
@@ -77,7 +75,7 @@ def search(
     """
     if not len(gallery.names):
         return []
-    apart = query.own | _together(query.own, tracklets)
+    apart = left_out(query, tracklets)
     places = np.array([place for place, name in enumerate(gallery.names) if name not in apart], np.int64)
     alike = np.asarray(gallery.features[places] @ query.vectors.mean(axis=0), np.float32)
     odds = None if calibration is None else calibration.log_odds(alike)
@@ -99,12 +97,12 @@ def search(
     ]
 
 
-def _together(own: frozenset[str], tracklets: LabelledTracklets) -> set[str]:
-    """The tracklets that are in a frame in which one of `own` is, too."""
-    found: set[str] = set()
-    for flight in {flight_of(name) for name in own}:
+def left_out(query: Query, tracklets: LabelledTracklets) -> set[str]:
+    """The query's own tracklets, and those that share a frame with one of them: they are of others."""
+    found = {*query.own}
+    for flight in {flight_of(name) for name in query.own}:
         rows = tracklets.rows[flight]
-        numbers = [int(name.rpartition("/")[2]) for name in own if flight_of(name) == flight]
+        numbers = [int(name.rpartition("/")[2]) for name in query.own if flight_of(name) == flight]
         frames = rows.loc[rows["number"].isin(numbers), "frame"]
         there: Sequence[int] = rows.loc[rows["frame"].isin(frames), "number"].unique().tolist()
         found |= {f"{flight}/{number}" for number in there}

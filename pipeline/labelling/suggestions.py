@@ -201,4 +201,4 @@ def _write(path: Path, crops: list[tuple[int, int, str]], features: NDArray[np.f
         }
     )
     with atomic_file(path) as temporary:
-        pq.write_table(table, temporary)
+        pq.write_table(table, temporary, use_dictionary=["model"])  # features differ: without, they are read faster

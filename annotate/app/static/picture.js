@@ -1,7 +1,7 @@
 // Find by picture: who in the workspace looks like the person in a picture, or in a crop.
 
 import { attempt, postPicture, get, session } from "./api.js";
-import { action, h, identityName, moved, picture, plural, say, toast } from "./dom.js";
+import { action, h, identityName, moved, picture, say, toast } from "./dom.js";
 import { linkToPerson, linkToTracklet } from "./route.js";
 
 const MOST = 20e6; // bytes, as the server takes
@@ -135,10 +135,8 @@ export class PictureSearch {
   }
 
   // As `uavpipe find` says it: what is below the threshold is shown to those who ask for it.
-  #tell({ answers, anybody, tracklets, note }) {
-    const heading = anybody
-      ? "They look like this person"
-      : `nobody here looks like this person (${plural(tracklets, "tracklet")})`;
+  #tell({ answers, anybody, nobody, note }) {
+    const heading = anybody ? "They look like this person" : nobody;
     const unlikely = answers.filter((each) => !each.likely);
     const summary = `unlikely, the most similar first: ${unlikely.length}`;
     const parts = [

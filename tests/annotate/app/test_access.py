@@ -182,7 +182,7 @@ class TestPictures:
 
         def find(wanted, user):
             asked.append(wanted)
-            return Found((), 8)
+            return Found()
 
         return TestClient(make_app(find=find), base_url=HERE)
 

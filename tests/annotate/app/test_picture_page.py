@@ -11,6 +11,8 @@ from annotate.app.search import Found, Similar
 from annotate.errors import Refused
 from tests.annotate.app.hand import opened
 
+NOBODY = "nobody here looks like this person (8 tracklets)"
+
 
 def jpeg():
     return bytes(cv2.imencode(".jpg", np.full((60, 30, 3), 120, np.uint8))[1])
@@ -54,7 +56,7 @@ def choose(page, content, name="person.jpg", kind="image/jpeg"):
 
 def test_a_picture_and_its_answers(page, searcher):
     similar = (Similar(("f1/1",), 0.61, 0.832, True), Similar(("f2/2", "f2/1"), 0.2, 0.03, False))
-    searcher.answers.append(Found(similar, 8, "'right' is how often such an answer is right"))
+    searcher.answers.append(Found(similar, "", "'right' is how often such an answer is right"))
     page.keyboard.press("p")
     choose(page, jpeg())
     cards = page.locator("#answers .card")
@@ -74,17 +76,17 @@ def test_a_picture_and_its_answers(page, searcher):
 
 def test_of_several_persons_one_is_chosen(page, searcher):
     boxes = ((-1.0, 0.0, 10.0, 60.0), (15.0, 5.0, 28.0, 50.0))
-    searcher.answers += [Found(choose=boxes, size=(30, 60)), Found((), 8)]
+    searcher.answers += [Found(choose=boxes, size=(30, 60)), Found((), NOBODY)]
     page.keyboard.press("p")
     choose(page, jpeg())
     expect(page.locator("#answers")).to_contain_text("The picture shows 2 people: choose one.")
     page.get_by_role("button", name="Person 2 of 2 in the picture").click()
-    expect(page.locator("#answers")).to_contain_text("nobody here looks like this person (8 tracklets)")
+    expect(page.locator("#answers")).to_contain_text(NOBODY)
     assert searcher.asked[1][0].box == (15.0, 5.0, 28.0, 50.0)
 
 
 def test_a_crop_of_the_workspace(page, searcher):
-    searcher.answers.append(Found((), 8))
+    searcher.answers.append(Found((), NOBODY))
     page.locator(".wall .card").first.dblclick()
     page.locator(".member a").first.click()
     page.get_by_role("link", name="who looks like this").click()

@@ -13,7 +13,7 @@ from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
 from pipeline.find.alerts import find_known
 from pipeline.find.calibration import Calibration, probability
-from pipeline.find.gallery import make_gallery
+from pipeline.find.gallery import Gallery
 
 # Directions in the plane, degrees: persons 1 and 2 in the first flight; in the second one like 1, two like 2 in the
 # same frames, of which the second is more alike, and one like nobody.
@@ -37,11 +37,8 @@ def workspace(make_workspace, walk, monkeypatch):
     project.store.apply(NewIdentity(tracklets=("f1/0",), name="Ann"), user="ann", id="a")
     project.store.apply(NewIdentity(tracklets=("f1/1",)), user="ann", id="b")
     project.close()
-    gallery = make_gallery({name: unit(angle) for name, angle in ANGLES.items()})
     plain = {name: unit(angle) for name, angle in ANGLES.items()}
-    gallery = type(gallery)(
-        list(plain), np.concatenate(list(plain.values())), plain, gallery.means, np.zeros(2, np.float32)
-    )
+    gallery = Gallery(list(plain), np.concatenate(list(plain.values())), plain, {}, np.zeros(2, np.float32))
     monkeypatch.setattr("pipeline.find.alerts.embed_flights", lambda *given: 0)
     monkeypatch.setattr("pipeline.find.alerts.read_gallery", lambda *given: gallery)
     monkeypatch.setattr("pipeline.find.alerts.calibration_of", lambda *given: CALIBRATION)

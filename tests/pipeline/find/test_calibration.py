@@ -77,7 +77,7 @@ def test_a_search_is_for_one_crop_among_labelled_tracklets_of_other_flights():
     labels = {"f1/0": 1, "f2/0": 1, "f2/1": 2, "f2/2": Mark.DISTRACTOR, "f2/3": Mark.OPEN}
     axes = np.eye(3, dtype=np.float32)
     crops = dict(zip(labels, (axes[[0, 1, 2]], axes[[1]], axes[[0]], axes[[2]], axes[[1]]), strict=True))
-    gallery = Gallery(list(labels), mean_directions(list(crops.values())), crops, {}, axes[0])
+    gallery = Gallery(list(labels), mean_directions(list(crops.values())), crops, {}, np.zeros(3, np.float32))
     first, second = trials_of(gallery, LabelledTracklets({}, labels))
     assert (first.person, first.similarities.tolist(), first.right.tolist()) == (1, [1, 0, 0], [True, False, False])
     assert (second.person, second.right.tolist()) == (1, [True])

@@ -7,6 +7,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from click.testing import CliRunner
@@ -18,7 +20,7 @@ from pipeline.errors import PipelineError
 from pipeline.find.calibration import Calibration, probability
 from pipeline.find.find import Findings
 from pipeline.find.formats import written
-from pipeline.find.gallery import Gallery, make_gallery
+from pipeline.find.gallery import Gallery, make_gallery, read_gallery
 from pipeline.find.query import photo_query
 from pipeline.find.search import Answer, Found, Query, search
 from pipeline.sightings.tracklets import LabelledTracklets
@@ -131,8 +133,18 @@ def test_a_crop_a_copy_of_it_and_a_person_are_found_in_the_other_flight(find, wo
     monkeypatch.setattr("pipeline.find.find.calibration_of", lambda *given: strict)
     ran = find("--person", 1, "--no-audit")
     assert (first(ran), json.loads(ran.stdout)["anybody"]) == ([], False)
-    assert "nobody here looks like this person (6 tracklets); --all shows the most similar" in ran.stderr
+    assert "this person is in f1/0; nobody else here looks like them (5 tracklets compared); --all" in ran.stderr
+    stranger = find(tmp_path / "anna.jpg", "--box", "0,0,20,40", "--no-audit")
+    assert "nobody here looks like this person (6 tracklets); --all shows the most similar" in stranger.stderr
     assert (workspace / "searches.jsonl").read_text() == log
+
+
+def test_what_was_not_compared_is_said():
+    found = Findings([], {}, 1, 0, None, own=("f1/2", "f1/10", "f2/0", "f2/1"), together=2)
+    assert found.nobody == (
+        "this person is in f1/2, f1/10, f2/0 and 1 more; nobody else here looks like them "
+        "(1 tracklet compared; 2 left out, which share a frame with this person)"
+    )
 
 
 def test_junk_and_the_erased_are_not_found(find, workspace):
@@ -229,6 +241,31 @@ def test_answers_are_written_for_map_programs():
     assert '<Data name="similarity">' in kml
     assert "f1/1" not in kml
     assert len(written(findings, answers, "cot").splitlines()) == 2
+
+
+def test_a_gallery_of_stored_embeddings_is_that_of_their_means(tmp_path):
+    """Two flights, read from their tables in half precision, against a loop over their tracklets."""
+    rng = np.random.default_rng(0)
+    rows, means = {}, {}
+    for flight in ("f1", "f2"):
+        vectors = rng.normal(1, 1, (12, 8)).astype(np.float16)
+        keys = {"frame": np.arange(12, dtype=np.int32), "rank": np.zeros(12, np.int16)}
+        table = pa.table({**keys, "feature": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 8)})
+        (tmp_path / flight / "embeddings").mkdir(parents=True)
+        pq.write_table(table.take(rng.permutation(12)), tmp_path / flight / "embeddings/embeddings.parquet")
+        rows[flight] = pd.DataFrame({"number": [0] * 5 + [1] * 4 + [2] * 5, "frame": range(14), "rank": 0})
+        lengths = np.linalg.norm(vectors.astype(float), axis=1, keepdims=True)
+        for number, part in enumerate(np.split(vectors / lengths, [5, 9])):
+            means[f"{flight}/{number}"] = part.mean(axis=0) / np.linalg.norm(part.mean(axis=0))
+    found = read_gallery(tmp_path, LabelledTracklets(rows, {"f2/0": Mark.JUNK}))
+    del means["f2/0"]
+    expected = make_gallery({name: mean[None].astype(np.float32) for name, mean in means.items()})
+    assert list(found.names) == list(means)
+    assert [len(found.crops[name]) for name in means] == [5, 4, 3, 4, 3]  # frames 12 and 13 are not embedded
+    assert found.features == pytest.approx(expected.features, abs=1e-3)
+    assert found.mean == pytest.approx(expected.mean, abs=1e-3)
+    middle = found.of_crops("f1/1").mean(axis=0)
+    assert middle @ found.features[1] / np.linalg.norm(middle) > 0.9
 
 
 def test_what_a_flights_crops_have_in_common_is_subtracted():
