@@ -1,11 +1,13 @@
-"""How many simulated persons were found, by the probability that `uavpipe coverage` gives for their place.
+"""How probably `uavpipe coverage` says that persons are found, and how many are: fitted, and on other flights.
 
     python benchmarks/coverage.py --folder bench/positions
 
 The flights of benchmarks/positions.py, which must have been run. A person counts for a flight where the cell of
 their median place was seen while they were there; found is who a detection of score 0.5 or more was on, at IoU
-0.5, in any frame. Printed for the bundled recall (VisDrone's persons), and for the recall by height in half of
-these flights, measured frame by frame, on the other half.
+0.5, in any frame. One half of the flights gives the recall by height, over all persons in the picture, hidden ones
+too, and the correlation of the frames of a pass: that of what a person's frames have more or less than the recall.
+Printed for the other half, and with the halves exchanged: for the bundled recall (VisDrone's persons), for the
+fitted one, and for it with a pass as one look.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.boxes import iou
-from pipeline.chain.table import DETECT
+from pipeline.chain.table import DETECT, TRACKS
 from pipeline.coverage.formats import BANDS
 from pipeline.coverage.ground import read_coverage
 from pipeline.coverage.recall import Recall, read_recall
@@ -25,6 +27,7 @@ from pipeline.telemetry.position import METRES_A_DEGREE
 
 NAMES = ["frame", "identity", "x1", "y1", "wide", "tall", "one", "class", "visibility"]
 FROM_PX = (12, 20, 35, 60)
+FPS = 5  # of the flights
 
 
 def seen_of(folder: Path, flight: str) -> pd.DataFrame:
@@ -42,14 +45,27 @@ def seen_of(folder: Path, flight: str) -> pd.DataFrame:
 
 
 def measured(tables: list[pd.DataFrame]) -> Recall:
-    """The recall by height, of persons that are visible by a quarter or more."""
+    """The recall by height of all persons in the picture, and the correlation of their frames."""
     rows = pd.concat(tables)
-    rows = rows[rows["visibility"] >= 0.25]
     shares = [
         rows[rows["tall"].between(a, b, inclusive="left")]["hit"].mean() for a, b in pairwise((*FROM_PX, np.inf))
     ]
     known = [(px, float(share)) for px, share in zip(FROM_PX, shares, strict=True) if not np.isnan(share)]
-    return Recall(origin="these flights", from_px=[px for px, _ in known], recall=[share for _, share in known])
+    plain = Recall(origin="these flights", from_px=[px for px, _ in known], recall=[share for _, share in known])
+    squares = [_residuals(table, plain) for table in tables]
+    together, alone = np.concatenate(squares).sum(axis=0)
+    return plain.model_copy(update={"correlation": float(np.clip(together / alone, 0.01, 1.0))})
+
+
+def _residuals(table: pd.DataFrame, recall: Recall) -> np.ndarray:
+    """Of each person: what pairs of frames, half a second apart or more, have in common; and could have."""
+    found = []
+    for _, rows in table.groupby("identity"):
+        frames = rows.groupby(((rows["frame"] - 1) / FPS).floordiv(0.5)).first()
+        chance = recall.at(frames["tall"].to_numpy())
+        off, spread = frames["hit"].to_numpy() - chance, np.sqrt(chance * (1 - chance))
+        found.append((off.sum() ** 2 - (off**2).sum(), spread.sum() ** 2 - (spread**2).sum()))
+    return np.array(found)
 
 
 def compare(folder: Path, flights: list[str], recall: Recall, tables: dict[str, pd.DataFrame]) -> None:
@@ -70,7 +86,11 @@ def compare(folder: Path, flights: list[str], recall: Recall, tables: dict[str, 
             chance = float(coverage.found[row, column]) if inside else 0.0
             rows.append((chance, bool(hits.get(person, False))))
     chance, found = np.array(rows).T
-    print(f"recall {np.round(recall.recall, 3).tolist()} from {list(recall.from_px)} px up ({recall.origin})")
+    print(
+        f"recall {np.round(recall.recall, 3).tolist()} from {list(recall.from_px)} px up ({recall.origin}), "
+        f"correlation {recall.correlation:.2f}; whose ground was seen: stated {chance[chance > 0].mean():.3f}, "
+        f"found {found[chance > 0].mean():.3f}"
+    )
     ends = (1e-9, *BANDS, 1.01)
     print(f"  not seen: {(chance == 0).sum():4d} persons, found {found[chance == 0].mean():.2f}")
     for low, high in pairwise(ends):
@@ -86,10 +106,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path, default=Path("bench/positions"))
     folder = parser.parse_args().folder
-    flights = sorted(path.stem for path in folder.glob("flight??.mp4"))
+    flights = sorted(path.parents[1].name for path in folder.glob(f"runs/*/{TRACKS.output}"))
     tables = {flight: seen_of(folder, flight) for flight in flights}
-    compare(folder, flights, read_recall(), tables)
-    compare(folder, flights[1::2], measured([tables[flight] for flight in flights[::2]]), tables)
+    for fitting, checked in ((flights[::2], flights[1::2]), (flights[1::2], flights[::2])):
+        fitted = measured([tables[flight] for flight in fitting])
+        for recall in (read_recall(), fitted, fitted.model_copy(update={"correlation": 1.0})):
+            compare(folder, checked, recall, tables)
+    print(f"correlation in all flights: {measured(list(tables.values())).correlation:.2f}")
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ is the detector's recall at the person's height in the picture; frames that are 
 not seen.
 
 The frames of one pass show a person from nearly the same side, behind the same branch: a detector that misses
-them in one misses them in the next. So a pass counts as one look, with the best frame's probability. It ends
-where a cell is out of the picture for 5 s. Looks are independent: 1 - (1 - p1) (1 - p2) ... What hides a person
-is part of the recall as far as the data have it that it was measured on; trees and roofs of this ground are not
-known.
+them in one often misses them in the next. So a frame each half second counts, and these are correlated, as
+`Recall.missed` says. A pass ends where a cell is out of the picture for 5 s. Passes are independent:
+1 - (1 - p1) (1 - p2) ... What hides a person is part of the recall as far as the data have it that it was measured
+on; trees and roofs of this ground are not known.
 """
 
 from collections.abc import Mapping, Sequence
@@ -215,7 +215,8 @@ def _looks(
 ) -> Looks:
     across = METRES_A_DEGREE * np.cos(np.radians(origin[0]))
     north, east = np.meshgrid(*((np.arange(count) + 0.5) * cell_m for count in shape), indexing="ij")
-    missed, best, looks = np.ones(shape), np.zeros(shape), np.zeros(shape, np.int64)
+    missed, best, total = np.ones(shape), np.zeros(shape), np.zeros(shape)
+    frames, looks = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     first, last = np.full(shape, np.nan), np.full(shape, np.nan)
     for frame in rows.to_dict("records"):
         away = (
@@ -226,10 +227,13 @@ def _looks(
         chance = recall.at(np.nan_to_num(heights))
         seen, now = chance > 0, float(frame["pts_s"])
         another = seen & ~(now - last <= PASS_S)
-        missed[another] *= 1 - best[another]
-        best[another] = 0.0
+        missed[another] *= recall.missed(best[another], total[another], frames[another])
+        best[another] = total[another] = 0.0
+        frames[another] = 0
         looks[another] += 1
         np.maximum(best, chance, out=best)
+        total += chance
+        frames += seen
         first[seen & np.isnan(first)] = now
         last[seen] = now
     clock, table = flight_clock(folder), read_rows(folder / FRAMES.output, ["pts_s"])
@@ -237,4 +241,5 @@ def _looks(
     begin, end = (
         None if clock is None else clock.at(float(rows["pts_s"].iloc[place]) - start) for place in (0, -1)
     )
-    return Looks(folder.name, begin, end, len(rows), missed * (1 - best), looks, first, last)
+    missed *= recall.missed(best, total, frames)
+    return Looks(folder.name, begin, end, len(rows), missed, looks, first, last)

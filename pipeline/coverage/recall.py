@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from scipy.special import gammaln
 
 from pipeline.errors import PipelineError
 from pipeline.files import read_regular
@@ -22,6 +23,8 @@ class Recall(BaseModel):
         origin: the detector, the score and the data, for people to read.
         from_px: ascending heights of persons in pixels of the frame, from which each of `recall` is valid.
         recall: shares of the persons that were found.
+        correlation: of whether a person is found in two frames of a pass, half a second apart or more; above 0.
+            With 1 a pass is one look, with its best frame; near 0 each frame is an independent look.
 
     """
 
@@ -29,6 +32,7 @@ class Recall(BaseModel):
     origin: str
     from_px: tuple[float, ...] = Field(min_length=1)
     recall: tuple[float, ...]
+    correlation: float = Field(default=1.0, gt=0, le=1)
 
     @model_validator(mode="after")
     def _check(self) -> "Recall":
@@ -44,6 +48,28 @@ class Recall(BaseModel):
         """The recall for persons of `heights`, px: float64 of the same shape."""
         places = np.searchsorted(np.array(self.from_px), heights, side="right")
         return np.asarray(np.array([0.0, *self.recall])[places], np.float64)
+
+    def missed(
+        self, best: NDArray[np.float64], total: NDArray[np.float64], frames: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Probability that a person is found in no frame of a pass: float64 of the same shape.
+
+        Each person has a recall of their own, which is the same in all frames of a pass, and follows a beta
+        distribution around that of `at` (Skellam, J. R. Stat. Soc. B 10, 1948). With the correlation c and
+        v = (1 - c) / c, the person is found in the next frame, after k in which they were missed, with the
+        probability r v / (v + k). The best frame is the first, the others have the mean of their recalls.
+
+        Args:
+            best: the highest recall of the pass.
+            total: sum of the recalls of its frames.
+            frames: number of frames; 0 without a pass, in which a person is missed for certain.
+
+        """
+        after = np.maximum(frames, 1)
+        rest = np.clip((total - best) / np.maximum(after - 1, 1), 0.0, 1.0)
+        v = (1 - self.correlation) / self.correlation
+        log = gammaln(after + v * (1 - rest)) - gammaln(1 + v * (1 - rest)) + gammaln(1 + v) - gammaln(after + v)
+        return np.asarray(np.where(frames > 0, (1 - best) * np.exp(log), 1.0), np.float64)
 
 
 def read_recall(path: Path = BUNDLED) -> Recall:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from scipy.stats import betabinom
 
 from pipeline.cli import main
 from pipeline.coverage.formats import written
@@ -75,6 +76,27 @@ def test_frames_of_a_pass_are_one_look_and_passes_are_independent(flown):
     assert found.found[cell(found, -3, 0)] == 0
 
 
+def test_frames_of_a_pass_are_as_correlated_as_the_recall_says(flown):
+    """Seven frames, half a second apart, in which nothing moves: a beta-binomial distribution."""
+    path = flown / "f1/frames/frames.parquet"
+    rows = pd.concat([pd.read_parquet(path).iloc[:1]] * 7).assign(frame=range(7), pts_s=np.arange(7) / 2)
+    rows.to_parquet(path)
+    for correlation in (0.9, 0.3, 1e-6):
+        found = read_coverage(flown, SURE.model_copy(update={"correlation": correlation}), ["f1"], cell_m=0.5)
+        v = (1 - correlation) / correlation
+        expected = betabinom(7, 0.4 * v, 0.6 * v).pmf(0)
+        assert found.flights[0].missed[cell(found, 9.9, 0.1)] == pytest.approx(expected, abs=1e-6)
+    assert expected == pytest.approx(0.6**7, rel=1e-4)  # independent frames
+
+
+def test_the_best_frame_of_a_pass_counts_whole_and_the_others_by_their_mean():
+    recall = SURE.model_copy(update={"correlation": 0.5})
+    best, total, frames = np.array([0.8, 0.0, 0.8]), np.array([1.6, 0.0, 0.8]), np.array([3, 0, 1])
+    # After one miss the others, 0.4 in the mean, are found with 0.4 / 2, then with 0.4 / 3.
+    expected = [0.2 * (1 - 0.4 / 2) * (1 - 0.4 / 3), 1, 0.2]
+    assert recall.missed(best, total, frames) == pytest.approx(expected)
+
+
 def test_frames_that_may_be_wrong_show_nothing(flown):
     path = flown / "f1/frames/frames.parquet"
     pd.read_parquet(path).assign(suspect=True).to_parquet(path)
@@ -119,6 +141,7 @@ BAD = {
     '{"origin": "a", "from_px": [9, 5], "recall": [0.1, 0.2]}': "ascending heights",
     '{"origin": "a", "from_px": [9], "recall": [1.5]}': "shares from 0 to 1",
     '{"origin": "a", "from_px": [9]}': "recall: Field required",
+    '{"origin": "a", "from_px": [9], "recall": [0.5], "correlation": 0}': "correlation: ",
 }
 
 
