@@ -4,6 +4,7 @@ python -m docs.configuration
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -60,10 +61,18 @@ def _rows(model: type[BaseModel], prefix: str = "") -> list[str]:
         default = "" if field.is_required() else _shown(field.get_default(call_default_factory=True))
         meaning = (field.description or "").replace("|", "\\|")
         rows.append(f"| `{prefix}{name}` | {_type(properties[name])} | {default} | {meaning} |")
-        for part in get_args(inner):
-            if isinstance(part, type) and issubclass(part, BaseModel):
-                rows += _rows(part, f"{prefix}{name}.")
+        for part in _parts(inner):
+            rows += _rows(part, f"{prefix}{name}.")
     return rows
+
+
+def _parts(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that lists of an annotation, which may be optional, are of."""
+    for part in get_args(annotation):
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            yield part
+        else:
+            yield from _parts(part)
 
 
 def _type(schema: dict[str, Any]) -> str:

@@ -9,12 +9,13 @@ from pipeline.cli.options import LABELLED_WORKSPACE, OUT, ZONE, flight_option, f
 from pipeline.cli.outputs import print_or_write, writes
 
 _TIME = click.DateTime(["%H:%M", "%H:%M:%S"])
+_NEAR_M = 50.0
 _UNITS = {"": 1.0, "m": 1.0, "km": 1000.0}
 
 
-def _place(_: click.Context, option: click.Parameter, value: str | None) -> tuple[float, float] | None:
-    if value is None:
-        return None
+def _place(_: click.Context, option: click.Parameter, value: str | None) -> tuple[float, float] | str | None:
+    if value is None or "," not in value:
+        return value
     try:
         latitude, longitude = map(float, value.split(","))
     except ValueError:
@@ -24,7 +25,9 @@ def _place(_: click.Context, option: click.Parameter, value: str | None) -> tupl
     return latitude, longitude
 
 
-def _metres(_: click.Context, option: click.Parameter, value: str) -> float:
+def _metres(_: click.Context, option: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
     number = value.strip().rstrip("km").strip()
     try:
         metres = float(number) * _UNITS[value.strip()[len(number) :].strip()]
@@ -42,14 +45,17 @@ def _metres(_: click.Context, option: click.Parameter, value: str) -> float:
 @click.option(
     "--between", type=(_TIME, _TIME), metavar="HH:MM HH:MM", help="Show what was seen at this time of day."
 )
-@click.option("--near", callback=_place, metavar="LAT,LON", help="Show who may have been near this place.")
+@click.option(
+    "--near",
+    callback=_place,
+    metavar="PLACE",
+    help="Show who may have been near this place: LAT,LON, or a name of the configuration.",
+)
 @click.option(
     "--within",
-    default="50m",
-    show_default=True,
     callback=_metres,
     metavar="DISTANCE",
-    help="With --near: how near.",
+    help="With --near: how near.  [default: 50m, or the radius of a place with a name]",
 )
 @ZONE
 @click.option("--junk", is_flag=True, help="Show tracklets that are marked as junk, too.")
@@ -61,8 +67,8 @@ def sightings(
     persons: tuple[int, ...],
     flights: tuple[str, ...],
     between: tuple[datetime, datetime] | None,
-    near: tuple[float, float] | None,
-    within: float,
+    near: tuple[float, float] | str | None,
+    within: float | None,
     zone: str | None,
     junk: bool,
     form: str,
@@ -71,10 +77,15 @@ def sightings(
     """List who was seen, when and where: one line for each tracklet of WORKSPACE."""
     from pipeline.sightings import Selection, read_sightings
     from pipeline.sightings.formats import missing_on_map, notes, written
+    from pipeline.sightings.places import place_named
 
     times = None if between is None else (between[0].time(), between[1].time())
+    if isinstance(near, str):
+        place = place_named(workspace, near)
+        near, within = (place.latitude, place.longitude), place.radius_m if within is None else within
     everything = read_sightings(workspace, zone=zone)
-    found = Selection(persons, flights, times, junk, near, within).of(everything)
+    wanted = Selection(persons, flights, times, junk, near, _NEAR_M if within is None else within)
+    found = wanted.of(everything)
     if found or form != "table" or out is not None:
         print_or_write(written(found, form), out)
     click.echo(f"{workspace}: {len(found)} sightings", err=True)

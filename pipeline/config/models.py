@@ -289,6 +289,17 @@ class NamedVideo(Section):
         return self.path if footage.keys() == {"path"} else footage
 
 
+class Place(Section):
+    """A place with a name, which sightings within its circle have."""
+
+    name: str = Field(
+        max_length=100, pattern=r"^[^,\n]+$", description="as fountain, or north gate; without a comma"
+    )
+    latitude: float = Field(ge=-90, le=90, description="degrees north, WGS 84")
+    longitude: float = Field(ge=-180, le=180, description="degrees east, WGS 84")
+    radius_m: float = Field(20.0, gt=0, allow_inf_nan=False, description="of the circle, metres")
+
+
 class FlightConfig(Section):
     """A whole configuration; `video: flight01.mp4` alone is one."""
 
@@ -303,6 +314,11 @@ class FlightConfig(Section):
         "auto",
         description="SRT or CSV with altitude and position; auto: beside the video under its name, or inside the "
         "video; off; a file; or a folder of files",
+    )
+    places: tuple[Place, ...] | None = Field(
+        None,
+        description="places with names, as `{name: fountain, latitude: 47.05, longitude: 8.3, radius_m: 20}`, for "
+        "the sightings there; null: as an earlier run was given; []: none",
     )
     camera: CameraConfig = CameraConfig()
     frames: FramesConfig = FramesConfig()
@@ -326,6 +342,15 @@ class FlightConfig(Section):
         if not isinstance(value, list | tuple):
             raise ValueError("expected a list of videos")
         return value
+
+    @field_validator("places")
+    @classmethod
+    def _places_differ(cls, places: tuple[Place, ...] | None) -> tuple[Place, ...] | None:
+        names = [each.name for each in places or ()]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two places are called '{twice}'")
+        return places
 
     @model_validator(mode="after")
     def _person_height_can_be_told(self) -> "FlightConfig":

@@ -31,6 +31,7 @@ from pipeline.run.failures import recorded
 from pipeline.run.tiles import decide_tiles, with_decided_tiles
 from pipeline.run.unusable import warn_of_gaps, warn_of_nothing, warn_of_standstill
 from pipeline.sightings.names import read_names
+from pipeline.sightings.places import remember_places
 from pipeline.stages.appearance import AppearanceStage
 from pipeline.stages.crops import CropsStage
 from pipeline.stages.detect import SCHEMA, DetectStage, source_of_import
@@ -204,6 +205,7 @@ def prepare(
     """
     remember_camera(flight.folder, config.camera)
     remember_clock(flight.folder, *config.clock_of(flight.video))
+    remember_places(config.workspace, config.places)
     if config.detector.tiles == "auto" and _detects(flight, last, first):
         decide_tiles(config, flight, open_configured(config, flight.video))
     described = describe(config, flight, last, first)

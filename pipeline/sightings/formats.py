@@ -36,6 +36,7 @@ def as_record(sighting: Sighting) -> dict[str, Any]:
         "latitude": latitude,
         "longitude": longitude,
         "radius_m": sighting.radius_m,
+        "places": ", ".join(sighting.places),
         "drone_latitude": drone_latitude,
         "drone_longitude": drone_longitude,
         "boxes": sighting.boxes,
@@ -168,5 +169,5 @@ def _where(sighting: Sighting) -> str:
 
     if sighting.position:
         circle = "" if sighting.radius_m is None else f" ± {sighting.radius_m:.0f} m"
-        return f"{text(sighting.position)}{circle}"
+        return ", ".join((*sighting.places, f"{text(sighting.position)}{circle}"))
     return f"drone at {text(sighting.drone)}" if sighting.drone else "-"

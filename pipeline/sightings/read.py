@@ -1,6 +1,7 @@
 """Reading the sightings of a workspace: each tracklet with its time, place and best crop."""
 
 import logging
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 from annotate.operations import Mark, tracklet_id
 from pipeline.chain.table import CROPS, DETECT, FRAMES, TRACKS
 from pipeline.errors import PipelineError
+from pipeline.sightings.places import places_on, read_places
 from pipeline.sightings.records import Position, Sighting, Step
 from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_tracklets
 from pipeline.telemetry.ground_plane import read_camera
@@ -42,7 +44,15 @@ def read_sightings(
     if zone is not None:
         zone_of(zone)
     tracklets = tracklets or read_labelled_tracklets(workspace)
-    return [each for flight in tracklets.rows for each in _of_flight(workspace, flight, tracklets, zone)]
+    places = read_places(workspace)
+    found = [each for flight in tracklets.rows for each in _of_flight(workspace, flight, tracklets, zone)]
+    return [replace(each, places=places_on(_ways(each), places)) for each in found] if places else found
+
+
+def _ways(sighting: Sighting) -> list[Position]:
+    """Where the person was, in order of time."""
+    path = [(step.latitude, step.longitude) for step in sighting.path]
+    return path or ([sighting.position] if sighting.position else [])
 
 
 def _of_flight(workspace: Path, flight: str, tracklets: LabelledTracklets, zone: str | None) -> list[Sighting]:

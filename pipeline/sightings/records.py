@@ -36,6 +36,7 @@ class Sighting:
         drone: position of the drone, the median of the tracklet; None where it is not known.
         radius_m: of the circle around `position` that holds 90 % of its errors, as `circle_radii`; None without.
         path: of the person on the ground, a step for each second: the median of the second.
+        places: names of the places that `path` is within, in the order in which it reaches them.
         boxes: number of detections.
         crop: the best one, relative to the workspace; None where there is none.
         suspect: number of detections in frames that may be wrong, after damage to the video.
@@ -66,6 +67,7 @@ class Sighting:
     suspect: int
     tags: tuple[str, ...] = ()
     note: str = ""
+    places: tuple[str, ...] = ()
 
     @property
     def person(self) -> str:

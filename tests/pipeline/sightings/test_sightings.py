@@ -107,7 +107,6 @@ def test_a_zone_moves_the_times(workspace):
 
 BAD = {
     ("--near", "91,0"): "expected LAT,LON in degrees",
-    ("--near", "47"): "expected LAT,LON in degrees",
     ("--near", "47,8", "--within", "5 miles"): "expected a distance, as 50m or 1.5km",
     ("--near", "47,8", "--within", "-5m"): "expected a distance, as 50m or 1.5km",
 }
