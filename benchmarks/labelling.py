@@ -9,8 +9,8 @@ changes, takes the right identity among those suggested, asks for more where it 
 one for whom it has not seen. A request for more is counted as a decision, and so is a second look. Beside it: each
 tracklet compared with the identities one after the other, in the order in which they were made, a decision each.
 
-It also answers the batches, after each answer as long as there are some; with --one-by-one it leaves them. It judges
-them by the crops that they show; each tracklet that it takes out is a decision, as the confirmation of the others is.
+It also answers the batches, after each answer as long as there are some; not with --one-by-one. It judges them by
+the crops that they show; each tracklet that it takes out is a decision, as the confirmation of the others is.
 
 Flights that are not simulated are tracked beforehand, in the workspace. The truth is a table of the boxes of all
 persons who are to be labelled, with the columns flight, frame, x1, y1, x2, y2 (pixels) and person (a number from 0,
@@ -136,6 +136,7 @@ class Hand:
         if person is None:
             operation = {"op": "mark", "tracklets": [item["tracklet"]], "mark": "junk"}
             return self._answer(item, "junk", operation, said="junk")
+        at = _change(persons, person)
         if at is not None and not item["second_look"]:
             operation = {"op": "split", "tracklet": item["tracklet"], "frame": crops[at]["frame"]}
             return self._answer(item, "split", operation)
