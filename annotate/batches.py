@@ -9,8 +9,7 @@ from annotate.suggestions.suggest import Match
 
 SIZE = 20  # tracklets at once, at most: they fit on a screen
 MATCHES = 12  # of one identity: each is compared with the person's own pictures
-FEWEST = 4  # no persons at once: with fewer, the queue is as fast
-SAME = 2  # of one identity at once: two questions are one already
+FEWEST = 4  # with fewer, the queue is as fast
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def no_persons(names: Sequence[str], likeness: Callable[[str], float], mine: Cal
     """
     found = {name: likeness(name) for name in names}
     unlikely = [name for name in names if found[name] < UNLIKELY]
-    return _batch(sorted(unlikely, key=lambda name: (found[name], name)), FEWEST, SIZE, mine)
+    return _batch(sorted(unlikely, key=lambda name: (found[name], name)), SIZE, mine)
 
 
 def one_person(
@@ -60,19 +59,17 @@ def one_person(
         if not any(together(each.tracklet, other) for other in known):
             known.append(each.tracklet)
     for identity in sorted(names, key=lambda identity: (-len(names[identity]), identity)):
-        found = _batch(names[identity], SAME, MATCHES, mine, identity)
+        found = _batch(names[identity], MATCHES, mine, identity)
         if found is not None:
             return found
     return None
 
 
-def _batch(
-    names: list[str], fewest: int, most: int, mine: Callable[[str], bool], identity: int | None = None
-) -> Batch | None:
-    if len(names) < fewest:
+def _batch(names: list[str], most: int, mine: Callable[[str], bool], identity: int | None = None) -> Batch | None:
+    if len(names) < FEWEST:
         return None
     chosen: list[str] = []
     for name in names:
         if len(chosen) < most and mine(name):
             chosen.append(name)
-    return Batch(tuple(chosen), len(names), identity) if len(chosen) >= fewest else None
+    return Batch(tuple(chosen), len(names), identity) if len(chosen) >= FEWEST else None

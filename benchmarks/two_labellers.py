@@ -22,8 +22,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from label_server import make_workspace, wait_until_ready
-from playwright.sync_api import Browser, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, sync_playwright
 
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Undo, write_operation
@@ -37,7 +36,7 @@ _PATIENCE_MS = 120_000  # on a busy machine
 class Labeller:
     """A hand at a page, and what the page sent."""
 
-    def __init__(self, name: str, browser: Browser, address: str) -> None:
+    def __init__(self, name: str, browser: Browser | BrowserContext, address: str) -> None:
         self.name, self.sent, self.answers = name, list[dict[str, Any]](), Counter[int]()
         self._draw, self._address = random.Random(name), address
         self.page = browser.new_page()
@@ -111,6 +110,8 @@ def faults(workspace: Path, labellers: list[Labeller]) -> dict[str, list[str]]:
 
 
 def main() -> None:
+    from label_server import make_workspace, wait_until_ready  # beside this file, which a test imports
+
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--tracklets", type=int, default=2000)

@@ -17,12 +17,12 @@ _RIDGE = 0.3  # of the mean variance, added to that of each direction: tracklets
 _SHRINK = 3.0  # tracklets of a flight that weigh as much as the mean of all flights
 
 
-def group_means(vectors: NDArray[np.float32], groups: NDArray[np.int64]) -> NDArray[np.float32]:
+def group_means(vectors: NDArray[np.float32], groups: NDArray[np.intp]) -> NDArray[np.float32]:
     """The mean of each vector's group, float32 (n, d); that of a small group is drawn towards the mean of all.
 
     Args:
         vectors: float32 (n, d), one a row.
-        groups: int64 (n,), the group of each, from 0.
+        groups: intp (n,), the group of each, from 0.
 
     """
     counts = np.bincount(groups)
