@@ -159,7 +159,9 @@ def flights_with_tracklets(workspace: Path) -> list[str]:
     tables = workspace.glob(f"[!.]*/{TRACKLETS}")  # a hidden folder is unfinished, or a trash
     found = sorted(path.parents[1].name for path in tables)
     if not found:
-        raise AnnotateError(f"{workspace}: no flight with tracklets here; make them with `uavpipe tracks`")
+        raise AnnotateError(
+            f"{workspace}: no flight with tracklets here; make them with `uavpipe tracks`, or name the --workspace"
+        )
     return found
 
 

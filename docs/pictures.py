@@ -42,7 +42,7 @@ def take(page: Page) -> None:
         if name == "detect":
             picture.save(IMAGES / f"{name}.jpg", quality=85)
         else:
-            picture.quantize(128).save(IMAGES / f"{name}.png", optimize=True)
+            picture.save(IMAGES / f"{name}.png", optimize=True)  # in full colour: a palette makes clothes grey
 
 
 def move(clip: Path) -> None:

@@ -76,6 +76,11 @@ def test_no_line_of_prose_is_longer_than_116(page):
     assert [line for line in prose if len(line) > 116 and not line.startswith(("|", "    "))] == []
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_no_text_runs_into_a_table(page):
+    assert re.findall(r"^\|.*\n(?!\|)\S.*", page.read_text("utf-8"), re.MULTILINE) == []
+
+
 @pytest.mark.parametrize("name", ["architecture.md", "extending.md"])
 def test_the_modules_and_tests_that_a_page_names_exist(name):
     named = set(re.findall(r"`((?:\w+/)+\w+\.(?:py|html))`", (ROOT / "docs" / name).read_text("utf-8")))

@@ -104,11 +104,19 @@ def flight_folder(flight: Path, workspace: Path) -> Path:
 
 
 def flight_argument(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`FLIGHT --workspace`: the command gets the flight's folder as `flight`."""
+    """`FLIGHT --workspace`: the command gets the flight's folder as `flight`; it is refused where there is none."""
 
     @wraps(command)
     def with_folder(flight: Path, workspace: Path, **others: Any) -> Any:
-        return command(flight=flight_folder(flight, workspace), **others)
+        from pipeline.errors import PipelineError
+        from pipeline.run.contents import is_flight
+
+        folder = flight_folder(flight, workspace)
+        if not is_flight(folder):
+            raise PipelineError(
+                f"{flight}: no such flight in {workspace}; give its name, folder or video, and the --workspace"
+            )
+        return command(flight=folder, **others)
 
     decorated: Callable[..., Any] = with_folder
     for decorate in (LABELLED_WORKSPACE, click.argument("flight", type=PATH)):

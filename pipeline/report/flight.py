@@ -112,7 +112,7 @@ def read_flight(folder: Path, config: ReportConfig, tracklets: LabelledTracklets
         stretch = fullest(frames, boxes, config.clip_s) if config.clip_s else None
         if stretch is not None:
             names = names_of(tracklets, folder.name)
-            clip = _clip(folder, config, stretch, boxes, names, progress, missing)
+            clip = _clip(folder, config, stretch, names.without_junk(boxes), names, progress, missing)
     elif card:
         again = shlex.join(["uavpipe", "run", *video_words(folder), "--workspace", str(folder.parent)])
         missing.append(f"There are no detections yet: {again}")

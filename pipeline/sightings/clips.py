@@ -155,12 +155,12 @@ def _stage(sighting: Sighting, folder: Path, shown: pd.DataFrame, section: Mappi
 
 
 def _tagged(folder: Path, tracklets: LabelledTracklets) -> pd.DataFrame:
-    """The detections of the flight in `folder` that are in tracklets, each with its `tag`."""
+    """The detections of the flight in `folder` that are in tracklets of persons, each with its `tag`."""
     names = names_of(tracklets, folder.name)
     boxes = read_file(folder / DETECT.output, SCHEMA.names).merge(
         names.rows[["frame", "rank"]], on=["frame", "rank"]
     )
-    boxes = boxes.sort_values(["frame", "rank"], ignore_index=True)
+    boxes = names.without_junk(boxes.sort_values(["frame", "rank"]))
     return boxes.assign(tag=names.tags(boxes))
 
 

@@ -24,11 +24,13 @@ class Names:
     Attributes:
         rows: frame, rank, number of the tracklet, identity (NA without one): a row for each detection.
         texts: number of an identity -> its number and name.
+        junk: frame, rank of the detections that are labelled as no person.
 
     """
 
     rows: pd.DataFrame
     texts: dict[int, str]
+    junk: pd.MultiIndex
 
     @property
     def labelled(self) -> pd.DataFrame:
@@ -37,12 +39,17 @@ class Names:
 
     @property
     def content(self) -> str:
-        """A hash over the names of all detections, for the inputs of a stage; "" where there is none."""
+        """A hash over all names, and what is junk, for the inputs of a stage; "" without labels."""
         rows = self.labelled.astype("int64").sort_values(_KEY)
-        if not len(rows):
+        if not len(rows) and not len(self.junk):
             return ""
         shown = {number: self.texts[number] for number in rows["identity"].unique().tolist()}
-        return fingerprint({"rows": rows[[*_KEY, "identity"]].to_numpy().tolist(), "texts": shown})
+        content = {"rows": rows[[*_KEY, "identity"]].to_numpy().tolist(), "texts": shown}
+        return fingerprint(content | ({"junk": sorted(self.junk.tolist())} if len(self.junk) else {}))
+
+    def without_junk(self, boxes: pd.DataFrame) -> pd.DataFrame:
+        """Those of `boxes` (frame, rank, …) that are not labelled as no person."""
+        return boxes[~pd.MultiIndex.from_frame(boxes[_KEY]).isin(self.junk)].reset_index(drop=True)
 
     def tags(self, boxes: pd.DataFrame, numbers: bool = True) -> pd.Series:
         """A `Tag` for each of `boxes`: number and name, else the tracklet's number, as t7, else the score.
@@ -84,4 +91,7 @@ def names_of(tracklets: LabelledTracklets, flight: str) -> Names:
     labels = {number: tracklets.label(tracklet_id(flight, number)) for number in rows["number"].unique().tolist()}
     known = {number: label for number, label in labels.items() if not isinstance(label, Mark)}
     texts = {each: f"{each} {tracklets.names.get(each, '')}".strip() for each in known.values()}
-    return Names(rows.assign(identity=rows["number"].map(known).astype("Int64")), texts)
+    junk = rows[rows["number"].map(labels).isin([Mark.JUNK])] if len(rows) else rows
+    return Names(
+        rows.assign(identity=rows["number"].map(known).astype("Int64")), texts, pd.MultiIndex.from_frame(junk[_KEY])
+    )

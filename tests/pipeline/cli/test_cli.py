@@ -60,7 +60,7 @@ def test_the_configuration_is_printed_with_its_defaults():
         (("detect", "gone.mp4"), "gone.mp4: no such video file"),
         (("detect", "a.mp4", "--set", "detector.treshold=1"), "did you mean 'threshold'?"),
         (("detect", "a.mp4", "--config", "gone.yaml"), "gone.yaml: no such configuration file"),
-        (("score", "gone", "gt.txt"), "gone: no finished detections here"),
+        (("score", "gone", "gt.txt"), "gone: no such flight in runs; give its name, folder or video"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, monkeypatch, arguments, expected):

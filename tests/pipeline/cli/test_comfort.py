@@ -123,9 +123,9 @@ def test_what_is_written_has_one_name():
     assert {name for name, option in _options() if option.opts[0] == "--output"} == set()
 
 
-def test_the_former_name_of_what_is_written_is_taken(tmp_path):
-    shown = run("anonymize", "flight", "--blur-people", "--output", tmp_path)
-    assert f"{tmp_path}: " in shown.output
+def test_the_former_name_of_what_is_written_is_taken():
+    shown = run("reid", "train", "--config", "finetune", "--data", "gone", "--output", "out")
+    assert shown.output.startswith("uavpipe: gone: ")
 
 
 @pytest.fixture
@@ -149,6 +149,11 @@ def test_a_flight_has_one_way_to_be_named(workspace, named):
     assert config.flights == (
         (Path("flight1.mp4"),) if named.endswith("mp4") else (Path("/tmp/flights/flight1.mp4"),)
     )
+
+
+@pytest.mark.parametrize("command", [("score", "flight3", "gt.txt"), ("anonymize", "flight3", "--blur-people")])
+def test_an_unknown_flight_is_named_as_it_was_given(workspace, command):
+    assert "uavpipe: flight3: no such flight in runs; " in run(*command).output
 
 
 def test_an_unknown_flight_keeps_its_name_in_the_error(workspace):

@@ -54,6 +54,7 @@ def folder(tmp_path):
         "table1.md",
     ):
         (tmp_path / name).write_bytes(b"of somebody")
+    (tmp_path / "flight" / "detections").mkdir(parents=True)
     (tmp_path / "link.json").symlink_to(tmp_path / "coco.json")
     return tmp_path
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import uavpipe
-from annotate.operations import NewIdentity, Rename
+from annotate.operations import Mark, NewIdentity, Rename, SetMark
 from annotate.project import Project
 from pipeline.cli import main
 from pipeline.config.models import ReportConfig
@@ -110,6 +110,16 @@ def test_the_report_links_to_clips_that_are_up_to_date(workspace):
     project.store.apply(Rename(identity=1, name="Anna"), user="ann", id="b")
     project.close()
     assert links() == []
+
+
+def test_what_is_labelled_as_no_person_is_not_drawn(workspace):
+    assert is_in(pictures(clip(workspace))[12], (255, 196, 0), 60 + 17, 40)
+    project = Project(workspace)
+    project.store.apply(SetMark(tracklets=("f1/1",), mark=Mark.JUNK), user="ann", id="b")
+    project.close()
+    shown = pictures(clip(workspace))[12]
+    assert not is_in(shown, (255, 196, 0), 60 + 17, 40)
+    assert is_in(shown, identity_rgb(1), 22, 40)
 
 
 def test_copies_never_replace_another_video(workspace, tmp_path):
