@@ -2,24 +2,34 @@
 
     python benchmarks/people.py drawn [--seeds 50]                       vectors drawn like the embedder's
     python benchmarks/people.py market DATA/market1501_subset [--seeds 50]  real persons, 25 of 99 a seed
+    python benchmarks/people.py flown bench/c9202     flights of benchmarks/find.py, each and in pairs
 
 `drawn`: 12 to 40 people in three flights, each in a flight with probability 0.8 and there as one or two
 tracklets. Features are normal in 40 dimensions, whose cosines between strangers spread by 0.16, as measured on
 Market-1501; the share of the person in them differs from tracklet to tracklet, so that cosines of one person
 are 0.73 ± 0.14 (Market-1501: 0.72 ± 0.16). One tracklet in 14 shows nobody. Two people of a flight share a
-frame with probability 0.4.
+frame with probability 0.4. `--first 1000` draws from that seed on: others than those of the published table.
 `market`: a camera is a flight, the crops of a person from one camera are a tracklet; nothing shares a frame. Then
 a half of the tracklets, drawn at random, is decided.
+`flown`: tracklets of simulated flights over one cast, whose persons are those of the ground truth.
 """
 
 import argparse
+from collections.abc import Iterator
+from itertools import combinations, count
 from pathlib import Path
 
 import numpy as np
 
+from annotate.records import flights_with_tracklets
+from pipeline.engine.progress import progress_bar
 from pipeline.find.calibration import BUNDLED, read_calibration
-from pipeline.find.gallery import make_gallery, unit
+from pipeline.find.gallery import make_gallery, read_gallery, unit
+from pipeline.find.people import decided_of
 from pipeline.find.population import OPEN, Decided, count_people
+from pipeline.labelling.from_ground_truth import label_by_ground_truth
+from pipeline.labelling.suggestions import embed_flights
+from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_tracklets
 from reid.embedder import Embedder
 from reid.weights import EMBEDDED
 
@@ -69,6 +79,22 @@ def market(crops: dict[tuple[int, str], np.ndarray], seed: int) -> tuple[np.ndar
     return gallery.features @ gallery.features.T, who, np.zeros((len(who), len(who)), np.bool_)
 
 
+def flown(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """As `drawn`, of each flight in `folder`/runs and each pair of them."""
+    workspace = folder / "runs"
+    flights = flights_with_tracklets(workspace)
+    label_by_ground_truth(workspace, {flight: folder / f"{flight}.gt.txt" for flight in flights})
+    embed_flights(workspace, EMBEDDED, progress_bar)
+    labelled = read_labelled_tracklets(workspace)
+    for chosen in ({*one} for many in (1, 2) for one in combinations(flights, many)):
+        plain = LabelledTracklets({name: rows for name, rows in labelled.rows.items() if name in chosen})
+        gallery = read_gallery(workspace, plain)
+        known = decided_of(workspace, plain, gallery, read_calibration(BUNDLED))
+        labels = [labelled.label(name) for name in gallery.names]
+        who = np.array([label if isinstance(label, int) else NOBODY for label in labels])
+        yield gallery.features @ gallery.features.T, who, known.apart
+
+
 def measure(cast: tuple[np.ndarray, np.ndarray, np.ndarray], share: float, seed: int) -> tuple[int, int, int, int]:
     """The number of people, and the estimate, low and high after a share of the tracklets is decided."""
     similar, who, apart = cast
@@ -82,15 +108,21 @@ def measure(cast: tuple[np.ndarray, np.ndarray, np.ndarray], share: float, seed:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["drawn", "market"])
+    parser.add_argument("what", choices=["drawn", "market", "flown"])
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, default=50)
+    parser.add_argument("--first", type=int, default=0)
     arguments = parser.parse_args()
-    crops = people_of(arguments.data) if arguments.what == "market" else {}
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    if arguments.what == "market":
+        crops = people_of(arguments.data)
+        casts = [market(crops, seed) for seed in seeds]
+    else:
+        casts = list(flown(arguments.data)) if arguments.what == "flown" else [drawn(seed) for seed in seeds]
     for share in DECIDED:
-        rows = [
-            measure(market(crops, seed) if crops else drawn(seed), share, seed) for seed in range(arguments.seeds)
-        ]
+        rows = [measure(cast, share, seed) for cast, seed in zip(casts, count(arguments.first), strict=False)]
+        if arguments.what == "flown":
+            print("\n".join(f"  {true} people: {low} to {high}" for true, _, low, high in rows))
         true, people, low, high = np.array(rows).T
         print(
             f"{share:.0%} decided: the interval holds the number in {((low <= true) & (true <= high)).mean():.0%} "
