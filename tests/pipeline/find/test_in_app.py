@@ -101,7 +101,7 @@ def test_a_crop_that_is_sent_finds_its_person_and_leaves_one_line_only(workspace
     data = (workspace / "f1/crops/images/0000_0.jpg").read_bytes()
     found = find_picture(workspace, Upload(data), "eve")
     assert {*found.answers[0].tracklets} & {"f1/0", "f2/0"}
-    assert found.tracklets == 4
+    assert found.nobody == "nobody here looks like this person (4 tracklets)"
     assert "no calibration" in found.note
     assert found.answers[0].right is None
     new = {path for path in workspace.rglob("*") if "embeddings" not in str(path)} - before
@@ -115,6 +115,7 @@ def test_a_crop_of_the_workspace_is_no_answer_to_itself(workspace, detector):
     names = [name for each in found.answers for name in each.tracklets]
     assert names[0] == "f2/0"
     assert "f1/0" not in names
+    assert found.nobody == "this person is in f1/0; nobody else here looks like them (3 tracklets compared)"
 
 
 def test_of_several_persons_one_is_to_be_chosen(workspace, detector):
