@@ -1,4 +1,4 @@
-"""The README's pictures, out of the report of the demo: a moving one of its last clip, and one of each step.
+"""The README's pictures, out of the report of the demo: a moving one of its first clip, and one of each step.
 
 python -m docs.pictures demo/runs/report/index.html [--browser /usr/bin/chromium] [--moving]
 """
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--browser", help="Path of a Chromium.  [default: playwright's own]")
     parser.add_argument("--moving", action="store_true", help="Make the moving picture alone.")
     arguments = parser.parse_args()
-    move(max(arguments.report.parent.glob("*.mp4")))
+    move(min(arguments.report.parent.glob("*.mp4")))
     if arguments.moving:
         return
     with sync_playwright() as playwright:
