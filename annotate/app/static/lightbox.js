@@ -49,6 +49,7 @@ export async function showLightbox(sides) {
   async function load() {
     note.textContent = "loading the clip …";
     const done = await attempt(() => Promise.all(panels.map((panel) => panel.load())));
+    if (done) panels.forEach((panel) => panel.showClip()); // at once: they have one scale
     draw();
     return done;
   }
@@ -159,7 +160,6 @@ class Panel {
     this.#clip = (await getClip(crop.tracklet, crop.frame)) ?? (await cropsAround(crop));
     this.#place = Math.max(0, this.#clip.frames.findLastIndex(({ frame }) => frame <= crop.frame));
     this.#shown = crop;
-    this.#draw();
   }
 
   // As fast as it was seen, again and again.
@@ -175,7 +175,7 @@ class Panel {
       const place = Math.max(0, frames.findLastIndex(({ time }) => time <= now));
       if (place !== this.#place) {
         this.#place = place;
-        this.#draw();
+        this.showClip();
       }
       requestAnimationFrame(draw);
     };
@@ -185,7 +185,7 @@ class Panel {
   stepFrame(by) {
     this.#turn++;
     this.#place = Math.max(0, Math.min(this.#clip.frames.length - 1, this.#place + by));
-    this.#draw();
+    this.showClip();
   }
 
   stop() {
@@ -209,7 +209,7 @@ class Panel {
   }
 
   // The picture of the clip where it is.
-  #draw() {
+  showClip() {
     const { picture, frames } = this.#clip;
     const shown = frames[this.#place];
     if (!shown) return;
