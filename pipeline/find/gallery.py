@@ -8,6 +8,7 @@ persons themselves: that of a flight is drawn towards the mean of all flights, a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -107,7 +108,7 @@ def _directions(groups: Sequence[Vectors]) -> NDArray[np.float32]:
     return unit(sums / sizes[:, None].astype(np.float32))
 
 
-def unit(vectors: Vectors) -> NDArray[np.float32]:
+def unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
     """`vectors`, (n, d), scaled to length 1, in single precision."""
     single = np.asarray(vectors, np.float32)
     lengths = np.sqrt(np.einsum("nd,nd->n", single, single))
