@@ -1,8 +1,10 @@
 """Makers of small video files for the tests: same arguments, same bytes."""
 
+import os
 import random
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -44,7 +46,11 @@ def write_video(
     """
     width, height = size
     base = time_base or Fraction(1, rate)
-    with av.open(str(path), "w", format=container, container_options=container_options or {}) as output:
+    options_of_container = container_options or {}
+    with (
+        _kept_priority(),
+        av.open(str(path), "w", format=container, container_options=options_of_container) as output,
+    ):
         stream = output.add_stream(codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         stream.options = {"threads": "1", **(options or {})}
@@ -57,6 +63,19 @@ def write_video(
             output.mux(stream.encode(frame))
         output.mux(stream.encode())
     return path
+
+
+@contextmanager
+def _kept_priority() -> Iterator[None]:
+    """Root's process that encodes with SVT-AV1 becomes one of real time, before which all others wait: not ours."""
+    if not hasattr(os, "sched_setscheduler"):  # macOS, Windows
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, parameters)
 
 
 def packet_ranges(path: Path) -> list[tuple[int, int, int]]:
