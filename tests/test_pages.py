@@ -27,6 +27,7 @@ tracks: {min_score: 0.2, high_score: 0.2}
 dataset: {min_crops: 1, protocol: tracklet, gap_s: 0}
 report: {clip_s: 1}
 camera: {fov_deg: 65}
+places: [{name: fountain, latitude: 47, longitude: 8}]
 """
 BOXES = "frame,x1,y1,x2,y2,score\n0,20,30,40,80,0.9\n15,20,30,40,80,0.9\n"
 RESULTS = json.dumps(

@@ -7,7 +7,11 @@ import pandas as pd
 
 _LABEL = {"tracklet": "string", "identity": "Int64", "mark": "string"}
 _BOX = dict.fromkeys(("x1", "y1", "x2", "y2"), "float32")
-_PLACE = dict.fromkeys(("latitude", "longitude", "radius_m", "drone_latitude", "drone_longitude"), "float64")
+_WHERE = {
+    **dict.fromkeys(("latitude", "longitude", "radius_m"), "float64"),
+    "places": "string",
+    **dict.fromkeys(("drone_latitude", "drone_longitude"), "float64"),
+}
 
 FLIGHTS = {
     "flight": "string",
@@ -96,7 +100,7 @@ SIGHTINGS = {
     "end_s": "float64",
     "first_frame": "int64",
     "last_frame": "int64",
-    **_PLACE,
+    **_WHERE,
     "boxes": "int64",
     "suspect": "int64",
     "crop": "string",

@@ -27,7 +27,7 @@ from pipeline.chain.table import TRACKS
 from pipeline.cli import main
 from pipeline.config.models import CameraConfig, FlightConfig, ReportConfig
 from pipeline.engine.progress import progress_bar
-from pipeline.labelling.serve import sightings_in_words
+from pipeline.labelling.application import sightings_in_words
 from pipeline.report import write_report
 from pipeline.run.flight import run_stages
 from tests.pipeline.report.test_person import check_figures, section, tables
