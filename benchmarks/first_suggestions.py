@@ -16,7 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from labelling import who_is_where
+from labelling import simulated_truths, who_is_where
 from numpy.typing import NDArray
 
 from annotate.log.state import State
@@ -43,7 +43,7 @@ def simulated(folder: Path) -> tuple[Contents, dict[str, int], dict[str, Vectors
     """The tracklets of a workspace, the person of each that shows one, vectors by kind, who is seen with whom."""
     workspace = folder / "runs"
     embed_flights(workspace, EMBEDDED, progress_bar)
-    people = who_is_where(folder)
+    people = who_is_where(workspace, simulated_truths(folder))
     contents: Contents = {}
     persons: dict[str, int] = {}
     boxes = {}

@@ -59,6 +59,11 @@ def fly(folder: Path, flights: int, people: int, seconds: float) -> None:
         _uavpipe("tracks", video, "--workspace", folder / "runs", "--set", "detector.weights=embedded")
 
 
+def simulated_truths(folder: Path) -> Truths:
+    """The persons of the simulated flights in `folder`, whose workspace is `folder`/runs."""
+    return {each: read_truth(folder / f"{each}.gt.txt") for each in flights_with_tracklets(folder / "runs")}
+
+
 def read_table(path: Path) -> Truths:
     """The persons of real flights: a row is a box."""
     found: dict[str, dict[int, Truth]] = defaultdict(dict)
@@ -286,7 +291,7 @@ def prepare(arguments: argparse.Namespace) -> tuple[Path, Truths]:
         folder.mkdir(parents=True, exist_ok=True)
         if arguments.flights:
             fly(folder, arguments.flights, arguments.people, arguments.seconds)
-        truths = {each: read_truth(folder / f"{each}.gt.txt") for each in flights_with_tracklets(workspace)}
+        truths = simulated_truths(folder)
     for old in workspace.glob(f"{LABELS}*"):
         old.unlink()
     if arguments.colours:
