@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
 from detector.config import NAMED_WEIGHTS, DetectorConfig
+from pipeline.config.cameras import camera
 from pipeline.config.yaml import apply_settings, read_yaml_mapping, validate
 from pipeline.workspace.folders import flight_name
 from reid.training.recipes import is_packaged
@@ -57,6 +58,9 @@ class FramesConfig(Section):
 class CameraConfig(Section):
     """The camera, where telemetry does not describe it; with the altitude it converts pixels to metres."""
 
+    model: str | None = Field(
+        None, description="a common drone's camera, such as mavic3, that gives fov_deg where it is not set"
+    )
     fov_deg: float | None = Field(None, gt=0, lt=180, description="horizontal angle of view of the video, degrees")
     pitch_deg: float | None = Field(
         None,
@@ -64,6 +68,14 @@ class CameraConfig(Section):
         le=0,
         description="used if the telemetry has no gimbal angle: 0 is level, -90 straight down",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fov_of_the_model(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or not isinstance(content.get("model"), str):
+            return content
+        stated = camera(content["model"]).fov_deg
+        return content if content.get("fov_deg") is not None else content | {"fov_deg": round(stated, 2)}
 
 
 class CropsConfig(Section):
