@@ -18,6 +18,7 @@ from annotate.operations import LAST, MAX_TRACKLETS, check_flight, tracklet_id
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 TRACKLETS = "tracks/tracklets.parquet"  # tracklet, frame, rank: which detection is of which tracklet; suspect
 DETECTIONS = "detections/detections.parquet"  # frame, rank, pts_s, x1, y1, x2, y2, score
@@ -213,7 +214,7 @@ def frame_size(workspace: Path, flight: str) -> tuple[int, int] | None:
     return (int(sizes[0, 0]), int(sizes[0, 1])) if len(sizes) == 1 else None
 
 
-def read_parts(path: Path, columns: list[str] | None = None) -> "pd.DataFrame":
+def read_arrow(path: Path, columns: list[str] | None = None) -> "pa.Table":
     """The table in `path`, one file or a folder of parts; other files in the folder are left out.
 
     In this thread: where memory is short, Arrow waits for ever for threads that could not be started.
@@ -235,7 +236,12 @@ def read_parts(path: Path, columns: list[str] | None = None) -> "pd.DataFrame":
     if not files:
         raise FileNotFoundError(f"{path}: not a file, nor a folder with parts of a table")
     tables = [pq.ParquetFile(part).read(columns, use_threads=False) for part in files]
-    return pa.concat_tables(tables, promote_options="default").to_pandas(use_threads=False)
+    return pa.concat_tables(tables, promote_options="default")
+
+
+def read_parts(path: Path, columns: list[str] | None = None) -> "pd.DataFrame":
+    """As `read_arrow`."""
+    return read_arrow(path, columns).to_pandas(use_threads=False)
 
 
 def _read(path: Path, columns: list[str], command: str) -> "pd.DataFrame":

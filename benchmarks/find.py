@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ from pipeline.find.calibration import (
 from pipeline.find.gallery import Gallery, by_tracklet, make_gallery, mean_directions, read_gallery, unit
 from pipeline.find.search import Query, search
 from pipeline.labelling.from_ground_truth import label_by_ground_truth
-from pipeline.labelling.suggestions import _crops, embed_flights
+from pipeline.labelling.suggestions import choose_crops, embed_flights, embedding_stage, tables_of, write_embeddings
 from pipeline.sightings.read import read_sightings
 from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_tracklets
 from pipeline.workspace.atomic import file_sha256
@@ -226,8 +227,7 @@ def speed(crops: int) -> None:
         query = Query(unit(np.random.default_rng(0).normal(size=(1, _LENGTH)).astype(np.float32)))
         for _ in range(3):
             clocks = [time.process_time()]
-            for number in range(10):
-                _crops(workspace, f"flight{number}")  # as when it is asked whether embeddings are up to date
+            assert all(embedding_stage(workspace, f"flight{number}", "").is_current() for number in range(10))
             clocks.append(time.process_time())
             tracklets = read_labelled_tracklets(workspace)
             clocks.append(time.process_time())
@@ -261,20 +261,24 @@ def _write_random(folder: Path, tracklets: int, seed: int) -> None:
     box = {"x1": left, "y1": 0 * left, "x2": left + 40, "y2": 0 * left + 90}
     seconds = {"pts_s": frame / 30}
     names = [f"images/00000000/{f:08d}_{r:03d}.jpg" for f, r in zip(frame, rank, strict=True)]
-    vectors = unit(rng.standard_normal((len(frame), _LENGTH), np.float32)).astype(np.float16)
     tables = {
         "tracks/tracklets": {"tracklet": number, **keys, "suspect": np.zeros(len(frame), np.bool_)},
         "detections/detections": {**keys, **seconds, **box, "score": np.full(len(frame), 0.9)},
         "crops/crops": {**keys, "crop": names, "sharpness": rng.uniform(10, 90, len(frame))},
-        "embeddings/embeddings": {
-            **keys,
-            "feature": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), _LENGTH),
-        },
     }
     for name, columns in tables.items():
         path = folder / f"{name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.table(columns), path, use_dictionary=["crop"] if "crop" in columns else False)
+    vectors = rng.standard_normal((len(frame), _LENGTH), np.float32)
+    embedding_stage(folder.parent, folder.name, "").run(
+        [EMBEDDINGS.file], partial(_embed_as, vectors, folder.parent, folder.name)
+    )
+
+
+def _embed_as(vectors: np.ndarray, workspace: Path, flight: str, folder: Path) -> dict[str, object]:
+    write_embeddings(folder / EMBEDDINGS.file, choose_crops(workspace, flight), vectors, "")
+    return {"tables": tables_of(workspace, flight)}
 
 
 def _first(found: list[Trial], calibration: Calibration) -> tuple[np.ndarray, np.ndarray]:

@@ -7,13 +7,14 @@ and the same.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from annotate.errors import AnnotateError
 from annotate.operations import Seen
-from annotate.records import APPEARANCE, EMBEDDINGS, read_parts
+from annotate.records import APPEARANCE, EMBEDDINGS, read_arrow, read_parts
 
 COLOUR_SOURCE = "colours"  # `Features.source` where there are no embeddings
 _RANKS = 1 << 16  # more than a frame has detections
@@ -111,13 +112,40 @@ def _model(path: Path) -> str | None:
     return str(models[0]) if len(models) == 1 else None
 
 
+def read_vectors(path: Path, column: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Keys of a table as in `FlightFeatures`, in its order, and the vectors in `column` as they are stored, (n, d).
+
+    A vector is a list of numbers; or its bytes, as half precision, little-endian: lists take ten times as long to
+    read.
+
+    Raises:
+        Exception: nearly anything, where it is no such table.
+
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = read_arrow(path, ["frame", "rank", column])
+    keys = table["frame"].to_numpy().astype(np.int64) * _RANKS + table["rank"].to_numpy().astype(np.int64)
+    stored = table[column].combine_chunks()
+    if stored.null_count:
+        raise ValueError("a vector is missing")
+    if pa.types.is_fixed_size_binary(stored.type):
+        length = stored.type.byte_width // 2
+        values = np.frombuffer(stored.buffers()[1] or b"", "<f2")[stored.offset * length :][: len(keys) * length]
+    else:
+        lengths = pc.min_max(pc.list_value_length(stored)).as_py()
+        if lengths["min"] != lengths["max"]:
+            raise ValueError(f"vectors of {lengths['min']} and of {lengths['max']} numbers")
+        values = stored.flatten().to_numpy(zero_copy_only=False)
+    return keys, values.reshape(len(keys), len(values) // max(1, len(keys)))
+
+
 def _read(path: Path, column: str) -> FlightFeatures:
     if not path.exists():
         return FlightFeatures(np.zeros(0, np.int64), np.zeros((0, 0), np.float16))
     try:
-        rows = read_parts(path, ["frame", "rank", column])
-        keys = rows["frame"].to_numpy(np.int64) * _RANKS + rows["rank"].to_numpy(np.int64)
-        vectors = np.stack(rows[column].to_list()) if len(rows) else np.zeros((0, 0))
+        keys, vectors = read_vectors(path, column)
         if not np.isfinite(vectors).all():
             raise ValueError("a value is not a finite number")
     except Exception as error:  # as above

@@ -25,7 +25,7 @@ from pipeline.workspace.atomic import atomic_file, file_sha256
 from pipeline.workspace.entries import empty, is_ours
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.stage import Stage
-from pipeline.workspace.tables import read_table
+from pipeline.workspace.tables import read_table, tables_sha256
 from reid.checkpoint import load_checkpoint
 from reid.embedder import Embedder
 from reid.records import ReidData, Samples
@@ -42,7 +42,8 @@ RUN = "suggestions"  # in the workspace: the network that is trained on its labe
 def embed_flights(workspace: Path, weights: Path, progress: Progress, device: str = "auto") -> int:
     """Write `embeddings/embeddings.parquet` for each flight of `workspace`, unless it is current for these weights.
 
-    Its columns are frame, rank, model (the first 16 digits of the weights' sha256) and feature (of length 1).
+    Its columns are frame, rank, model (the first 16 digits of the weights' sha256) and feature (of length 1, as
+    `as_bytes`; before, it was a list).
 
     Returns:
         The number of crops that were embedded.
@@ -57,17 +58,41 @@ def embed_flights(workspace: Path, weights: Path, progress: Progress, device: st
     embedder: Embedder | None = None
     count = 0
     for flight in flights_with_tracklets(workspace):
-        crops = _crops(workspace, flight)
-        content = hashlib.sha256("\n".join(path for _, _, path in crops).encode()).hexdigest()
-        inputs, settings = {"weights": model, "crops": content}, {"per_tracklet": PER_TRACKLET}
-        stage = Stage(EMBEDDINGS.name, StageFolder(workspace / flight / EMBEDDINGS.folder), inputs, settings)
+        stage = embedding_stage(workspace, flight, model)
         if not stage.is_current():
             if stage.folder.manifest() is not None:
                 _log.warning("%s: %s run again: %s", flight, EMBEDDINGS.name, stage.what_changed())
             embedder = embedder or Embedder.load(weights, device)
-            stage.run([EMBEDDINGS.file], partial(_embed, workspace, flight, crops, embedder, model, progress))
-            count += len(crops)
+            stage.run([EMBEDDINGS.file], partial(_embed, workspace, flight, embedder, model, progress))
+            count += stage.result(skipped=False).counts["crops"]
     return count
+
+
+def embedding_stage(workspace: Path, flight: str, model: str) -> Stage:
+    """The embeddings of `flight` by the network whose weights have the sha256 `model`.
+
+    They depend on which crops are chosen. To choose takes a second for a million crops, so the choice that is
+    recorded counts for as long as the tables are as they were then.
+
+    Raises:
+        PipelineError: a table is missing or damaged.
+
+    """
+    folder = StageFolder(workspace / flight / EMBEDDINGS.folder)
+    manifest = folder.manifest() or {"counts": {}, "inputs": {}}
+    content = manifest["inputs"].get("crops")
+    if manifest["counts"].get("tables") != tables_of(workspace, flight):
+        content = _content(choose_crops(workspace, flight))
+    return Stage(EMBEDDINGS.name, folder, {"weights": model, "crops": content}, {"per_tracklet": PER_TRACKLET})
+
+
+def tables_of(workspace: Path, flight: str) -> str:
+    """One hash of the tables that the crops are chosen from."""
+    return tables_sha256(workspace / flight / stage.output for stage in (TRACKS, CROPS))
+
+
+def _content(crops: list[tuple[int, int, str]]) -> str:
+    return hashlib.sha256("\n".join(path for _, _, path in crops).encode()).hexdigest()
 
 
 def retrain(
@@ -142,15 +167,10 @@ def labelled_crops(workspace: Path, state: State) -> Samples:
 
 
 def _embed(
-    workspace: Path,
-    flight: str,
-    crops: list[tuple[int, int, str]],
-    embedder: Embedder,
-    model: str,
-    progress: Progress,
-    folder: Path,
+    workspace: Path, flight: str, embedder: Embedder, model: str, progress: Progress, folder: Path
 ) -> dict[str, Any]:
-    """Embed `crops` into the table of `folder`; the counts."""
+    """Embed the crops of `flight` into the table of `folder`; the counts, and the hash for `embedding_stage`."""
+    tables, crops = tables_of(workspace, flight), choose_crops(workspace, flight)
     outside = next(
         (path for _, _, path in crops if not is_ours(path.removeprefix(_prefix(flight)), CROPS.ours)), None
     )
@@ -158,22 +178,17 @@ def _embed(
         raise PipelineError(f"{workspace / flight / CROPS.output}: {outside!r} is no file of a crop; make it again")
     with progress(f"{flight}: embedding crops", len(crops)) as advance:
         features = embedder.embed_files([picture(workspace / path) for _, _, path in crops], advance=advance)
-    _write(folder / EMBEDDINGS.file, crops, features, model[:16])
-    return {"crops": len(crops), "length": embedder.dimension}
+    write_embeddings(folder / EMBEDDINGS.file, crops, features, model[:16])
+    return {"crops": len(crops), "length": embedder.dimension, "tables": tables}
 
 
-def _crops(workspace: Path, flight: str) -> list[tuple[int, int, str]]:
-    """Frame, rank and file (relative to the workspace) of the crops that represent the tracklets of `flight`.
-
-    From the tables alone: most calls only ask whether the embeddings are up to date.
-    """
+def choose_crops(workspace: Path, flight: str) -> list[tuple[int, int, str]]:
+    """Frame, rank and file (relative to the workspace) of the crops that represent the tracklets of `flight`."""
     folder, key = workspace / flight, ["frame", "rank"]
     linked = read_table(folder / TRACKS.output, ["tracklet", *key])[["tracklet", *key]]
     crops = read_table(folder / CROPS.output, [*key, "crop"])[[*key, "crop"]]
     rows = linked.merge(crops, on=key).sort_values(["tracklet", "frame"], kind="stable", ignore_index=True)
-    groups = rows.groupby("tracklet").indices.values()
-    chosen = [place for places in groups for place in _spread(np.asarray(places).tolist())]
-    shown = rows.iloc[chosen]
+    shown = rows.iloc[_spread_places(rows["tracklet"].to_numpy())]
     files = (_prefix(flight) + shown["crop"]).tolist()
     return list(zip(shown["frame"].tolist(), shown["rank"].tolist(), files, strict=True))
 
@@ -189,7 +204,20 @@ def _spread(items: list[_T]) -> list[_T]:
     return [items[place] for place in places]
 
 
-def _write(path: Path, crops: list[tuple[int, int, str]], features: NDArray[np.float32], model: str) -> None:
+def _spread_places(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The places that `_spread` takes of each run of equal numbers: int64 (m,), of int64 (n,)."""
+    starts = np.flatnonzero(np.diff(groups, prepend=groups[:1] - 1))
+    sizes = np.diff(starts, append=len(groups))
+    taken = np.minimum(sizes, PER_TRACKLET)
+    numbers = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)
+    steps = (sizes - 1) / np.maximum(taken - 1, 1)
+    return np.asarray(np.repeat(starts, taken) + (numbers * np.repeat(steps, taken)).round().astype(np.int64))
+
+
+def write_embeddings(
+    path: Path, crops: list[tuple[int, int, str]], features: NDArray[np.float32], model: str
+) -> None:
+    """Write the table of embeddings: `features`, float32 (n, d), of `crops`."""
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     vectors = (features / np.maximum(lengths, 1e-9)).astype(np.float16)
     table = pa.table(
@@ -197,8 +225,15 @@ def _write(path: Path, crops: list[tuple[int, int, str]], features: NDArray[np.f
             "frame": pa.array([frame for frame, _, _ in crops], pa.int32()),
             "rank": pa.array([rank for _, rank, _ in crops], pa.int16()),
             "model": pa.array([model] * len(crops)).dictionary_encode(),
-            "feature": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
+            "feature": as_bytes(vectors),
         }
     )
     with atomic_file(path) as temporary:
-        pq.write_table(table, temporary, use_dictionary=["model"])  # features differ: without, they are read faster
+        pq.write_table(table, temporary, use_dictionary=["model"], compression="none")  # there is nothing to gain
+
+
+def as_bytes(vectors: NDArray[np.float16]) -> pa.Array:
+    """The column that `read_vectors` reads fastest: the bytes of each vector, of (n, d) in little-endian order."""
+    return pa.Array.from_buffers(
+        pa.binary(2 * vectors.shape[1]), len(vectors), [None, pa.py_buffer(vectors.tobytes())]
+    )

@@ -4,6 +4,7 @@ A part carries the fingerprint of the stage that wrote it, so that a rerun knows
 Read one with `pandas.read_parquet(folder)`.
 """
 
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import pyarrow.dataset  # now: where memory is short, Arrow does without it late
 import pyarrow.parquet as pq
 
 from pipeline.errors import PipelineError
-from pipeline.workspace.atomic import atomic_file, read_json
+from pipeline.workspace.atomic import atomic_file, file_sha256, read_json
 from pipeline.workspace.entries import MANIFEST
 
 _KEY = b"uavpipe.fingerprint"
@@ -165,11 +166,28 @@ def read_table(folder: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
         PipelineError: there is no part, or one is gone, damaged or lacks one of `columns`.
 
     """
+    return pd.concat([read_file(path, columns) for path in _whole(folder)], ignore_index=True)
+
+
+def tables_sha256(folders: Iterable[Path]) -> str:
+    """One hash of the bytes of the tables in `folders`.
+
+    Raises:
+        PipelineError: of one there is no part, or one is gone or cannot be read.
+
+    """
+    parts = [part for folder in folders for part in _whole(folder)]
     try:
-        parts = parts_of(folder)
+        return hashlib.sha256("\n".join(map(file_sha256, parts)).encode()).hexdigest()
+    except OSError as error:
+        raise PipelineError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+
+def _whole(folder: Path) -> list[Path]:
+    try:
+        return parts_of(folder)
     except FileNotFoundError as error:
         raise PipelineError(f"{error}; no such table, or not all of it; make it again") from None
-    return pd.concat([read_file(path, columns) for path in parts], ignore_index=True)
 
 
 def read_rows(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame | None:

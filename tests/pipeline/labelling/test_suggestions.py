@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from annotate.suggestions.features import read_features
 from pipeline.cli import main
 from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
+from pipeline.labelling import suggestions
 from pipeline.labelling.suggestions import PER_TRACKLET, embed_flights, labelled_crops, retrain
 from reid.checkpoint import save_checkpoint
 from reid.config import NetworkConfig
@@ -72,6 +75,34 @@ def test_what_holds_is_not_done_again(workspace, weights, tmp_path, caplog):
     other = save_weights(tmp_path / "other.safetensors", seed=1)
     assert embed_flights(workspace, other, progress_bar, "cpu") > 100
     assert "f1: embeddings run again: other weights" in caplog.text
+
+
+def test_while_the_tables_are_as_they_were_no_crops_are_chosen(workspace, weights, monkeypatch):
+    embed_flights(workspace, weights, progress_bar, "cpu")
+    chosen = []
+    choose = suggestions.choose_crops
+    monkeypatch.setattr(suggestions, "choose_crops", lambda *given: chosen.append(given[1]) or choose(*given))
+    assert embed_flights(workspace, weights, progress_bar, "cpu") == 0
+    assert chosen == []
+    table = workspace / "f1/crops/crops.parquet"
+    pd.read_parquet(table).assign(more=1).to_parquet(table)  # the crops are the same
+    manifest = workspace / "f2/embeddings/manifest.json"
+    former = {name: value for name, value in json.loads(manifest.read_text()).items() if name != "check"}
+    del former["counts"]["tables"]  # as earlier versions wrote it
+    manifest.write_text(json.dumps(former))
+    assert embed_flights(workspace, weights, progress_bar, "cpu") == 0
+    assert chosen == ["f1", "f2"]
+
+
+def test_the_crops_of_a_tracklet_are_spread_evenly():
+    sizes = np.r_[np.arange(1, 80), 1, 1, 500]
+    groups, ends = np.repeat(np.arange(len(sizes)) * 3, sizes), np.cumsum(sizes)
+    expected = [
+        place
+        for end, size in zip(ends, sizes, strict=True)
+        for place in (end - size + np.linspace(0, size - 1, min(size, PER_TRACKLET)).round()).tolist()
+    ]
+    assert suggestions._spread_places(groups).tolist() == expected
 
 
 def test_a_table_that_names_a_file_elsewhere_is_refused(workspace, weights):
