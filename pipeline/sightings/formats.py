@@ -36,6 +36,7 @@ def as_record(sighting: Sighting) -> dict[str, Any]:
         "latitude": latitude,
         "longitude": longitude,
         "radius_m": sighting.radius_m,
+        "speed_m_s": sighting.speed_m_s,
         "places": ", ".join(sighting.places),
         "drone_latitude": drone_latitude,
         "drone_longitude": drone_longitude,

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from math import cos, hypot, radians
+from statistics import median
 from typing import NamedTuple
 
+from pipeline.telemetry.position import METRES_A_DEGREE
 from pipeline.telemetry.wall_clock import in_utc
 
 Position = tuple[float, float]  # degrees north and east, WGS 84
@@ -15,6 +18,11 @@ class Step(NamedTuple):
     time_s: float
     latitude: float
     longitude: float
+
+
+def _metres(one: Step, other: Step) -> float:
+    east = (other.longitude - one.longitude + 180) % 360 - 180
+    return METRES_A_DEGREE * hypot(other.latitude - one.latitude, east * cos(radians(one.latitude)))
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,17 @@ class Sighting:
     def person(self) -> str:
         """The identity, or the mark, in words."""
         return f"{self.identity} {self.name}".strip() if self.identity is not None else self.mark
+
+    @property
+    def speed_m_s(self) -> float | None:
+        """Speed over the ground: the median of those over 2 s of the path, or over all of a shorter one.
+
+        None below a second. Who stands has some 0.1 m/s, because positions have errors.
+        """
+        apart = min(2, len(self.path) - 1)
+        pairs = zip(self.path, self.path[apart:], strict=False) if apart > 0 else ()
+        speeds = [_metres(one, other) / (other.time_s - one.time_s) for one, other in pairs]
+        return round(median(speeds), 2) if speeds else None
 
     @property
     def begin_utc(self) -> datetime | None:

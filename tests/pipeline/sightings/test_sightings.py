@@ -17,9 +17,11 @@ from pipeline.cli import main
 from pipeline.errors import PipelineError
 from pipeline.sightings import Selection, read_sightings
 from pipeline.sightings.formats import FORMATS, written
+from pipeline.sightings.records import Step
 from pipeline.telemetry.position import METRES_A_DEGREE
 from pipeline.workspace.atomic import write_json
 from pipeline.workspace.manifest import write_record
+from tests.pipeline.sightings.test_maps import ANN
 
 
 @pytest.fixture
@@ -58,6 +60,23 @@ def test_a_tracklet_has_its_time_place_crop_and_person(workspace):
     assert ann.path[0][1:] == pytest.approx(ann.position)
     assert 3 < ann.radius_m < 5
     assert (other.path, other.radius_m) == ((), None)
+
+
+# Metres north of the start at each time in s, and the speed.
+WALKS = [
+    ([(0, 0)], None),
+    ([(0, 0), (1.5, 3)], 2.0),
+    ([(0, 0), (1, 1), (2, 2), (3, 9), (4, 4)], 1.0),  # 2, 8 and 2 m in 2 s
+    ([(0, 0), (1, 0.5), (2, 0), (3, 0.5), (4, 0)], 0.0),  # stands, one place a bit off each time
+]
+
+
+@pytest.mark.parametrize(("walked", "speed"), WALKS)
+def test_speed_is_the_median_over_two_seconds(walked, speed):
+    north = tuple(Step(time, 60 + metres / METRES_A_DEGREE, 179.9999) for time, metres in walked)
+    assert replace(ANN, path=north).speed_m_s == speed
+    east = (Step(0, 60.0, 179.9999), Step(1, 60.0, 179.9999 + 2 * 7 / METRES_A_DEGREE - 360))  # 7 m at 60 degrees
+    assert replace(ANN, path=east).speed_m_s == pytest.approx(7, abs=0.01)
 
 
 def test_what_labellers_cut_is_two_sightings(workspace):
