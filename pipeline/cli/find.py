@@ -41,8 +41,10 @@ def _box(
 @ZONE
 @format_option("table", "csv", "json", "geojson", "gpx", "kml", "cot")
 @OUT
+@click.option("--html", "page", type=PATH, metavar="FILE", help="Write a page with crops and maps, too.")
 @click.option("--audit/--no-audit", default=True, show_default=True, help="Record the search in searches.jsonl.")
 @writes("out")
+@writes("page")
 def find(
     photos: tuple[Path, ...],
     workspace: Path,
@@ -56,6 +58,7 @@ def find(
     zone: str | None,
     form: str,
     out: Path | None,
+    page: Path | None,
     audit: bool,
 ) -> None:
     """Search WORKSPACE for the person in PHOTO, and show when and where they were seen.
@@ -66,6 +69,7 @@ def find(
     from pipeline.find.find import Wanted
     from pipeline.find.find import find as search
     from pipeline.find.formats import written
+    from pipeline.find.page import as_page
     from pipeline.sightings.formats import missing_on_map, notes
 
     wanted = Wanted(photos, person, box)
@@ -83,6 +87,8 @@ def find(
     shown = list(found.answers) if unlikely else found.likely
     if shown or form != "table" or out is not None:
         print_or_write(written(found, shown, form), out)
+    if page is not None:
+        print_or_write(as_page(workspace, wanted, found, shown, page), page)
     if not found.likely:
         hint = "" if unlikely else "; --all shows the most similar"
         click.echo(f"{found.nobody}{hint}", err=form != "table")

@@ -34,6 +34,7 @@ _SIGNS = {
     ".safetensors": _MODEL,
     ".onnx": _MODEL,
     ".xml": re.compile(rb"\A<\?xml [^>]*>\n<annotations>\n<version>|uavpipe"),  # CVAT itself indents
+    ".html": re.compile(rb'<meta name="generator" content="uavpipe">'),
     ".jsonl": re.compile(rb'\A\{"format":"uavpipe'),
     ".txt": re.compile(rb"\A(\d+,\d+(,[-+.e\d]+){8}\n|(tracklet +(person|label)|answer +right|labeller +labels) )"),
 }

@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import cos, floor, hypot, log10, radians
+from pathlib import Path
 
+from pipeline.chain.table import FRAMES
 from pipeline.sightings.records import Position, Sighting
 from pipeline.telemetry.position import METRES_A_DEGREE
+from pipeline.workspace.tables import read_rows
 
 WIDTH, HEIGHT = 640, 400  # of the drawing; pixels, where the page is as wide
 _MARGIN = 48
@@ -95,6 +98,16 @@ def make_map(sightings: Sequence[Sighting], flights: Mapping[str, Sequence[Posit
         bar_text=f"{bar_m:g} m" if bar_m < 1000 else f"{bar_m / 1000:g} km",
         centre=f"{project.centre[0]:.5f}, {project.centre[1]:.5f}",
     )
+
+
+def drone_path(folder: Path) -> list[Position]:
+    """A position of the drone for each second of a flight; none without telemetry."""
+    frames = read_rows(folder / FRAMES.output, ["frame", "pts_s"])
+    if frames is None or not {"latitude", "longitude"} <= set(frames):
+        return []
+    known = frames.dropna(subset=["latitude", "longitude", "pts_s"]).sort_values("pts_s")
+    firsts = known.groupby(known["pts_s"].floordiv(1))[["latitude", "longitude"]].first()
+    return [(float(north), float(east)) for north, east in firsts.to_numpy()]
 
 
 def _fitting(sightings: Sequence[Sighting]) -> Projection:

@@ -8,9 +8,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from annotate.operations import Mark, tracklet_id
-from pipeline.chain.table import FRAMES, TRACKS
+from pipeline.chain.table import TRACKS
 from pipeline.pages.palette import identity_colour
-from pipeline.report.map import Map, make_map
+from pipeline.report.map import Map, drone_path, make_map
 from pipeline.report.people import Person, covered
 from pipeline.report.provenance import provenance_id
 from pipeline.report.records import Fact, clock
@@ -20,7 +20,6 @@ from pipeline.sightings.read import read_sightings
 from pipeline.sightings.records import Position, Sighting
 from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_tracklets
 from pipeline.workspace.entries import MANIFEST
-from pipeline.workspace.tables import read_rows
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ def read_persons(
     shown = [each for each in sightings if each.identity in numbers]
     clips = {name: clip.file for name, clip in current_clips(workspace, shown, tracklets).items()}
     together = _together(tracklets)
-    drones = {name: _drone_path(workspace / name) for name in {each.flight for each in sightings}}
+    drones = {name: drone_path(workspace / name) for name in {each.flight for each in sightings}}
     return [
         _part(
             workspace,
@@ -278,13 +277,3 @@ def _companions(
     others = {other: flights for (one, other), flights in together.items() if one == number}
     for other in sorted(others, key=lambda each: (-others[each].total(), each)):
         yield Companion(other, names.get(other, ""), others[other].total(), tuple(sorted(others[other])))
-
-
-def _drone_path(folder: Path) -> list[Position]:
-    """A position of the drone for each second of a flight; none without telemetry."""
-    frames = read_rows(folder / FRAMES.output, ["frame", "pts_s"])
-    if frames is None or not {"latitude", "longitude"} <= set(frames):
-        return []
-    known = frames.dropna(subset=["latitude", "longitude", "pts_s"]).sort_values("pts_s")
-    firsts = known.groupby(known["pts_s"].floordiv(1))[["latitude", "longitude"]].first()
-    return [(float(north), float(east)) for north, east in firsts.to_numpy()]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pipeline.files import is_inside
 from pipeline.stages.crop_store import read_picture
@@ -40,13 +40,23 @@ class Pictures:
         if not any(is_inside(crop, root) for root in self.roots):
             self.missing.append(crop)
             return None
-        path.parent.mkdir(exist_ok=True)
-        try:
-            with Image.open(BytesIO(read_picture(crop))) as opened:
-                picture = opened.convert("RGB")
-        except (OSError, ValueError, Image.DecompressionBombError):
+        picture = thumbnail(crop)
+        if picture is None:
             self.missing.append(crop)
             return None
-        picture.thumbnail((_HEIGHT, _HEIGHT))
-        picture.save(path, quality=_QUALITY)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture)
         return name
+
+
+def thumbnail(path: Path) -> bytes | None:
+    """The crop, or another picture, at `path`, no larger than it is shown, as a JPEG; None if it cannot be read."""
+    try:
+        with Image.open(BytesIO(read_picture(path))) as opened:
+            picture = ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+    picture.thumbnail((_HEIGHT, _HEIGHT))
+    written = BytesIO()
+    picture.save(written, "jpeg", quality=_QUALITY)
+    return written.getvalue()

@@ -77,7 +77,7 @@ annotate retrain --workspace runs --iterations 2
 sightings --workspace runs
 coverage --workspace runs --format geojson --out coverage.geojson
 clip --person 1 --workspace runs
-find people/query/0003_c1s1_000001_00.png --box 0,0,20,50 --workspace runs
+find people/query/0003_c1s1_000001_00.png --box 0,0,20,50 --html found.html --workspace runs
 dataset --config flights.yaml
 run --config flights.yaml
 report --config flights.yaml

@@ -1,6 +1,8 @@
 """Finding a person: the ranking, the query's own tracklets, the photo, refusals, and what is recorded."""
 
+import base64
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -18,11 +20,13 @@ from annotate.project import Project
 from pipeline.cli import main
 from pipeline.errors import PipelineError
 from pipeline.find.calibration import Calibration, probability
-from pipeline.find.find import Findings
+from pipeline.find.find import Findings, Wanted
 from pipeline.find.formats import written
 from pipeline.find.gallery import Gallery, make_gallery, read_gallery
+from pipeline.find.page import as_page
 from pipeline.find.query import photo_query
 from pipeline.find.search import Answer, Found, Query, search
+from pipeline.labelling.suggestions import as_bytes
 from pipeline.sightings.tracklets import LabelledTracklets
 from reid.checkpoint import save_checkpoint
 from reid.config import NetworkConfig
@@ -139,6 +143,38 @@ def test_a_crop_a_copy_of_it_and_a_person_are_found_in_the_other_flight(find, wo
     assert (workspace / "searches.jsonl").read_text() == log
 
 
+def test_the_page_holds_the_answers_and_their_pictures(find, workspace, tmp_path):
+    photo = tmp_path / "Ann & <b>.jpg"
+    shutil.copy(workspace / "f1/crops/images/0005_0.jpg", photo)
+    page = tmp_path / "found.html"
+    ran = find(photo, "--box", "0,0,20,40", "--html", page)
+    answers = json.loads(ran.stdout)["answers"]
+    text = page.read_text("utf-8")
+    assert "Ann &amp; &lt;b&gt;.jpg" in text
+    assert "<b>" not in text
+    assert not re.search(r"<script|https?://", text)
+    cells = [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr><td>.*?</tr>", text)]
+    assert [(row[2], row[3]) for row in cells] == [
+        (f"{each['similarity']:.3f}", each["tracklet"]) for each in answers
+    ]
+    pictures = [base64.b64decode(each) for each in re.findall(r'src="data:image/jpeg;base64,([^"]+)"', text)]
+    assert len(pictures) == 1 + len(answers)  # the photo's is the first
+    shown = [cv2.imdecode(np.frombuffer(each, np.uint8), cv2.IMREAD_COLOR) for each in pictures]
+    for crop, picture in zip((each["crop"] for each in answers), shown[1:], strict=True):
+        assert np.abs(picture.astype(int) - cv2.imread(str(workspace / crop))).mean() < 12  # compressed again
+    page.write_text("somebody's")
+    assert "is no file that this command wrote" in find(photo, "--box", "0,0,20,40", "--html", page).stderr
+
+
+def test_a_page_shows_no_file_that_a_foreign_table_names(workspace, tmp_path):
+    cv2.imwrite(str(tmp_path / "secret.jpg"), np.zeros((9, 9, 3), np.uint8))
+    sighting = replace(ANN, tracklet="f1/0", flight="f1", crop="f1/crops/../../../secret.jpg")
+    findings = Findings([Answer((Found("f1/0", 0.5, None),), True)], {"f1/0": sighting}, 1, 0, None)
+    page = as_page(workspace, Wanted(person=1), findings, findings.answers, tmp_path / "found.html")
+    assert "no picture" in page
+    assert "data:" not in page
+
+
 def test_what_was_not_compared_is_said():
     found = Findings([], {}, 1, 0, None, own=("f1/2", "f1/10", "f2/0", "f2/1"), together=2)
     assert found.nobody == (
@@ -243,16 +279,24 @@ def test_answers_are_written_for_map_programs():
     assert len(written(findings, answers, "cot").splitlines()) == 2
 
 
-def test_a_gallery_of_stored_embeddings_is_that_of_their_means(tmp_path):
+def as_lists(vectors):
+    """As former versions stored them."""
+    return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
+
+
+@pytest.mark.parametrize("stored", [as_bytes, as_lists])
+@pytest.mark.parametrize("mixed", [True, False])
+def test_a_gallery_of_stored_embeddings_is_that_of_their_means(tmp_path, stored, mixed):
     """Two flights, read from their tables in half precision, against a loop over their tracklets."""
     rng = np.random.default_rng(0)
     rows, means = {}, {}
     for flight in ("f1", "f2"):
         vectors = rng.normal(1, 1, (12, 8)).astype(np.float16)
         keys = {"frame": np.arange(12, dtype=np.int32), "rank": np.zeros(12, np.int16)}
-        table = pa.table({**keys, "feature": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 8)})
+        table = pa.table({**keys, "feature": stored(vectors)})
         (tmp_path / flight / "embeddings").mkdir(parents=True)
-        pq.write_table(table.take(rng.permutation(12)), tmp_path / flight / "embeddings/embeddings.parquet")
+        order = rng.permutation(12) if mixed else np.arange(12)
+        pq.write_table(table.take(order), tmp_path / flight / "embeddings/embeddings.parquet")
         rows[flight] = pd.DataFrame({"number": [0] * 5 + [1] * 4 + [2] * 5, "frame": range(14), "rank": 0})
         lengths = np.linalg.norm(vectors.astype(float), axis=1, keepdims=True)
         for number, part in enumerate(np.split(vectors / lengths, [5, 9])):
@@ -266,6 +310,18 @@ def test_a_gallery_of_stored_embeddings_is_that_of_their_means(tmp_path):
     assert found.mean == pytest.approx(expected.mean, abs=1e-3)
     middle = found.of_crops("f1/1").mean(axis=0)
     assert middle @ found.features[1] / np.linalg.norm(middle) > 0.9
+
+
+def test_embeddings_that_are_no_numbers_are_named(tmp_path):
+    vectors = np.ones((2, 4), np.float16)
+    vectors[1, 2] = np.inf
+    path = tmp_path / "f1/embeddings/embeddings.parquet"
+    path.parent.mkdir(parents=True)
+    rows = LabelledTracklets({"f1": pd.DataFrame({"number": [0, 0], "frame": [0, 1], "rank": 0})})
+    for column, reason in ((as_bytes(vectors), "a value is not a finite number"), (pa.array(["a", "b"]), "")):
+        pq.write_table(pa.table({"frame": [0, 1], "rank": [0, 0], "feature": column}), path)
+        with pytest.raises(PipelineError, match=rf"{path}: not a table of embeddings \(.*{reason}.*\); delete it"):
+            read_gallery(tmp_path, rows)
 
 
 def test_what_a_flights_crops_have_in_common_is_subtracted():
