@@ -86,7 +86,7 @@ class Sighting:
     def speed_m_s(self) -> float | None:
         """Speed over the ground: the median of those over 2 s of the path, or over all of a shorter one.
 
-        None below a second. Who stands has some 0.1 m/s, because positions have errors.
+        None below a second. It is some 0.1 m/s for a person who does not move, because positions have errors.
         """
         apart = min(2, len(self.path) - 1)
         pairs = zip(self.path, self.path[apart:], strict=False) if apart > 0 else ()
