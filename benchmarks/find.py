@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from pipeline.chain.table import EMBEDDINGS
 from pipeline.engine.progress import progress_bar
+from pipeline.files import file_sha256
 from pipeline.find.calibration import (
     BUNDLED,
     Calibration,
@@ -43,7 +44,6 @@ from pipeline.labelling.from_ground_truth import label_by_ground_truth
 from pipeline.labelling.suggestions import choose_crops, embed_flights, embedding_stage, tables_of, write_embeddings
 from pipeline.sightings.read import read_sightings
 from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_tracklets
-from pipeline.workspace.atomic import file_sha256
 from reid.embedder import Embedder
 from reid.weights import EMBEDDED
 
@@ -293,7 +293,7 @@ def _uavpipe(*arguments: object) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["fly", "calibrate", "simulated", "market", "speed"])
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--folder", type=Path, default=Path("bench"))

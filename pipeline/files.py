@@ -1,6 +1,7 @@
-"""Files that somebody else made or named: opened only where they are regular, and inside their folder."""
+"""Files that somebody else made or named: opened only where they are regular, inside their folder, and hashed."""
 
 import errno
+import hashlib
 import os
 import stat
 from io import BufferedReader
@@ -36,6 +37,17 @@ def read_regular(path: Path) -> bytes:
         if size > LARGEST:
             raise OSError(errno.EINVAL, f"too large: {size:,} bytes, at most {LARGEST:,} are read", str(path))
         return file.read()
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 (hex) of the bytes of the file `path`.
+
+    Raises:
+        OSError: it cannot be read.
+
+    """
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_inside(path: Path, folder: Path) -> bool:

@@ -109,7 +109,8 @@ def copy_video(file: Path, target: Path) -> None:
         UserError: `target` exists and is another video, or cannot be written.
 
     """
-    from pipeline.workspace.atomic import atomic_file, file_sha256
+    from pipeline.files import file_sha256
+    from pipeline.workspace.atomic import atomic_file
 
     refuse_other_video(target, target.is_file() and file_sha256(target) == file_sha256(file))
     try:

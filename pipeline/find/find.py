@@ -12,6 +12,7 @@ from detector.config import DetectorConfig
 from pipeline.chain.table import EMBEDDINGS
 from pipeline.engine.progress import Progress
 from pipeline.errors import PipelineError
+from pipeline.files import file_sha256
 from pipeline.find.audit import record_search
 from pipeline.find.calibration import BUNDLED, Calibration, fit, read_calibration, trials_of
 from pipeline.find.gallery import Gallery, read_gallery
@@ -22,7 +23,6 @@ from pipeline.sightings.read import read_sightings
 from pipeline.sightings.records import Sighting
 from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_tracklets
 from pipeline.telemetry.wall_clock import zone_of
-from pipeline.workspace.atomic import file_sha256
 from pipeline.workspace.manifest import StageFolder
 from reid.embedder import Embedder
 from reid.weights import EMBEDDED

@@ -20,8 +20,9 @@ from annotate.records import flights_with_tracklets, read_tracklets
 from pipeline.chain.table import CROPS, EMBEDDINGS, TRACKS
 from pipeline.engine.progress import Progress
 from pipeline.errors import PipelineError
+from pipeline.files import file_sha256
 from pipeline.stages.crop_store import Picture, picture
-from pipeline.workspace.atomic import atomic_file, file_sha256
+from pipeline.workspace.atomic import atomic_file
 from pipeline.workspace.entries import empty, is_ours
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.stage import Stage

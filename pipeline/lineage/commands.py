@@ -10,8 +10,8 @@ from typing import Any
 from detector.models.weights import EMBEDDED
 from pipeline.chain.table import CROPS, DETECT, FRAMES, ChainStage, Scope, made_together
 from pipeline.config.models import FlightConfig
+from pipeline.files import file_sha256
 from pipeline.stages.detect import IMPORTED, source_of_import
-from pipeline.workspace.atomic import file_sha256
 from pipeline.workspace.folders import video_words
 from pipeline.workspace.manifest import StageFolder
 

@@ -19,12 +19,12 @@ from pipeline.chain.table import DETECT, FRAMES
 from pipeline.config.models import FlightConfig
 from pipeline.engine.progress import Progress
 from pipeline.errors import PipelineError
+from pipeline.files import file_sha256
 from pipeline.privacy.redactions import FILE, read_redactions
 from pipeline.relinking.keep import keep_boxes
 from pipeline.run.flight import describe, open_configured, run_segment_stages
 from pipeline.stages.detect import DetectStage, source_of_import
 from pipeline.video.content_hash import list_images
-from pipeline.workspace.atomic import file_sha256
 from pipeline.workspace.folders import open_flight
 from pipeline.workspace.stage import StageResult
 from pipeline.workspace.tables import read_table

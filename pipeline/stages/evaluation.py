@@ -11,7 +11,8 @@ import pandas as pd
 
 from pipeline.chain.table import EVALUATE
 from pipeline.errors import PipelineError
-from pipeline.workspace.atomic import atomic_file, atomic_folder, file_sha256, read_json, write_json
+from pipeline.files import file_sha256
+from pipeline.workspace.atomic import atomic_file, atomic_folder, read_json, write_json
 from pipeline.workspace.entries import files_below, is_ours
 from pipeline.workspace.folders import locked
 from pipeline.workspace.manifest import StageFolder

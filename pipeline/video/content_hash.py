@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from pipeline.files import open_regular
+from pipeline.files import file_sha256
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES = frozenset(
@@ -25,16 +25,11 @@ def content_hash(path: Path | Sequence[Path]) -> str:
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
     try:
         if path.is_dir():
-            listing = "".join(f"{_sha256(image)} {image.name}\n" for image in list_images(path))
+            listing = "".join(f"{file_sha256(image)} {image.name}\n" for image in list_images(path))
             return hashlib.sha256(listing.encode(errors="surrogateescape")).hexdigest()
-        return _sha256(path)
+        return file_sha256(path)
     except OSError as error:
         raise PipelineError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _sha256(path: Path) -> str:
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def list_images(folder: Path) -> list[Path]:

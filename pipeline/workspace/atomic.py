@@ -1,11 +1,10 @@
-"""Files and folders that are whole or absent, and their hashes.
+"""Files and folders that are whole or absent.
 
 Nothing half-written is ever visible: files and folders are made under a hidden temporary name on the same
 file system and renamed when whole.
 """
 
 import errno
-import hashlib
 import json
 import os
 import secrets
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.files import open_regular, read_regular
+from pipeline.files import read_regular
 from pipeline.workspace.entries import rescue
 
 TEMPORARY = ".part-"  # prefix of everything unfinished; swept at the next start
@@ -156,14 +155,3 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 (hex) of the bytes of the file `path`.
-
-    Raises:
-        OSError: it cannot be read.
-
-    """
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import PipelineError
-from pipeline.files import is_inside
-from pipeline.workspace.atomic import TEMPORARY, file_sha256, read_json, remove, write_json
+from pipeline.files import file_sha256, is_inside
+from pipeline.workspace.atomic import TEMPORARY, read_json, remove, write_json
 from pipeline.workspace.entries import MANIFEST
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Seen
 from pipeline.chain.table import APPEARANCE, CROPS, DATASET, DETECT, EMBEDDINGS, REPORT, TRACKS
 from pipeline.errors import PipelineError
+from pipeline.files import file_sha256
 from pipeline.privacy.forget.places import OF_FLIGHT, Places, find_places
 from pipeline.privacy.forget.rewrite import Rewritten, rewrite
 from pipeline.privacy.forget.selection import BOX, Selection
@@ -27,7 +28,7 @@ from pipeline.stages.crop_store import Picture, sharded_crops
 from pipeline.stages.crops import CropsStage
 from pipeline.stages.detect import DetectStage
 from pipeline.stages.tracks import TracksStage
-from pipeline.workspace.atomic import atomic_file, file_sha256, read_json, remove, sweep, write_json
+from pipeline.workspace.atomic import atomic_file, read_json, remove, sweep, write_json
 from pipeline.workspace.entries import remove_empty
 from pipeline.workspace.folders import FORGETTING, locked
 from pipeline.workspace.manifest import StageFolder

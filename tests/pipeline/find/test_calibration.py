@@ -5,6 +5,7 @@ import pytest
 
 from annotate.operations import Mark
 from pipeline.errors import PipelineError
+from pipeline.files import file_sha256
 from pipeline.find.calibration import (
     BUNDLED,
     Calibration,
@@ -17,7 +18,6 @@ from pipeline.find.calibration import (
 )
 from pipeline.find.gallery import Gallery, mean_directions
 from pipeline.sightings.tracklets import LabelledTracklets
-from pipeline.workspace.atomic import file_sha256
 from reid.weights import EMBEDDED
 
 

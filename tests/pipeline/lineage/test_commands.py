@@ -6,9 +6,9 @@ import shlex
 from pipeline.chain.table import FRAMES
 from pipeline.config.flights import require_flights
 from pipeline.config.models import load_config
+from pipeline.files import file_sha256
 from pipeline.lineage import commands
 from pipeline.lineage.commands import command_of, sha256_of
-from pipeline.workspace.atomic import file_sha256
 from pipeline.workspace.folders import CARD
 from pipeline.workspace.manifest import write_record
 

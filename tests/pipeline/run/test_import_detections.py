@@ -13,11 +13,11 @@ from pipeline.cli import main
 from pipeline.config.models import FlightConfig, FramesConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
+from pipeline.files import file_sha256
 from pipeline.lineage.back import flight_lineage
 from pipeline.run.flight import run_stages
 from pipeline.run.import_detections import import_detections
 from pipeline.simulate import simulate_flight
-from pipeline.workspace.atomic import file_sha256
 from pipeline.workspace.tables import read_table
 
 FRAMES = 16
