@@ -1,6 +1,6 @@
 """The tables of the model cards, measured again: make cards CARD_DATA=data/cards
 
-python benchmarks/cards.py data/cards [CARD.md …]
+python -m benchmarks.cards data/cards [CARD.md …]
 
 A table stands between two comments. The first one names the data of each row and the settings of its evaluation:
 
@@ -107,7 +107,7 @@ def _figure(value: float | None) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("cards", type=Path, nargs="*", default=CARDS)
     arguments = parser.parse_args()

@@ -167,7 +167,7 @@ def _annotated(path: Path) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("bench/positions"))
     parser.add_argument("--real", type=Path)
     arguments = parser.parse_args()

@@ -66,7 +66,7 @@ def measured(work: Callable[[], object]) -> tuple[float, float]:
 
 def main() -> None:
     """Print the medians."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=256)
     parser.add_argument("--boxes", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)

@@ -6,6 +6,7 @@ The truth is made: each clip is encoded in several ways, decoded, damaged and re
 if `WRONG_BLOCKS` or more of its 16x16 blocks differ in luma by more than `WRONG_LUMA` on average.
 """
 
+import argparse
 import random
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
-import click
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -154,35 +154,36 @@ def _is_wrong(found: NDArray[np.uint8], truth: NDArray[np.uint8]) -> bool:
     return int((blocks > WRONG_LUMA).sum()) >= WRONG_BLOCKS
 
 
-@click.command()
-@click.argument("videos", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--frames", default=240, show_default=True, help="Pictures of each video.")
-@click.option("--rounds", default=2, show_default=True, help="Damaged copies of each kind.")
-@click.option("--only", default="", help="Encodings whose names contain this.")
-def main(videos: tuple[Path, ...], frames: int, rounds: int, only: str) -> None:
+def main() -> None:
     """Print a line for each encoding and kind of damage, and the whole."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("videos", type=Path, nargs="+", metavar="VIDEO")
+    parser.add_argument("--frames", type=int, default=240, help="pictures of each video")
+    parser.add_argument("--rounds", type=int, default=2, help="damaged copies of each kind")
+    parser.add_argument("--only", default="", help="encodings whose names contain this")
+    given = parser.parse_args()
     total: dict[str, Count] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for source in videos:
-            pictures = source_pictures(source, frames)
+        for source in given.videos:
+            pictures = source_pictures(source, given.frames)
             for name, (codec, suffix, options) in ENCODINGS.items():
-                if only not in name:
+                if given.only not in name:
                     continue
                 path = Path(folder) / f"clip.{suffix}"
                 encode(pictures, path, codec, options)
                 truth = {round(frame.pts_s, 3): luma(frame.image) for frame in open_video(path).read_all()}
                 rng = random.Random(f"{source.name} {name}")
-                for _ in range(rounds):
+                for _ in range(given.rounds):
                     for kind, edits in damages(path.stat().st_size, rng):
                         try:
                             count = measure(path, Path(folder) / f"damaged.{suffix}", edits, truth)
                         except Exception as error:
-                            click.echo(f"{name} {kind}: {error}")
+                            print(f"{name} {kind}: {error}")
                             continue
                         for key in (f"{name:16} {kind}", f"{'all':16} {kind}", "all"):
                             total.setdefault(key, Count()).add(count)
     for key in sorted(total):
-        click.echo(f"{key:32} {total[key]}")
+        print(f"{key:32} {total[key]}")
 
 
 if __name__ == "__main__":

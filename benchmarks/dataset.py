@@ -3,6 +3,7 @@
 python benchmarks/dataset.py
 """
 
+import argparse
 import resource
 import subprocess
 import sys
@@ -64,6 +65,8 @@ def measure(what: str, workspace: Path, *settings: str) -> None:
 
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         workspace, rng = Path(folder), np.random.default_rng(0)
         flights = [f"flight{number}" for number in range(1, _FLIGHTS + 1)]

@@ -26,7 +26,7 @@ from pipeline.video import open_video
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=Path)
     parser.add_argument("--weights", default="embedded")
     parser.add_argument("--onnx", type=Path, help="the same weights, exported")

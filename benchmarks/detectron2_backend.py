@@ -23,7 +23,7 @@ from pipeline.video import open_video
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("model", "config_file", "imported", "video"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--frames", type=int, default=3)

@@ -1,7 +1,7 @@
 """The suggestions before there are labels: is the right person among nine, where each is known by one tracklet?
 
-    python benchmarks/first_suggestions.py simulated FOLDER   flights, truths and runs/, as labelling.py leaves them
-    python benchmarks/first_suggestions.py market DATA/market1501_subset
+    python -m benchmarks.first_suggestions simulated FOLDER   flights, truths, runs/, as labelling.py leaves them
+    python -m benchmarks.first_suggestions market DATA/market1501_subset
 
 Of Market-1501, query and gallery of the persons that no bundled network was trained on: a camera as a flight, the
 crops of a person in it as a tracklet. Five times another tracklet of each person is the one that is known; at first
@@ -16,7 +16,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from labelling import simulated_truths, who_is_where
 from numpy.typing import NDArray
 
 from annotate.log.state import State
@@ -26,6 +25,7 @@ from annotate.suggestions import suggest
 from annotate.suggestions.co_occurrence import CoOccurrence
 from annotate.suggestions.features import Features, FlightFeatures
 from annotate.suggestions.suggest import Suggester
+from benchmarks.labelling import simulated_truths, who_is_where
 from pipeline.engine.progress import progress_bar
 from pipeline.labelling.suggestions import embed_flights
 from pipeline.stages.appearance import describe

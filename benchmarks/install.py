@@ -56,7 +56,7 @@ def measure(wheel: Path, extra: str, video: Path, scratch: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=Path)
     parser.add_argument("--extra", action="append", default=[])
     arguments = parser.parse_args()

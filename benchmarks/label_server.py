@@ -124,7 +124,7 @@ def _post(address: str, path: str, **content: Any) -> Any:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tracklets", type=int, default=1000)
     parser.add_argument("--crops", type=int, default=50_000, help="of all tracklets together")
     parser.add_argument("--decisions", type=int, default=300)

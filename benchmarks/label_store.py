@@ -63,7 +63,7 @@ def label(store: LabelStore, operations: int) -> list[float]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--operations", type=int, default=10_000)
     operations = parser.parse_args().operations
     with tempfile.TemporaryDirectory() as folder:

@@ -303,7 +303,7 @@ def prepare(arguments: argparse.Namespace) -> tuple[Path, Truths]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("bench"))
     parser.add_argument("--flights", type=int, default=4, help="0: take the flights and truths that are in FOLDER")
     parser.add_argument("--people", type=int, default=101)

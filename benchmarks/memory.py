@@ -50,7 +50,7 @@ def peak_mib(video: Path, workspace: Path) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", type=int, default=300)
     parser.add_argument("--long", type=int, default=3000)
     arguments = parser.parse_args()

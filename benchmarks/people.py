@@ -107,7 +107,7 @@ def measure(cast: tuple[np.ndarray, np.ndarray, np.ndarray], share: float, seed:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["drawn", "market", "flown"])
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, default=50)

@@ -121,7 +121,7 @@ def errors_of(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("bench/positions"))
     parser.add_argument("--flights", type=int, default=8)
     parser.add_argument("--draws", type=int, default=12)

@@ -80,7 +80,7 @@ def rank_matrix(variant: str, cython: Path, path: Path) -> tuple[dict[str, float
     if variant == "uavpipe":
         return watched(lambda: dict(Evaluation(query, gallery, Options()).rank(MatrixDistances(matrix)).figures))
     sys.path.insert(0, str(cython))
-    from rank_cy import evaluate_cy
+    from rank_cy import evaluate_cy  # type: ignore[import-not-found]  # built there, in their checkouts
 
     columns = (query.identities, gallery.identities, query.cameras, gallery.cameras)
 
@@ -203,7 +203,7 @@ def write_features(folder: Path, query: Samples, gallery: Samples, dimension: in
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in CYTHON:
         parser.add_argument(f"--{name}", type=Path, help="Where its source lies.")
     parser.add_argument("--size", type=int, nargs=2, default=(3368, 15913), metavar=("QUERIES", "GALLERY"))
@@ -211,10 +211,12 @@ def main() -> None:
     parser.add_argument("--features", type=int, nargs=3, metavar=("QUERIES", "GALLERY", "DIMENSION"))
     arguments = parser.parse_args()
     if arguments.features:
-        from_features(*arguments.features, arguments.rounds)
+        queries, gallery, dimension = arguments.features
+        from_features(queries, gallery, dimension, arguments.rounds)
         return
     places = {name: getattr(arguments, name) for name in CYTHON}
-    compare({n: place / CYTHON[n] for n, place in places.items() if place}, *arguments.size, arguments.rounds)
+    queries, gallery = arguments.size
+    compare({n: place / CYTHON[n] for n, place in places.items() if place}, queries, gallery, arguments.rounds)
 
 
 if __name__ == "__main__":

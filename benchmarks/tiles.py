@@ -38,7 +38,7 @@ def detect(detector: PersonDetector, pictures: list[AnnotatedImage]) -> Found:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("annotations", type=Path)
     parser.add_argument("images", type=Path)
     parser.add_argument("--backend", default="torchvision")

@@ -122,7 +122,7 @@ def figures(flight: Flight, config: TracksConfig) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("flights", nargs="+", metavar="FLIGHT=TRUTH")
     parser.add_argument("--strides", default="1,2", help="keep every n-th frame, for each of these n")
     parser.add_argument("--set", dest="settings", action="append", metavar="KEY=VALUE", help="try these alone")

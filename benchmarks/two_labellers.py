@@ -1,6 +1,6 @@
 """Two labellers in two browsers at once: whether a decision is lost, or silently replaced by the other's.
 
-python benchmarks/two_labellers.py [--minutes 10] [--browser /usr/bin/chromium]
+python -m benchmarks.two_labellers [--minutes 10] [--browser /usr/bin/chromium]
 
 Each labeller answers the queue in a Chromium of their own by random keys, undo among them, and now and then labels
 the tracklet that the other one is shown, on its own page. Afterwards the log is compared with what the pages sent:
@@ -26,6 +26,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, Response
 
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Undo, write_operation
+from benchmarks.label_server import make_workspace, wait_until_ready
 
 _KEYS = {"1": 30, "Enter": 10, "n": 15, "j": 10, "s": 10, "x": 2, "z": 8, "y": 3}  # and how often
 _OTHERS = 0.1  # of the turns: the tracklet that the other one is shown
@@ -110,9 +111,7 @@ def faults(workspace: Path, labellers: list[Labeller]) -> dict[str, list[str]]:
 
 
 def main() -> None:
-    from label_server import make_workspace, wait_until_ready  # beside this file, which a test imports
-
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--tracklets", type=int, default=2000)
     parser.add_argument("--browser", help="Path of a Chromium.  [default: playwright's own]")

@@ -33,7 +33,7 @@ _SAMPLE = 32  # frames whose forwards are timed
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=Path, nargs="?", help="default: a simulated flight, 4 s of 1080p")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", dest="settings", action="append", default=[], help="as of uavpipe")

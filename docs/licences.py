@@ -6,8 +6,8 @@ Listed are those that ask for something beyond a notice, that declare none, or t
 or LGPL; `--all` lists every package.
 """
 
+import argparse
 import re
-import sys
 from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
@@ -50,7 +50,8 @@ def licence(package: Distribution) -> str:
     classifiers = [
         each.split(" :: ")[-1] for each in data.get_all("Classifier", []) if each.startswith("License ::")
     ]
-    declared = data.get("License-Expression") or "; ".join(classifiers) or (data.get("License") or "")
+    expression, licences = data.get_all("License-Expression", []), data.get_all("License", [])
+    declared = " ".join(expression) or "; ".join(classifiers) or " ".join(licences)
     return " ".join(declared.split())[:60]
 
 
@@ -71,11 +72,14 @@ def _required(package: Distribution, extras: frozenset[str]) -> Iterator[Require
 
 def main() -> None:
     """Print the list."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="list every package")
+    everything = parser.parse_args().all
     packages = installed()
     for name, package in sorted(packages.items()):
         declared = licence(package)
         contains = bundled(package)
-        if "--all" in sys.argv or not declared or contains or ASK_FOR_MORE.search(declared):
+        if everything or not declared or contains or ASK_FOR_MORE.search(declared):
             shown = f"{declared or 'declares none'}{'; contains ' if contains else ''}{', '.join(contains)}"
             print(f"{name:32} {package.version:16} {shown}")
     print(f"{len(packages)} packages")

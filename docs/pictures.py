@@ -58,7 +58,7 @@ def move(clip: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("report", type=Path)
     parser.add_argument("--browser", help="Path of a Chromium.  [default: playwright's own]")
     parser.add_argument("--moving", action="store_true", help="Make the moving picture alone.")

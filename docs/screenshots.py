@@ -20,7 +20,7 @@ from annotate.app.server import create_app
 from annotate.log.store import LABELS
 from annotate.operations import Assign, NewIdentity, SetNote, SetTags, flight_of
 from annotate.project import Project
-from benchmarks.labelling import who_is_where
+from benchmarks.labelling import simulated_truths, who_is_where
 from pipeline.find.in_app import find_picture
 from pipeline.labelling.application import Clocks, Pictures, camera_motion, sightings_in_words
 
@@ -43,7 +43,7 @@ def fly(folder: Path) -> None:
 
 def label_some(project: Project, folder: Path) -> None:
     """Label the longest tracklets as the truth says, but one that waits to be labelled."""
-    people = who_is_where(folder)
+    people = who_is_where(folder / "runs", simulated_truths(folder))
     with project.reading() as state:
         longest = sorted(state.tracklets, key=lambda name: -len(state.tracklets[name]))[:_LABELLED]
         shown = {
@@ -82,7 +82,7 @@ def _uavpipe(*arguments: object) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("bench/screenshots"))
     parser.add_argument("--browser", help="Path of a Chromium.  [default: playwright's own]")
     arguments = parser.parse_args()
