@@ -8,41 +8,54 @@ import click
 from pipeline.chain.table import CROPS, DATASET, DETECT, FRAMES, LABEL, OVERLAY, REPORT, TRACKS
 from pipeline.cli.verbosity import reset_verbosity, with_verbosity
 
-# command -> (module in this package, function, line in the help)
-_COMMANDS = {
-    "init": ("init", "init", "Write a commented configuration for the videos in a folder."),
-    "run": ("run", "run", "Run the whole chain on all flights, up to where labels are needed."),
-    FRAMES.command: ("stages", "frames", FRAMES.summary),
-    DETECT.command: ("stages", "detect", DETECT.summary),
-    CROPS.command: ("stages", "crops", CROPS.summary),
-    TRACKS.command: ("stages", "tracks", TRACKS.summary),
-    "label": ("annotate.serve", "serve", LABEL.summary),
-    DATASET.command: ("dataset", "dataset", DATASET.summary),
-    REPORT.command: ("report", "report", REPORT.summary),
-    OVERLAY.command: ("stages", "overlay", OVERLAY.summary),
-    "status": ("status", "status", "Show what of a workspace is finished, and what to do next."),
-    "find": ("find", "find", "Search for the person in a photo: seen before, where and when?"),
-    "clip": ("clip", "clip", "Render a clip of each sighting of a person."),
-    "sightings": ("sightings", "sightings", "List who was seen, when and where."),
-    "coverage": ("coverage", "coverage", "Show which ground was looked at: where must we still look?"),
-    "people": ("people", "people", "Estimate how many different people there are."),
-    "anonymize": ("privacy", "anonymize", "Write a clip to share, with its people made unrecognisable."),
-    "forget": ("privacy", "forget", "Erase a person everywhere in the workspace."),
-    "verify": ("verify", "verify", "Check that a workspace is whole, and name what is damaged."),
-    "trace": ("trace", "trace", "Trace a figure, crop or identity back to the video, or a frame forward."),
-    "score": ("score", "score", "Compare detections and tracklets with a ground truth."),
-    "simulate": ("simulate", "simulate", "Simulate a flight with exact ground truth."),
-    "simulate-stills": ("simulate", "stills", "Simulate annotated pictures of many scenes."),
-    "demo": ("demo", "demo", "Run the whole chain on two simulated flights, and compare with the ground truth."),
-    "detections": ("detections", "detections", "Use the detections of other tools."),
-    "annotate": ("annotate", "annotate", "Label identities in the browser, and exchange labels with other tools."),
-    "reid": ("reid", "reid", "Train, evaluate and use re-identification networks."),
-    "detector": ("detector", "detector", "Train, evaluate and convert person detectors."),
-    "weights": ("weights", "weights", "List and download public weights."),
-    "config": ("settings", "config", "Show the configuration, or its JSON schema."),
-    "doctor": ("doctor", "doctor", "Check the environment and suggest fixes."),
-    "completion": ("completion", "completion", "Print the script for completion in bash, zsh or fish."),
+# section of the help -> command -> (module in this package, function, line in the help, which fits into 80 columns)
+_SECTIONS = {
+    "Begin": {
+        "init": ("init", "init", "Write a commented configuration for the videos in a folder."),
+        "run": ("run", "run", "Run the chain, up to where labels are needed; resume it."),
+        "status": ("status", "status", "Show what of a workspace is finished, and what to do next."),
+        "demo": ("demo", "demo", "Run the whole chain on two simulated flights."),
+        "doctor": ("doctor", "doctor", "Check the environment and suggest fixes."),
+    },
+    "One stage of the chain": {
+        FRAMES.command: ("stages", "frames", FRAMES.summary),
+        DETECT.command: ("stages", "detect", DETECT.summary),
+        CROPS.command: ("stages", "crops", CROPS.summary),
+        TRACKS.command: ("stages", "tracks", TRACKS.summary),
+        "label": ("annotate.serve", "serve", LABEL.summary),
+        DATASET.command: ("dataset", "dataset", DATASET.summary),
+        REPORT.command: ("report", "report", REPORT.summary),
+        OVERLAY.command: ("stages", "overlay", OVERLAY.summary),
+    },
+    "Who was seen, when and where": {
+        "find": ("find", "find", "Search for the person in a photo in all flights."),
+        "sightings": ("sightings", "sightings", "List who was seen, when and where."),
+        "people": ("people", "people", "Estimate how many different people there are."),
+        "clip": ("clip", "clip", "Render a clip of each sighting of a person."),
+        "coverage": ("coverage", "coverage", "Show which ground was looked at, and which was not."),
+    },
+    "Trust and share": {
+        "trace": ("trace", "trace", "Trace a figure, crop or identity back to the video."),
+        "verify": ("verify", "verify", "Check that a workspace is whole, and name what is damaged."),
+        "score": ("score", "score", "Compare detections and tracklets with a ground truth."),
+        "anonymize": ("privacy", "anonymize", "Write a clip with its people made unrecognisable."),
+        "forget": ("privacy", "forget", "Erase a person everywhere in the workspace."),
+    },
+    "Labels, networks, other tools": {
+        "annotate": ("annotate", "annotate", "Embed, import, export, replay and compare labels."),
+        "detections": ("detections", "detections", "Use the detections of other tools."),
+        "reid": ("reid", "reid", "Train, evaluate and use re-identification networks."),
+        "detector": ("detector", "detector", "Train, evaluate and convert person detectors."),
+        "weights": ("weights", "weights", "List and download public weights."),
+    },
+    "More": {
+        "simulate": ("simulate", "simulate", "Simulate a flight with exact ground truth."),
+        "simulate-stills": ("simulate", "stills", "Simulate annotated pictures of many scenes."),
+        "config": ("settings", "config", "Show the configuration, or its JSON schema."),
+        "completion": ("completion", "completion", "Print the script for completion in bash, zsh or fish."),
+    },
 }
+_COMMANDS = {name: command for section in _SECTIONS.values() for name, command in section.items()}
 _ALIASES = {"export": "anonymize"}  # former names
 PROGRAM = "uavpipe"
 
@@ -81,8 +94,10 @@ class _LazyGroup(click.Group):
         return f"; did you mean {' or '.join(f'`{PROGRAM} {each}`' for each in meant)}?" if meant else ""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
+        width = max(map(len, _COMMANDS))  # of all sections, so that their columns are one
+        for title, commands in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:{width}}", line) for name, (_, _, line) in commands.items()])
 
     def main(self, *args: Any, **extra: Any) -> Any:
         reset_verbosity()

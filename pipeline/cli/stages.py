@@ -30,10 +30,12 @@ def _run(last: ChainStage, config: "FlightConfig") -> None:
 
 def show_plan(planned: "Iterable[Planned]") -> None:
     """Print what would run, and why: a line for each stage."""
-    for each in planned:
+    stages = [(each.flight or "all flights", each) for each in planned]
+    width = max((len(flight) for flight, _ in stages), default=0) + 2
+    for flight, each in stages:
         would = "stop" if each.stage == LABEL.name else "run"
         what = f"would {would}: {each.reason}" if each.reason else "up to date"
-        click.echo(f"{each.flight or 'all flights':20} {each.stage:10} {what}")
+        click.echo(f"{flight:{width}}{each.stage:10} {what}")
 
 
 def report_stage(result: "StageResult") -> None:

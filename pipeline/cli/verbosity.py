@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -45,6 +45,14 @@ def reset_verbosity() -> None:
     log.setLevel(logging.NOTSET)
 
 
+class _OnStderr(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is at the time: an open progress bar takes it over, and stays below the lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.setStream(sys.stderr)
+        super().emit(record)
+
+
 def begin_logging() -> None:
     """Print warnings, and what `-v` adds, each on one line."""
-    logging.basicConfig(level=logging.WARNING, format="uavpipe: %(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="uavpipe: %(message)s", handlers=[_OnStderr()])

@@ -115,9 +115,11 @@ def read_coverage(workspace: Path, recall: Recall, flights: Sequence[str] = (), 
 
     """
     there = sorted(path.parents[1].name for path in workspace.glob(f"[!.]*/{FRAMES.output}"))
+    if not there:
+        raise PipelineError(f"{workspace}: no flights here; name the --workspace")
     for name in flights:
         if name not in there:
-            raise PipelineError(f"there is no flight {name}; known: {', '.join(there) or 'none'}")
+            raise PipelineError(f"there is no flight {name}; known: {', '.join(there)}")
     names = list(flights) or there
     known = {name: rows for name in names if (rows := _frames(workspace / name)) is not None}
     if not known:

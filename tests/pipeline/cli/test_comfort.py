@@ -1,5 +1,8 @@
 """Suggestions, completion, -q and -v, one way to name a flight, what a failure leaves behind."""
 
+import contextlib
+import io
+import logging
 import os
 import re
 import shutil
@@ -14,6 +17,9 @@ from click.testing import CliRunner
 
 from pipeline.cli import main
 from pipeline.cli.options import Given, flight_folder
+from pipeline.cli.stages import show_plan
+from pipeline.cli.verbosity import _OnStderr
+from pipeline.run.plan import Planned
 from tests.network.every_command import every_name
 from tests.pipeline.run.test_status import ARCHIVE
 
@@ -39,6 +45,38 @@ def test_a_mistyped_word_gets_a_suggestion(words, meant):
     shown = run(*words)
     assert shown.exit_code == 2
     assert meant in shown.output
+
+
+def test_the_help_has_each_command_once_and_on_one_line(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = re.findall(r"^  (\S+)  +\S.*[.?]$", run("--help").output.partition("\n\nBegin:")[2], re.MULTILINE)
+    assert shown == main.list_commands(click.Context(main))
+    assert len(run("--help").output.splitlines()) < 60
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "coverage", "report", "sightings", "people"])
+def test_a_workspace_without_flights_is_said_to_have_none(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    shown = run(command)
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert re.match(r"uavpipe: runs: no flights? ", shown.output)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_has_columns_whatever_the_names_of_the_flights(capsys):
+    planned = [Planned("a", "frames", "not done yet"), Planned("DJI_20240917143000_0002", "frames", "")]
+    show_plan(planned)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.index("frames") == second.index("frames")
+
+
+def test_a_warning_goes_to_what_is_the_standard_error_by_then(capsys):
+    """As an open progress bar replaces it: the line is above the bar, not behind it."""
+    handler, record = _OnStderr(), logging.LogRecord("uavpipe", logging.WARNING, "", 0, "a warning", None, None)
+    for kept in (io.StringIO(), io.StringIO()):
+        with contextlib.redirect_stderr(kept):
+            handler.emit(record)
+        assert kept.getvalue() == "a warning\n"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
