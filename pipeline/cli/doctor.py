@@ -20,6 +20,7 @@ from pipeline.cli.outputs import print_json
 _GOOD, _NOTE, _BAD = "ok  ", "note", "FAIL"
 _WIDTH, _HEIGHT, _FPS = 1920, 1080, 30  # of most drones
 _TIMED_S = 3.0
+_CPUINFO = Path("/proc/cpuinfo")
 _LIBGL = "apt-get install libgl1 libglib2.0-0 libxcb1 (Debian, Ubuntu) or the same of your system"
 
 
@@ -156,7 +157,7 @@ def _openvino() -> Iterator[Finding]:
     else:
         yield Finding(
             _NOTE,
-            "OpenVINO is not installed; detector.backend: openvino is faster on CPUs",
+            "OpenVINO is not installed; only detector.backend: openvino needs it",
             "pip install 'uavpipe[openvino]'",
         )
 
@@ -197,7 +198,9 @@ def _speed() -> Iterator[Finding]:
     from detector.backends.load import load_predictor
     from detector.config import DetectorConfig
     from detector.models.weights import resolve
+    from pipeline.engine.progress import announce
 
+    announce(f"timing the detector, for {_TIMED_S:.0f} seconds or a few frames …")
     detector = load_predictor(DetectorConfig(), resolve("auto", None, download=False))
     image = np.random.default_rng(0).integers(0, 256, (_HEIGHT, _WIDTH, 3), np.uint8)
 
@@ -221,8 +224,19 @@ def _speed() -> Iterator[Finding]:
         _NOTE if slow else _GOOD,
         f"detection: {measured:.1f} frames/s of {_WIDTH}x{_HEIGHT}; a minute of video with {_FPS} frames/s takes "
         f"about {took}",
-        "detector.backend: openvino is three to four times as fast on a CPU" if slow else "",
+        _openvino_gain() if slow else "",
     )
+
+
+def _openvino_gain() -> str:
+    """What OpenVINO is known to gain on this machine's CPU; docs/benchmarks.md."""
+    try:
+        amx = "amx_tile" in _CPUINFO.read_text("utf-8")
+    except OSError:  # not Linux
+        amx = False
+    if amx:
+        return "detector.backend: openvino is three to four times as fast on a CPU with AMX, as this one"
+    return "detector.backend: openvino gains most on CPUs with AMX; this one has none: compare on a short clip"
 
 
 def _installed(name: str) -> bool:

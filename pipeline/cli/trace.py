@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.options import JSON, PATH
+from pipeline.cli.options import JSON, PATH, flight_folder
 from pipeline.cli.outputs import print_json
 
 
@@ -26,6 +26,8 @@ def trace(
     from pipeline.lineage import as_text
     from pipeline.lineage import trace as find
 
+    if frame is not None:
+        subject = flight_folder(Path(subject), workspace).name
     found = find(subject, workspace, frame=frame, query=query, results=results)
     if as_json:
         print_json(found)

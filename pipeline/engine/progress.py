@@ -92,7 +92,7 @@ def progress_bar(title: str, total: int | None) -> Iterator[Callable[[int], None
 def training_bar(title: str, total: int) -> Iterator[Callable[[int, str], None]]:
     """A bar of `total` iterations; the `with` gives the function that sets it to n and shows a text."""
     with during(title), _bar(TextColumn("{task.fields[text]}")) as bar:
-        task = bar.add_task(title, total=total, text="")
+        task = bar.add_task(title, total=total, text="iterations")
         yield lambda done, text: bar.update(task, completed=done, text=text)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import logging
 import os
 import re
@@ -15,7 +16,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from pipeline.cli import main
+from pipeline.cli import doctor, main
 from pipeline.cli.options import Given, flight_folder
 from pipeline.cli.stages import show_plan
 from pipeline.cli.verbosity import _OnStderr
@@ -77,6 +78,16 @@ def test_a_warning_goes_to_what_is_the_standard_error_by_then(capsys):
         with contextlib.redirect_stderr(kept):
             handler.emit(record)
         assert kept.getvalue() == "a warning\n"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"), [("avx2 amx_tile", "as this one"), ("avx2 fma", "this one has none"), (None, "none")]
+)
+def test_the_gain_of_openvino_is_that_of_this_cpu(tmp_path, monkeypatch, flags, said):
+    monkeypatch.setattr(doctor, "_CPUINFO", tmp_path / "cpuinfo")
+    if flags:
+        (tmp_path / "cpuinfo").write_text(f"processor: 0\nflags: {flags}\n")
+    assert said in doctor._openvino_gain()
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -181,6 +192,8 @@ def test_a_flight_has_one_way_to_be_named(workspace, named):
     assert shown.exit_code == 0, shown.output
     assert "flight1" in shown.stdout
     assert "flight2" not in shown.stdout
+    traced = run("trace", named, "--frame", 0, "--json")
+    assert json.loads(traced.stdout)["flight"]["video"].endswith("flight1.mp4"), traced.output
     missing = run("score", named, "gone.txt")
     assert "gone.txt" in missing.output
     (config,) = (Given((Path(named),), None, None, ()).load(),)
