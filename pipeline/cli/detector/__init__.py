@@ -14,13 +14,14 @@ from pipeline.cli.detector.export import export
 from pipeline.cli.detector.import_weights import import_detectron2
 from pipeline.cli.detector.inspect import inspect
 from pipeline.cli.detector.pseudo_label import pseudo_label
+from pipeline.cli.errors import UserError
 from pipeline.cli.extras import trains
 from pipeline.cli.options import PATH, output_option, settings_option
 from pipeline.cli.outputs import writes, writes_run
 from pipeline.cli.recipes import recipe_command
 
 if TYPE_CHECKING:
-    from detector.config import DataSource
+    from detector.config import DataSource, TrainConfig
 
 
 @click.group()
@@ -71,6 +72,7 @@ def train(config_path: Path, output: Path, weights: Path | None, settings: tuple
 
     content = apply_settings(read_yaml_mapping(recipe_file(config_path)), settings)
     config = validate(content, TrainConfig, str(config_path))
+    _check_there(config, config_path)
     for sources in (config.train, () if config.validation is None else (config.validation,)):
         for line in check_sources(sources) if sources else ():
             click.echo(line)
@@ -84,6 +86,21 @@ def train(config_path: Path, output: Path, weights: Path | None, settings: tuple
     click.echo(f"{weights}: from {best}")
     if config.validation is not None:
         _calibrate(best, config.validation, weights)
+
+
+def _check_there(config: "TrainConfig", recipe: Path) -> None:
+    """Check that the data of a recipe are there: a bundled one names those that it was made for."""
+    named = {f"train[{number}]": source for number, source in enumerate(config.train)}
+    if config.validation is not None:
+        named["validation"] = config.validation
+    for field, source in named.items():
+        for part, path in (("annotations", source.annotations), ("images", source.images)):
+            if not path.exists():
+                raise UserError(
+                    f"{recipe}: {field}.{part}: {path}: no such file or folder; name your data in a copy "
+                    "of the recipe, or by --set 'train=[{annotations: train.json, images: train/}]' and "
+                    "--set validation=null"
+                )
 
 
 def _calibrate(best: Path, validation: "DataSource", weights: Path) -> None:

@@ -14,6 +14,24 @@ def run(*arguments):
     return CliRunner().invoke(main, ["detector", *map(str, arguments)])
 
 
+def test_data_of_a_recipe_that_are_not_there_are_named_by_their_field(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = run("train", "--config", "small", "--out", "out")
+    assert shown.exit_code == 1
+    assert shown.output.startswith(
+        "uavpipe: small: train[0].annotations: data/stills/annotations.json: no such file"
+    )
+    (tmp_path / "mine.json").write_text("{}")
+    own = ("--set", "train=[{annotations: mine.json, images: .}]")
+    shown = run("train", "--config", "small", "--out", "out", *own)
+    assert shown.output.startswith(
+        "uavpipe: small: validation.annotations: data/validation/annotations.json: no such"
+    )
+    shown = run("train", "--config", "small", "--out", "out", *own, "--set", "validation=null")
+    assert shown.output.startswith("uavpipe: mine.json: ")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.json"]
+
+
 def test_the_command_divides_by_clip_and_training_reads_it(tmp_path):
     folder = tmp_path / "set"
     (folder / "annotations").mkdir(parents=True)
