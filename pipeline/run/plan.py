@@ -83,7 +83,8 @@ def _plan_dataset(
         return
     if stale or folder.manifest() is None:
         steps = [TRAIN] * (config.reid.recipe is not None) + [EVALUATE] * (not is_before(last, EVALUATE))
-        yield from (Planned("", step.name, "another data set" if stale else "not done yet") for step in steps)
+        reason = "not done yet" if folder.manifest() is None else "another data set"
+        yield from (Planned("", step.name, reason) for step in steps)
         return
     training = training_of(config, folder.path)
     if training.recipe and not is_before(TRAIN, first):

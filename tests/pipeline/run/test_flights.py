@@ -188,7 +188,7 @@ def test_a_changed_recipe_learns_in_a_folder_of_its_own(workspace_of_two_flights
     asked = ("--from", "dataset", "--until", "evaluate", "--workspace", str(workspace_of_two_flights))
     asked += ("--set", f"reid.recipe={tmp_path / 'short.yaml'}")
     (tmp_path / "short.yaml").write_text(f"{recipe}iterations: 1\n")
-    assert "train      would run: another data set" in run(*asked, "--dry-run").output
+    assert "train      would run: not done yet" in run(*asked, "--dry-run").output
     assert run(*asked, "--until", "dataset").exit_code == 0
     assert "train      would run: not done yet" in run(*asked, "--dry-run").output
     assert "incomplete, so --from cannot skip it" in run(*asked, "--from", "evaluate").output
