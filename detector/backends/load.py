@@ -21,9 +21,11 @@ def load_predictor(config: DetectorConfig, source: WeightsSource | None = None) 
         return _backend(config, source)
     from detector.backends.tiled import TiledPredictor
 
-    line = source.architecture.tile_scores if source.architecture else None
-    floor = line.inverse(config.floor) if line else config.floor
-    return TiledPredictor(_backend(config.model_copy(update={"floor": floor}), source), config, line)
+    scores = source.architecture.tile_scores if source.architecture else None
+    # Between the line of whole images, which leaves scores as they are, and that of the tiles.
+    floor = min(config.floor, scores.inverse(config.floor)) if scores else config.floor
+    inner = _backend(config.model_copy(update={"floor": floor}), source)
+    return TiledPredictor(inner, config, source.architecture)
 
 
 def _backend(config: DetectorConfig, source: WeightsSource) -> PersonDetector:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torchvision.ops import nms
 
 from detector.backends.protocol import PersonDetector
-from detector.config import DetectorConfig, Tiles
+from detector.config import DetectorConfig, Resize, Tiles
+from detector.models.presets import Architecture
 from detector.records import Detections, areas, intersections
 from detector.scores import ScoreLine
 
@@ -48,11 +49,13 @@ class TiledImage:
 class TiledPredictor:
     """A detector that runs another one on tiles; see `detector.backends.protocol.PersonDetector`."""
 
-    def __init__(self, inner: PersonDetector, config: DetectorConfig, line: ScoreLine | None = None) -> None:
-        """A detector of `inner` on tiles; `line` gives the scores that `inner`'s mean there."""
+    def __init__(
+        self, inner: PersonDetector, config: DetectorConfig, architecture: Architecture | None = None
+    ) -> None:
+        """A detector of `inner` on tiles; `architecture` says what `inner`'s scores mean there."""
         assert isinstance(config.tiles, Tiles)
         self.batch_size, self.workers, self.runtime = inner.batch_size, inner.workers, inner.runtime
-        self._inner, self._config, self._tiles, self._line = inner, config, config.tiles, line
+        self._inner, self._config, self._tiles, self._architecture = inner, config, config.tiles, architecture
 
     def preprocess(self, image: NDArray[np.uint8]) -> TiledImage:
         """Cut `image` (uint8 (H, W, 3) RGB) and scale each piece for the model.
@@ -83,21 +86,30 @@ class TiledPredictor:
         return result
 
     def _together(self, image: TiledImage, found: Sequence[Detections]) -> Detections:
-        boxes = [one.boxes + np.tile(piece.box[:2], 2) for piece, one in zip(image.pieces, found, strict=True)]
+        line, floor = self._line(image), self._config.floor
+        sure = [one.above(line.inverse(floor) if line else floor) for one in found]
+        boxes = [one.boxes + np.tile(piece.box[:2], 2) for piece, one in zip(image.pieces, sure, strict=True)]
         cut = [
             is_cut(part, piece.box, image.width, image.height)
             for part, piece in zip(boxes, image.pieces, strict=True)
         ]
         joined = join(
             np.concatenate(boxes),
-            np.concatenate([one.scores for one in found]),
+            np.concatenate([one.scores for one in sure]),
             np.concatenate(cut),
             nms_iou=self._config.nms_iou,
-        )
-        if self._line is not None:
-            scores = self._line(joined.scores).astype(np.float32)
-            joined = Detections(joined.boxes, scores).above(self._config.floor)
-        return joined[: self._config.max_detections]
+        )[: self._config.max_detections]
+        if line is None:
+            return joined
+        return Detections(joined.boxes, line(joined.scores).astype(np.float32)).above(floor)
+
+    def _line(self, image: TiledImage) -> ScoreLine | None:
+        """What scores mean in the pieces of `image`; None: what they mean in whole images."""
+        architecture = self._architecture
+        if architecture is None or architecture.tile_scores is None:
+            return None
+        rule = self._config.resize or architecture.resize
+        return architecture.tile_scores.at(enlargement(image.width, image.height, self._tiles, rule))
 
 
 def pieces_of(width: int, height: int, tiles: Tiles) -> NDArray[np.int64]:
@@ -120,6 +132,19 @@ def _spread(length: int, tiles: Tiles) -> list[tuple[int, int]]:
         return [(0, length)]
     count = 1 + int(np.ceil((length - tiles.size) / (tiles.size * (1 - tiles.overlap))))
     return [(int(start), int(start) + tiles.size) for start in np.linspace(0, length - tiles.size, count)]
+
+
+def enlargement(width: int, height: int, tiles: Tiles, rule: Resize) -> float:
+    """How many times as large as in the whole image persons are in the tiles of an image of `width` x `height` px.
+
+    `rule` scales the tiles and the whole image for the model; the geometric mean of both sides.
+    """
+    left, top, right, bottom = (int(edge) for edge in pieces_of(width, height, tiles)[0])
+    scales = [
+        np.sqrt(np.prod(rule.size(*sides)) / np.prod(sides))
+        for sides in ((right - left, bottom - top), (width, height))
+    ]
+    return float(scales[0] / scales[1])
 
 
 def is_cut(boxes: NDArray[np.float32], piece: NDArray[np.float32], width: int, height: int) -> NDArray[np.bool_]:

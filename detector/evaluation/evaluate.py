@@ -30,7 +30,7 @@ def evaluate(predictor: PersonDetector, source: DataSource) -> dict[str, float]:
     images = read_coco(source)
     require_persons(images, [source.annotations])
     found = detect(predictor, images)
-    official = person_visdrone_ap(images, found, _sizes(images))
+    official = person_visdrone_ap(images, found, image_sizes(images))
     return person_ap(images, found) | {f"visdrone_{name}": value for name, value in official.items()}
 
 
@@ -141,7 +141,7 @@ def measure(
     judged = together(each)
     return Report(
         coco=person_ap(images, found, max_detections=max_detections),
-        visdrone=person_visdrone_ap(images, found, _sizes(images)),
+        visdrone=person_visdrone_ap(images, found, image_sizes(images)),
         sizes=persons_by_size(images),
         parts={"all": judged, **by_height(judged)},
         by_altitude=by_altitude(images, each),
@@ -161,7 +161,13 @@ def _contents(parts: Mapping[str, Judged]) -> dict[str, Any]:
     }
 
 
-def _sizes(images: Sequence[AnnotatedImage]) -> list[tuple[int, int]]:
+def image_sizes(images: Sequence[AnnotatedImage]) -> list[tuple[int, int]]:
+    """Width and height of each image, px.
+
+    Raises:
+        DetectorError: one is neither annotated nor readable from its file.
+
+    """
     try:
         return [image.size or image_size(image.path) for image in images]
     except DetectorError as error:

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from detector.config import Preset, Resize, Section
-from detector.scores import ScoreLine
+from detector.scores import TileScores
 
 # distance of the anchors' places by level, px of the scaled image
 STRIDES: dict[Preset, tuple[int, ...]] = {"paper-c4": (16,), "fpn": (4, 8, 16, 32, 64), "small": (4, 8, 16)}
@@ -50,7 +50,7 @@ class Architecture(Section):
         None, ge=0, description="sampling points per side of a RoI's cell; 0: by its size; null: the preset's"
     )
     proposal_iou: float = Field(0.7, gt=0, le=1, description="if two proposals overlap more than this, one is kept")
-    tile_scores: ScoreLine | None = Field(
+    tile_scores: TileScores | None = Field(
         None,
         description="what scores in tiles mean: small pieces show few persons, and wrong boxes are surer there",
     )

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from detector.backends.batches import batched
 from detector.backends.load import load_predictor
-from detector.backends.tiled import TiledPredictor, is_cut, join, pieces_of
+from detector.backends.tiled import TiledPredictor, enlargement, is_cut, join, pieces_of
 from detector.config import DetectorConfig, Resize, Tiles
+from detector.models.presets import ARCHITECTURES
 from detector.records import Detections
-from detector.scores import ScoreLine
+from detector.scores import TileScores
 
 TILES = Tiles(size=100, overlap=0.3)
 
@@ -118,18 +119,40 @@ def test_persons_that_fit_into_the_overlap_are_found_once_and_whole(data):
         assert sorted(map(tuple, one.boxes.tolist())) == sorted(map(tuple, people.tolist()))
 
 
+def small_with(scores):
+    resize = Resize(width=100, height=100)
+    return ARCHITECTURES["small"].model_copy(update={"tile_scores": scores, "resize": resize})
+
+
 def test_scores_in_tiles_are_the_weights_own_there():
     people = array((10, 10, 20, 30), (70, 10, 80, 30), (150, 10, 160, 30))
-    line = ScoreLine(slope=1.5, offset=-1.0)
+    line = TileScores(slope=1.0, offset=-1.0, enlargement=2.0)
     config = DetectorConfig(tiles=Tiles(size=100, overlap=0.3, full_image=False), floor=0.5)
-    tiled = TiledPredictor(Oracle(people), config, line)
-    (found,) = tiled.predict([tiled.preprocess(numbered(200, 100))])
+    tiled = TiledPredictor(Oracle(people), config, small_with(line))
+    (found,) = tiled.predict([tiled.preprocess(numbered(200, 100))])  # 200 px at 0.5, tiles at 1
     assert found.scores[0] == pytest.approx(line(0.9))
-    # A score of 0.6 is one of 0.403 there, below the floor.
+    # A score of 0.6 is one of 0.356 there, below the floor.
     assert (found.scores >= 0.5).all()
-    assert TiledPredictor(Oracle(people), config).predict([tiled.preprocess(numbered(200, 100))])[0].scores[0] == (
-        pytest.approx(0.9)
-    )
+    # In less enlarged tiles, and in an image that is a single one, scores mean what they do in whole images.
+    (larger,) = tiled.predict([tiled.preprocess(numbered(150, 100))])
+    assert line(0.9) < larger.scores[0] < 0.85
+    (single,) = tiled.predict([tiled.preprocess(numbered(90, 100))])
+    assert single.scores[0] == pytest.approx(0.9)
+    plain = TiledPredictor(Oracle(people), config)
+    assert plain.predict([tiled.preprocess(numbered(200, 100))])[0].scores[0] == pytest.approx(0.9)
+
+
+def test_enlargement_by_hand():
+    into_960 = Resize(width=960, height=960)
+    # 1080p at 0.5; tiles of 1080 px at 960 / 1080, of 480 px at 2.
+    assert enlargement(1920, 1080, Tiles(size=1080), into_960) == pytest.approx(960 / 1080 / 0.5, rel=1e-3)
+    assert enlargement(1920, 1080, Tiles(size=480), into_960) == pytest.approx(4)
+    # 3840 x 2160: the same tiles are twice as large against the whole.
+    assert enlargement(3840, 2160, Tiles(size=480), into_960) == pytest.approx(8)
+    assert enlargement(640, 360, Tiles(size=640), into_960) == pytest.approx(1)
+    # The paper's input fills 800 x 648 with anything: 800 * 648 / 480² against 800 * 648 / (1600 * 1296).
+    filled = Resize(width=800, height=648, keep_aspect=False)
+    assert enlargement(1600, 1296, Tiles(size=480), filled) == pytest.approx((1600 * 1296 / 480**2) ** 0.5)
 
 
 def test_tiles_find_with_the_real_model_what_lies_at_a_tiles_corner():

@@ -55,7 +55,8 @@ def test_the_order_stays_and_the_tiles_have_their_own_line(stills, tmp_path):
     tiles = {"size": 320}
     shown = run(whole, *data, "--out", tiled, *SMALL, "--set", "tiles.size=320")
     assert shown.exit_code == 0, shown.output
-    assert read_header(tiled).architecture.tile_scores is not None
+    # 640 px at half their size, tiles of 320 px at their own.
+    assert read_header(tiled).architecture.tile_scores.enlargement == pytest.approx(2)
     pairs = zip(scores(whole, stills, tiles=tiles), scores(tiled, stills, tiles=tiles), strict=True)
     line = read_header(tiled).architecture.tile_scores
     for before, after in pairs:
