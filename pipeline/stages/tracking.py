@@ -12,11 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from detector.records import Detections
-from pipeline.boxes import iou
 from pipeline.config.models import TracksConfig
 
 _BUFFER_RATE = 30.0  # `trackers` counts its buffer of lost tracks in frames at this rate
 _STILL = np.eye(2, 3, dtype=np.float32)
+# Of frames more than _NEAR_S apart, boxes are enlarged for comparison by a share of their size on each side that
+# grows with the time, up to _MOST: people who run leave the place of their box.
+_NEAR_S, _GROWTH, _MOST = 0.1, 3.0, 0.5
 _SAME_PLACE = 0.3  # IoU from which a detection just before a tracklet's begin belongs to it
 
 
@@ -53,8 +55,11 @@ def link(
 
     """
     import supervision
+    from trackers.utils.iou import BIoU
 
-    tracker = _tracker(config, times, motion)
+    gap = _gap(times)
+    overlap = BIoU(float(np.clip(_GROWTH * (gap - _NEAR_S), 0, _MOST)))
+    tracker = _tracker(config, gap, overlap, motion)
     rows: list[tuple[int, int, int]] = []
     begun: dict[int, int] = {}  # tracklet -> its first frame
     unclaimed: dict[int, set[int]] = {}
@@ -71,19 +76,25 @@ def link(
             if number >= 0:
                 rows.append((int(number), frame, int(rank)))
                 begun.setdefault(int(number), frame)
-    rows += _first_boxes(rows, begun, unclaimed, detections, motion, list(times))
+    rows += _first_boxes(rows, begun, unclaimed, detections, motion, list(times), overlap)
     table = pd.DataFrame(rows, columns=["tracklet", "frame", "rank"], dtype=np.int64)
     return table.sort_values(["tracklet", "frame"], ignore_index=True)
 
 
-def _tracker(config: TracksConfig, times: Mapping[int, float], motion: Mapping[int, NDArray[np.float32]]) -> Any:
+def _gap(times: Mapping[int, float]) -> float:
+    """Seconds from a frame to the next, in the median."""
+    gaps = np.diff(list(times.values())) if len(times) > 1 else np.array([1 / _BUFFER_RATE])
+    return max(float(np.median(gaps)), 1e-3)
+
+
+def _tracker(config: TracksConfig, gap: float, overlap: Any, motion: Mapping[int, NDArray[np.float32]]) -> Any:
     from trackers import BoTSORTTracker, ByteTrackTracker
 
     assert config.new_track_score is not None  # null is the threshold of crops, which is put in its place before
-    gaps = np.diff(list(times.values())) if len(times) > 1 else np.array([1 / _BUFFER_RATE])
     common: dict[str, Any] = {
         "lost_track_buffer": round(config.max_gap_s * _BUFFER_RATE),
-        "frame_rate": 1 / max(float(np.median(gaps)), 1e-3),
+        "frame_rate": 1 / gap,
+        "iou": overlap,
         "track_activation_threshold": config.new_track_score,
         "high_conf_det_threshold": config.high_score,
     }
@@ -101,6 +112,7 @@ def _first_boxes(
     detections: Mapping[int, Detections],
     motion: Mapping[int, NDArray[np.float32]],
     frames: list[int],
+    overlap: Any,
 ) -> list[tuple[int, int, int]]:
     """The detection before each tracklet's first: trackers number a person only when seen twice."""
     before = dict(zip(frames[1:], frames, strict=False))
@@ -112,7 +124,7 @@ def _first_boxes(
         if earlier is None or not candidates:
             continue
         boxes = _moved(detections[earlier].boxes[candidates], motion.get(frame, _STILL))
-        overlaps = iou(boxes, detections[frame].boxes[rank][None])[:, 0]
+        overlaps = overlap.compute(boxes, detections[frame].boxes[rank][None])[:, 0]
         best = int(overlaps.argmax())
         if overlaps[best] >= _SAME_PLACE:
             found.append((number, earlier, candidates[best]))

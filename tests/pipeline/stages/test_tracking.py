@@ -50,6 +50,16 @@ def test_a_fast_camera_is_followed_only_with_its_motion():
     assert len(blind) < 40
 
 
+@pytest.mark.parametrize("method", ["botsort", "bytetrack"])
+def test_people_who_run_are_followed_at_five_frames_a_second(method):
+    # 12 px a frame, of a width of 20: boxes share 8 / 32, which is less than the begin of a tracklet needs.
+    detections, motion, _ = flight([(100, 100, 12, 0), (400, 130, -12, 0)], range(10))
+    times = {frame: frame / 5 for frame in detections}
+    table = link(detections, motion, times, TracksConfig(method=method, new_track_score=0.6))
+    assert ranks_of(table) == [{0}, {1}]
+    assert (table.groupby("tracklet").size() == 10).all()
+
+
 def test_a_person_unseen_for_half_a_second_keeps_the_tracklet_and_for_two_does_not():
     detections, motion, times = flight([(100, 100, 1, 0)], range(100))
     short = {frame: found for frame, found in detections.items() if not 30 <= frame < 45}
