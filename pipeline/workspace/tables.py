@@ -17,7 +17,8 @@ import pyarrow.dataset  # now: where memory is short, Arrow does without it late
 import pyarrow.parquet as pq
 
 from pipeline.errors import PipelineError
-from pipeline.workspace.atomic import atomic_file, file_sha256, read_json
+from pipeline.files import file_sha256
+from pipeline.workspace.atomic import atomic_file, read_json
 from pipeline.workspace.entries import MANIFEST
 
 _KEY = b"uavpipe.fingerprint"
