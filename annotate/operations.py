@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from annotate.errors import AnnotateError
 
@@ -150,6 +150,32 @@ class SetMark(_Operation):
     mark: Annotated[Mark, Field(strict=False)]
 
 
+def _each_once(batch: "AnswerBatch") -> "AnswerBatch":
+    names = [*(name for name, _ in batch.answers), *batch.taken_out]
+    if not names or len(names) != len(set(names)):
+        raise ValueError("expected at least one tracklet, each once")
+    return batch
+
+
+class AnswerBatch(_Operation):
+    """Answer for several tracklets at once, as was proposed, but for those that were taken out.
+
+    `taken_out` get no label: they are asked about one by one. Every "new" is an identity of its own; their numbers
+    follow one another, in the order of `answers`.
+    """
+
+    op: Literal["answer_batch"] = "answer_batch"
+    answers: Annotated[tuple[tuple[TrackletId, Answer], ...], Field(max_length=100_000)] = ()
+    taken_out: Annotated[tuple[TrackletId, ...], Field(max_length=100_000)] = ()
+
+    _check = model_validator(mode="after")(_each_once)
+
+    @property
+    def names_somebody(self) -> bool:
+        """Whether it says of a tracklet who it is."""
+        return any(answer == "new" or isinstance(answer, int) for _, answer in self.answers)
+
+
 class Merge(_Operation):
     """Merge two identities: all tracklets of `source` go to `into`, `source` ceases to exist."""
 
@@ -245,6 +271,7 @@ Decision = (
     NewIdentity
     | Assign
     | SetMark
+    | AnswerBatch
     | Merge
     | Rename
     | SetNote

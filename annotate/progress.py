@@ -9,7 +9,7 @@ from datetime import datetime
 from annotate.log.history import Entry
 from annotate.log.state import State
 from annotate.log.store import LabelStore
-from annotate.operations import Assign, Mark, Merge, NewIdentity, SecondLook, SetMark
+from annotate.operations import AnswerBatch, Assign, Mark, Merge, NewIdentity, SecondLook, SetMark
 
 _RECENT = 60  # decisions over which the speed is measured
 _PAUSE_S = 120.0  # a longer gap between two decisions is a pause, and not counted
@@ -47,11 +47,13 @@ class Tally:
         return sum(working) / len(working) if len(working) >= 2 else None
 
     def _count(self, entry: Entry) -> None:
-        if isinstance(entry.operation, Assign | NewIdentity | Merge):
+        operation = entry.operation
+        batch = isinstance(operation, AnswerBatch)
+        if isinstance(operation, Assign | NewIdentity | Merge) or (batch and operation.names_somebody):
             self.named = entry.sequence
-        if isinstance(entry.operation, SecondLook):
+        if isinstance(operation, SecondLook):
             self.second_looks[entry.user] += 1
-        elif isinstance(entry.operation, Assign | NewIdentity | SetMark):
+        elif batch or isinstance(operation, Assign | NewIdentity | SetMark):
             self.labelled[entry.user] += 1
         else:
             return

@@ -10,7 +10,7 @@ from annotate.app import views
 from annotate.filters import Filter
 from annotate.log.history import Entry
 from annotate.log.state import State
-from annotate.operations import Assign, Merge, NewIdentity, Redo, SetMark, Undo
+from annotate.operations import AnswerBatch, Assign, Merge, NewIdentity, Redo, SetMark, Undo
 from annotate.project import Project
 from annotate.review import agreement, to_review
 
@@ -67,6 +67,8 @@ def _how(entry: Entry) -> str:
         return "named as this person" + _with(len(operation.tracklets))
     if isinstance(operation, SetMark):
         return f"marked as {operation.mark.value}" + _with(len(operation.tracklets))
+    if isinstance(operation, AnswerBatch):
+        return "confirmed in a batch" + _with(len(operation.answers))
     if isinstance(operation, Merge):
         return f"two people were merged: {operation.source} is {operation.into}"
     if isinstance(operation, Undo | Redo):

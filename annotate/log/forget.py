@@ -8,6 +8,7 @@ from annotate.log.store import LabelStore
 from annotate.operations import (
     Accept,
     AddFlight,
+    AnswerBatch,
     Assign,
     Mark,
     NewIdentity,
@@ -86,6 +87,8 @@ def log_without(
         if name in names and answer != identity and label == state.labels[name] and looked is not None:
             log.add(SecondLook(tracklet=name, answer=answer), looked.user, looked.time)
     _add_reviews(log, store, names)
+    if left := tuple(sorted(names & state.taken_out.keys())):
+        log.add(AnswerBatch(taken_out=left), _NOBODY, time)
     gone = set(state.tracklets) - names | {str(identity)}
     for finding in sorted(state.accepted):
         if not gone & set(finding.split()):

@@ -13,6 +13,7 @@ from annotate.operations import (
     Accept,
     AddFlight,
     Answer,
+    AnswerBatch,
     Assign,
     Decision,
     Mark,
@@ -57,7 +58,7 @@ class Effect:
     Attributes:
         changes: every cell it writes, once.
         reads: cells it relies on without writing them.
-        created: the identity or the tracklet that it creates.
+        created: the identity or the tracklet that it creates; of several identities the first.
 
     """
 
@@ -83,6 +84,7 @@ class State:
         members: number -> its tracklets. Kept in step with `labels`.
         second_looks: name of a labelled tracklet -> its label at that time, and the second answer.
         reviews: name of a tracklet -> its label at that time, and the last review of it.
+        taken_out: name of a tracklet that somebody took out of a batch -> True: it is in none again.
         accepted: name of a finding that is no error -> True.
         exists: number -> True: what relies on an identity relies on this cell, not on its name.
         flights: name of a flight -> the highest number that one of its tracklets ever had.
@@ -101,6 +103,7 @@ class State:
     members: dict[int, set[str]] = field(default_factory=dict)
     second_looks: dict[str, tuple[Label, Answer]] = field(default_factory=dict)
     reviews: dict[str, tuple[Label, Review]] = field(default_factory=dict)
+    taken_out: dict[str, bool] = field(default_factory=dict)
     accepted: dict[str, bool] = field(default_factory=dict)
     last_identity: int = 0
 
@@ -126,9 +129,9 @@ class State:
                 table[cell.key] = after
             if cell.table == "labels":
                 self._move(str(cell.key), before, after)
-        if isinstance(effect.created, int):
-            self.last_identity = max(self.last_identity, effect.created)
-        elif isinstance(effect.created, str):
+            elif cell.table == "exists":
+                self.last_identity = max(self.last_identity, int(cell.key))
+        if isinstance(effect.created, str):
             flight, _, number = effect.created.rpartition("/")
             self.flights[flight] = max(self.flights[flight], int(number))
 
@@ -156,13 +159,9 @@ class State:
 
     @plan.register
     def _(self, operation: NewIdentity, created: int | str | None = None) -> Effect:
-        number = created or self.last_identity + 1
-        changes = [
-            Change(Cell("exists", number), None, True),
-            Change(Cell("identities", number), None, operation.name),
-        ]
-        labels, reads = self._label(operation.tracklets, int(number))
-        return Effect((*changes, *labels), reads, number)
+        number = int(created or self.last_identity + 1)
+        labels, reads = self._label(operation.tracklets, number)
+        return Effect((*_new(number, operation.name), *labels), reads, number)
 
     @plan.register
     def _(self, operation: Assign, created: int | str | None = None) -> Effect:
@@ -173,6 +172,29 @@ class State:
     @plan.register
     def _(self, operation: SetMark, created: int | str | None = None) -> Effect:
         return Effect(*self._label(operation.tracklets, operation.mark))
+
+    @plan.register
+    def _(self, operation: AnswerBatch, created: int | str | None = None) -> Effect:
+        first = number = int(created or self.last_identity + 1)
+        changes: list[Change] = []
+        relied: set[Cell] = set()
+        for name, answer in operation.answers:
+            label: Label
+            if answer == "new":
+                label, number = number, number + 1
+                changes += _new(label)
+            elif isinstance(answer, int):
+                label = answer
+                relied.add(self._identity(answer))
+            else:
+                label = Mark(answer)
+            labels, reads = self._label((name,), label)
+            changes += labels
+            relied |= reads
+        for name in operation.taken_out:
+            self._tracklet(name)
+            changes.append(Change(Cell("taken_out", name), self.taken_out.get(name), True))
+        return Effect(tuple(changes), frozenset(relied), first if number > first else None)
 
     @plan.register
     def _(self, operation: Merge, created: int | str | None = None) -> Effect:
@@ -289,6 +311,7 @@ class State:
         # What was said of the tracklets that were: each of their names means another one now.
         looks = [Cell("second_looks", name) for name in old if name in self.second_looks]
         looks += [Cell("reviews", name) for name in old if name in self.reviews]
+        looks += [Cell("taken_out", name) for name in old if name in self.taken_out]
         accepted = [Cell("accepted", key) for key in self.accepted if not set(old).isdisjoint(key.split())]
         changes += [Change(cell, getattr(self, cell.table)[cell.key], None) for cell in (*looks, *accepted)]
         return Effect(tuple(changes))
@@ -331,6 +354,11 @@ class State:
             changes.append(Change(Cell("labels", name), self.labels[name], label))
             reads.add(Cell("tracklets", name))
         return tuple(changes), frozenset(reads)
+
+
+def _new(number: int, name: str = "") -> tuple[Change, ...]:
+    """The changes that create identity `number`."""
+    return Change(Cell("exists", number), None, True), Change(Cell("identities", number), None, name)
 
 
 def _cut(content: tuple[Seen, ...], frame: int) -> tuple[tuple[Seen, ...], tuple[Seen, ...]]:

@@ -45,7 +45,8 @@ class Outcome:
 
     Attributes:
         entry: the operation as it is in the log.
-        created: the number of the identity or the name of the tracklet that it created.
+        created: the number of the identity or the name of the tracklet that it created; of several identities the
+            first, their numbers follow one another.
         repeated: the request had been answered before; nothing was done now.
 
     """

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from annotate.log.store import LabelStore
-from annotate.operations import NewIdentity, SecondLook, SetMark
+from annotate.operations import AnswerBatch, NewIdentity, SecondLook, SetMark
 from annotate.progress import Tally, progress
 from annotate.records import Detection, Tracklet
 
@@ -50,6 +50,16 @@ def test_what_is_done_and_what_is_left(store, clock):
     assert now.per_minute == pytest.approx(60 / 5)  # 4 and 6 seconds; the pause does not count
     assert now.minutes_left == pytest.approx(3 * 5 / 60)
     assert progress(store.state, tally, "bob", visible).per_minute is None
+
+
+def test_a_batch_is_one_decision_and_names_who_is_in_it(store):
+    store.apply(AnswerBatch(answers=(("f/0", "junk"), ("f/1", "junk"))), user="ann", id="a")
+    tally = Tally()
+    tally.follow(store)
+    assert (tally.labelled["ann"], tally.named) == (1, 0)
+    store.apply(AnswerBatch(answers=(("f/2", "new"), ("f/3", "junk")), taken_out=("f/4",)), user="ann", id="b")
+    tally.follow(store)
+    assert (tally.labelled["ann"], tally.named) == (2, 3)
 
 
 def test_agreement_of_second_looks(store):

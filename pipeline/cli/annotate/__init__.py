@@ -224,4 +224,5 @@ def _summary(operation: "Operation") -> str:
 def _short(value: object) -> str:
     if not isinstance(value, list):
         return str(value)
-    return " ".join(value[:3]) + (f" and {len(value) - 3} more" if len(value) > 3 else "")
+    words = ["=".join(map(str, each)) if isinstance(each, list) else str(each) for each in value[:3]]
+    return " ".join(words) + (f" and {len(value) - 3} more" if len(value) > 3 else "")

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from annotate.errors import Refused
 from annotate.log.history import Entry, History
 from annotate.operations import (
     AddFlight,
+    AnswerBatch,
     Assign,
     Mark,
     Merge,
@@ -75,6 +78,8 @@ def test_tails_change_places(labels):
     [
         (Assign(tracklets=("f/1", "f/9"), identity=1), "no tracklet f/9"),
         (Assign(tracklets=("f/1",), identity=2), "no identity 2"),
+        (AnswerBatch(answers=(("f/2", "junk"), ("f/1", 2))), "no identity 2"),
+        (AnswerBatch(answers=(("f/2", "new"),), taken_out=("f/9",)), "no tracklet f/9"),
         (Merge(source=1, into=1), "with itself"),
         (Split(tracklet="f/1", frame=0), "frames are 0 to 2"),
         (Split(tracklet="f/1", frame=3), "frames are 0 to 2"),
@@ -141,6 +146,37 @@ def test_numbers_are_never_given_twice(labels):
     assert labels.do("bob", NewIdentity()) == 3
 
 
+def test_a_batch_is_one_operation_and_is_taken_back_as_one(labels):
+    labels.do("ann", NewIdentity(name="Anna"))
+    before = copy.deepcopy(labels.state)
+    batch = AnswerBatch(answers=(("f/1", "new"), ("f/2", 1), ("f/4", "new")))
+    assert labels.do("ann", batch) == 2
+    assert labels.state.labels == {"f/1": 2, "f/2": 1, "f/4": 3}
+    assert labels.state.identities == {1: "Anna", 2: "", 3: ""}
+    labels.undo("ann")
+    before.last_identity = 3  # no number is given twice
+    assert labels.state == before
+    assert labels.do("bob", NewIdentity()) == 4
+    labels.redo("ann")
+    assert labels.state.labels == {"f/1": 2, "f/2": 1, "f/4": 3}
+
+
+def test_what_is_taken_out_of_a_batch_has_no_label_and_stays_out(labels):
+    labels.do("ann", AnswerBatch(answers=(("f/1", "junk"),), taken_out=("f/2", "f/4")))
+    assert labels.state.labels == {"f/1": Mark.JUNK, "f/2": Mark.OPEN, "f/4": Mark.OPEN}
+    assert labels.state.taken_out == {"f/2": True, "f/4": True}
+    labels.undo("ann")
+    assert labels.state.taken_out == {}
+
+
+@pytest.mark.parametrize(
+    "batch", [{}, {"taken_out": ("f/1", "f/1")}, {"answers": (("f/1", 1),), "taken_out": ("f/1",)}]
+)
+def test_a_batch_names_each_tracklet_once(batch):
+    with pytest.raises(ValueError, match="each once"):
+        AnswerBatch(**batch)
+
+
 def test_a_new_decision_ends_what_can_be_done_again(labels):
     labels.do("ann", NewIdentity())
     labels.undo("ann")
@@ -171,6 +207,14 @@ def naive(operations):
                 move(operation.tracklets, operation.identity)
             case SetMark():
                 move(operation.tracklets, operation.mark.value)
+            case AnswerBatch():
+                for name, answer in operation.answers:
+                    label = answer
+                    if answer == "new":
+                        label, created = created, created + 1
+                        names[label] = ""
+                    assert not isinstance(label, int) or label in names
+                    move([name], label)
             case Merge():
                 move([name for name, label in labels.items() if label == operation.source], operation.into)
                 del names[operation.source]
@@ -205,8 +249,10 @@ class TwoLabellers(RuleBasedStateMachine):
             created = self.labels.do(user, operation)
         except Refused:
             return
-        assert created is None or created not in self.given
-        self.given.add(created)
+        several = [answer for _, answer in getattr(operation, "answers", ())].count("new") or 1
+        given = {created + n for n in range(several)} if isinstance(created, int) else {created} - {None}
+        assert not given & self.given
+        self.given |= given
         self.holding.append((operation, created, user))
         self.undone[user].clear()
 
@@ -225,6 +271,14 @@ class TwoLabellers(RuleBasedStateMachine):
     def assign(self, data, user):
         tracklets = self.some_tracklets(data, min_size=1, max_size=2)
         self.attempt(user, Assign(tracklets=tracklets, identity=self.some_identity(data)))
+
+    @rule(data=st.data(), user=users)
+    def batch(self, data, user):
+        names = list(dict.fromkeys(self.some_tracklets(data, min_size=1, max_size=4)))
+        known = st.sampled_from(["new", "new", "junk", *self.labels.state.identities, 99])
+        answers = data.draw(st.lists(known, max_size=len(names)))
+        pairs = tuple(zip(names, answers, strict=False))
+        self.attempt(user, AnswerBatch(answers=pairs, taken_out=tuple(names[len(pairs) :])))
 
     @rule(data=st.data(), user=users, mark=st.sampled_from(Mark))
     def mark(self, data, user, mark):

@@ -2,7 +2,7 @@ import pytest
 
 from annotate.errors import AnnotateError, Refused
 from annotate.log.store import LabelStore, contents_of
-from annotate.operations import Accept, Mark, NewIdentity, Relink, SecondLook, Seen, Split
+from annotate.operations import Accept, AnswerBatch, Mark, NewIdentity, Relink, SecondLook, Seen, Split
 from annotate.records import Detection, Tracklet
 
 
@@ -20,6 +20,7 @@ def store(tmp_path):
         store.apply(SecondLook(tracklet="f/0", answer=1), user="bob", id="2")
         store.apply(Accept(finding="together f/0 f/1"), user="ann", id="3")
         store.apply(Split(tracklet="f/1", frame=4), user="ann", id="4")  # f/2
+        store.apply(AnswerBatch(taken_out=("f/0",)), user="eve", id="0")
         yield store
 
 
@@ -34,7 +35,7 @@ def test_new_tracklets_are_open_and_take_the_place_of_all(store):
     state = store.state
     assert state.labels == {"f/0": Mark.OPEN, "f/5": Mark.OPEN}
     assert state.tracklets["f/5"] == tuple(Seen(frame, 0) for frame in range(4, 9))
-    assert (state.second_looks, state.accepted, state.members) == ({}, {}, {})
+    assert (state.second_looks, state.taken_out, state.accepted, state.members) == ({}, {}, {}, {})
     assert state.exists == {1: True}  # an identity stays, with its number
     store.add_flight("f", new)  # they are known now
     with pytest.raises(AnnotateError, match="not those that were labelled"):
