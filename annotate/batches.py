@@ -1,75 +1,54 @@
-"""Batches: tracklets that probably have the same answer, to be confirmed at once."""
+"""Batches: tracklets with a proposed answer each, to be confirmed at once."""
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from annotate.suggestions.likeness import UNLIKELY
-from annotate.suggestions.suggest import Match
+from annotate.suggestions.proposals import Proposal
 
-SIZE = 20  # tracklets at once, at most: they fit on a screen
-MATCHES = 12  # of one identity: each is compared with the person's own pictures
-FEWEST = 4  # with fewer, the queue is as fast
+SIZE = 16  # rows at most: they fit on a screen or two
+FEWEST = 8  # rows, as long as something else can be asked: more come together meanwhile
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Tracklets without a label that probably have the same answer.
+    """Proposed answers to confirm at once.
 
     Attributes:
-        tracklets: their names, the clearest first.
-        total: how many there are of this kind, also beyond these.
-        identity: whose they probably are; None: they are probably no persons.
+        rows: one for each tracklet; none where there are too few.
+        total: how many answers are proposed, also beyond these.
 
     """
 
-    tracklets: tuple[str, ...]
+    rows: tuple[Proposal, ...]
     total: int
-    identity: int | None = None
 
 
-def no_persons(names: Sequence[str], likeness: Callable[[str], float], mine: Callable[[str], bool]) -> Batch | None:
-    """Those of `names` that are least likely a person; None where there are too few.
+def choose(
+    proposals: Sequence[Proposal],
+    apart: Callable[[str, str], bool],
+    mine: Callable[[str], bool],
+    fewest: int = FEWEST,
+) -> Batch:
+    """The first of `proposals` that can be confirmed at once.
 
-    Args:
-        names: tracklets without a label.
-        likeness: of a tracklet; see `annotate.suggestions.likeness`.
-        mine: whether a tracklet can be reserved for the labeller.
-
-    """
-    found = {name: likeness(name) for name in names}
-    unlikely = [name for name in names if found[name] < UNLIKELY]
-    return _batch(sorted(unlikely, key=lambda name: (found[name], name)), SIZE, mine)
-
-
-def one_person(
-    matches: Sequence[Match], together: Callable[[str, str], bool], mine: Callable[[str], bool]
-) -> Batch | None:
-    """The tracklets that are most clearly of one identity, of that which has most; None where none has enough.
+    Who was seen together is not one person, so a person has no two such tracklets; and only those who were seen
+    together are surely several new people.
 
     Args:
-        matches: the tracklets that are probably of an identity, the clearest first.
-        together: whether two tracklets were seen together: they are not in one batch.
-        mine: as in `no_persons`.
+        proposals: the surest first.
+        apart: whether two tracklets were seen together.
+        mine: whether a tracklet can be reserved for the labeller; asked only for those that are chosen.
+        fewest: rows; with fewer there is no batch.
 
     """
-    names: dict[int, list[str]] = defaultdict(list)
-    for each in matches:
-        known = names[each.identity]
-        if not any(together(each.tracklet, other) for other in known):
-            known.append(each.tracklet)
-    for identity in sorted(names, key=lambda identity: (-len(names[identity]), identity)):
-        found = _batch(names[identity], MATCHES, mine, identity)
-        if found is not None:
-            return found
-    return None
+    rows: list[Proposal] = []
+    for each in proposals:
+        if len(rows) < SIZE and all(_fits(each, other, apart) for other in rows) and mine(each.tracklet):
+            rows.append(each)
+    return Batch(tuple(rows) if len(rows) >= fewest else (), len(proposals))
 
 
-def _batch(names: list[str], most: int, mine: Callable[[str], bool], identity: int | None = None) -> Batch | None:
-    if len(names) < FEWEST:
-        return None
-    chosen: list[str] = []
-    for name in names:
-        if len(chosen) < most and mine(name):
-            chosen.append(name)
-    return Batch(tuple(chosen), len(names), identity) if len(chosen) >= FEWEST else None
+def _fits(one: Proposal, other: Proposal, apart: Callable[[str, str], bool]) -> bool:
+    if one.answer != other.answer or one.answer == "junk":
+        return True
+    return apart(one.tracklet, other.tracklet) == (one.answer == "new")

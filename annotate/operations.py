@@ -151,7 +151,7 @@ class SetMark(_Operation):
 
 
 def _each_once(batch: "AnswerBatch") -> "AnswerBatch":
-    names = [*(name for name, _ in batch.answers), *batch.taken_out]
+    names = [name for name, _ in (*batch.answers, *batch.taken_out)]
     if not names or len(names) != len(set(names)):
         raise ValueError("expected at least one tracklet, each once")
     return batch
@@ -160,13 +160,13 @@ def _each_once(batch: "AnswerBatch") -> "AnswerBatch":
 class AnswerBatch(_Operation):
     """Answer for several tracklets at once, as was proposed, but for those that were taken out.
 
-    `taken_out` get no label: they are asked about one by one. Every "new" is an identity of its own; their numbers
-    follow one another, in the order of `answers`.
+    `taken_out` get no label, for what was proposed is wrong: they are asked about one by one. Every "new" is an
+    identity of its own; their numbers follow one another, in the order of `answers`.
     """
 
     op: Literal["answer_batch"] = "answer_batch"
     answers: Annotated[tuple[tuple[TrackletId, Answer], ...], Field(max_length=100_000)] = ()
-    taken_out: Annotated[tuple[TrackletId, ...], Field(max_length=100_000)] = ()
+    taken_out: Annotated[tuple[tuple[TrackletId, Answer], ...], Field(max_length=100_000)] = ()
 
     _check = model_validator(mode="after")(_each_once)
 

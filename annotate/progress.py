@@ -48,12 +48,14 @@ class Tally:
 
     def _count(self, entry: Entry) -> None:
         operation = entry.operation
-        batch = isinstance(operation, AnswerBatch)
-        if isinstance(operation, Assign | NewIdentity | Merge) or (batch and operation.names_somebody):
+        if isinstance(operation, AnswerBatch):
+            if operation.names_somebody:
+                self.named = entry.sequence
+        elif isinstance(operation, Assign | NewIdentity | Merge):
             self.named = entry.sequence
         if isinstance(operation, SecondLook):
             self.second_looks[entry.user] += 1
-        elif batch or isinstance(operation, Assign | NewIdentity | SetMark):
+        elif isinstance(operation, AnswerBatch | Assign | NewIdentity | SetMark):
             self.labelled[entry.user] += 1
         else:
             return

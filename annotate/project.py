@@ -2,14 +2,14 @@
 
 import threading
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from annotate.batches import Batch, no_persons, one_person
+from annotate.batches import FEWEST, Batch, choose
 from annotate.errors import AnnotateError
 from annotate.filters import Filter, Moment
 from annotate.log.state import State
@@ -23,7 +23,8 @@ from annotate.suggestions.checks import Finding, findings
 from annotate.suggestions.co_occurrence import CoOccurrence, Meeting
 from annotate.suggestions.features import read_features
 from annotate.suggestions.ground import Ground, Motion, Place, Scale
-from annotate.suggestions.likeness import UNLIKELY, likeness
+from annotate.suggestions.likeness import likeness
+from annotate.suggestions.proposals import Proposal, propose
 from annotate.suggestions.representatives import representatives
 from annotate.suggestions.suggest import Ranking, Suggester
 
@@ -87,10 +88,11 @@ class Project:
         self._together = CoOccurrence(lambda flight, seen: self._detections[flight][seen].box)
         self._tally = Tally()
         self._lock = threading.RLock()
-        self._shown: dict[str, tuple[tuple[Seen, ...], tuple[Detection, ...]]] = {}
+        self._shown: dict[tuple[str, int], tuple[tuple[Seen, ...], tuple[Detection, ...]]] = {}
         self._followed: tuple[Suggester | None, int] = (None, -1)
         self._like: dict[str, tuple[tuple[Seen, ...], float]] = {}
         self._found: tuple[int, list[Finding]] = (-1, [])
+        self._proposed: tuple[int, list[Proposal]] = (-1, [])
         say("reading the descriptors")
         self.read_features()
 
@@ -111,7 +113,7 @@ class Project:
             suggester.follow(state)
             self._features, self.source = features, features.source
             self._suggester = suggester
-            self._found = (-1, [])
+            self._found, self._proposed = (-1, []), (-1, [])
             self._shown.clear()
 
     @contextmanager
@@ -131,7 +133,8 @@ class Project:
         visible, like = partial(self._visible, state), partial(self._likeness, state)
         holder = _holder(user, tab)
         if only is None or only == Filter():
-            return next_turn(self.store, state, self._tally, user, holder, visible, again, like)
+            proposed = {each.tracklet for each in self.proposals(state, late=True)}
+            return next_turn(self.store, state, self._tally, user, holder, visible, again, like, proposed=proposed)
         wanted = {name for name in state.tracklets if self.wants(state, name, only)}
         order: Callable[[str], float] | None = None
         if only.person is not None:
@@ -151,35 +154,45 @@ class Project:
         """The people most similar to `identity`, never seen together with it."""
         return alike(state, self._suggester, self._together, identity, count)
 
-    def batch(self, state: State, user: str, tab: str, without: Collection[str] = ()) -> Batch | None:
-        """Tracklets that probably have the same answer, reserved for `user` in the window `tab`.
-
-        First those that are of one identity, then those that are no persons; none of `without`.
-        """
+    def batch(self, state: State, user: str, tab: str) -> Batch:
+        """Proposed answers to confirm at once, their tracklets reserved for `user` in the window `tab`."""
 
         def mine(name: str) -> bool:
             return self.store.leases.take(name, _holder(user, tab), LEASE_S)
 
-        def together(one: str, other: str) -> bool:
-            return self._together.frame(state, one, other) is not None
+        return self._choose(state, self.proposals(state), mine)
 
-        left_out = set(without)
-        names = [
-            name
-            for name, label in state.labels.items()
-            if label is Mark.OPEN and name not in left_out and self._visible(state, name)
-        ]
-        persons = [name for name in names if self._likeness(state, name) >= UNLIKELY]
-        found = one_person(self._suggester.matches(state, persons), together, mine)
-        return found or no_persons(names, partial(self._likeness, state), mine)
+    def count_proposed(self, state: State) -> int:
+        """How many rows the next batch has, whoever asks."""
+        return len(self._choose(state, self.proposals(state, late=True), lambda name: True).rows)
 
-    def count_unlikely(self, state: State) -> int:
-        """How many tracklets without a label are probably no persons."""
-        return sum(
-            self._likeness(state, name) < UNLIKELY and self._visible(state, name)
+    def proposals(self, state: State, *, late: bool = False) -> list[Proposal]:
+        """Answers that are probably right, for tracklets without a label that nobody took out of a batch.
+
+        With `late`, they may be some decisions old, one for each hundred tracklets: to find them takes a moment.
+        """
+        sequence = len(self.store.entries)
+        known = self._proposed[0]
+        if known < 0 or sequence - known > (len(state.labels) // 100 if late else 0):
+            names = [
+                name
+                for name, label in state.labels.items()
+                if label is Mark.OPEN and name not in state.taken_out and self._visible(state, name)
+            ]
+            found = propose(
+                state, names, self._decided, self._suggester, self._together, partial(self._likeness, state)
+            )
+            self._proposed = (sequence, found)
+        waits = (each for each in self._proposed[1] if state.labels.get(each.tracklet) is Mark.OPEN)
+        return [each for each in waits if each.tracklet not in state.taken_out]
+
+    def _choose(self, state: State, proposals: Sequence[Proposal], mine: Callable[[str], bool]) -> Batch:
+        proposed = {each.tracklet for each in proposals}
+        others = any(
+            label is Mark.OPEN and name not in proposed and self._visible(state, name)
             for name, label in state.labels.items()
-            if label is Mark.OPEN
         )
+        return choose(proposals, partial(self._apart, state), mine, FEWEST if others else 1)
 
     def shown_elsewhere(self, state: State) -> int:
         """How many tracklets without a label are shown in a window just now."""
@@ -220,14 +233,14 @@ class Project:
                     found.append((name, self._detections[flight][content[at]]))
         return found
 
-    def shown(self, state: State, tracklet: str) -> tuple[Detection, ...]:
-        """At most 12 crops that represent `tracklet`, in order of time."""
+    def shown(self, state: State, tracklet: str, count: int = SHOWN) -> tuple[Detection, ...]:
+        """At most `count` crops that represent `tracklet`, in order of time."""
         content = state.tracklets[tracklet]
-        known = self._shown.get(tracklet)
+        known = self._shown.get((tracklet, count))
         if known is None or known[0] is not content:
             vectors = self._features.flights[flight_of(tracklet)].of(content)
-            known = (content, representatives(self.detections(state, tracklet), vectors, SHOWN))
-            self._shown[tracklet] = known
+            known = (content, representatives(self.detections(state, tracklet), vectors, count))
+            self._shown[tracklet, count] = known
         return known[1]
 
     def portraits(
@@ -289,6 +302,13 @@ class Project:
         if known is None or known[0] is not content:
             known = self._like[tracklet] = (content, likeness(self.detections(state, tracklet)))
         return known[1]
+
+    def _apart(self, state: State, one: str, other: str) -> bool:
+        return self._together.frame(state, one, other) is not None
+
+    def _decided(self, tracklet: str) -> int:
+        entry = self.store.decision(tracklet)
+        return entry.sequence if entry else 0
 
     def _follow(self, state: State) -> None:
         """Bring the suggester up to date, once after each decision: there may be thousands of tracklets."""

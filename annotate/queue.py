@@ -1,7 +1,7 @@
 """The queue of tracklets to label: persons first, the longest of them, and now and then one for a second look."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from annotate.log.state import State
@@ -39,6 +39,7 @@ def next_turn(
     likeness: Callable[[str], float] = lambda tracklet: 1.0,
     wanted: Callable[[str], bool] = lambda tracklet: True,
     order: Callable[[str], float] | None = None,
+    proposed: Collection[str] = (),
 ) -> Turn | None:
     """The tracklet that `user` is to label now, leased to `holder`, their window; None where nothing is left.
 
@@ -48,14 +49,15 @@ def next_turn(
     Those that are surely persons by their `likeness` come first, and those that are hardly persons last. Among
     them the longest first: each decision then labels the most crops, and an identity begins with many pictures.
     Skipped tracklets come when no open one is left, and then only if more is known than when they were skipped:
-    somebody was named since. Those that were skipped up to entry `again` of the log come in any case.
+    somebody was named since. Those that were skipped up to entry `again` of the log come in any case. Those that
+    have an answer `proposed` come after the others: they wait for a batch.
     """
     if tally.second_looks[user] < int(SECOND_LOOKS * tally.labelled[user]):
         for tracklet in _for_second_look(store, state, user):
             if wanted(tracklet) and store.leases.take(tracklet, holder, LEASE_S):
                 return Turn(tracklet, second_look=True)
     leased = {name for name, other in store.leases.held().items() if other != holder}
-    for tracklet in waiting(store, state, max(again, tally.named), likeness, order):
+    for tracklet in waiting(store, state, max(again, tally.named), likeness, order, proposed):
         if (
             tracklet not in leased
             and visible(tracklet)
@@ -72,13 +74,15 @@ def waiting(
     until: int,
     likeness: Callable[[str], float] = lambda tracklet: 1.0,
     order: Callable[[str], float] | None = None,
+    proposed: Collection[str] = (),
 ) -> list[str]:
     """The tracklets without a label, in the order in which they come; of the skipped those skipped by `until`."""
     names = [name for name, label in state.labels.items() if label is Mark.OPEN]
     skipped = {name: _decided(store, name) for name, label in state.labels.items() if label is Mark.SKIPPED}
 
-    def place(name: str) -> tuple[float, int, str]:
-        return order(name) if order else _later(likeness(name)), -len(state.tracklets[name]), name
+    def place(name: str) -> tuple[bool, float, int, str]:
+        first = order(name) if order else _later(likeness(name))
+        return name in proposed, first, -len(state.tracklets[name]), name
 
     return [
         *sorted(names, key=place),

@@ -9,8 +9,12 @@ changes, takes the right identity among those suggested, asks for more where it 
 one for whom it has not seen. A request for more is counted as a decision, and so is a second look. Beside it: each
 tracklet compared with the identities one after the other, in the order in which they were made, a decision each.
 
-It also answers the batches, after each answer as long as there are some; not with --one-by-one. It judges them by
-the crops that they show; each tracklet that it takes out is a decision, as the confirmation of the others is.
+It also answers the batches, after each answer as long as there are some; not with --one-by-one. It judges each row
+by the crops that it shows, and takes out what is not of the proposed person, or seems to be of two. Each row that
+it takes out is a decision, as the confirmation of the others is; so is its answer to that row in the queue.
+
+Pairs looked at: rows of batches that show a person beside the tracklet, and in the queue the people before the
+right one and that one, or all that were shown.
 
 Flights that are not simulated are tracked beforehand, in the workspace. The truth is a table of the boxes of all
 persons who are to be labelled, with the columns flight, frame, x1, y1, x2, y2 (pixels) and person (a number from 0,
@@ -96,7 +100,8 @@ class Hand:
     def __init__(self, address: str, people: People, at_once: bool) -> None:
         self.people, self.counts, self.took = people, Counter[str](), list[float]()
         self._address, self._known = address, dict[int, int]()  # person -> identity
-        self._at_once, self._without = at_once, list[str]()  # tracklets that are left to the queue
+        self._at_once, self.pairs = at_once, 0
+        self.rows, self.wrong = Counter[str](), Counter[str]()  # of the batches, by what was proposed
 
     def label_all(self) -> None:
         """Until nothing is left."""
@@ -110,26 +115,36 @@ class Hand:
     def _answer_batches(self) -> bool:
         """As long as there are some; whether there were."""
         asked = False
-        while self._at_once and (answer := self._post("batch", without=self._without))["batch"] is not None:
-            self._answer_batch(answer["batch"], answer["seen"])
+        while self._at_once and (answer := self._post("batch"))["rows"]:
+            self._answer_batch(answer["rows"], answer["seen"])
             asked = True
         return asked
 
-    def _answer_batch(self, batch: dict[str, Any], seen: int) -> None:
-        identity = batch["person"] and batch["person"]["identity"]
-        right, others = list[str](), list[str]()
-        for each in batch["tracklets"]:
-            person = _shown_person(self._persons(each["flight"], each["crops"]))
-            is_right = identity == (None if person is None else self._known.get(person, 0))
-            (right if is_right else others).append(each["tracklet"])
-        self._without += others
-        if not right:
-            self.counts["batch put off"] += 1
-            return
-        what = {"op": "mark", "mark": "junk"} if identity is None else {"op": "assign", "identity": identity}
-        self.counts["taken out of a batch"] += len(others)
-        self.counts["batch of nobody" if identity is None else "batch of a person"] += 1
-        self._send({**what, "tracklets": right}, seen)
+    def _answer_batch(self, rows: list[dict[str, Any]], seen: int) -> None:
+        answers, out, new = list[tuple[str, Any]](), list[tuple[str, Any]](), list[int | None]()
+        for row in rows:
+            kind = row["answer"] if isinstance(row["answer"], str) else "same"
+            self.rows[kind] += 1
+            self.pairs += row["person"] is not None
+            person, answer = self._judge(self._persons(row["flight"], row["crops"]))
+            if row["answer"] != answer or (answer == "new" and person in new):
+                out.append((row["tracklet"], row["answer"]))
+                self.wrong[kind] += 1
+            else:
+                answers.append((row["tracklet"], answer))
+                new += [person] if answer == "new" else []
+        self.counts["batch"] += 1
+        self.counts["taken out of a batch"] += len(out) if answers else 0  # all of them by one key
+        done = self._send({"op": "answer_batch", "answers": answers, "taken_out": out}, seen)
+        self._known |= {person: done["created"] + place for place, person in enumerate(new) if person is not None}
+
+    def _judge(self, persons: list[frozenset[int]]) -> tuple[int | None, int | str]:
+        """Whom the crops show, and the answer to a row that shows them; "several" is never proposed."""
+        person = _shown_person(persons)
+        if person is None:
+            return None, "junk"
+        several = any(those and person not in those for those in persons)
+        return person, "several" if several else self._known.get(person, "new")
 
     def _persons(self, flight: str, crops: list[dict[str, Any]]) -> list[frozenset[int]]:
         return [self.people[flight][Seen(crop["frame"], crop["rank"])] for crop in crops]
@@ -147,6 +162,7 @@ class Hand:
             return self._answer(item, "split", operation)
         identity = self._known.get(person)
         if identity is None:
+            self.pairs += len(item["candidates"])
             return self._answer(item, "new", {"op": "new_identity", "tracklets": [item["tracklet"]]}, person)
         self._look_for(identity, item)
         operation = {"op": "assign", "tracklets": [item["tracklet"]], "identity": identity}
@@ -161,7 +177,9 @@ class Hand:
             people = self._post("candidates", tracklet=item["tracklet"], offset=offset)
             shown = people["candidates"]
             self.counts["more"] += 1
-        if all(each["identity"] != identity for each in shown):
+        places = [place for place, each in enumerate(shown, start=1) if each["identity"] == identity]
+        self.pairs += offset + (places[0] if places else len(shown))
+        if not places:
             self.counts["found in the gallery"] += 1
 
     def _answer(
@@ -330,6 +348,10 @@ def main() -> None:
     print(
         f"{hand.counts.total()} decisions, {hand.counts.total() / waiting:.2f} a tracklet: "
         + ", ".join(f"{n} {what}" for what, n in hand.counts.items())
+    )
+    rows = ", ".join(f"{n} {kind} ({hand.wrong[kind]} wrong)" for kind, n in hand.rows.items())
+    print(
+        f"rows of batches: {rows or 'none'}; {hand.pairs:,} pairs looked at, {hand.pairs / waiting:.2f} a tracklet"
     )
     print(f"one by one: {one_by_one(workspace, people):.1f} decisions a tracklet")
     late = sorted(hand.took)[int(0.95 * len(hand.took))]

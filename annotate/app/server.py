@@ -65,10 +65,6 @@ class _Candidates(_Body):
     offset: Index = 0
 
 
-class _Batch(_Body):
-    without: list[TrackletId] = Field([], max_length=5000, description="what is not to be asked at once again")
-
-
 class _Request(_Body):
     id: OperationId
     next: bool = Field(False, description="answer with what comes next, too")
@@ -152,10 +148,19 @@ def _labelling(app: FastAPI, project: Project) -> None:
             return _people(project, state, body.tracklet, body.offset)
 
     @app.post("/api/batch")
-    def batch(body: _Batch) -> dict[str, Any]:
+    def batch(body: _Body) -> dict[str, Any]:
         with project.reading() as state:
-            found = project.batch(state, body.user, body.tab, body.without)
-            return {"batch": found and views.batch(project, state, found), "seen": len(project.store.entries)}
+            found = project.batch(state, body.user, body.tab)
+            return {
+                "rows": [views.proposal(project, state, each) for each in found.rows],
+                "total": found.total,
+                "seen": len(project.store.entries),
+            }
+
+    @app.get("/api/proposed")
+    def proposed() -> dict[str, Any]:
+        with project.reading() as state:
+            return {"proposed": project.count_proposed(state)}
 
     @app.post("/api/decide")
     def decide(body: _Decide) -> dict[str, Any]:
@@ -254,7 +259,6 @@ def _item(project: Project, state: State, body: _Body) -> dict[str, Any] | None:
     return {
         **item,
         "second_look": turn.second_look,
-        "unlikely": project.count_unlikely(state),
         **_people(project, state, turn.tracklet),
         "seen": len(project.store.entries),
     }

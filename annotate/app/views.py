@@ -3,15 +3,16 @@
 from typing import Any
 from urllib.parse import quote
 
-from annotate.batches import Batch
 from annotate.log.state import Label, State
 from annotate.operations import flight_of
 from annotate.project import Project
 from annotate.records import Detection
 from annotate.suggestions.checks import Finding
+from annotate.suggestions.proposals import Proposal
 from annotate.suggestions.suggest import Candidate, Excluded
 
 PORTRAITS = 6  # crops on the card of an identity
+PAIR = 4  # crops of a tracklet, and of the person beside it, in a batch
 
 
 def crop(tracklet: str, detection: Detection) -> dict[str, Any]:
@@ -49,12 +50,15 @@ def tracklet(project: Project, state: State, name: str, *, every: bool = False) 
     }
 
 
-def batch(project: Project, state: State, found: Batch) -> dict[str, Any]:
-    """A batch with the pictures to judge it by."""
+def proposal(project: Project, state: State, found: Proposal) -> dict[str, Any]:
+    """A proposed answer with the pictures to judge it by: of the tracklet, and of whom it is compared with."""
+    name, like = found.tracklet, found.like
     return {
-        "person": None if found.identity is None else identity(project, state, found.identity),
-        "tracklets": [tracklet(project, state, name) for name in found.tracklets],
-        "total": found.total,
+        "tracklet": name,
+        "flight": flight_of(name),
+        "answer": found.answer,
+        "crops": [crop(name, each) for each in project.shown(state, name, PAIR)],
+        "person": None if like is None else identity(project, state, like, name, PAIR),
     }
 
 
@@ -66,8 +70,10 @@ def boxes(project: Project, state: State, flight: str, frame: int) -> list[dict[
     ]
 
 
-def identity(project: Project, state: State, number: int, like: str | None = None) -> dict[str, Any]:
-    """An identity's card."""
+def identity(
+    project: Project, state: State, number: int, like: str | None = None, count: int = PORTRAITS
+) -> dict[str, Any]:
+    """An identity's card, with the crops that are most like the tracklet `like`; see `Project.portraits`."""
     members = state.members.get(number, set())
     return {
         "identity": number,
@@ -77,7 +83,7 @@ def identity(project: Project, state: State, number: int, like: str | None = Non
         "tracklets": len(members),
         "detections": sum(len(state.tracklets[name]) for name in members),
         "flights": sorted({flight_of(name) for name in members}),
-        "crops": [crop(name, each) for name, each in project.portraits(state, number, PORTRAITS, like)],
+        "crops": [crop(name, each) for name, each in project.portraits(state, number, count, like)],
     }
 
 

@@ -87,8 +87,11 @@ def log_without(
         if name in names and answer != identity and label == state.labels[name] and looked is not None:
             log.add(SecondLook(tracklet=name, answer=answer), looked.user, looked.time)
     _add_reviews(log, store, names)
-    if left := tuple(sorted(names & state.taken_out.keys())):
-        log.add(AnswerBatch(taken_out=left), _NOBODY, time)
+    left = [(name, answer) for name, answer in sorted(state.taken_out.items()) if name in names]
+    if left:
+        # That one was taken for the erased person says what they look like: then only that it was taken out.
+        out = tuple((name, "skipped" if answer == identity else answer) for name, answer in left)
+        log.add(AnswerBatch(taken_out=out), _NOBODY, time)
     gone = set(state.tracklets) - names | {str(identity)}
     for finding in sorted(state.accepted):
         if not gone & set(finding.split()):

@@ -84,7 +84,7 @@ class State:
         members: number -> its tracklets. Kept in step with `labels`.
         second_looks: name of a labelled tracklet -> its label at that time, and the second answer.
         reviews: name of a tracklet -> its label at that time, and the last review of it.
-        taken_out: name of a tracklet that somebody took out of a batch -> True: it is in none again.
+        taken_out: name of a tracklet that somebody took out of a batch, and is in none again -> the wrong answer.
         accepted: name of a finding that is no error -> True.
         exists: number -> True: what relies on an identity relies on this cell, not on its name.
         flights: name of a flight -> the highest number that one of its tracklets ever had.
@@ -103,7 +103,7 @@ class State:
     members: dict[int, set[str]] = field(default_factory=dict)
     second_looks: dict[str, tuple[Label, Answer]] = field(default_factory=dict)
     reviews: dict[str, tuple[Label, Review]] = field(default_factory=dict)
-    taken_out: dict[str, bool] = field(default_factory=dict)
+    taken_out: dict[str, Answer] = field(default_factory=dict)
     accepted: dict[str, bool] = field(default_factory=dict)
     last_identity: int = 0
 
@@ -191,9 +191,9 @@ class State:
             labels, reads = self._label((name,), label)
             changes += labels
             relied |= reads
-        for name in operation.taken_out:
+        for name, answer in operation.taken_out:
             self._tracklet(name)
-            changes.append(Change(Cell("taken_out", name), self.taken_out.get(name), True))
+            changes.append(Change(Cell("taken_out", name), self.taken_out.get(name), answer))
         return Effect(tuple(changes), frozenset(relied), first if number > first else None)
 
     @plan.register

@@ -1,9 +1,12 @@
 """Co-occurrence: tracklets that are in one frame, apart from each other, and so cannot be one person."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from annotate.log.state import State
 from annotate.operations import Seen, flight_of
@@ -11,6 +14,9 @@ from annotate.records import Box, overlap
 
 _ONE_PERSON = 0.3  # of the smaller box; two boxes with this overlap may be one person, detected twice
 _FAR = 1.0  # heights of the larger box; boxes with a gap as wide as this are never of one person
+
+
+_Content = tuple[Seen, ...]
 
 
 class Meeting(NamedTuple):
@@ -26,6 +32,7 @@ class CoOccurrence:
 
     def __init__(self, box: Callable[[str, Seen], Box]) -> None:
         self._box = box
+        self._known: dict[tuple[str, str], tuple[_Content, _Content, int | None]] = {}
 
     def first(self, state: State, some: Iterable[str], others: Iterable[str]) -> Meeting | None:
         """The first frame that shows one of `some` and one of `others` apart, of the first such pair; else None."""
@@ -34,6 +41,15 @@ class CoOccurrence:
             if frame is not None:
                 return Meeting(one, other, frame)
         return None
+
+    def pairs(self, state: State, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Which of `names`, tracklets of one flight, were seen apart from each other in a frame: bool (n, n)."""
+        contents = [state.tracklets[name] for name in names]
+        first, last = (np.array([content[end].frame for content in contents]) for end in (0, -1))
+        found = np.zeros((len(names), len(names)), np.bool_)
+        for one, other in np.argwhere(np.triu((first[:, None] <= last) & (first <= last[:, None]), 1)).tolist():
+            found[one, other] = found[other, one] = self.frame(state, names[one], names[other]) is not None
+        return found
 
     def frame(self, state: State, first: str, second: str) -> int | None:
         """The first frame that shows the two tracklets apart from each other; None where there is none.
@@ -44,8 +60,18 @@ class CoOccurrence:
         flight = flight_of(first)
         if flight != flight_of(second):
             return None
+        pair = (first, second) if first < second else (second, first)
+        one, other = (state.tracklets[name] for name in pair)
+        if one[-1].frame < other[0].frame or other[-1].frame < one[0].frame:
+            return None
+        known = self._known.get(pair)
+        if known is None or known[0] is not one or known[1] is not other:
+            known = self._known[pair] = (one, other, self._apart(flight, one, other))
+        return known[2]
+
+    def _apart(self, flight: str, first: _Content, second: _Content) -> int | None:
         apart, on_each_other = [], 0
-        for one, other in _shared(state.tracklets[first], state.tracklets[second]):
+        for one, other in _shared(first, second):
             here, there = self._box(flight, one), self._box(flight, other)
             if _far(here, there):
                 return one.frame
@@ -62,10 +88,8 @@ def _far(one: Box, other: Box) -> bool:
     return gap >= _FAR * max(one[3] - one[1], other[3] - other[1])
 
 
-def _shared(one: tuple[Seen, ...], other: tuple[Seen, ...]) -> Iterator[tuple[Seen, Seen]]:
+def _shared(one: _Content, other: _Content) -> Iterator[tuple[Seen, Seen]]:
     """The detections of two tracklets in the frames that both are in."""
-    if one[-1].frame < other[0].frame or other[-1].frame < one[0].frame:
-        return
     if len(one) > len(other):
         one, other = other, one
     for seen in one:

@@ -38,10 +38,21 @@ class Place:
         metre = (self.metre + other.metre) / 2
         return math.hypot(other.x - self.x, other.y - self.y) / max(metre, 1e-6)
 
-    def leads_to(self, later: "Place") -> float:
-        """How well this place leads to `later`: 1 if at once and on the spot, a third after 1 s or 2 m."""
-        seconds = max(later.time - self.time, 0.0)
-        return math.exp(-seconds - self.metres_to(later) / 2)
+
+def leads_to(ends: NDArray[np.float64], begins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How well each of n places leads to each of m others, float64 (n, m), from 0 to 1.
+
+    1 if at once and on the spot, a third after 1 s or 2 m; 0 where the other is not later.
+
+    Args:
+        ends: the places, (n, 4): x, y, metre and time, as in `Place`; NaN where they are not known.
+        begins: the others, (m, 4).
+
+    """
+    seconds = begins[None, :, 3] - ends[:, None, 3]
+    pixels = np.hypot(begins[None, :, 0] - ends[:, None, 0], begins[None, :, 1] - ends[:, None, 1])
+    metres = pixels / np.maximum((ends[:, None, 2] + begins[None, :, 2]) / 2, 1e-6)
+    return np.where(seconds > 0, np.exp(-np.maximum(seconds, 0) - metres / 2), 0.0)
 
 
 FindPlace = Callable[[str, Seen], Place | None]  # where a detection of a flight is, where the ground is known

@@ -1,6 +1,6 @@
 """Candidates for a tracklet: the identities, the most similar first, and apart those it co-occurs with."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,13 +10,12 @@ from annotate.log.state import State
 from annotate.operations import Seen, flight_of
 from annotate.suggestions.co_occurrence import CoOccurrence
 from annotate.suggestions.features import Features
-from annotate.suggestions.ground import FindPlace, Place
+from annotate.suggestions.ground import FindPlace, leads_to
 from annotate.suggestions.metric import PrincipalComponents, group_means, whitening, within
 
 _FEWEST = 30  # tracklets; with fewer the metric is not estimated
 _SAMPLE = 16  # vectors of a tracklet that it is estimated from
 _WALKS_ON = 0.5  # added to the similarity where a tracklet could continue another one
-_CLEAR = 0.05  # by which a match is more similar to an identity than to any other
 _GROWTH = 0.1  # relative change of the number of labels after which the metric is estimated again
 
 
@@ -43,21 +42,14 @@ class Ranking(NamedTuple):
     excluded: list[Excluded]
 
 
-class Match(NamedTuple):
-    """A tracklet that is probably of an identity: more similar to it than to any other, by `margin`."""
-
-    tracklet: str
-    identity: int
-    margin: float
-
-
 class Suggester:
     """Ranks identities by a vector for each tracklet; follows when tracklets are split or change tails."""
 
     def __init__(self, features: Features, together: CoOccurrence, place: FindPlace) -> None:
         """`place` gives the person's place on the ground for a detection, if that is known."""
         self._features, self._together, self._place = features, together, place
-        self._ends: dict[int, tuple[Place | None, Place | None]] = {}
+        self._ends: dict[int, NDArray[np.float64]] = {}  # of each row its first and its last place
+        self._unity: dict[int, float] = {}
         self._contents: list[tuple[Seen, ...]] = []
         self._rows: dict[str, int] = {}
         self._vectors = np.zeros((64, features.length), np.float32)
@@ -84,6 +76,7 @@ class Suggester:
             self._vectors[row] = mean_direction(self._features.flights[flight_of(name)].of(content))
             self._space.forget(row)
             self._ends.pop(row, None)
+            self._unity.pop(row, None)
         self._measured = self._under_the_metric(state)
 
     def similarities(self, tracklet: str, others: Iterable[str]) -> NDArray[np.float32]:
@@ -91,13 +84,41 @@ class Suggester:
         rows = [self._rows[name] for name in others]
         return np.asarray(self._measured[rows] @ self._measured[self._rows[tracklet]], np.float32)
 
+    def alike(self, names: Sequence[str], others: Sequence[str], half: int | None = None) -> NDArray[np.float32]:
+        """The similarity of n tracklets and m others: float32 (n, m), more where one could continue the other.
+
+        Args:
+            names: the tracklets.
+            others: those to compare them with.
+            half: 0 or 1: under a metric that knows only the labels of even, or odd, identities.
+
+        """
+        rows, columns = ([self._rows[name] for name in those] for those in (names, others))
+        one, other = (
+            self._measured[those] if half is None else self._space.by_half(self._vectors, those, half)
+            for those in (rows, columns)
+        )
+        alike = one @ other.T
+        flights = [np.array([self._flights[row] for row in those]) for those in (rows, columns)]
+        for flight in set(flights[0]) & set(flights[1]):
+            at, to = (np.flatnonzero(those == flight) for those in flights)
+            here, there = self._ends_of([rows[n] for n in at]), self._ends_of([columns[n] for n in to])
+            on = np.maximum(leads_to(here[:, 1], there[:, 0]), leads_to(there[:, 1], here[:, 0]).T)
+            alike[np.ix_(at, to)] += _WALKS_ON * on
+        return np.asarray(alike, np.float32)
+
     def unity(self, tracklet: str) -> float:
         """How alike the parts of `tracklet` are, -1 to 1: the least cosine of what is before and after a cut.
 
         Where a tracklet changes from one person to another, the parts on both sides of the change differ.
         """
-        content = self._contents[self._rows[tracklet]]
-        vectors = self._features.flights[flight_of(tracklet)].of(content)
+        row = self._rows[tracklet]
+        if row not in self._unity:
+            self._unity[row] = self._unity_of(self._flights[row], self._contents[row])
+        return self._unity[row]
+
+    def _unity_of(self, flight: str, content: tuple[Seen, ...]) -> float:
+        vectors = self._features.flights[flight].of(content)
         cuts = sorted({len(vectors) * quarter // 4 for quarter in (1, 2, 3)} - {0})
         parts = [(mean_direction(vectors[:cut]), mean_direction(vectors[cut:])) for cut in cuts]
         return min((float(head @ tail) for head, tail in parts), default=1.0)
@@ -110,15 +131,14 @@ class Suggester:
         person, unless a label or the tracker is wrong.
         """
         self.follow(state)
-        alike = self._measured @ self._measured[self._rows[tracklet]]
         candidates, excluded = [], []
+        names = [name for members in state.members.values() for name in members]
+        alike = dict(zip(names, self.alike([tracklet], names)[0].tolist(), strict=True))
         for identity, members in state.members.items():
             others = [name for name in members if name != tracklet]
             if not others:
                 continue
-            similarity = max(
-                float(alike[self._rows[name]]) + _WALKS_ON * self._walks_on(tracklet, name) for name in others
-            )
+            similarity = max(alike[name] for name in others)
             meeting = self._together.first(state, (tracklet,), others)
             if meeting is None:
                 candidates.append(Candidate(identity, similarity))
@@ -127,33 +147,6 @@ class Suggester:
         candidates.sort(key=lambda each: (-each.similarity, each.identity))
         excluded.sort(key=lambda each: (-each.similarity, each.identity))
         return Ranking(candidates, excluded)
-
-    def matches(self, state: State, names: Sequence[str]) -> list[Match]:
-        """Those of `names`, tracklets without a label, that are clearly of one identity; the clearest first.
-
-        A tracklet must be as similar to the identity as most labelled tracklets are to the rest of their own,
-        clearly more similar to it than to any other, and never seen together with it.
-        """
-        self.follow(state)
-        identities = state.people()
-        rows = [[self._rows[name] for name in sorted(state.members[each])] for each in identities]
-        vectors = self._measured
-        usual = _usual_similarity(vectors, rows)
-        if usual is None or not names:
-            return []
-        mine = vectors[[self._rows[name] for name in names]]
-        alike = np.stack([(mine @ vectors[those].T).max(axis=1) for those in rows], axis=1)  # (names, identities)
-        best = alike.argmax(axis=1)
-        first = alike[np.arange(len(names)), best]
-        alike[np.arange(len(names)), best] = -1.0
-        margins = first - alike.max(axis=1)
-        found = []
-        for at in np.argsort(-margins, kind="stable").tolist():
-            identity = identities[best[at]]
-            clear = first[at] >= usual and margins[at] >= _CLEAR
-            if clear and self._together.first(state, (names[at],), state.members[identity]) is None:
-                found.append(Match(names[at], identity, float(margins[at])))
-        return found
 
     def _under_the_metric(self, state: State) -> NDArray[np.float32]:
         """Vectors of length 1, a row for each tracklet; zeros where nothing is known of it."""
@@ -168,26 +161,21 @@ class Suggester:
                 for flight, row in zip(flights, rows, strict=True)
             )
             self._space.learn(vectors[rows], flights, within(samples))
-        persons = [[self._rows[name] for name in sorted(members)] for members in state.members.values()]
+        persons = {
+            number: [self._rows[name] for name in sorted(members)] for number, members in state.members.items()
+        }
         return self._space.of(vectors, self._flights, persons)
 
-    def _walks_on(self, one: str, other: str) -> float:
-        """From 0 to 1: how well one of two tracklets continues the other."""
-        if flight_of(one) != flight_of(other):
-            return 0.0
-        (begin, end), (other_begin, other_end) = self._ends_of(one), self._ends_of(other)
-        if begin is None or end is None or other_begin is None or other_end is None:
-            return 0.0
-        if end.time < other_begin.time:
-            return end.leads_to(other_begin)
-        return other_end.leads_to(begin) if other_end.time < begin.time else 0.0
-
-    def _ends_of(self, tracklet: str) -> tuple[Place | None, Place | None]:
-        row = self._rows[tracklet]
-        if row not in self._ends:
-            flight, content = flight_of(tracklet), self._contents[row]
-            self._ends[row] = (self._place(flight, content[0]), self._place(flight, content[-1]))
-        return self._ends[row]
+    def _ends_of(self, rows: Sequence[int]) -> NDArray[np.float64]:
+        """Where each tracklet begins and ends, as in `leads_to`: float64 (n, 2, 4)."""
+        for row in rows:
+            if row not in self._ends:
+                content = self._contents[row]
+                places = [self._place(self._flights[row], seen) for seen in (content[0], content[-1])]
+                unknown = (np.nan,) * 4
+                ends = [unknown if each is None else (each.x, each.y, each.metre, each.time) for each in places]
+                self._ends[row] = np.array(ends)
+        return np.stack([self._ends[row] for row in rows])
 
 
 class _Space:
@@ -199,6 +187,7 @@ class _Space:
         self._reduced = np.zeros((0, 0), np.float32)
         self._space = np.zeros((0, 0), np.float32)
         self._matrix = np.zeros((0, 0), np.float32)
+        self._halves = [self._matrix, self._matrix]  # of the labels of even and of odd identities alone
         self._changed: set[int] = set()
         self._labels = -1  # of which the metric was estimated
 
@@ -224,14 +213,14 @@ class _Space:
         self._changed.add(row)
 
     def of(
-        self, vectors: NDArray[np.float32], flights: Sequence[str], persons: Sequence[Sequence[int]]
+        self, vectors: NDArray[np.float32], flights: Sequence[str], persons: Mapping[int, Sequence[int]]
     ) -> NDArray[np.float32]:
         """Vectors of length 1, a row for each of `vectors` (n, d); zeros where these are.
 
         Args:
             vectors: of all tracklets.
             flights: of each.
-            persons: the rows of each identity.
+            persons: identity -> its rows.
 
         """
         changed = sorted(self._changed)
@@ -239,26 +228,21 @@ class _Space:
             means = np.stack([self._means.get(flights[row], self._mean) for row in changed])
             update = self._components.of(vectors[changed] - means) * vectors[changed].any(axis=1, keepdims=True)
             self._reduced = _longer(self._reduced, len(vectors), update, changed)
-        labels = sum(len(rows) - 1 for rows in persons)
+        labels = sum(len(rows) - 1 for rows in persons.values())
         if self._labels < 0 or abs(labels - self._labels) > _GROWTH * self._labels:
             self._labels = labels
-            self._matrix = whitening(self._reduced, persons, self._prior)
+            self._matrix = whitening(self._reduced, list(persons.values()), self._prior)
+            halves = ([rows for number, rows in persons.items() if number % 2 == half] for half in (0, 1))
+            self._halves = [whitening(self._reduced, rows, self._prior) for rows in halves]
             changed = list(range(len(vectors)))
         if changed:
             self._space = _longer(self._space, len(vectors), _unit(self._reduced[changed] @ self._matrix), changed)
         self._changed.clear()
         return self._space
 
-
-def _usual_similarity(vectors: NDArray[np.float32], persons: Sequence[Sequence[int]]) -> float | None:
-    """The similarity that three of four labelled tracklets have to the rest of their own; None without any."""
-    found = []
-    for rows in persons:
-        if len(rows) > 1:
-            alike = vectors[list(rows)] @ vectors[list(rows)].T
-            np.fill_diagonal(alike, -1.0)
-            found += alike.max(axis=1).tolist()
-    return float(np.quantile(found, 0.25)) if found else None
+    def by_half(self, vectors: NDArray[np.float32], rows: Sequence[int], half: int) -> NDArray[np.float32]:
+        """As `of`, for `rows` alone, by the labels of the even (0) or the odd (1) identities alone."""
+        return _unit(self._reduced[rows] @ self._halves[half]) if self.known else vectors[rows]
 
 
 def _longer(

@@ -57,7 +57,9 @@ def test_a_batch_is_one_decision_and_names_who_is_in_it(store):
     tally = Tally()
     tally.follow(store)
     assert (tally.labelled["ann"], tally.named) == (1, 0)
-    store.apply(AnswerBatch(answers=(("f/2", "new"), ("f/3", "junk")), taken_out=("f/4",)), user="ann", id="b")
+    store.apply(
+        AnswerBatch(answers=(("f/2", "new"), ("f/3", "junk")), taken_out=(("f/4", "new"),)), user="ann", id="b"
+    )
     tally.follow(store)
     assert (tally.labelled["ann"], tally.named) == (2, 3)
 

@@ -56,9 +56,9 @@ const HELP = {
   },
   Batches: {
     "← ↑ ↓ →": "walk",
-    Space: "take out, or in again",
-    "↵": "the answer holds for all that are in",
-    S: "ask one by one instead",
+    Space: "take a wrong answer out, or in again",
+    "↵": "confirm the others, all at once",
+    S: "take all out: ask one by one",
     "F L": "the whole frame, look closer",
   },
   "All crops": {
@@ -146,7 +146,8 @@ async function show(address, { visited = false } = {}) {
 }
 
 // A decision, for the message that it was taken back.
-function inWords({ op, tracklets, tracklet, identity, mark, source, into }) {
+function inWords({ op, answers, tracklets, tracklet, identity, mark, source, into }) {
+  if (op === "answer_batch") return plural(answers.length, "confirmed answer");
   const what = tracklets?.length > 1 ? plural(tracklets.length, "tracklet") : (tracklets?.[0] ?? tracklet);
   if (op === "new_identity") return `${what ?? "nobody"} is new`;
   if (op === "assign") return `${what} ${tracklets.length > 1 ? "are" : "is"} person ${identity}`;

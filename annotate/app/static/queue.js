@@ -1,7 +1,7 @@
 // The queue: one tracklet, and the identities that it might be.
 
 import { attempt, decide, get, post, session } from "./api.js";
-import { action, h, identityName, inPlainWords, key, moved, picture, plural, say, toast } from "./dom.js";
+import { action, h, identityName, inPlainWords, key, moved, picture, plural, say, stillHere, toast } from "./dom.js";
 import { filterBar } from "./filters.js";
 import { askThough, showFrame, showScene } from "./frame.js";
 import { showLightbox } from "./lightbox.js";
@@ -9,7 +9,6 @@ import { go, link, linkToPerson, linkToTracklet } from "./route.js";
 import { showStrip } from "./strip.js";
 
 const SHOWN = 4; // crops on a candidate's card
-const FEWEST = 4; // tracklets in a batch
 const KINDS = [
   ["", "all that wait"],
   ["open", "never asked"],
@@ -238,6 +237,7 @@ export class Queue {
     this.main.replaceChildren(h("section", { class: "queue" }, this.#question(item), this.#answers(item)));
     this.#highlight();
     showScene(this.main.querySelector(".scene"), item);
+    this.#hint();
   }
 
   async #tellWhatIsLeft() {
@@ -293,21 +293,20 @@ export class Queue {
         action("F", "frame", () => this.#frame(), { title: "The whole frame" }),
         action("L", "look closer", () => this.#lookCloser(), { title: "Larger, beside the marked person" }),
       ),
-      this.#hint(item),
+      h("div", { class: "hint", hidden: true }),
       h("div", { class: "scene" }),
     );
   }
 
-  // False positives are answered faster together.
-  #hint({ unlikely }) {
-    if (unlikely < FEWEST) return null;
-    return h(
-      "div",
-      { class: "hint" },
-      `${plural(unlikely, "tracklet is", "tracklets are")} probably not people: answer them at once in the `,
-      key("B"),
-      " batches.",
-    );
+  // What can be answered at once takes a moment to find: nobody waits for it.
+  async #hint() {
+    const wanted = stillHere();
+    const { proposed } = await get("/api/proposed").catch(() => ({}));
+    const place = this.main.querySelector(".hint");
+    if (!proposed || !place || !wanted()) return;
+    const open = action("B", `confirm ${plural(proposed, "answer")} at once`, () => go(link("batches")));
+    place.replaceChildren(open);
+    place.hidden = false;
   }
 
   #answers(item) {

@@ -1,6 +1,5 @@
-"""Batches in a real browser: what is probably no person is answered at once, and taken back at once."""
+"""Batches in a real browser: proposed answers are confirmed at once, wrong ones taken out, all in one decision."""
 
-import pandas as pd
 import pytest
 
 pytest.importorskip("playwright.sync_api")
@@ -10,17 +9,14 @@ from annotate.operations import Mark, NewIdentity
 from annotate.project import Project
 from tests.annotate.app.hand import asked, labels, opened, press, toast
 
+CROWD = 10  # people who walk beside each other
+
 
 @pytest.fixture
 def project(make_workspace, walk, tmp_path):
-    """c/0 and c/1 are persons; the 24 others have low scores, the last of them most detections of all."""
-    walks = [walk(1, 0, 9), walk(2, 0, 8), *(walk(3, 100 + 20 * number, 5) for number in range(23)), walk(3, 0, 30)]
-    workspace = make_workspace({"c": walks}, tmp_path / "junk")
-    table = workspace / "c/detections/detections.parquet"
-    boxes = pd.read_parquet(table)
-    boxes.loc[boxes["x1"] >= 120, "score"] = 0.5
-    boxes.to_parquet(table, index=False)
-    project = Project(workspace)
+    """c/0 to c/9 walk beside each other for 30 frames, then c/10 to c/19, the same people in the same order."""
+    walks = [walk(person, 100 * turn, 30) for turn in (0, 1) for person in range(CROWD)]
+    project = Project(make_workspace({"c": walks}, tmp_path / "crowd"))
     yield project
     project.close()
 
@@ -28,93 +24,116 @@ def project(make_workspace, walk, tmp_path):
 @pytest.fixture
 def batch(page):
     page.keyboard.press("b")
-    expect(page.locator("main h1")).to_have_text("Is none of these 20 a person?")
+    expect(page.locator("main h1")).to_have_text("Are these 10 answers right?")
     return page
 
 
-def test_persons_are_asked_about_before_what_is_longer(page):
-    assert asked(page) == "c/0"
-    press(page, "n")
-    assert asked(page) == "c/1"
-    press(page, "n")
-    assert asked(page) == "c/25"
-    expect(page.locator(".hint")).to_contain_text("24 tracklets are probably not people")
+def names(page):
+    return page.locator(".batch .card small:first-of-type").all_inner_texts()
 
 
-def test_all_at_once_but_those_taken_out_and_taken_back_at_once(batch, project):
-    expect(batch.locator(".card[aria-pressed=true]")).to_have_count(20)
-    expect(batch.locator("main")).to_contain_text("The next of 24 follow")
+def test_people_seen_together_become_new_people_in_one_decision_and_back(batch, project):
+    expect(batch.get_by_role("list", name="New people").get_by_role("button", pressed=True)).to_have_count(CROWD)
+    expect(batch.locator("main")).to_contain_text("Seen together, so each of them is somebody else.")
+    assert len(labels(project).keys() & {*names(batch)}) == CROWD
     batch.keyboard.press("ArrowRight")
     batch.keyboard.press(" ")
     batch.locator(".card").nth(4).click()
-    expect(batch.locator(".card[aria-pressed=true]")).to_have_count(18)
-    out = [batch.locator(".card strong").nth(place).inner_text() for place in (1, 4)]
-    expect(batch.locator("#confirm")).to_have_text("↵ none of these 18 is a person")
+    expect(batch.locator(".card[aria-pressed=true]")).to_have_count(CROWD - 2)
+    out = [names(batch)[place] for place in (1, 4)]
+    expect(batch.locator("#confirm")).to_have_text("↵ these 8 are right, the others are not")
     press(batch, "Enter")
-    toast(batch, "18 tracklets: not a person; Z takes it back")
-    expect(batch.locator("main h1")).to_have_text("Is none of these 4 a person?")
-    shown = batch.locator(".card strong").all_inner_texts()
-    assert not {*out} & {*shown}  # they come in the queue
-    assert sorted(labels(project).values()) == [Mark.JUNK] * 18 + [Mark.OPEN] * 8
+    toast(batch, "8 answers confirmed, 2 to be asked one by one; Z takes it back")
+    assert sorted(label for label in labels(project).values() if isinstance(label, int)) == list(range(1, 9))
     assert len(project.store.entries) == 2  # the flight, and one decision
+    with project.reading() as state:
+        assert state.taken_out == dict.fromkeys(out, "new")
+        assert not {each.tracklet for each in project.proposals(state)} & {*out}
     batch.keyboard.press("z")
-    toast(batch, "taken back: 18 tracklets: not a person")
+    toast(batch, "taken back: 8 confirmed answers")
     assert set(labels(project).values()) == {Mark.OPEN}
+    expect(batch.locator("main h1")).to_have_text("Are these 10 answers right?")
 
 
-def test_one_by_one_instead(batch):
+def test_what_was_taken_out_comes_alone_in_the_queue(batch, project):
     batch.keyboard.press("s")
-    expect(batch.locator("main h1")).to_have_text("Is none of these 4 a person?")
-    batch.keyboard.press("s")
-    expect(batch.locator("main h1")).to_have_text("Nothing to answer at once.")
+    toast(batch, "0 answers confirmed, 10 to be asked one by one")
+    with project.reading() as state:
+        out = set(state.taken_out)
+    assert len(out) == CROWD
+    batch.keyboard.press("q")
+    expect(batch.locator(".question h1")).to_have_text("Who is this?")
+    assert asked(batch) in labels(project)
+
+
+def test_the_queue_says_how_many_answers_wait(page):
+    hint = page.get_by_role("button", name="confirm 10 answers at once")
+    hint.click()
+    expect(page.locator("main h1")).to_have_text("Are these 10 answers right?")
 
 
 def test_what_another_labeller_has_before_them_is_not_in_the_batch(batch, context, address):
-    mine = set(batch.locator(".card strong").all_inner_texts())
+    mine = {*names(batch)}
     other = context.new_page()
     other.goto(address)
     other.keyboard.press("b")
-    expect(other.locator("main h1")).to_have_text("Is none of these 4 a person?")
-    assert not mine & set(other.locator(".card strong").all_inner_texts())
+    expect(other.locator("main h1")).to_have_text("Are these 10 answers right?")
+    assert not mine & {*names(other)}
 
 
-def test_the_frame_of_a_tracklet(batch):
+def test_what_another_labelled_meanwhile_is_refused_and_named_and_the_rest_is_asked_again(batch, project):
+    taken = names(batch)[0]
+    project.store.apply(NewIdentity(tracklets=(taken,)), user="bob", id="bob")
+    press(batch, "Enter")
+    toast(batch, rf"tracklet {taken} was changed meanwhile by operation 2 \(new identity by bob\)")
+    expect(batch.locator("main h1")).to_contain_text("answers right?")
+    assert taken not in names(batch)
+    assert [label for label in labels(project).values() if label is not Mark.OPEN] == [1]
+
+
+def test_the_frame_shows_all_rows_that_are_in_it(batch):
     batch.keyboard.press("f")
-    expect(batch.locator("dialog .box.meant")).to_have_count(1)
+    expect(batch.locator("dialog .box.meant")).to_have_count(CROWD)
 
 
 @pytest.fixture
-def known(make_workspace, walk, make_app, serving, context, tmp_path):
-    """Persons 1 and 2 are known by two tracklets each; five more of 1, two of them side by side, three of 2."""
-    walks = [
-        *(walk(person, 100 * n, 9) for n, person in enumerate((1, 1, 2, 2))),
-        *(walk(1, 1000 + 100 * n, 8) for n in range(4)),
-        walk(1, 1300, 6),
-        *(walk(2, 2000 + 100 * n, 8) for n in range(3)),
-    ]
-    project = Project(make_workspace({"c": walks}, tmp_path / "known"))
-    for number, tracklets in enumerate((("c/0", "c/1"), ("c/2", "c/3"))):
-        project.store.apply(NewIdentity(tracklets=tracklets), user="bob", id=f"b{number}")
-    with serving(make_app(of=project)) as address:
+def known(project, make_app, serving, context):
+    """The ten people are known by two tracklets each but four of them; those four wait."""
+    for person in range(CROWD):
+        names = (f"c/{person}", f"c/{person + CROWD}")[: 2 if person < 6 else 1]
+        project.store.apply(NewIdentity(tracklets=names), user="bob", id=f"b{person}")
+    with serving(make_app()) as address:
         page = opened(context.new_page(), address)
         page.keyboard.press("b")
-        yield page, project
+        yield page
         page.close()
-    project.close()
 
 
-def test_likely_matches_of_a_person_are_confirmed_at_once(known):
-    page, project = known
-    expect(page.locator("main h1")).to_have_text("Are these 4 also Person 1?")
-    expect(page.get_by_role("region", name="Person 1").locator("img")).to_have_count(6)
-    shown = page.locator(".card strong").all_inner_texts()
-    assert {*shown} in ({"c/4", "c/5", "c/6", "c/7"}, {"c/4", "c/5", "c/6", "c/8"})  # c/8 is beside c/7
-    page.locator(".card").nth(1).click()
-    expect(page.locator("#confirm")).to_have_text("↵ these 3 are Person 1")
-    press(page, "Enter")
-    toast(page, "3 tracklets are Person 1; Z takes it back")
-    expect(page.locator("main h1")).to_have_text("Nothing to answer at once.")  # three are fewer than a batch
-    assert {name for name, label in labels(project).items() if label == 1} == {"c/0", "c/1", *shown} - {shown[1]}
-    page.keyboard.press("z")
-    toast(page, "taken back: 3 tracklets are person 1")
-    assert labels(project)[shown[0]] is Mark.OPEN
+def test_known_people_are_beside_the_tracklets_with_their_own_pictures(known, project):
+    expect(known.locator("main h1")).to_have_text("Are these 4 answers right?")
+    cards = known.get_by_role("list", name="Known people").get_by_role("button")
+    expect(cards).to_have_count(4)
+    for card in cards.all():
+        number = int(card.locator("small").first.inner_text().split("/")[1]) - CROWD + 1
+        expect(card.locator("strong")).to_have_text(f"Person {number}")
+        assert card.locator(".beside img").count() >= 1
+        heights = card.locator("img").evaluate_all("each => each.map((one) => one.clientHeight)")
+        assert len(set(heights)) == 1  # one scale
+    press(known, "Enter")
+    toast(known, "4 answers confirmed; Z takes it back")
+    known.get_by_role("button", name="go on in the queue").wait_for()
+    known.keyboard.press("Enter")
+    expect(known.locator("main h1")).to_have_text("Nothing is left to label.")
+    assert all(labels(project)[f"c/{person + CROWD}"] == person + 1 for person in range(CROWD))
+
+
+def test_no_width_scrolls_sideways_and_the_answers_stay_in_sight(batch):
+    for width in (320, 390, 820, 1920):
+        batch.set_viewport_size({"width": width, "height": 720})
+        root = "document.documentElement"
+        assert batch.evaluate(f"{root}.scrollWidth <= {root}.clientWidth"), width
+        batch.keyboard.press("End")
+        expect(batch.locator("#confirm")).to_be_in_viewport()
+        card, foot = batch.locator(".card").last.bounding_box(), batch.locator(".foot").bounding_box()
+        assert card["y"] < foot["y"]
+        batch.keyboard.press("Home")

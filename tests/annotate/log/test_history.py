@@ -79,7 +79,7 @@ def test_tails_change_places(labels):
         (Assign(tracklets=("f/1", "f/9"), identity=1), "no tracklet f/9"),
         (Assign(tracklets=("f/1",), identity=2), "no identity 2"),
         (AnswerBatch(answers=(("f/2", "junk"), ("f/1", 2))), "no identity 2"),
-        (AnswerBatch(answers=(("f/2", "new"),), taken_out=("f/9",)), "no tracklet f/9"),
+        (AnswerBatch(answers=(("f/2", "new"),), taken_out=(("f/9", 1),)), "no tracklet f/9"),
         (Merge(source=1, into=1), "with itself"),
         (Split(tracklet="f/1", frame=0), "frames are 0 to 2"),
         (Split(tracklet="f/1", frame=3), "frames are 0 to 2"),
@@ -162,15 +162,15 @@ def test_a_batch_is_one_operation_and_is_taken_back_as_one(labels):
 
 
 def test_what_is_taken_out_of_a_batch_has_no_label_and_stays_out(labels):
-    labels.do("ann", AnswerBatch(answers=(("f/1", "junk"),), taken_out=("f/2", "f/4")))
+    labels.do("ann", AnswerBatch(answers=(("f/1", "junk"),), taken_out=(("f/2", "junk"), ("f/4", "new"))))
     assert labels.state.labels == {"f/1": Mark.JUNK, "f/2": Mark.OPEN, "f/4": Mark.OPEN}
-    assert labels.state.taken_out == {"f/2": True, "f/4": True}
+    assert labels.state.taken_out == {"f/2": "junk", "f/4": "new"}
     labels.undo("ann")
     assert labels.state.taken_out == {}
 
 
 @pytest.mark.parametrize(
-    "batch", [{}, {"taken_out": ("f/1", "f/1")}, {"answers": (("f/1", 1),), "taken_out": ("f/1",)}]
+    "batch", [{}, {"taken_out": (("f/1", 1), ("f/1", 2))}, {"answers": (("f/1", 1),), "taken_out": (("f/1", 2),)}]
 )
 def test_a_batch_names_each_tracklet_once(batch):
     with pytest.raises(ValueError, match="each once"):
@@ -278,7 +278,9 @@ class TwoLabellers(RuleBasedStateMachine):
         known = st.sampled_from(["new", "new", "junk", *self.labels.state.identities, 99])
         answers = data.draw(st.lists(known, max_size=len(names)))
         pairs = tuple(zip(names, answers, strict=False))
-        self.attempt(user, AnswerBatch(answers=pairs, taken_out=tuple(names[len(pairs) :])))
+        self.attempt(
+            user, AnswerBatch(answers=pairs, taken_out=tuple((name, "junk") for name in names[len(pairs) :]))
+        )
 
     @rule(data=st.data(), user=users, mark=st.sampled_from(Mark))
     def mark(self, data, user, mark):

@@ -20,7 +20,7 @@ def store(tmp_path):
         store.apply(SecondLook(tracklet="f/0", answer=1), user="bob", id="2")
         store.apply(Accept(finding="together f/0 f/1"), user="ann", id="3")
         store.apply(Split(tracklet="f/1", frame=4), user="ann", id="4")  # f/2
-        store.apply(AnswerBatch(taken_out=("f/0",)), user="eve", id="0")
+        store.apply(AnswerBatch(taken_out=(("f/0", "new"),)), user="eve", id="0")
         yield store
 
 
