@@ -29,6 +29,7 @@ from annotate.suggestions.representatives import representatives
 from annotate.suggestions.suggest import Ranking, Suggester
 
 SHOWN = 12  # crops that represent a tracklet
+_MANY = 30  # tracklets; with fewer nobody waits for a batch
 
 
 class Project:
@@ -133,8 +134,8 @@ class Project:
         visible, like = partial(self._visible, state), partial(self._likeness, state)
         holder = _holder(user, tab)
         if only is None or only == Filter():
-            proposed = {each.tracklet for each in self.proposals(state, late=True)}
-            return next_turn(self.store, state, self._tally, user, holder, visible, again, like, proposed=proposed)
+            held = self._held(state)
+            return next_turn(self.store, state, self._tally, user, holder, visible, again, like, proposed=held)
         wanted = {name for name in state.tracklets if self.wants(state, name, only)}
         order: Callable[[str], float] | None = None
         if only.person is not None:
@@ -185,6 +186,11 @@ class Project:
             self._proposed = (sequence, found)
         waits = (each for each in self._proposed[1] if state.labels.get(each.tracklet) is Mark.OPEN)
         return [each for each in waits if each.tracklet not in state.taken_out]
+
+    def _held(self, state: State) -> set[str]:
+        """The tracklets that wait for a batch; where there are few, none does."""
+        few = len(state.labels) < _MANY
+        return set() if few else {each.tracklet for each in self.proposals(state, late=True)}
 
     def _choose(self, state: State, proposals: Sequence[Proposal], mine: Callable[[str], bool]) -> Batch:
         proposed = {each.tracklet for each in proposals}

@@ -113,8 +113,8 @@ export class Batches {
 
   #answer() {
     const [count, all] = [this.#rows.filter((row) => !this.#isOut(row)).length, this.#rows.length];
-    if (!count) return "none is right: ask me one by one";
-    return count === all ? `all ${count} are right` : `these ${count} are right, the others are not`;
+    if (!count) return "none is right";
+    return count === all ? `all ${count} are right` : `these ${count} are right`;
   }
 
   #draw() {
@@ -137,7 +137,7 @@ export class Batches {
           "div",
           { class: "actions foot", role: "group", "aria-label": "Answers" },
           action("↵", this.#answer(), () => this.#confirm(), { class: "primary", id: "confirm" }),
-          action("S", "ask me one by one", () => this.#oneByOne()),
+          action("S", "one by one", () => this.#oneByOne()),
           action("F", "frame", () => this.#frame()),
           action("L", "look closer", () => this.#lookCloser()),
         ),

@@ -41,7 +41,7 @@ def test_people_seen_together_become_new_people_in_one_decision_and_back(batch, 
     batch.locator(".card").nth(4).click()
     expect(batch.locator(".card[aria-pressed=true]")).to_have_count(CROWD - 2)
     out = [names(batch)[place] for place in (1, 4)]
-    expect(batch.locator("#confirm")).to_have_text("↵ these 8 are right, the others are not")
+    expect(batch.locator("#confirm")).to_have_text("↵ these 8 are right")
     press(batch, "Enter")
     toast(batch, "8 answers confirmed, 2 to be asked one by one; Z takes it back")
     assert sorted(label for label in labels(project).values() if isinstance(label, int)) == list(range(1, 9))
@@ -77,7 +77,7 @@ def test_what_another_labeller_has_before_them_is_not_in_the_batch(batch, contex
     other = context.new_page()
     other.goto(address)
     other.keyboard.press("b")
-    expect(other.locator("main h1")).to_have_text("Are these 10 answers right?")
+    expect(other.locator("main h1")).to_contain_text("answers right?")
     assert not mine & {*names(other)}
 
 
@@ -86,8 +86,8 @@ def test_what_another_labelled_meanwhile_is_refused_and_named_and_the_rest_is_as
     project.store.apply(NewIdentity(tracklets=(taken,)), user="bob", id="bob")
     press(batch, "Enter")
     toast(batch, rf"tracklet {taken} was changed meanwhile by operation 2 \(new identity by bob\)")
+    expect(batch.get_by_role("list", name="New people").get_by_text(taken, exact=True)).to_have_count(0)
     expect(batch.locator("main h1")).to_contain_text("answers right?")
-    assert taken not in names(batch)
     assert [label for label in labels(project).values() if label is not Mark.OPEN] == [1]
 
 
