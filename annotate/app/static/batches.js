@@ -177,7 +177,7 @@ export class Batches {
         h("span", { class: "crops" }, crops.map((crop) => picture(crop, ""))),
         person && h("span", { class: "crops beside" }, person.crops.map((crop) => picture(crop, ""))),
       ),
-      answer === "new" && person ? h("small", {}, `on the right, the most similar so far: ${identityName(person)}`) : null,
+      answer === "new" && person ? h("small", {}, `on the right, the most similar: ${identityName(person)}`) : null,
     );
   }
 }

@@ -1,7 +1,8 @@
 // The queue: one tracklet, and the identities that it might be.
 
 import { attempt, decide, get, post, session } from "./api.js";
-import { action, h, identityName, inPlainWords, key, moved, picture, plural, say, stillHere, toast } from "./dom.js";
+import { action, h, identityName, inPlainWords, key } from "./dom.js";
+import { moved, picture, plural, say, stillHere, toast } from "./dom.js";
 import { filterBar } from "./filters.js";
 import { askThough, showFrame, showScene } from "./frame.js";
 import { showLightbox } from "./lightbox.js";
