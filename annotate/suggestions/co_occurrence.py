@@ -32,6 +32,7 @@ class CoOccurrence:
 
     def __init__(self, box: Callable[[str, Seen], Box]) -> None:
         self._box = box
+        self._pairs: dict[str, tuple[list[_Content], NDArray[np.bool_]]] = {}  # by flight
         self._known: dict[tuple[str, str], tuple[_Content, _Content, int | None]] = {}
 
     def first(self, state: State, some: Iterable[str], others: Iterable[str]) -> Meeting | None:
@@ -44,6 +45,17 @@ class CoOccurrence:
 
     def pairs(self, state: State, names: Sequence[str]) -> NDArray[np.bool_]:
         """Which of `names`, tracklets of one flight, were seen apart from each other in a frame: bool (n, n)."""
+        order = sorted(range(len(names)), key=names.__getitem__)
+        contents = [state.tracklets[names[place]] for place in order]
+        flight = flight_of(names[0]) if names else ""
+        known, found = self._pairs.get(flight, ([], np.zeros((0, 0), np.bool_)))
+        if len(known) != len(contents) or any(one is not other for one, other in zip(known, contents, strict=True)):
+            found = self._apart_pairs(state, [names[place] for place in order])
+            self._pairs[flight] = contents, found
+        places = np.argsort(order)
+        return found[np.ix_(places, places)]
+
+    def _apart_pairs(self, state: State, names: Sequence[str]) -> NDArray[np.bool_]:
         contents = [state.tracklets[name] for name in names]
         first, last = (np.array([content[end].frame for content in contents]) for end in (0, -1))
         found = np.zeros((len(names), len(names)), np.bool_)

@@ -87,19 +87,20 @@ def propose(
     for name in (*known.names, *names, *refused):
         flights[flight_of(name)].append(name)
 
-    def compared(earlier: bool) -> dict[str, _Compared]:
-        found: dict[str, _Compared] = {}
-        for those in flights.values():
-            first, rows = _compare(state, those, known, suggester, together, earlier)
-            rows[:, _COLUMNS.index("likeness")] = [likeness(name) - _LIKENESS for name in those]
-            rows[:, _COLUMNS.index("length")] = [np.log10(len(state.tracklets[name]) / _LENGTH) for name in those]
+    now: dict[str, _Compared] = {}
+    then: dict[str, _Compared] = {}  # with those alone that were labelled before
+    for those in flights.values():
+        likely = [likeness(name) - _LIKENESS for name in those]
+        length = [np.log10(len(state.tracklets[name]) / _LENGTH) for name in those]
+        facts = _facts(state, those, known, suggester, together)
+        for found, earlier in ((now, False), (then, True)):
+            first, rows = _compare(those, known, facts, earlier)
+            rows[:, _COLUMNS.index("likeness")] = likely
+            rows[:, _COLUMNS.index("length")] = length
             found |= zip(those, map(_Compared, first, rows), strict=True)
-        return found
-
-    now, then = compared(earlier=False), compared(earlier=True)
     weights = {answer: _learn(answer, known, then if answer == "new" else now, refused) for answer in _USUAL}
-    found = [_surest(name, now[name], weights) for name in names]
-    sure = [each for each in found if each.error <= BOUND and suggester.unity(each.tracklet) >= _WHOLE]
+    proposed = [_surest(name, now[name], weights) for name in names]
+    sure = [each for each in proposed if each.error <= BOUND and suggester.unity(each.tracklet) >= _WHOLE]
     return sorted(sure, key=lambda each: (each.error, each.tracklet))
 
 
@@ -134,22 +135,40 @@ class _Known:
         self.decided = np.array([decided(name) for name in self.names], np.int64)
 
 
+class _Facts(NamedTuple):
+    """How tracklets of one flight compare with each other and the labelled ones, which are first, in their order.
+
+    Attributes:
+        here: bool (known,); the labelled ones of this flight.
+        pairs: bool (n, n); which were seen apart from each other in a frame.
+        alike: float32 (n, known); similarity to the labelled ones.
+
+    """
+
+    here: NDArray[np.bool_]
+    pairs: NDArray[np.bool_]
+    alike: NDArray[np.float32]
+
+
+def _facts(
+    state: State, names: Sequence[str], known: _Known, suggester: Suggester, together: CoOccurrence
+) -> _Facts | None:
+    """Of tracklets of one flight; None where nothing is labelled. The arguments are those of `propose`."""
+    if not known.names:
+        return None
+    here = known.flights == flight_of(names[0])
+    return _Facts(here, together.pairs(state, names), _alike(names, known, here, suggester))
+
+
 def _compare(
-    state: State,
-    names: Sequence[str],
-    known: _Known,
-    suggester: Suggester,
-    together: CoOccurrence,
-    earlier: bool,
+    names: Sequence[str], known: _Known, facts: _Facts | None, earlier: bool
 ) -> tuple[list[int], NDArray[np.float64]]:
     """How tracklets of one flight compare with the labelled ones.
 
     Args:
-        state: the labels.
         names: the tracklets, those of `known` in its order first.
         known: the labelled tracklets.
-        suggester: as in `propose`.
-        together: as in `propose`.
+        facts: of `names`.
         earlier: compare each labelled tracklet with those labelled before it; else with all others.
 
     Returns:
@@ -158,18 +177,16 @@ def _compare(
     """
     rows = np.arange(len(names))
     found = dict.fromkeys(_COLUMNS, np.zeros(len(names))) | {"constant": np.ones(len(names))}
-    if not known.names:
+    if facts is None:
         return [0] * len(names), np.stack(list(found.values()), axis=1)
-    here = known.flights == flight_of(names[0])
+    here, pairs, alike = facts
     count = int(here.sum())
     before = np.full((len(names), len(known.names)), True)
     if earlier:
         before[:count] = known.decided < known.decided[here][:, None]
     before[rows[:count], np.flatnonzero(here)] = False  # itself
-    pairs = together.pairs(state, names)
     apart = np.zeros(before.shape, np.bool_)
     apart[:, here] = pairs[:, :count]
-    alike = _alike(names, known, here, suggester)
 
     def of_groups(values: NDArray[np.bool_]) -> NDArray[np.bool_]:
         return np.logical_or.reduceat(values & before, known.starts, axis=1)
@@ -187,7 +204,11 @@ def _compare(
     found["elsewhere"] = elsewhere.clip(min=0)
     found["others"] = elsewhere > _NOBODY
     similar[rows, best] = _NOBODY
-    rival = [alike[np.ix_(pairs[row], (known.group == best[row]) & before[row])].max(initial=0.0) for row in rows]
+    ends = np.append(known.starts[1:], len(known.names))
+    rival = [
+        (alike[pairs[row], start:end] * before[row, start:end]).max(initial=0.0)
+        for row, start, end in zip(rows, known.starts[best], ends[best], strict=True)
+    ]
     found["first"] = first.clip(min=0)
     found["over second"] = found["first"] - similar.max(axis=1).clip(min=0)
     found["over rival"] = found["first"] - np.array(rival)
