@@ -70,8 +70,8 @@ def take(page: Page, address: str) -> None:
     page.goto(address)
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Enter")
-    views = {"queue": "queue", "gallery": "gallery", "checks": "checks", "review": "review", "person": "person/1"}
-    for name, view in views.items():
+    views = {name: name for name in ("queue", "batches", "gallery", "checks", "review")}
+    for name, view in (views | {"person": "person/1"}).items():
         page.goto(f"{address}#/{view}")
         page.wait_for_timeout(1500)
         page.screenshot(path=IMAGES / f"{name}.png")
