@@ -20,6 +20,7 @@ _BUNDLED = {
     "libx264": "x264 (GPL)",
     "libx265": "x265 (GPL)",
     "libavcodec": "FFmpeg (LGPL; GPL if built with x264 or x265)",
+    "libgeos-": "GEOS (LGPL)",
     "libQt5Core": "Qt 5 (LGPL)",
 }
 

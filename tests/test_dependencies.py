@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("annotate", "detector", "pipeline", "reid", "uavpipe")
-EXTRAS = ("cuhk03", "detect", "onnx", "openvino", "ray", "train")  # a command that needs one says so
+EXTRAS = ("cuhk03", "detect", "onnx", "openvino", "ray", "terrain", "train")  # a command that needs one says so
 BUILT = {"detectron2"}  # is on no index; `make detectron2` builds it
 
 

@@ -19,6 +19,7 @@ EXTRA_OF = {
     "nncf": "openvino",
     "openvino": "openvino",
     "ray": "ray",
+    "rasterio": "terrain",
 }
 _TO_TRAIN = [package for package, extra in EXTRA_OF.items() if extra in ("detect", "train")]
 

@@ -327,6 +327,11 @@ class FlightConfig(Section):
         description="SRT or CSV with altitude and position; auto: beside the video under its name, or inside the "
         "video; off; a file; or a folder of files",
     )
+    terrain: Literal["off"] | Path | None = Field(
+        None,
+        description="terrain model for the positions of persons, a GeoTIFF of elevations in metres; needs pip "
+        "install 'uavpipe[terrain]'; off: flat ground; null: as an earlier run was given, else off",
+    )
     places: tuple[Place, ...] | None = Field(
         None,
         description="places with names, as `{name: fountain, latitude: 47.05, longitude: 8.3, radius_m: 20}`, for "
@@ -343,7 +348,7 @@ class FlightConfig(Section):
     report: ReportConfig = ReportConfig()
     engine: EngineConfig = EngineConfig()
 
-    @field_validator("telemetry", mode="before")
+    @field_validator("telemetry", "terrain", mode="before")
     @classmethod
     def _off_is_no_boolean(cls, value: Any) -> Any:
         return _off_as_word(value)
@@ -444,7 +449,7 @@ def _relative_to(content: dict[str, Any], folder: Path) -> dict[str, Any]:
     report = _section(result, "report")
     places += [
         (each, key)
-        for each, key in ((result, "telemetry"), (report, "truth"))
+        for each, key in ((result, "telemetry"), (result, "terrain"), (report, "truth"))
         if each.get(key) not in ("auto", "off")
     ]
     for section, key in places:

@@ -41,6 +41,7 @@ from pipeline.stages.overlay import write_overlay
 from pipeline.stages.tracks import TracksStage, link_flight, write_tracklets
 from pipeline.telemetry import find_flight_telemetry
 from pipeline.telemetry.ground_plane import remember_camera
+from pipeline.telemetry.terrain import remember_terrain
 from pipeline.telemetry.wall_clock import remember_clock
 from pipeline.video import Video, colours_of, open_video
 from pipeline.workspace.folders import Flight, open_flight
@@ -204,6 +205,7 @@ def prepare(
 
     """
     remember_camera(flight.folder, config.camera)
+    remember_terrain(flight.folder, config.terrain)
     remember_clock(flight.folder, *config.clock_of(flight.video))
     remember_places(config.workspace, config.places)
     if config.detector.tiles == "auto" and _detects(flight, last, first):

@@ -1,6 +1,7 @@
 """The files that a configuration names, checked when a run begins: what comes last may need one hours later."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from detector.config import NAMED_WEIGHTS
@@ -13,6 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.groundtruth.read import find_truth
 from pipeline.run.from_labels import training_of
 from pipeline.telemetry import find_telemetry
+from pipeline.telemetry.terrain import check_terrain
 from pipeline.workspace.manifest import StageFolder
 from reid.config import TrainConfig
 from reid.errors import ReidError
@@ -47,6 +49,8 @@ def _checks(
 ) -> Iterator[tuple[str, Callable[[], object]]]:
     if is_before(first, LABEL):
         yield "telemetry", lambda: find_telemetry(config.telemetry, Path())
+        if isinstance(config.terrain, Path):
+            yield "terrain", partial(check_terrain, config.terrain)
         # Named weights are chosen, and perhaps downloaded, by the stage that needs them.
         if not is_before(last, DETECT) and config.detector.weights not in NAMED_WEIGHTS:
             yield "detector.weights", lambda: source_of(config.detector)

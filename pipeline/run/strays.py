@@ -9,10 +9,10 @@ from pipeline.chain.table import REPORT, ChainStage
 from pipeline.privacy.redactions import FILE
 from pipeline.privacy.shared_clip import FOLDER
 from pipeline.workspace.entries import MANIFEST
-from pipeline.workspace.folders import BOXES, CAMERA, CARD, CLIPS, CLOCK, FAILED
+from pipeline.workspace.folders import BOXES, CAMERA, CARD, CLIPS, CLOCK, FAILED, TERRAIN
 from pipeline.workspace.locks import LOCK, TURN
 
-_BESIDE = {CARD, CAMERA, CLOCK, FILE, BOXES, FOLDER, REPORT.folder, LOCK, TURN, FAILED, CLIPS}
+_BESIDE = {CARD, CAMERA, CLOCK, TERRAIN, FILE, BOXES, FOLDER, REPORT.folder, LOCK, TURN, FAILED, CLIPS}
 _IMAGES = "images"  # of a stage: named by its table
 
 

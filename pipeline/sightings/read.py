@@ -17,6 +17,7 @@ from pipeline.sightings.records import Position, Sighting, Step
 from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_tracklets
 from pipeline.telemetry.ground_plane import read_camera
 from pipeline.telemetry.position import NEEDED, circle_radii, ground_positions
+from pipeline.telemetry.terrain import Hills, read_ground
 from pipeline.telemetry.wall_clock import WallClock, flight_clock, zone_of
 from pipeline.workspace.tables import read_rows, read_table
 
@@ -97,20 +98,44 @@ def _joined(folder: Path, rows: pd.DataFrame) -> tuple[pd.DataFrame, float]:
         rows = rows.merge(frames[there], on="frame", how="left")
     rows = rows.assign(**{name: np.nan for name in ("suspect", *NEEDED) if name not in rows})
     rows["suspect"] = rows["suspect"].eq(True)
-    rows[["at_latitude", "at_longitude", "radius_m"]] = _on_the_ground(folder, rows)
+    rows[["at_latitude", "at_longitude", "radius_m"]] = _on_the_ground(folder, rows, frames)
     return rows, begin_s
 
 
-def _on_the_ground(folder: Path, rows: pd.DataFrame) -> Any:
+def _on_the_ground(folder: Path, rows: pd.DataFrame, frames: pd.DataFrame | None) -> Any:
     """Latitude, longitude and radius of the circle for each detection, (n, 3); NaN where they are not known."""
+    unknown = np.full((len(rows), 3), np.nan)
     try:
         camera = read_camera(folder)
     except ValueError as error:  # pydantic's
         log.warning("%s: its camera cannot be read: %s", folder, " ".join(str(error).split())[:120])
         camera = None
-    if camera is None:
-        return np.full((len(rows), 3), np.nan)
-    return np.column_stack([ground_positions(rows, camera), circle_radii(rows, camera)])
+    if camera is None or frames is None:
+        return unknown
+    try:
+        ground = read_ground(folder, frames)
+    except PipelineError as error:  # flat ground would give positions that nobody asked for
+        log.warning("%s: positions of persons are left out: %s", folder.name, error)
+        return unknown
+    found = np.column_stack([ground_positions(rows, camera, ground), circle_radii(rows, camera, ground)])
+    found[np.isnan(found).any(axis=1)] = np.nan
+    if isinstance(ground, Hills):
+        _warn_of_lost(folder, found, ground_positions(rows, camera), ground.file)
+    return found
+
+
+def _warn_of_lost(folder: Path, found: Any, flat: Any, file: Path) -> None:
+    """Say how many detections have a position on flat ground and none on the terrain of `file`."""
+    possible = ~np.isnan(flat[:, 0])
+    lost = np.isnan(found[possible, 0]).sum()
+    if lost:
+        log.warning(
+            "%s: %d of %d positions are left out: their lines of sight do not meet the ground of %s",
+            folder.name,
+            lost,
+            possible.sum(),
+            file,
+        )
 
 
 def _paths(rows: pd.DataFrame) -> pd.Series:

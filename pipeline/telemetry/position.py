@@ -7,7 +7,8 @@ pixel from the picture's centre in focal lengths, p the pitch below the horizon,
 
 Forward and right are turned by the heading. An error of one degree in pitch moves a position by 1.7 % of the
 altitude straight below, by 3.5 % at 45 degrees, and by 1.8 altitudes where the person is ten altitudes away; ground
-that is not level with the take-off adds to it.
+that is not level with the take-off adds to it, unless a terrain model is given: then altitude is replaced by how
+far below the camera the line of sight first meets the terrain (`terrain.py`).
 
 The circle around a position comes from the same formula: each value of the telemetry is moved by its error,
 `ERRORS`, and the moves of the position are added as independent ones. Its radius is that of the circle which holds
@@ -16,6 +17,7 @@ The circle around a position comes from the same formula: each value of the tele
 """
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -33,43 +35,88 @@ ERRORS = {"place_m": 1.5, "altitude_m": 1.0, "pitch_deg": 0.7, "heading_deg": 2.
 NEEDED = ("altitude_m", "heading_deg", "pitch_deg", "latitude", "longitude", "width", "height")
 
 
-def ground_positions(boxes: pd.DataFrame, camera: CameraConfig) -> NDArray[np.float64]:
+class Ground(Protocol):
+    """What lines of sight meet."""
+
+    def fall(
+        self,
+        latitude: NDArray[np.float64],
+        longitude: NDArray[np.float64],
+        altitude: NDArray[np.float64],
+        rays: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """How far below the camera each line of sight first meets the ground, metres, float64 (n,); NaN if nowhere.
+
+        Args:
+            latitude: of the camera, degrees, WGS 84, (n,).
+            longitude: of the camera.
+            altitude: of the camera, metres above the take-off.
+            rays: metres to the north and east for each metre downwards, (n, 2).
+
+        """
+
+
+class FlatGround:
+    """At the height of the take-off everywhere."""
+
+    def fall(
+        self,
+        latitude: NDArray[np.float64],
+        longitude: NDArray[np.float64],
+        altitude: NDArray[np.float64],
+        rays: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """As `Ground.fall`."""
+        return np.where(altitude > 0, altitude, np.nan)
+
+
+_FLAT = FlatGround()
+
+
+def ground_positions(boxes: pd.DataFrame, camera: CameraConfig, ground: Ground = _FLAT) -> NDArray[np.float64]:
     """Latitude and longitude, float64 (n, 2), of the feet of `boxes`.
 
-    NaN where telemetry or angle of view are not known, the ray is less than 5 degrees below the horizon, or the box
-    reaches the picture's lower edge, which cuts off the feet.
+    NaN where telemetry or angle of view are not known, the ray is less than 5 degrees below the horizon or does not
+    meet `ground`, or the box reaches the picture's lower edge, which cuts off the feet.
 
     Args:
         boxes: x1, x2, y2 in pixels, and at their frame's time the columns `NEEDED`; NaN for what is not known.
         camera: angle of view, and the pitch where telemetry has none.
+        ground: flat, or of a terrain model.
 
     """
     known = _columns(boxes, camera)
-    offset = _offset(known, camera)
+    offset = _offset(known, camera, ground)
     across = METRES_A_DEGREE * np.cos(np.radians(known["latitude"]))
     return np.stack(
         [known["latitude"] + offset[:, 0] / METRES_A_DEGREE, known["longitude"] + offset[:, 1] / across], axis=1
     )
 
 
-def circle_radii(boxes: pd.DataFrame, camera: CameraConfig) -> NDArray[np.float64]:
+def circle_radii(boxes: pd.DataFrame, camera: CameraConfig, ground: Ground = _FLAT) -> NDArray[np.float64]:
     """Radius in metres, float64 (n,), of the circle around each position that holds 90 % of its errors.
 
-    Of `ground_positions`, on flat ground, with errors as in `ERRORS`. NaN where there is no position.
+    Of `ground_positions`, with errors as in `ERRORS`; the ground has none. NaN where there is no position, or an
+    error of the telemetry leads off a terrain model whichever way it goes.
 
     Args:
         boxes: as for `ground_positions`, with y1.
         camera: as there.
+        ground: as there.
 
     """
     known = _columns(boxes, camera)
     tall = ERRORS["feet"] * (known["y2"] - boxes["y1"].to_numpy(np.float64))
-    middle = _offset(known, camera)
-    covariance = np.zeros((len(boxes), 2, 2)) + ERRORS["place_m"] ** 2 * np.eye(2)
+    middle = _offset(known, camera, ground)
+    covariance = np.zeros((len(boxes), 2, 2))
     moves = {name: np.full(len(boxes), ERRORS[name]) for name in ("altitude_m", "pitch_deg", "heading_deg")}
+    moves |= {name: np.full(len(boxes), ERRORS["place_m"]) for name in ("north_m", "east_m")}
     for name, by in {**moves, "y2": tall}.items():
         # The mean of both directions: near the horizon the farther one may not meet the ground.
-        moved = [_offset({**known, name: known[name] + sign * by}, camera, cut=False) - middle for sign in (1, -1)]
+        moved = [
+            _offset({**known, name: known[name] + sign * by}, camera, ground, cut=False) - middle
+            for sign in (1, -1)
+        ]
         more, less = moved[0], -moved[1]
         shift = np.where(np.isnan(more), less, np.where(np.isnan(less), more, (more + less) / 2))
         covariance += shift[:, :, None] * shift[:, None, :]
@@ -80,17 +127,28 @@ def circle_radii(boxes: pd.DataFrame, camera: CameraConfig) -> NDArray[np.float6
 
 
 def _columns(boxes: pd.DataFrame, camera: CameraConfig) -> dict[str, NDArray[np.float64]]:
+    """The columns of `boxes`, and `north_m`, `east_m`: how far the camera is from the place in them."""
     known = {name: boxes[name].to_numpy(np.float64) for name in ("x1", "x2", "y2", *NEEDED)}
     if camera.pitch_deg is not None:
         pitch = known["pitch_deg"]
         known["pitch_deg"] = np.where(np.isnan(pitch), camera.pitch_deg, pitch)
-    return known
+    return {**known, "north_m": np.zeros(len(boxes)), "east_m": np.zeros(len(boxes))}
 
 
 def _offset(
-    known: Mapping[str, NDArray[np.float64]], camera: CameraConfig, cut: bool = True
+    known: Mapping[str, NDArray[np.float64]], camera: CameraConfig, ground: Ground, cut: bool = True
 ) -> NDArray[np.float64]:
-    """Metres north and east of the camera, float64 (n, 2); where `cut`, NaN for feet below the picture's edge."""
+    """Metres north and east of the place in `known`, float64 (n, 2); where `cut`, not of feet below the edge."""
+    rays = _rays(known, camera, cut)
+    across = METRES_A_DEGREE * np.cos(np.radians(known["latitude"]))
+    latitude = known["latitude"] + known["north_m"] / METRES_A_DEGREE
+    longitude = known["longitude"] + known["east_m"] / across
+    fall = ground.fall(latitude, longitude, known["altitude_m"], rays)
+    return np.stack([known["north_m"], known["east_m"]], axis=1) + rays * fall[:, None]
+
+
+def _rays(known: Mapping[str, NDArray[np.float64]], camera: CameraConfig, cut: bool) -> NDArray[np.float64]:
+    """Metres north and east for each metre downwards, float64 (n, 2); NaN near the horizon, or cut off."""
     if camera.fov_deg is None:
         return np.full((len(known["x1"]), 2), np.nan)
     p, heading = np.radians(-known["pitch_deg"]), np.radians(known["heading_deg"])
@@ -99,9 +157,8 @@ def _offset(
     v = (known["y2"] - (known["height"] - 1) / 2) / focal
     down = np.sin(p) + v * np.cos(p)
     flat = down < np.sin(FLATTEST) * np.sqrt(1 + u**2 + v**2)
-    unseen = flat | ~(known["altitude_m"] > 0) | (cut & (known["y2"] > known["height"] - EDGE))
-    scale = known["altitude_m"] / np.where(unseen, np.nan, down)
-    forward, right = scale * (np.cos(p) - v * np.sin(p)), scale * u
+    down = np.where(flat | (cut & (known["y2"] > known["height"] - EDGE)), np.nan, down)
+    forward, right = (np.cos(p) - v * np.sin(p)) / down, u / down
     north = forward * np.cos(heading) - right * np.sin(heading)
     east = forward * np.sin(heading) + right * np.cos(heading)
     return np.stack([north, east], axis=1)

@@ -21,7 +21,8 @@ FAILED = ".failed.json"  # in a flight: the error of its last run
 BOXES = "labelled_boxes.parquet"  # in a flight: what its labels mean, while they wait for new tracklets
 CAMERA = "camera.json"  # in a flight: what its configuration says of the camera
 CLOCK = "clock.json"  # in a flight: what its configuration says of the time
-_NOTES = frozenset((LOCK, TURN, CARD, FAILED, CAMERA, CLOCK))
+TERRAIN = "terrain.json"  # in a flight: which terrain model its configuration names
+_NOTES = frozenset((LOCK, TURN, CARD, FAILED, CAMERA, CLOCK, TERRAIN))
 
 
 @dataclass(frozen=True)

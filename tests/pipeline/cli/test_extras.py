@@ -96,6 +96,7 @@ reid table1 --config table1 --output table1
 detector train --config small --output detector-run
 """,
     "cuhk03": "reid extract-cuhk03 a.mp4 --out cuhk03",
+    "terrain": "run a.mp4 --workspace new --set terrain=a.mp4",
     "ray": "run a.mp4 --workspace new --ray",
 }
 # They read what is not made here: too large, written by others, of a known camera; their imports are the core's.

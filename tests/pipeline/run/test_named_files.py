@@ -20,6 +20,7 @@ def run(*arguments):
         ("reid.recipe=heads.yaml", "reid.recipe: init_heads: 'random' has no heads"),
         ("detector.weights=gone.safetensors", "detector.weights: gone.safetensors: no such checkpoint"),
         ("telemetry=gone.srt", "telemetry: gone.srt: no such telemetry file"),
+        ("terrain=gone.tif", "terrain: gone.tif: no such file; expected a terrain model, a GeoTIFF"),
         ("report.truth=gone.txt", "report.truth: gone.txt: no such ground truth"),
     ],
 )

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, time
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -19,6 +20,7 @@ from pipeline.sightings import Selection, read_sightings
 from pipeline.sightings.formats import FORMATS, written
 from pipeline.sightings.records import Step
 from pipeline.telemetry.position import METRES_A_DEGREE
+from pipeline.telemetry.terrain import remember_terrain
 from pipeline.workspace.atomic import write_json
 from pipeline.workspace.manifest import write_record
 from tests.pipeline.sightings.test_maps import ANN
@@ -60,6 +62,37 @@ def test_a_tracklet_has_its_time_place_crop_and_person(workspace):
     assert ann.path[0][1:] == pytest.approx(ann.position)
     assert 3 < ann.radius_m < 5
     assert (other.path, other.radius_m) == ((), None)
+
+
+def test_places_are_on_the_terrain_of_the_configuration(workspace, tmp_path, caplog):
+    """Take-off at 500 m; the ground rises by 1 m in 10 m to the north: 10 m of altitude are 10 / 1.1 m at 45°."""
+    rasterio = pytest.importorskip("rasterio", reason="needs rasterio: pip install 'uavpipe[terrain]'")
+    north = np.arange(60, -61, -1.0)[:, None] + np.zeros((1, 121))
+    degree, half = 1 / METRES_A_DEGREE, 60.5 / METRES_A_DEGREE
+    options = {"driver": "GTiff", "height": 121, "width": 121, "count": 1, "dtype": "float64", "crs": "EPSG:4326"}
+    transform = rasterio.transform.from_origin(20 - half, half, degree, degree)
+    with rasterio.open(tmp_path / "dem.tif", "w", transform=transform, **options) as file:
+        file.write(500 + north / 10, 1)
+    flat = read_sightings(workspace)[0]
+    remember_terrain(workspace / "f1", tmp_path / "dem.tif")
+    ann = read_sightings(workspace)[0]
+    assert ann.position[0] * METRES_A_DEGREE == pytest.approx(10 / 1.1, abs=0.02)
+    assert ann.radius_m < flat.radius_m
+    assert caplog.text == ""
+    with rasterio.open(tmp_path / "dem.tif", "r+") as file:
+        file.nodata = -1
+        file.write(np.where(north > 5, -1, 500 + 0.1 * (north < -50)), 1)
+    ann = read_sightings(workspace)[0]
+    assert (ann.position, ann.radius_m, ann.drone) == (None, None, (0.0, 20.0))
+    (warning,) = (each.getMessage() for each in caplog.records)
+    assert warning.startswith(
+        "f1: 14 of 14 positions are left out: their lines of sight do not meet the ground of "
+    )
+    (tmp_path / "dem.tif").unlink()
+    caplog.clear()
+    assert read_sightings(workspace)[0].position is None
+    (warning,) = (each.getMessage() for each in caplog.records)
+    assert warning.startswith(f"f1: positions of persons are left out: {tmp_path / 'dem.tif'}: no such file")
 
 
 # Metres north of the start at each time in s, and the speed.
