@@ -11,6 +11,8 @@ _WHERE = {
     **dict.fromkeys(("latitude", "longitude", "radius_m"), "float64"),
     "places": "string",
     **dict.fromkeys(("drone_latitude", "drone_longitude"), "float64"),
+    **dict.fromkeys(("speed_m_s", "plane_x_m", "plane_y_m"), "float64"),
+    "plane_piece": "Int64",
 }
 
 FLIGHTS = {

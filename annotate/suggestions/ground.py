@@ -1,8 +1,9 @@
 """Places on the ground, independent of the camera's motion: boxes mapped into the flight's first frame."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,22 @@ def leads_to(ends: NDArray[np.float64], begins: NDArray[np.float64]) -> NDArray[
     return np.where(seconds > 0, np.exp(-np.maximum(seconds, 0) - metres / 2), 0.0)
 
 
+class Flat(NamedTuple):
+    """Where boxes are on the ground: arrays (n,).
+
+    Attributes:
+        x, y: of the middle of the box's lower edge, pixels of the first frame of its piece.
+        metre: how many of these pixels a metre has there.
+        piece: number of the piece, from 0.
+
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    metre: NDArray[np.float64]
+    piece: NDArray[np.int64]
+
+
 FindPlace = Callable[[str, Seen], Place | None]  # where a detection of a flight is, where the ground is known
 
 
@@ -66,12 +83,13 @@ class Ground:
 
     """
 
-    def __init__(self, motion: Motion, scale: Scale | None = None) -> None:
+    def __init__(self, motion: Motion, scale: Scale | None = None, cuts: Collection[int] = ()) -> None:
         """Chain the camera's motion.
 
         Args:
             motion: float32 (2, 3) by frame, from the coordinates of the frame before.
             scale: of the ground, where the camera's altitude and angle are known; else persons are the yardstick.
+            cuts: frames that do not show the ground of the frame before: each begins another piece of ground.
 
         """
         self._scale = scale
@@ -80,18 +98,41 @@ class Ground:
         chain = []
         for frame in self.frames.tolist():
             step = np.vstack([motion[frame], [0.0, 0.0, 1.0]])
-            back = back @ np.linalg.inv(step) if abs(np.linalg.det(step)) > 1e-6 else back
+            if frame in cuts:
+                back = np.eye(3)
+            elif abs(np.linalg.det(step)) > 1e-6:
+                back = back @ np.linalg.inv(step)
             chain.append(back)
         self._back = np.array(chain) if chain else np.eye(3)[None]
+        self._piece = np.cumsum(np.isin(self.frames, list(cuts))) if chain else np.zeros(1, np.int64)
 
     def place(self, detection: Detection) -> Place:
         """The place of `detection` on the ground: the middle of the box's lower edge."""
-        at = int(np.searchsorted(self.frames, detection.frame, side="right")) - 1
-        back = self._back[max(at, 0)]
-        x1, y1, x2, y2 = detection.box
-        x, y, _ = back @ np.array([(x1 + x2) / 2, y2, 1.0])
-        scale = np.sqrt(abs(np.linalg.det(back[:2, :2])))
-        metre = self._scale(detection.frame, y2) if self._scale else None
-        if metre is None:
-            metre = (y2 - y1) / PERSON_M
-        return Place(float(x), float(y), float(metre * scale), detection.time)
+        flat = self.flatten(np.array([detection.frame]), np.array([detection.box]))
+        return Place(float(flat.x[0]), float(flat.y[0]), float(flat.metre[0]), detection.time)
+
+    def flatten(self, frames: NDArray[np.integer], boxes: NDArray[np.floating]) -> Flat:
+        """Where boxes are on the ground.
+
+        Args:
+            frames: (n,), in which each box is.
+            boxes: (n, 4), xyxy in pixels of the frame.
+
+        """
+        at = np.maximum(np.searchsorted(self.frames, frames, side="right") - 1, 0)
+        back = self._back[at]
+        x1, y1, x2, y2 = boxes.astype(np.float64).T
+        feet = np.stack([(x1 + x2) / 2, y2, np.ones(len(boxes))], axis=-1)
+        x, y, _ = np.einsum("nij,nj->in", back, feet)
+        scale = np.sqrt(np.abs(back[:, 0, 0] * back[:, 1, 1] - back[:, 0, 1] * back[:, 1, 0]))
+        return Flat(x, y, self._metres(frames, y2, (y2 - y1) / PERSON_M) * scale, self._piece[at])
+
+    def _metres(
+        self, frames: NDArray[np.integer], rows: NDArray[np.float64], by_persons: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Pixels a metre has in each frame at the row: by the scale where that is known, else by the person."""
+        if self._scale is None:
+            return by_persons
+        known = [self._scale(frame, row) for frame, row in zip(frames.tolist(), rows.tolist(), strict=True)]
+        pairs = zip(known, by_persons.tolist(), strict=True)
+        return np.array([person if metre is None else metre for metre, person in pairs], np.float64)

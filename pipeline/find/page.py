@@ -14,7 +14,7 @@ from pipeline.find.find import Findings, Wanted
 from pipeline.find.search import Answer
 from pipeline.pages import render
 from pipeline.pages.palette import identity_colour
-from pipeline.report.map import HEIGHT, WIDTH, Map, drone_path, make_map
+from pipeline.report.map import HEIGHT, WIDTH, Map, drone_path, make_maps
 from pipeline.report.pictures import thumbnail
 from pipeline.sightings.clips import current_clips
 from pipeline.sightings.formats import notes, short
@@ -54,7 +54,7 @@ class AnswerPart:
         score: of the most similar sighting, in percent; "" without a calibration.
         colour: CSS.
         seen: the sightings.
-        map: None where no place is known.
+        maps: none where no place is known.
 
     """
 
@@ -64,7 +64,7 @@ class AnswerPart:
     score: str
     colour: str
     seen: Sequence[Seen]
-    map: Map | None
+    maps: Sequence[Map]
 
 
 def as_page(workspace: Path, wanted: Wanted, findings: Findings, answers: Sequence[Answer], page: Path) -> str:
@@ -127,7 +127,7 @@ def _part(
         score=seen[0].score,
         colour=identity_colour(first.identity or place + 1),
         seen=seen,
-        map=make_map(sightings, {each.flight: drones[each.flight] for each in sightings}),
+        maps=make_maps(sightings, {each.flight: drones[each.flight] for each in sightings}),
     )
 
 

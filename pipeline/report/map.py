@@ -1,6 +1,9 @@
-"""The map on a person's page: paths of the sightings, paths of the drones, scale bar; north is up."""
+"""The maps on a person's page: paths of the sightings, paths of the drones, scale bar; north is up.
 
-from collections.abc import Iterable, Mapping, Sequence
+Sightings without a position are on maps of their own, one for each flight's plane.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import cos, floor, hypot, log10, radians
 from pathlib import Path
@@ -47,7 +50,8 @@ class Map:
         flights: name of a flight -> its path, for `points` of a polyline.
         bar: length of the scale bar.
         bar_text: what it stands for.
-        centre: of the map, in words.
+        centre: of the map, in words; "" in a flight's plane, which is nowhere on the globe.
+        plane: of which flight, and which piece of it, this is the own plane, in words; "" where north is up.
 
     """
 
@@ -56,48 +60,108 @@ class Map:
     bar: float
     bar_text: str
     centre: str
+    plane: str = ""
 
 
 @dataclass(frozen=True)
-class Projection:
-    """Degrees to pixels, equirectangular about `centre`: true to scale within a few kilometres.
+class _Spot:
+    """A sighting in metres right of an origin, and above it.
 
     Attributes:
-        centre: degrees north and east.
+        number: of the sighting, from 1.
+        sighting: itself.
+        place: of its median.
+        path: its path.
+
+    """
+
+    number: int
+    sighting: Sighting
+    place: Point
+    path: tuple[Point, ...]
+
+    @property
+    def radius(self) -> float:
+        """Of its circle, metres; 0 where it is not known."""
+        return self.sighting.radius_m or 0.0
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """Metres to pixels.
+
+    Attributes:
+        centre: metres right of the origin, and above it.
         scale: pixels a metre.
 
     """
 
-    centre: Position
+    centre: Point
     scale: float
 
-    def __call__(self, place: Position) -> Point:
-        """The pixel of `place`."""
-        east, north = _metres(place, self.centre)
-        return round(WIDTH / 2 + self.scale * east, 1), round(HEIGHT / 2 - self.scale * north, 1)
+    def __call__(self, place: Point) -> Point:
+        """The pixel of `place`, which is in metres."""
+        right, up = place[0] - self.centre[0], place[1] - self.centre[1]
+        return round(WIDTH / 2 + self.scale * right, 1), round(HEIGHT / 2 - self.scale * up, 1)
 
 
-def make_map(sightings: Sequence[Sighting], flights: Mapping[str, Sequence[Position]]) -> Map | None:
-    """The map of `sightings`, by their numbers; None where no position of the person is known.
+def make_maps(sightings: Sequence[Sighting], flights: Mapping[str, Sequence[Position]]) -> tuple[Map, ...]:
+    """The map of `sightings`, and one for each plane of a flight with some that have no position.
 
     Args:
-        sightings: of one person, in order.
+        sightings: of one person, in order; maps have their numbers, from 1.
         flights: positions of the drone by flight, in order of time.
 
     """
+    return tuple(filter(None, (make_map(sightings, flights), *_planes(sightings))))
+
+
+def make_map(sightings: Sequence[Sighting], flights: Mapping[str, Sequence[Position]]) -> Map | None:
+    """The map of `sightings` by positions; None where no position of the person is known.
+
+    Args:
+        sightings: as in `make_maps`.
+        flights: as there.
+
+    """
     placed = [(number, each) for number, each in enumerate(sightings, 1) if each.position is not None]
-    if not placed:
+    origin = next((each.position for _, each in placed if each.position), None)
+    if origin is None:
         return None
-    project = _fitting([each for _, each in placed])
-    traces = tuple(_trace(number, each, project) for number, each in placed)
-    bar_m = _round_below(_BAR / project.scale)
-    return Map(
-        traces=traces,
-        flights={name: _points(map(project, path)) for name, path in flights.items() if len(path) > 1},
-        bar=round(bar_m * project.scale, 1),
-        bar_text=f"{bar_m:g} m" if bar_m < 1000 else f"{bar_m / 1000:g} km",
-        centre=f"{project.centre[0]:.5f}, {project.centre[1]:.5f}",
-    )
+    spots = [
+        _Spot(
+            number,
+            each,
+            _metres(each.position or origin, origin),
+            tuple(_metres((step.latitude, step.longitude), origin) for step in each.path),
+        )
+        for number, each in placed
+    ]
+    drones = (_metres(each.drone, origin) for _, each in placed if each.drone)
+    drawing = _fitting(spots, [place for place in drones if hypot(*place) < _NEAR_M])
+    paths = {
+        name: _points(drawing(_metres(place, origin)) for place in path)
+        for name, path in flights.items()
+        if len(path) > 1
+    }
+    across = METRES_A_DEGREE * cos(radians(origin[0]))
+    centre = origin[0] + drawing.centre[1] / METRES_A_DEGREE, origin[1] + drawing.centre[0] / across
+    bar, text = _bar(drawing)
+    return Map(_traces(spots, drawing), paths, bar, text, centre=f"{centre[0]:.5f}, {centre[1]:.5f}")
+
+
+def _planes(sightings: Sequence[Sighting]) -> Iterator[Map]:
+    planes: dict[tuple[str, int], list[_Spot]] = {}
+    for number, each in enumerate(sightings, 1):
+        if each.plane is not None and each.position is None:
+            x, y, piece = each.plane
+            path = tuple((step.x_m, -step.y_m) for step in each.plane_path)
+            planes.setdefault((each.flight, piece), []).append(_Spot(number, each, (x, -y), path))
+    for (flight, piece), spots in planes.items():
+        drawing = _fitting(spots, [])
+        bar, text = _bar(drawing)
+        plane = flight if piece == 1 else f"{flight}, piece {piece}"
+        yield Map(_traces(spots, drawing), {}, bar, f"about {text}", centre="", plane=plane)
 
 
 def drone_path(folder: Path) -> list[Position]:
@@ -110,45 +174,43 @@ def drone_path(folder: Path) -> list[Position]:
     return [(float(north), float(east)) for north, east in firsts.to_numpy()]
 
 
-def _fitting(sightings: Sequence[Sighting]) -> Projection:
-    """The largest scale at which paths, circles and nearby drones are inside of the margin."""
-    first = sightings[0].position or (0.0, 0.0)
-    reach = [
-        (_metres(place, first), each.radius_m or 0.0)
-        for each in sightings
-        for place in [each.position, *_path(each)]
-        if place
-    ]
-    drones = (_metres(each.drone, first) for each in sightings if each.drone)
-    reach += [(place, 0.0) for place in drones if hypot(*place) < _NEAR_M]
-    west, east = min(x - r for (x, _), r in reach), max(x + r for (x, _), r in reach)
-    south, north = min(y - r for (_, y), r in reach), max(y + r for (_, y), r in reach)
+def _fitting(spots: Sequence[_Spot], others: Sequence[Point]) -> _Drawing:
+    """The largest scale at which paths, circles and `others` are inside of the margin."""
+    reach = [(place, each.radius) for each in spots for place in (each.place, *each.path)]
+    reach += [(place, 0.0) for place in others]
+    left, right = min(x - r for (x, _), r in reach), max(x + r for (x, _), r in reach)
+    low, high = min(y - r for (_, y), r in reach), max(y + r for (_, y), r in reach)
     scale = min(
-        (WIDTH - 2 * _MARGIN) / max(east - west, _LEAST_M), (HEIGHT - 2 * _MARGIN) / max(north - south, _LEAST_M)
+        (WIDTH - 2 * _MARGIN) / max(right - left, _LEAST_M), (HEIGHT - 2 * _MARGIN) / max(high - low, _LEAST_M)
     )
-    across = METRES_A_DEGREE * cos(radians(first[0]))
-    centre = first[0] + (south + north) / 2 / METRES_A_DEGREE, first[1] + (west + east) / 2 / across
-    return Projection(centre, scale)
+    return _Drawing(((left + right) / 2, (low + high) / 2), scale)
 
 
-def _trace(number: int, sighting: Sighting, project: Projection) -> Trace:
-    path = [project(place) for place in _path(sighting)]
-    when = f", {sighting.begin:%H:%M:%S}" if sighting.begin else ""
-    assert sighting.position is not None
+def _traces(spots: Sequence[_Spot], drawing: _Drawing) -> tuple[Trace, ...]:
+    return tuple(_trace(each, drawing) for each in spots)
+
+
+def _trace(spot: _Spot, drawing: _Drawing) -> Trace:
+    begin = spot.sighting.begin
+    when = f", {begin:%H:%M:%S}" if begin else ""
     return Trace(
-        number=number,
-        title=f"{number}: {sighting.tracklet}{when}",
-        place=project(sighting.position),
-        radius=round((sighting.radius_m or 0.0) * project.scale, 1),
-        points=_points(path) if len(path) > 1 else "",
+        number=spot.number,
+        title=f"{spot.number}: {spot.sighting.tracklet}{when}",
+        place=drawing(spot.place),
+        radius=round(spot.radius * drawing.scale, 1),
+        points=_points(map(drawing, spot.path)) if len(spot.path) > 1 else "",
     )
 
 
-def _path(sighting: Sighting) -> list[Position]:
-    return [(step.latitude, step.longitude) for step in sighting.path]
+def _bar(drawing: _Drawing) -> tuple[float, str]:
+    """Length of the scale bar in pixels, and what it stands for."""
+    metres = _round_below(_BAR / drawing.scale)
+    text = f"{metres:g} m" if metres < 1000 else f"{metres / 1000:g} km"
+    return round(metres * drawing.scale, 1), text
 
 
 def _metres(place: Position, origin: Position) -> Point:
+    """Metres east and north of `origin`, equirectangular: true to scale within a few kilometres."""
     east = (place[1] - origin[1] + 180) % 360 - 180
     return east * METRES_A_DEGREE * cos(radians(origin[0])), (place[0] - origin[0]) * METRES_A_DEGREE
 

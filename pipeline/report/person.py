@@ -10,7 +10,7 @@ from pathlib import Path
 from annotate.operations import Mark, tracklet_id
 from pipeline.chain.table import TRACKS
 from pipeline.pages.palette import identity_colour
-from pipeline.report.map import Map, drone_path, make_map
+from pipeline.report.map import Map, drone_path, make_maps
 from pipeline.report.people import Person, covered
 from pipeline.report.provenance import provenance_id
 from pipeline.report.records import Fact, clock
@@ -89,7 +89,7 @@ class PersonPart:
         colour: CSS.
         facts: its figures.
         rows: the time line, a row for each flight, in order of time.
-        map: None where the place is not known.
+        maps: none where the place is not known.
         companions: those with most frames first.
         notes: what a reader of times and places must know.
 
@@ -99,7 +99,7 @@ class PersonPart:
     colour: str
     facts: tuple[Fact, ...]
     rows: tuple[Row, ...]
-    map: Map | None
+    maps: tuple[Map, ...]
     companions: tuple[Companion, ...]
     notes: tuple[str, ...]
 
@@ -164,7 +164,7 @@ def _part(
         colour=identity_colour(person.number),
         facts=tuple(_facts(workspace, person, ordered)),
         rows=tuple(_rows(workspace, by_flight, flights, clips)),
-        map=make_map(ordered, {name: drones[name] for name in by_flight}),
+        maps=make_maps(ordered, {name: drones[name] for name in by_flight}),
         companions=companions,
         notes=tuple(notes(ordered)),
     )

@@ -9,7 +9,8 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.sightings.maps import as_cot, as_gpx, as_kml
-from pipeline.sightings.records import Position, Sighting
+from pipeline.sightings.plane import COLUMNS
+from pipeline.sightings.records import PlanePlace, Position, Sighting
 
 FORMATS = ("table", "csv", "json", "geojson", "gpx", "kml", "cot")
 _MAPS = {"gpx": as_gpx, "kml": as_kml, "cot": as_cot}
@@ -19,6 +20,7 @@ def as_record(sighting: Sighting) -> dict[str, Any]:
     """The columns of a sighting, in order; None for what is not known."""
     latitude, longitude = sighting.position or (None, None)
     drone_latitude, drone_longitude = sighting.drone or (None, None)
+    plane = dict(zip(COLUMNS, sighting.plane or (None, None, None), strict=True))
     return {
         "tracklet": sighting.tracklet,
         "flight": sighting.flight,
@@ -37,6 +39,7 @@ def as_record(sighting: Sighting) -> dict[str, Any]:
         "longitude": longitude,
         "radius_m": sighting.radius_m,
         "speed_m_s": sighting.speed_m_s,
+        **plane,
         "places": ", ".join(sighting.places),
         "drone_latitude": drone_latitude,
         "drone_longitude": drone_longitude,
@@ -66,10 +69,13 @@ def written(sightings: Sequence[Sighting], form: str) -> str:
 def on_map(sightings: Sequence[Sighting], records: Sequence[Mapping[str, Any]], form: str) -> str:
     """`sightings` as "geojson", "gpx", "kml" or "cot"; `records` are what is written beside each.
 
+    Places in a flight's own plane are not written: they are nowhere on a map.
+
     Raises:
         PipelineError: as `written`.
 
     """
+    records = [{name: value for name, value in each.items() if name not in COLUMNS} for each in records]
     if form == "geojson":
         features = [_feature(*each) for each in zip(sightings, records, strict=True)]
         return as_json({"type": "FeatureCollection", "generator": "uavpipe", "features": features})
@@ -135,6 +141,11 @@ def notes(sightings: Iterable[Sighting]) -> list[str]:
         found.append("times by container are UTC")
     if any(each.radius_m is not None for each in sightings):
         found.append("± is the radius of the circle that holds 90 % of the errors on flat ground; see docs/find.md")
+    if any(each.plane is not None for each in sightings):
+        found.append(
+            "places in the plane are metres right and down of the centre of the flight's first frame, without "
+            "telemetry: approximate; see docs/find.md"
+        )
     return found
 
 
@@ -142,9 +153,10 @@ def missing_on_map(sightings: Iterable[Sighting], form: str) -> str:
     """A sentence on the sightings that a map in the format `form` lacks; "" where it has all."""
     sightings = list(sightings)
     shown = sum(each.position is not None or (form != "cot" and each.drone is not None) for each in sightings)
-    if shown == len(sightings) or form not in _MAPS:
+    if shown == len(sightings) or form not in (*_MAPS, "geojson"):
         return ""
-    return f"{len(sightings) - shown} of {len(sightings)} sightings are left out: no position; see docs/find.md"
+    said = "have no point" if form == "geojson" else "are left out"
+    return f"{len(sightings) - shown} of {len(sightings)} sightings {said}: no position; see docs/find.md"
 
 
 def _feature(sighting: Sighting, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,4 +183,10 @@ def _where(sighting: Sighting) -> str:
     if sighting.position:
         circle = "" if sighting.radius_m is None else f" ± {sighting.radius_m:.0f} m"
         return ", ".join((*sighting.places, f"{text(sighting.position)}{circle}"))
-    return f"drone at {text(sighting.drone)}" if sighting.drone else "-"
+    found = [f"drone at {text(sighting.drone)}"] if sighting.drone else []
+    return "; ".join(found + ([_in_plane(sighting.plane)] if sighting.plane else [])) or "-"
+
+
+def _in_plane(place: PlanePlace) -> str:
+    piece = f" {place.piece}" if place.piece > 1 else ""
+    return f"plane{piece}: {place.x_m:.1f}, {place.y_m:.1f} m"

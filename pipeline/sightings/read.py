@@ -1,6 +1,7 @@
 """Reading the sightings of a workspace: each tracklet with its time, place and best crop."""
 
 import logging
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,8 @@ from annotate.operations import Mark, tracklet_id
 from pipeline.chain.table import CROPS, DETECT, FRAMES, TRACKS
 from pipeline.errors import PipelineError
 from pipeline.sightings.places import places_on, read_places
-from pipeline.sightings.records import Position, Sighting, Step
+from pipeline.sightings.plane import COLUMNS, plane_places
+from pipeline.sightings.records import PlanePlace, PlaneStep, Position, Sighting, Step
 from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_tracklets
 from pipeline.telemetry.ground_plane import read_camera
 from pipeline.telemetry.position import NEEDED, circle_radii, ground_positions
@@ -74,8 +76,10 @@ def _of_flight(workspace: Path, flight: str, tracklets: LabelledTracklets, zone:
         drone_latitude=("latitude", "median"),
         drone_longitude=("longitude", "median"),
         radius_m=("radius_m", "median"),
+        **{name: (name, "median") for name in COLUMNS},
     ).join(_best_crops(rows))
-    table["path"] = _paths(rows)
+    table["path"] = _paths(rows, ["at_latitude", "at_longitude"], 7, Step)
+    table["plane_path"] = _paths(rows, COLUMNS[:2], 3, PlaneStep)
     clock = flight_clock(folder)
     clock = clock.in_zone(zone) if clock is not None and zone is not None else clock
     table = table.reset_index().sort_values(["begin_s", "first", "number"])
@@ -84,7 +88,8 @@ def _of_flight(workspace: Path, flight: str, tracklets: LabelledTracklets, zone:
 
 def _joined(folder: Path, rows: pd.DataFrame) -> tuple[pd.DataFrame, float]:
     """The detections of tracklets with all that is known of each; and the time of the video's first frame."""
-    rows = rows.merge(read_table(folder / DETECT.output, [*_KEY, *_BOX])[[*_KEY, *_BOX]], on=_KEY, how="left")
+    detections = read_table(folder / DETECT.output, [*_KEY, *_BOX])[[*_KEY, *_BOX]]
+    rows = rows.merge(detections, on=_KEY, how="left")
     if rows["pts_s"].isna().any():
         raise PipelineError(f"{folder / DETECT.output}: lacks detections of tracklets; run `uavpipe tracks` again")
     linked = read_table(folder / TRACKS.output)
@@ -99,6 +104,10 @@ def _joined(folder: Path, rows: pd.DataFrame) -> tuple[pd.DataFrame, float]:
     rows = rows.assign(**{name: np.nan for name in ("suspect", *NEEDED) if name not in rows})
     rows["suspect"] = rows["suspect"].eq(True)
     rows[["at_latitude", "at_longitude", "radius_m"]] = _on_the_ground(folder, rows, frames)
+    rows[COLUMNS] = np.nan
+    nowhere = rows["at_latitude"].isna().groupby(rows["number"]).transform("all")
+    if nowhere.any():
+        rows.loc[nowhere, COLUMNS] = plane_places(folder, rows[nowhere], linked[_KEY].merge(detections, on=_KEY))
     return rows, begin_s
 
 
@@ -138,13 +147,13 @@ def _warn_of_lost(folder: Path, found: Any, flat: Any, file: Path) -> None:
         )
 
 
-def _paths(rows: pd.DataFrame) -> pd.Series:
-    """The path of each tracklet, by number: a `Step` for each second of the video, the medians of the second."""
-    known = rows.dropna(subset=["at_latitude", "at_longitude"])
+def _paths(rows: pd.DataFrame, columns: Sequence[str], digits: int, step: Callable[..., Any]) -> pd.Series:
+    """The path of each tracklet, by number: a `step` for each second of the video, the medians of the second."""
+    known = rows.dropna(subset=list(columns))
     seconds = known.groupby(["number", known["pts_s"].floordiv(1)])
-    medians = seconds[["pts_s", "at_latitude", "at_longitude"]].median().groupby("number")
+    medians = seconds[["pts_s", *columns]].median().groupby("number")
     steps = {
-        number: tuple(Step(*row) for row in np.round(part.to_numpy(np.float64), 7).tolist())
+        number: tuple(step(*row) for row in np.round(part.to_numpy(np.float64), digits).tolist())
         for number, part in medians
     }
     return pd.Series({number: steps.get(number, ()) for number in rows["number"].unique().tolist()}, dtype=object)
@@ -188,12 +197,19 @@ def _sighting(
         drone=_position(row["drone_latitude"], row["drone_longitude"]),
         radius_m=None if np.isnan(row["radius_m"]) else round(row["radius_m"], 1),
         path=row["path"],
+        plane=_plane(row),
+        plane_path=row["plane_path"],
         boxes=row["boxes"],
         crop=f"{flight}/{CROPS.folder}/{crop}" if isinstance(crop, str) else None,
         suspect=row["suspect"],
         tags=tracklets.tags.get(identity or 0, ()),
         note=tracklets.notes.get(identity or 0, ""),
     )
+
+
+def _plane(row: dict[Any, Any]) -> PlanePlace | None:
+    x, y, piece = (row[name] for name in COLUMNS)
+    return None if np.isnan(piece) else PlanePlace(round(x, 2), round(y, 2), int(piece))
 
 
 def _position(latitude: float, longitude: float) -> Position | None:

@@ -20,7 +20,31 @@ class Step(NamedTuple):
     longitude: float
 
 
-def _metres(one: Step, other: Step) -> float:
+class PlanePlace(NamedTuple):
+    """A place in a flight's own plane: see `pipeline.sightings.plane`.
+
+    Attributes:
+        x_m, y_m: metres right of the centre of the first frame of the piece, and below it.
+        piece: of the flight, from 1.
+
+    """
+
+    x_m: float
+    y_m: float
+    piece: int
+
+
+class PlaneStep(NamedTuple):
+    """A point of a path in a flight's own plane: seconds as the video has them, metres right and down."""
+
+    time_s: float
+    x_m: float
+    y_m: float
+
+
+def _metres(one: Step | PlaneStep, other: Step | PlaneStep) -> float:
+    if not isinstance(one, Step) or not isinstance(other, Step):
+        return hypot(other[1] - one[1], other[2] - one[2])
     east = (other.longitude - one.longitude + 180) % 360 - 180
     return METRES_A_DEGREE * hypot(other.latitude - one.latitude, east * cos(radians(one.latitude)))
 
@@ -44,6 +68,9 @@ class Sighting:
         drone: position of the drone, the median of the tracklet; None where it is not known.
         radius_m: of the circle around `position` that holds 90 % of its errors, as `circle_radii`; None without.
         path: of the person on the ground, a step for each second: the median of the second.
+        plane: of the person in the flight's own plane, the median of the tracklet, where `position` is not known;
+            None where that is not known either.
+        plane_path: there, a step for each second as in `path`.
         places: names of the places that `path` is within, in the order in which it reaches them.
         boxes: number of detections.
         crop: the best one, relative to the workspace; None where there is none.
@@ -76,6 +103,8 @@ class Sighting:
     tags: tuple[str, ...] = ()
     note: str = ""
     places: tuple[str, ...] = ()
+    plane: PlanePlace | None = None
+    plane_path: tuple[PlaneStep, ...] = ()
 
     @property
     def person(self) -> str:
@@ -87,9 +116,11 @@ class Sighting:
         """Speed over the ground: the median of those over 2 s of the path, or over all of a shorter one.
 
         None below a second. It is some 0.1 m/s for a person who does not move, because positions have errors.
+        Without positions it is that of `plane_path`, which is approximate.
         """
-        apart = min(2, len(self.path) - 1)
-        pairs = zip(self.path, self.path[apart:], strict=False) if apart > 0 else ()
+        path = self.path or self.plane_path
+        apart = min(2, len(path) - 1)
+        pairs = zip(path, path[apart:], strict=False) if apart > 0 else ()
         speeds = [_metres(one, other) / (other.time_s - one.time_s) for one, other in pairs]
         return round(median(speeds), 2) if speeds else None
 

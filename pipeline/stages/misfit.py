@@ -2,11 +2,12 @@
 
 The picture before is moved with the camera; what differs then is noise, parallax, or something that moves, and each
 of these differed about there a frame earlier too. What suddenly differs in part of the picture is suspicious. Where
-most of it differs, the scene was cut or the motion is not known, and nothing is said.
+most of it differs, the scene was cut or the motion is not known, and nothing is said of damage.
 """
 
 from collections import deque
 from collections.abc import Mapping, Set
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 # Share of the blocks from which a frame is suspect. In a trial, 3,583 undamaged frames of real clips stayed below
 # half of it.
 MISFIT = 0.03
+# Share of the blocks that are unlike from which the scene was cut. In 639 frames of two real clips it was at most
+# .28; in 13 cuts between them, at least .90.
+CUT = 0.6
 _WIDTH = 480  # px, at which pictures are compared
 _BLOCK = 16  # px
 _CHANGED = 0.6  # difference, as a share of what two unrelated blocks differ by, above which a block fits nothing
@@ -24,6 +28,19 @@ _NOISE = 30.0  # variance of blocks without texture
 _AROUND = np.ones((5, 5), np.uint8)  # blocks; what moves has moved by less from frame to frame
 
 
+class Compared(NamedTuple):
+    """A picture beside the one before it; NaN where that cannot be told.
+
+    Attributes:
+        misfit: share of the blocks that suddenly fit nothing.
+        unlike: share of the blocks that fit nothing, suddenly or not; 1 where the two show no common ground.
+
+    """
+
+    misfit: float
+    unlike: float
+
+
 class Misfit:
     """Compares each picture with the one before it."""
 
@@ -31,8 +48,8 @@ class Misfit:
         self._before: NDArray[np.uint8] | None = None
         self._usual: deque[NDArray[np.float32]] = deque(maxlen=2)
 
-    def next(self, picture: NDArray[np.uint8], matrix: NDArray[np.float32]) -> float:
-        """Share of the blocks of `picture` that fit nothing; NaN where that cannot be told.
+    def next(self, picture: NDArray[np.uint8], matrix: NDArray[np.float32]) -> Compared:
+        """How `picture` fits the one before.
 
         Args:
             picture: uint8 (H, W), grey.
@@ -45,15 +62,16 @@ class Misfit:
         before, self._before = self._before, small
         if before is None or before.shape != small.shape:
             self._usual.clear()
-            return np.nan
+            return Compared(np.nan, np.nan)
         scaled = matrix.copy()
         scaled[:, 2] *= factor
         difference, visible, seen = _compare(before, small, scaled)
         usual = np.max([cv2.dilate(each, _AROUND) for each in self._usual], axis=0) if self._usual else None
         self._usual.append(difference)
+        unlike = float((difference[seen] >= _CHANGED).mean()) if seen.any() else 1.0
         if usual is None or not seen.any() or (difference[seen] < _FITS).mean() < _MOST:
-            return np.nan
-        return float(((difference - usual > _CHANGED) & visible)[seen].mean())
+            return Compared(np.nan, unlike)
+        return Compared(float(((difference - usual > _CHANGED) & visible)[seen].mean()), unlike)
 
 
 def _compare(

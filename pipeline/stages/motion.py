@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from detector.records import Detections
 from pipeline.chain.table import FRAMES, MOTION
 from pipeline.engine.segment_stage import SegmentStage, SegmentWriter
-from pipeline.stages.misfit import Misfit
+from pipeline.stages.misfit import CUT, Misfit
 from pipeline.video import Damage, Frame, Segment
 from pipeline.workspace.folders import Flight
 from pipeline.workspace.manifest import StageFolder
@@ -35,6 +35,7 @@ SCHEMA = pa.schema(
         # Points of the frame before go to [[a, b], [c, d]] point + (x, y), in pixels of the video.
         *((name, pa.float32()) for name in _MATRIX),
         ("misfit", pa.float32()),  # share of the picture that fits nothing in the frame before; null: not known
+        ("unlike", pa.float32()),  # share that is unlike the frame before, as after a cut; null: not known
     ]
 )
 EDGES = pa.schema(
@@ -63,9 +64,9 @@ class _MotionWriter(SegmentWriter["MotionStage"]):
         small, self._scale = shrink(frame.image)
         matrix = self._follower.next(small, self._scale)
         of_small = np.asarray(matrix / (1, 1, self._scale), np.float32)
-        misfit = self._misfit.next(small, of_small)
-        row = {"frame": frame.index, "misfit": None if math.isnan(misfit) else misfit}
-        self.rows.append(row | dict(zip(_MATRIX, matrix.ravel(), strict=True)))
+        compared = self._misfit.next(small, of_small)._asdict()
+        row = {name: None if math.isnan(share) else share for name, share in compared.items()}
+        self.rows.append({"frame": frame.index, **row} | dict(zip(_MATRIX, matrix.ravel(), strict=True)))
         self._first = small if self._first is None else self._first
         self._last = small
 
@@ -83,7 +84,7 @@ class MotionStage(SegmentStage):
     """Fills `motion/motion.parquet`, a row a frame, and `motion/edges.parquet`, two pictures a segment."""
 
     schemas: ClassVar = {EDGES_FILE: EDGES, MOTION.file: SCHEMA}
-    added: ClassVar = {"misfit": lambda rows: pa.nulls(len(rows))}  # not known
+    added: ClassVar = dict.fromkeys(("misfit", "unlike"), lambda rows: pa.nulls(len(rows)))  # not known
     writer = _MotionWriter
 
     @classmethod
@@ -175,6 +176,26 @@ def read_motion(stage_folder: Path) -> dict[int, NDArray[np.float32]]:
         follower.next(_unpack(before["last"]), before["scale"])
         motion[after["frame"]] = follower.next(_unpack(after["first"]), after["scale"])
     return motion
+
+
+def read_cuts(stage_folder: Path, motion: Mapping[int, NDArray[np.float32]]) -> set[int]:
+    """The frames at which the scene was cut, so that the motion into them says nothing.
+
+    Tables of earlier versions tell it of a segment's first frame only.
+
+    Args:
+        stage_folder: of a finished `motion` stage.
+        motion: as `read_motion` gives it.
+
+    """
+    rows = read_table(stage_folder / MOTION.file)
+    found = set(rows.loc[rows["unlike"] >= CUT, "frame"].tolist()) if "unlike" in rows else set()
+    for before, after in pairwise(read_table(stage_folder / EDGES_FILE).to_dict("records")):
+        misfit, matrix = Misfit(), motion[after["frame"]] / (1, 1, after["scale"])
+        misfit.next(_unpack(before["last"]), matrix)
+        if misfit.next(_unpack(after["first"]), matrix).unlike >= CUT:
+            found.add(after["frame"])
+    return found
 
 
 def read_misfit(stage_folder: Path) -> dict[int, float]:

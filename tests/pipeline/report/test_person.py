@@ -3,9 +3,11 @@
 import re
 from dataclasses import replace
 from html import unescape
+from itertools import combinations
 from math import cos, hypot, radians
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -18,6 +20,8 @@ from pipeline.config.models import ReportConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.report import write_report
 from pipeline.report.map import HEIGHT, WIDTH, make_map
+from pipeline.sightings import read_sightings
+from pipeline.sightings.select import metres_between
 from pipeline.workspace.atomic import write_json
 from pipeline.workspace.manifest import write_record
 from tests.pipeline.sightings.test_maps import ANN
@@ -206,3 +210,32 @@ def test_without_a_clock_the_video_s_time_is_shown(flown):
     assert [cell[2] for cell in cells] == ["2024-09-17 14:03:00", "-"]
     assert "later" not in part
     assert re.findall(r"<figcaption><a [^>]*>([^<]*)<", part) == ["f1", "f2"]
+
+
+def test_without_positions_people_are_in_the_flight_s_plane_about_as_far_apart_as_they_were(reported):
+    workspace, path = reported
+    drawn = re.findall(r'<svg viewBox="0 0 640.*?</svg>.*?<figcaption.*?</figcaption>', path.read_text(), re.DOTALL)
+    assert drawn
+    for figure in drawn:
+        assert "in the flight's own plane: no telemetry" in unescape(figure)
+        assert ">N</text>" not in figure
+        assert re.search(r">about \d+ m</text>", figure)
+    errors = []
+    for flight in sorted(each.name for each in workspace.iterdir() if (each / "tracks").is_dir()):
+        truth = pd.read_csv(workspace.parent / f"{flight}.positions.csv")
+        errors += list(relative_errors(workspace, flight, truth))
+    assert len(errors) > 10
+    assert np.median(errors) < 0.5
+
+
+def relative_errors(workspace, flight, truth):
+    """Of the distance of two labelled sightings in the plane, against the simulator's positions."""
+    there = truth.groupby("identity")[["latitude", "longitude"]].median()
+    found = [each for each in read_sightings(workspace) if each.flight == flight and each.plane and each.identity]
+    assert all(each.plane.piece == 1 for each in found)
+    for one, other in combinations(found, 2):
+        if one.identity in there.index and other.identity in there.index:
+            metres = metres_between(*(tuple(there.loc[each.identity]) for each in (one, other)))
+            if metres >= 3:
+                near = hypot(one.plane.x_m - other.plane.x_m, one.plane.y_m - other.plane.y_m)
+                yield abs(near / metres - 1)

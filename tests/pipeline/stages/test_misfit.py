@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.stages.misfit import MISFIT, Misfit, unlike_before
+from pipeline.stages.misfit import CUT, MISFIT, Misfit, unlike_before
 
 STILL = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
 
@@ -35,7 +35,17 @@ def views(shift: int, count: int = 5) -> tuple[list[np.ndarray], np.ndarray]:
 
 def scores(pictures: list[np.ndarray], motion: np.ndarray) -> list[float]:
     misfit = Misfit()
-    return [misfit.next(each, motion) for each in pictures]
+    return [misfit.next(each, motion).misfit for each in pictures]
+
+
+def test_after_a_cut_the_picture_is_unlike_the_one_before() -> None:
+    pictures, motion = views(6)
+    pictures[3] = ground(7)[: pictures[3].shape[0], : pictures[3].shape[1]]
+    misfit = Misfit()
+    found = [misfit.next(each, motion).unlike for each in pictures[:4]]
+    assert np.isnan(found[0])
+    assert max(found[1:3]) < 0.1
+    assert found[3] > CUT
 
 
 @pytest.mark.parametrize("shift", [0, 6, 24])
