@@ -104,7 +104,8 @@ class Ground:
                 back = back @ np.linalg.inv(step)
             chain.append(back)
         self._back = np.array(chain) if chain else np.eye(3)[None]
-        self._piece = np.cumsum(np.isin(self.frames, list(cuts))) if chain else np.zeros(1, np.int64)
+        begins = np.isin(self.frames, list(cuts)) if chain else [False]
+        self._piece = np.cumsum(begins, dtype=np.int64)
 
     def place(self, detection: Detection) -> Place:
         """The place of `detection` on the ground: the middle of the box's lower edge."""

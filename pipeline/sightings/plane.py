@@ -48,9 +48,9 @@ def plane_places(folder: Path, rows: pd.DataFrame, persons: pd.DataFrame) -> pd.
     flat = ground.flatten(rows["frame"].to_numpy(), rows[_BOX].to_numpy())
     piece = pd.Series(flat.piece, index=rows.index)
     metre = piece.map(pd.Series(every.metre).groupby(every.piece).median())
-    places = [(flat.x - size[0] / 2) / metre, (flat.y - size[1] / 2) / metre, piece + 1]
+    right, down = (flat.x - size[0] / 2) / metre, (flat.y - size[1] / 2) / metre
     whole = piece.groupby(rows["number"]).transform("nunique").eq(1)
-    return pd.concat(places, axis=1, keys=COLUMNS).where(whole)
+    return pd.DataFrame(dict(zip(COLUMNS, (right, down, piece + 1), strict=True))).where(whole)
 
 
 def _size(folder: Path) -> tuple[float, float] | None:

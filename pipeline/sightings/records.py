@@ -118,7 +118,7 @@ class Sighting:
         None below a second. It is some 0.1 m/s for a person who does not move, because positions have errors.
         Without positions it is that of `plane_path`, which is approximate.
         """
-        path = self.path or self.plane_path
+        path: tuple[Step | PlaneStep, ...] = self.path or self.plane_path
         apart = min(2, len(path) - 1)
         pairs = zip(path, path[apart:], strict=False) if apart > 0 else ()
         speeds = [_metres(one, other) / (other.time_s - one.time_s) for one, other in pairs]
