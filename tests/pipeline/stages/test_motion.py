@@ -9,7 +9,7 @@ from pipeline.config.models import FlightConfig, FramesConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.run.flight import run_stages
 from pipeline.simulate import simulate_flight
-from pipeline.stages.motion import FOLLOWED, Follower, read_motion, shrink
+from pipeline.stages.motion import FOLLOWED, Follower, read_cuts, read_motion, shrink
 
 # The detector's part is made as small as it can be: these tests are about the camera.
 TINY = DetectorConfig(weights="embedded", resize=Resize(width=64, height=64), floor=0.9, threshold=0.9)
@@ -103,3 +103,16 @@ def test_what_an_earlier_version_followed_is_not_mixed_with_what_is_followed_now
     (tmp_path / "former" / "flight01" / "motion" / "manifest.json").unlink()  # not finished: begun again
     motion_of(flight, tmp_path / "former", 8)
     assert parts_of(tmp_path / "former") == parts_of(tmp_path / "now") != before
+
+
+def test_a_cut_between_segments_is_seen_in_their_outer_pictures(tmp_path):
+    rng = np.random.default_rng(1)
+    one, other = (cv2.resize(rng.integers(0, 256, (45, 80), np.uint8), (640, 360)) for _ in range(2))
+    packed = [cv2.imencode(".png", picture)[1].tobytes() for picture in (one, other)]
+    edges = [{"frame": 8 * place, "first": packed[at], "last": packed[at]} for place, at in enumerate((0, 0, 1, 1))]
+    pd.DataFrame(edges).assign(scale=2.0).to_parquet(tmp_path / "edges.parquet")
+    still = pd.DataFrame({"frame": range(32), "a": 1.0, "b": 0.0, "x": 0.0, "c": 0.0, "d": 1.0, "y": 0.0})
+    still.to_parquet(tmp_path / "motion.parquet")  # as earlier versions wrote it
+    assert read_cuts(tmp_path, read_motion(tmp_path)) == {16}
+    still.assign(unlike=np.where(still["frame"] == 3, 0.9, 0.1)).to_parquet(tmp_path / "motion.parquet")
+    assert read_cuts(tmp_path, read_motion(tmp_path)) == {3, 16}
