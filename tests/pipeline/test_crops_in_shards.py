@@ -326,7 +326,7 @@ def test_embeddings_and_searches_are_the_same(both, weights):
         assert ran.exit_code == 0, ran.output
         rows = pd.read_parquet(workspace / NAME / "embeddings" / "embeddings.parquet")
         found = json.loads(ran.stdout)["answers"]
-        answers[store] = (rows.to_json(), [(each["tracklet"], each["similarity"]) for each in found])
+        answers[store] = (rows.to_dict("list"), [(each["tracklet"], each["similarity"]) for each in found])
     assert len(answers["tar"][1]) > 1
     assert answers["tar"] == answers["files"]
 

@@ -24,7 +24,7 @@ PEOPLE = 4  # in two tracklets each: half of them are learnt from, the others fo
 CONFIGURATION = """
 videos: [crowd.mp4, person.mp4, street]
 detector: {weights: embedded, resize: {width: 480, height: 480}}
-dataset: {gap_s: 0.1}
+dataset: {gap_s: 0.1, min_crops: 1}
 reid: {recipe: short.yaml}
 """
 RECIPE = """

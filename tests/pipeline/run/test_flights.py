@@ -249,7 +249,7 @@ def test_a_dry_run_says_what_comes_after_the_labels(workspace_of_two_flights):
 
     assert plan() == {
         "dataset": "would run: not done yet",
-        "evaluate": "would run: another data set",
+        "evaluate": "would run: not done yet",
         "report": "would run: written each time",
     }
     assert run("--from", "dataset", "--workspace", str(workspace_of_two_flights)).exit_code == 0
