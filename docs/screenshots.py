@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -25,9 +26,11 @@ from pipeline.find.in_app import find_picture
 from pipeline.labelling.application import Clocks, Pictures, camera_motion, sightings_in_words
 
 IMAGES = Path(__file__).parent / "images"
+_PORT = 8799
+_ADDRESS = f"http://127.0.0.1:{_PORT}/"
 SIZE = {"width": 1280, "height": 720}
 _LABELLED = 24  # tracklets that have their label when the pictures are taken, but for
-_WAITING = 20  # this one of them, by length: the one that is asked about
+_WAITING = 15  # this one of them, by length: the one that is asked about
 
 
 def fly(folder: Path) -> None:
@@ -64,14 +67,13 @@ def label_some(project: Project, folder: Path) -> None:
     project.store.apply(SetNote(identity=1, text="Walks along the road."), user="bob", id="note")
 
 
-def take(page: Page, address: str) -> None:
-    """Walk through the views and take a picture of each."""
+def take(page: Page, address: str, views: Mapping[str, str]) -> None:
+    """Take a picture of each of `views`: its file's name -> its address on the page."""
     IMAGES.mkdir(exist_ok=True)
     page.goto(address)
     page.get_by_role("dialog").wait_for()
     page.keyboard.press("Enter")
-    views = {name: name for name in ("queue", "batches", "gallery", "checks", "review")}
-    for name, view in (views | {"person": "person/1"}).items():
+    for name, view in views.items():
         page.goto(f"{address}#/{view}")
         page.wait_for_timeout(1500)
         page.screenshot(path=IMAGES / f"{name}.png")
@@ -92,7 +94,6 @@ def main() -> None:
     for old in workspace.glob(f"{LABELS}*"):
         old.unlink()
     project = Project(workspace, lambda flight: camera_motion(workspace / flight), moment=Clocks(workspace))
-    label_some(project, arguments.folder)
     pictures = Pictures(workspace)
     app = create_app(
         project,
@@ -104,12 +105,15 @@ def main() -> None:
         sightings=partial(sightings_in_words, workspace),
         find=partial(find_picture, workspace),
     )
-    server = uvicorn.Server(uvicorn.Config(app, port=8799, log_config=None, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app, port=_PORT, log_config=None, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=arguments.browser)
-        take(browser.new_page(viewport=SIZE), "http://127.0.0.1:8799/")
+        take(browser.new_page(viewport=SIZE), _ADDRESS, {"batches": "batches"})
+        label_some(project, arguments.folder)
+        views = {name: name for name in ("queue", "gallery", "checks", "review")}
+        take(browser.new_page(viewport=SIZE), _ADDRESS, views | {"person": "person/1"})
         browser.close()
     server.should_exit = True
     thread.join()
