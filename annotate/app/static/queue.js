@@ -284,7 +284,7 @@ export class Queue {
       h(
         "div",
         { class: "actions", role: "group", "aria-label": "Answers" },
-        action("N", "new person", () => this.#isNew(), { class: "primary" }),
+        action("N", "new person", () => this.#isNew()),
         action("J", "not a person", () => this.#mark("junk"), { title: "Shows nobody, or too little" }),
         action("S", "not sure", () => this.#mark("skipped"), { title: "Comes back once more is known" }),
         item.second_look
@@ -386,9 +386,12 @@ export class Queue {
   #highlight() {
     const cards = this.main.querySelectorAll(".card");
     cards.forEach((card, place) => {
-      card.classList.toggle("chosen", place === this.#chosen);
-      if (place === this.#chosen) card.setAttribute("aria-current", "true");
-      else card.removeAttribute("aria-current");
+      const marked = place === this.#chosen;
+      card.classList.toggle("chosen", marked);
+      card.querySelector(".enter")?.remove();
+      if (!marked) return card.removeAttribute("aria-current");
+      card.setAttribute("aria-current", "true");
+      card.querySelector(".row").prepend(h("kbd", { class: "enter" }, "↵"));
     });
     return cards[this.#chosen];
   }

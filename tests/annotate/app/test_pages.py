@@ -77,6 +77,7 @@ class TestQueue:
         expect(marked).to_have_text(order[0])
         page.keyboard.press("d")
         expect(marked).to_have_text(order[1])
+        expect(page.locator(".card", has_text="↵").locator("strong")).to_have_text([order[1]])  # what Enter answers
         page.keyboard.press("ArrowRight")
         expect(marked).to_have_text(order[2])
         page.keyboard.press("ArrowLeft")
