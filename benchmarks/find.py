@@ -226,7 +226,7 @@ def speed(crops: int) -> None:
         before = _peak_mib()
         query = Query(unit(np.random.default_rng(0).normal(size=(1, _LENGTH)).astype(np.float32)))
         for _ in range(3):
-            clocks = [time.process_time()]
+            begin, clocks = time.perf_counter(), [time.process_time()]
             assert all(embedding_stage(workspace, f"flight{number}", "").is_current() for number in range(10))
             clocks.append(time.process_time())
             tracklets = read_labelled_tracklets(workspace)
@@ -240,7 +240,8 @@ def speed(crops: int) -> None:
             names = ("up to date?", "tracklets", "features", "ranking", "sightings")
             parts = ", ".join(f"{name} {s:.2f} s" for name, s in zip(names, np.diff(clocks), strict=True))
             print(
-                f"{crops:,} crops, {len(gallery.names):,} tracklets: CPU {clocks[-1] - clocks[0]:.2f} s ({parts})"
+                f"{crops:,} crops, {len(gallery.names):,} tracklets: {time.perf_counter() - begin:.2f} s, "
+                f"CPU {clocks[-1] - clocks[0]:.2f} s ({parts})"
             )
             stored = crops * _LENGTH * 2 / 2**20
             print(

@@ -6,9 +6,11 @@ persons themselves: that of a flight is drawn towards the mean of all flights, a
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,7 @@ from pipeline.sightings.tracklets import LabelledTracklets
 
 _PRIOR = 10  # tracklets that the mean which another one is drawn towards counts for
 _RANKS = 1 << 16  # more than a frame has detections
+_FLIGHTS = 2  # read at once
 _BLOCK = 256  # tracklets whose crops are in single precision at a time
 Vectors = NDArray[np.float16] | NDArray[np.float32]
 
@@ -64,19 +67,31 @@ def read_gallery(workspace: Path, tracklets: LabelledTracklets) -> Gallery:
         PipelineError: a flight is not embedded, or its table is damaged.
 
     """
-    crops: dict[str, Vectors] = {}
-    directions, without = [], 0
-    for flight, rows in tracklets.rows.items():
-        names = {number: tracklet_id(flight, number) for number in rows["number"].unique().tolist()}
-        wanted = {number: name for number, name in names.items() if tracklets.label(name) != Mark.JUNK}
-        path = workspace / flight / EMBEDDINGS.output
-        found = by_tracklet(path, rows[rows["number"].isin(wanted)])
-        crops |= {wanted[number]: vectors for number, vectors in found.items()}
-        directions.append(mean_directions(list(found.values())))
-        if not np.isfinite(directions[-1]).all():
-            raise _damaged(path, "a value is not a finite number")
-        without += len(wanted) - len(found)
-    return _gallery(crops, [each for each in directions if len(each)], without)
+    with ThreadPoolExecutor(_FLIGHTS) as pool:  # most of the time is that of memory, without the interpreter's lock
+        parts = list(pool.map(partial(_read_flight, workspace, tracklets), tracklets.rows))
+    crops = {name: vectors for part in parts for name, vectors in part.crops.items()}
+    return _gallery(crops, [part.directions for part in parts if part.crops], sum(part.without for part in parts))
+
+
+class _Part(NamedTuple):
+    """As in `Gallery`, of one flight; its directions are those of `mean_directions`."""
+
+    crops: dict[str, Vectors]
+    directions: NDArray[np.float32]
+    without: int
+
+
+def _read_flight(workspace: Path, tracklets: LabelledTracklets, flight: str) -> _Part:
+    rows = tracklets.rows[flight]
+    names = {number: tracklet_id(flight, number) for number in rows["number"].unique().tolist()}
+    wanted = {number: name for number, name in names.items() if tracklets.label(name) != Mark.JUNK}
+    path = workspace / flight / EMBEDDINGS.output
+    found = by_tracklet(path, rows[rows["number"].isin(wanted)])
+    directions = mean_directions(list(found.values()))
+    if not np.isfinite(directions).all():
+        raise _damaged(path, "a value is not a finite number")
+    crops = {wanted[number]: vectors for number, vectors in found.items()}
+    return _Part(crops, directions, len(wanted) - len(found))
 
 
 def make_gallery(crops: Mapping[str, Vectors], without: int = 0) -> Gallery:
@@ -89,8 +104,11 @@ def _gallery(crops: Mapping[str, Vectors], parts: Sequence[NDArray[np.float32]],
     mean = _drawn(directions, np.zeros(directions.shape[1], np.float32))
     flights, of = np.unique(np.array([flight_of(name) for name in crops], object), return_inverse=True)
     means = np.array([_drawn(directions[of == place], mean) for place in range(len(flights))], np.float32)
-    features = unit(directions - means[of]) if len(flights) else directions
-    return Gallery(list(crops), features, crops, dict(zip(flights.tolist(), means, strict=True)), mean, without)
+    for place, centre in enumerate(means):  # in place: a copy for a million crops takes 64 MB
+        directions[of == place] -= centre
+    return Gallery(
+        list(crops), unit(directions), crops, dict(zip(flights.tolist(), means, strict=True)), mean, without
+    )
 
 
 def _drawn(vectors: NDArray[np.float32], towards: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -44,7 +44,9 @@ def test_a_former_name_is_an_alias():
 def test_the_schema_describes_every_section():
     schema = json.loads(run("config", "--schema").output)
     sections = {"engine", "frames", "detector", "crops", "tracks", "overlay", "dataset", "reid", "report"}
-    assert sections | {"video", "videos", "workspace", "telemetry", "camera", "places", "terrain"} == set(schema["properties"])
+    assert sections | {"video", "videos", "workspace", "telemetry", "camera", "places", "terrain"} == set(
+        schema["properties"]
+    )
 
 
 def test_the_configuration_is_printed_with_its_defaults():
