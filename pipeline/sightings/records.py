@@ -115,7 +115,7 @@ class Sighting:
     def speed_m_s(self) -> float | None:
         """Speed over the ground: the median of those over 2 s of the path, or over all of a shorter one.
 
-        None below a second. It is some 0.1 m/s for a person who does not move, because positions have errors.
+        None below a second. It is not 0 for a person who does not move, because positions have errors.
         Without positions it is that of `plane_path`, which is approximate.
         """
         path: tuple[Step | PlaneStep, ...] = self.path or self.plane_path
