@@ -1,8 +1,8 @@
 """How well `uavpipe find` finds, how often it is right, and how fast; and the bundled calibration.
 
-    python benchmarks/find.py fly --folder bench            simulate and track two casts in four flights each
-    python benchmarks/find.py calibrate --folder bench      write pipeline/find/calibration.json from the first cast
-    python benchmarks/find.py simulated --folder bench      measure on the second cast
+    python benchmarks/find.py fly --folder bench            simulate and track four casts in four flights each
+    python benchmarks/find.py calibrate --folder bench      write pipeline/find/calibration.json from three of them
+    python benchmarks/find.py simulated --folder bench      measure on the fourth
     python benchmarks/find.py market DATA/market1501_subset measure on query and gallery of Market-1501
     python benchmarks/find.py speed [--crops 50000]         time and memory of a search, on random features
 
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -47,7 +48,8 @@ from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_trackl
 from reid.embedder import Embedder
 from reid.weights import EMBEDDED
 
-CASTS = (9101, 9202)  # the first calibrates, the second is measured
+CALIBRATING = (9101, 9303, 9404)
+MEASURED = 9202
 FLIGHTS = range(1, 5)
 _LENGTH = 256  # of a feature
 FLIGHT = {"people": 80, "seconds": 6, "fps": 5}
@@ -55,7 +57,7 @@ FLIGHT = {"people": 80, "seconds": 6, "fps": 5}
 
 def fly(folder: Path) -> None:
     """Simulate and track what is not there yet, and label it by the ground truth."""
-    for cast in CASTS:
+    for cast in (*CALIBRATING, MEASURED):
         place = folder / f"c{cast}"
         for number in FLIGHTS:
             video = place / f"flight{number}.mp4"
@@ -78,8 +80,13 @@ def trials(folder: Path, cast: int) -> tuple[list[Trial], Gallery]:
 
 def calibrate(folder: Path) -> None:
     """Write the calibration of the bundled network."""
-    found, _ = trials(folder, CASTS[0])
-    origin = f"{FLIGHT['people']} simulated persons (benchmarks/find.py, cast {CASTS[0]})"
+    found = [
+        replace(trial, person=trial.person + 1000 * cast)  # each cast counts its persons from 1
+        for cast in CALIBRATING
+        for trial in trials(folder, cast)[0]
+    ]
+    casts = ", ".join(map(str, CALIBRATING))
+    origin = f"{FLIGHT['people'] * len(CALIBRATING)} simulated persons (benchmarks/find.py, casts {casts})"
     calibration = fit(found, file_sha256(EMBEDDED)[:16], origin)
     BUNDLED.write_text(calibration_text(calibration), encoding="utf-8")
     print(
@@ -121,10 +128,10 @@ def ece(scores: np.ndarray, truth: np.ndarray, bins: int = 10) -> float:
 
 
 def simulated(folder: Path) -> None:
-    """Measure on the second cast; and what the feature of a tracklet should be."""
-    found, gallery = trials(folder, CASTS[1])
+    """Measure on a cast that calibrated nothing; and what the feature of a tracklet should be."""
+    found, gallery = trials(folder, MEASURED)
     measure(found, read_calibration(BUNDLED))
-    tracklets = read_labelled_tracklets(folder / f"c{CASTS[1]}" / "runs")
+    tracklets = read_labelled_tracklets(folder / f"c{MEASURED}" / "runs")
     crops = [gallery.of_crops(name) for name in gallery.names]
     flights = np.array([name.partition("/")[0] for name in gallery.names])
     persons = np.array([tracklets.label(name) for name in gallery.names], object)
@@ -144,7 +151,7 @@ def simulated(folder: Path) -> None:
     raw = {
         name: vectors
         for flight, rows in tracklets.rows.items()
-        for name, vectors in _raw(folder / f"c{CASTS[1]}" / "runs", flight, rows).items()
+        for name, vectors in _raw(folder / f"c{MEASURED}" / "runs", flight, rows).items()
         if name in gallery.crops
     }
     print("photos from elsewhere: the crop's flight is not in the workspace")
