@@ -1,5 +1,6 @@
 """A workspace with something in every part of the report, and the page that was made of it."""
 
+import fcntl
 import json
 
 import numpy as np
@@ -33,9 +34,21 @@ On market:data/drone, protocol market; 4 runs, 2 of 2 seeds.
 
 
 @pytest.fixture(scope="session")
-def reported(tmp_path_factory):
-    """The workspace of two simulated flights with one cast, and its page."""
-    folder = tmp_path_factory.mktemp("flown")
+def reported(tmp_path_factory, worker_id):
+    """The workspace of two simulated flights with one cast, and its page; made once for all workers of the run."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "flown"
+    with folder.with_suffix(".lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        if not lock.read():
+            _fly(folder)
+            lock.write("made")
+    return folder / "runs", folder / "runs" / "report" / "index.html"
+
+
+def _fly(folder):
+    folder.mkdir()
     videos = [
         simulate_flight(
             folder / name,
@@ -68,7 +81,7 @@ def reported(tmp_path_factory):
     (config.workspace / "reid" / "short" / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
     (config.workspace / "table1").mkdir()
     (config.workspace / "table1" / "table1.md").write_text(TABLE1)
-    return config.workspace, write_report(config.workspace, ReportConfig(clip_s=1.0, queries=3), progress_bar)
+    write_report(config.workspace, ReportConfig(clip_s=1.0, queries=3), progress_bar)
 
 
 def _measure(dataset, folder):
