@@ -23,7 +23,7 @@ from reid.errors import ReidError
 from tests.fuzz.mutations import mutated, rewritten
 from tests.fuzz.readers import READERS
 
-EXAMPLES = 60  # of each reader in the short run
+EXAMPLES = 30  # of each reader in the short run
 SECONDS = 10  # of CPU for one file of a few hundred bytes: more is a hang
 MEMORY = 3 << 30  # bytes beyond what the process has
 OURS = (AnnotateError, DetectorError, PipelineError, ReidError)

@@ -110,3 +110,14 @@ export async function attempt(work) {
     return null;
   }
 }
+
+const questions = new WeakMap();
+
+// As `attempt`, for what a view shows; undefined if the view has asked again meanwhile: the later question counts,
+// whichever answer comes first.
+export async function newest(view, work) {
+  const question = {};
+  questions.set(view, question);
+  const answer = await attempt(work);
+  return questions.get(view) === question ? answer : undefined;
+}

@@ -1,6 +1,6 @@
 // The checks: what looks wrong in the labels, to be corrected or accepted.
 
-import { attempt, decide, get } from "./api.js";
+import { decide, get, newest } from "./api.js";
 import { action, h, identityName, key, moved, picture, plural, toast } from "./dom.js";
 import { showFrame } from "./frame.js";
 import { showLightbox } from "./lightbox.js";
@@ -40,7 +40,7 @@ export class Findings {
 
   async show() {
     const query = new URLSearchParams({ offset: this.#offset, kind: this.#kind });
-    const answer = await attempt(() => get(`/api/findings?${query}`));
+    const answer = await newest(this, () => get(`/api/findings?${query}`));
     if (!answer) return;
     if (this.#offset && this.#offset >= answer.total) {
       this.#offset = Math.floor(Math.max(0, answer.total - 1) / answer.page) * answer.page; // the last page is done

@@ -1,6 +1,6 @@
 // The gallery: all identities as a wall, or the tracklets of another label. Merge by dragging or selecting.
 
-import { attempt, get } from "./api.js";
+import { attempt, get, newest } from "./api.js";
 import { action, h, identityName, inPlainWords, picture, plural, toast } from "./dom.js";
 import { filterBar } from "./filters.js";
 import { mergePeople, renamePerson } from "./people.js";
@@ -23,7 +23,6 @@ export class Gallery {
   #tags = [];
   #walk = new Walk(() => this.#cards(), { beyond: () => this.#loadMore() });
   #selected = new Set();
-  #request = 0;
 
   constructor(main) {
     this.main = main;
@@ -54,12 +53,11 @@ export class Gallery {
   }
 
   async #load(count, offset = 0) {
-    const request = ++this.#request; // of two answers the later question's counts
     const { tag, ...others } = this.route.query;
     const wanted = { ...others, ...(tag && !this.#kind ? { tag } : {}), offset, limit: Math.min(count, 500) };
     const path = this.#kind ? "tracklets" : "identities";
-    const answer = await attempt(() => get(`/api/${path}?${new URLSearchParams(wanted)}`));
-    if (!answer || request !== this.#request) return;
+    const answer = await newest(this, () => get(`/api/${path}?${new URLSearchParams(wanted)}`));
+    if (!answer) return;
     this.#identities = offset ? this.#identities.concat(answer[path]) : answer[path];
     this.#total = answer.total;
     const there = new Set(this.#identities.map((each) => each.identity));

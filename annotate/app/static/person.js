@@ -1,6 +1,6 @@
 // Everything about one person: pictures, notes and tags, each sighting, who was seen with them.
 
-import { attempt, decide, get } from "./api.js";
+import { attempt, decide, get, newest } from "./api.js";
 import { action, h, identityName, picture, plural, toast } from "./dom.js";
 import { showFrame } from "./frame.js";
 import { showLightbox } from "./lightbox.js";
@@ -31,7 +31,8 @@ export class PersonView {
   async show() {
     const number = Number(this.route.parts[0]);
     const same = this.#person?.identity === number;
-    const person = await attempt(() => get(`/api/identities/${number}`));
+    const person = await newest(this, () => get(`/api/identities/${number}`));
+    if (person === undefined) return;
     this.#person = person;
     if (!same) this.#at = 0;
     if (!person) return this.#nobody(number);

@@ -1,6 +1,6 @@
 // The reviews: decisions of others, confirmed or questioned one by one; and how far labellers agree.
 
-import { attempt, decide, get, session } from "./api.js";
+import { decide, get, newest, session } from "./api.js";
 import { action, h, identityName, inPlainWords, moved, picture, plural, say, toast } from "./dom.js";
 import { filterBar } from "./filters.js";
 import { showFrame } from "./frame.js";
@@ -34,7 +34,7 @@ export class Reviews {
   // `after`: the tracklet that is passed over.
   async #load(after = "") {
     const query = new URLSearchParams({ user: session.user, flight: this.route.query.flight ?? "", after });
-    const answer = await attempt(() => get(`/api/review?${query}`));
+    const answer = await newest(this, () => get(`/api/review?${query}`));
     if (!answer) return;
     this.#item = answer.item;
     this.#agreement = answer.agreement;

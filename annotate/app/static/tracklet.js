@@ -1,6 +1,6 @@
 // One tracklet, by its address: its pictures, its label, when and where it was seen.
 
-import { attempt, decide, get, getTracklet, session } from "./api.js";
+import { attempt, decide, get, getTracklet, newest, session } from "./api.js";
 import { action, h, inPlainWords, picture, plural, toast } from "./dom.js";
 import { showFrame } from "./frame.js";
 import { showLightbox } from "./lightbox.js";
@@ -34,7 +34,8 @@ export class TrackletView {
   async show() {
     const name = this.route.parts.join("/");
     this.#tracklet = null;
-    const found = await attempt(() => getTracklet(name));
+    const found = await newest(this, () => getTracklet(name));
+    if (found === undefined) return;
     if (!found) {
       this.main.replaceChildren(h("section", { class: "empty" }, h("h1", {}, `There is no tracklet ${name}.`)));
       return;

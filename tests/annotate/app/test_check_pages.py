@@ -71,6 +71,23 @@ def test_the_other_one_is_taken_out_or_is_not_a_person(mixed):
     assert labels(project)["c/1"] is Mark.JUNK
 
 
+def test_a_late_answer_does_not_replace_a_newer_one(mixed):
+    page, _ = mixed
+    held = []
+    page.route("**/api/findings?*", lambda route: held.append((route, route.fetch())))
+    for key, told in (("2", "take c/1 out of person 1"), ("z", "taken back")):
+        page.keyboard.press(key)
+        toast(page, told)
+        page.wait_for_timeout(50)  # here the route is served
+    (early, nothing), (late, one) = held
+    late.fulfill(response=one)
+    expect(page.locator(".finding")).to_have_count(1)
+    with page.expect_response("**/api/findings?*"):
+        early.fulfill(response=nothing)
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    expect(page.locator(".finding")).to_have_count(1)
+
+
 def test_either_is_split_in_the_checks(mixed):
     page, project = mixed
     page.keyboard.press("v")
