@@ -15,7 +15,7 @@ import pytest
 from annotate.log.store import LABELS, LabelStore
 from annotate.operations import Redo, Undo, read_decision
 
-KILLS = 12
+KILLS = 6
 TOKEN = "a-token-of-this-test"
 FROM_SCRIPT = {"content-type": "application/json", "authorization": f"Bearer {TOKEN}"}
 GONE = (OSError, http.client.HTTPException)

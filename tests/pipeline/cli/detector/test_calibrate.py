@@ -21,7 +21,7 @@ SMALL = ("--set", "resize.width=320", "--set", "resize.height=320")
 @pytest.fixture(scope="module")
 def stills(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stills")
-    render_stills(folder, 8, seed=9, size=(640, 360))
+    render_stills(folder, 4, seed=9, size=(640, 360))
     return folder
 
 
@@ -41,8 +41,8 @@ def test_the_order_stays_and_the_tiles_have_their_own_line(stills, tmp_path):
     whole, tiled = tmp_path / "whole.safetensors", tmp_path / "tiled.safetensors"
     shown = run("embedded", *data, "--out", whole, *SMALL)
     assert shown.exit_code == 0, shown.output
-    assert "calibrated with 8 images" in shown.output
-    assert read_header(whole).training["calibration"]["images"] == 8
+    assert "calibrated with 4 images" in shown.output
+    assert read_header(whole).training["calibration"]["images"] == 4
     assert read_header(whole).architecture.tile_scores is None
     line = read_header(whole).training["calibration"]
     for before, after in zip(scores("embedded", stills), scores(whole, stills), strict=True):
@@ -88,7 +88,7 @@ def test_a_training_calibrates_what_it_copies_to_the_weights(stills, tmp_path, c
     command = ["detector", "train", "--config", str(tmp_path / "recipe.yaml"), "--output", str(tmp_path / "run")]
     shown = CliRunner().invoke(main, [*command, "--weights", str(tmp_path / "mine.safetensors")])
     assert shown.exit_code == 0, shown.output
-    assert read_header(tmp_path / "mine.safetensors").training["calibration"]["images"] == 8
+    assert read_header(tmp_path / "mine.safetensors").training["calibration"]["images"] == 4
     # Where the scores permit no calibration, the weights are there as they are.
     monkeypatch.setattr("detector.training.calibrate.fit", refuse)
     again = ["--output", str(tmp_path / "new"), "--weights", str(tmp_path / "raw.safetensors")]
