@@ -289,12 +289,12 @@ def test_two_processes_give_the_losses_and_the_gradient_of_one(data, tmp_path):
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     folder = str(data.train.paths[0].parent)
     for name, launcher in (("one", []), ("two", torchrun)):
-        changes = "{'iterations': 3, 'checkpoint_every': 3, 'learning_rate': 1e-4}"
+        changes = "{'iterations': 4, 'checkpoint_every': 4, 'learning_rate': 1e-4}"
         process = run_elsewhere(DOUBLE + SCRIPT, tmp_path, *launcher, arguments=(name, changes, folder))
         _, complaint = process.communicate(timeout=280)
         assert process.returncode == 0, complaint
     one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
-    assert len(one) == 3
+    assert len(one) == 4
     np.testing.assert_allclose(two, one, rtol=1e-9)
     # Adam's first moments are the gradients, weighted; the weights would not do: Adam makes whole steps of
     # what is rounding alone.
