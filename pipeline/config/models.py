@@ -59,7 +59,8 @@ class CameraConfig(Section):
     """The camera, where telemetry does not describe it; with the altitude it converts pixels to metres."""
 
     model: str | None = Field(
-        None, description="a common drone's camera, such as mavic3, that gives fov_deg where it is not set"
+        None,
+        description="a drone's camera, such as mavic3, or its code, such as FC3170: gives fov_deg if that is null",
     )
     fov_deg: float | None = Field(None, gt=0, lt=180, description="horizontal angle of view of the video, degrees")
     pitch_deg: float | None = Field(
