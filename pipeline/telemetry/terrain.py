@@ -237,9 +237,11 @@ def _opened(path: Path) -> Iterator[Any]:
     """The open data set of `path`; errors of GDAL are one line."""
     try:
         import rasterio
+        from rasterio._err import CPLE_BaseError  # GDAL's own, where rasterio passes them on
         from rasterio.errors import CRSError, RasterioError
     except ModuleNotFoundError:
         raise PipelineError(f"{path}: a terrain model needs rasterio; pip install 'uavpipe[terrain]'") from None
+    broken = (RasterioError, CRSError, CPLE_BaseError, OSError, ValueError, ArithmeticError, MemoryError)
     logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # what GDAL says is in the exception
     try:
         if not path.is_file():
@@ -257,6 +259,6 @@ def _opened(path: Path) -> Iterator[Any]:
             if source.crs is None:
                 raise PipelineError(f"{path}: names no coordinate system; {_EXPECTED}")
             yield source
-    except (RasterioError, CRSError, OSError, ValueError, MemoryError) as error:
+    except broken as error:
         said = " ".join(str(error).split())[:120]
         raise PipelineError(f"{path}: cannot be read ({said}); {_EXPECTED}") from None

@@ -1,10 +1,14 @@
-"""Readers of `pipeline.telemetry`: subtitles beside a video and within it, and tables."""
+"""Readers of `pipeline.telemetry`: subtitles beside a video and within it, tables, and terrain models."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
+import numpy as np
+import pandas as pd
 
 from pipeline.telemetry import find_telemetry
+from pipeline.telemetry.terrain import read_ground, remember_terrain
 from pipeline.telemetry.wall_clock import find_wall_clock
 from tests.fuzz.readers.reader import IMAGE, Reader, together, written
 from tests.pipeline.video.samples import write_video
@@ -57,6 +61,23 @@ def _beside(name: str, text: str) -> Reader:
     return Reader(name, sample, read)
 
 
+def _hills(folder: Path) -> None:
+    """A terrain model of 8 x 8 cells, and a flight that remembers it."""
+    import rasterio
+
+    options = {"driver": "GTiff", "dtype": "float32", "crs": "EPSG:4326", "count": 1, "height": 8, "width": 8}
+    place = rasterio.Affine(0.001, 0, 8.196, 0, -0.001, 47.104)
+    with rasterio.open(folder / "dem.tif", "w", transform=place, **options) as file:
+        file.write(np.arange(64, dtype=np.float32).reshape(1, 8, 8))
+    (folder / "f").mkdir()
+    remember_terrain(folder / "f", folder / "dem.tif")
+
+
+def _ground(folder: Path) -> None:
+    read_ground(folder / "f", pd.DataFrame({"pts_s": [0.0], "latitude": 47.1, "longitude": 8.2}))
+
+
+_TERRAIN = {"terrain model": Reader("dem.tif", _hills, _ground)}
 TELEMETRY: dict[str, Reader] = {
     "telemetry, subtitles": _beside("a.SRT", _SRT),
     "telemetry, table": _beside("a.csv", _CSV),
@@ -64,4 +85,4 @@ TELEMETRY: dict[str, Reader] = {
         "v.mkv", _film_with_subtitles, lambda folder: _ask("auto", folder / "v.mkv")
     ),
     "wall clock of a video": Reader("v.mkv", _film_with_subtitles, lambda folder: _date(folder / "v.mkv")),
-}
+} | (_TERRAIN if find_spec("rasterio") else {})

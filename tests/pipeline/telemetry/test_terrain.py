@@ -204,6 +204,14 @@ def test_what_is_no_terrain_model_is_refused_in_one_line(tmp_path, make, told):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("where", [rasterio.Affine(0, 0, 0, 0, 0, 0), from_origin(20, 1, 1e-310, 1e-310)])
+def test_cells_without_a_place_or_a_size_are_told_in_one_line(tmp_path, where):
+    path = write(tmp_path / "dem.tif", np.zeros((9, 9)), where)
+    with pytest.raises(PipelineError, match=r"dem.tif: cannot be read \(.*\); expected a terrain model"):
+        read_terrain(path, np.array([[0.0, 20.0]]))
+
+
 def test_feet_are_refused(tmp_path):
     with rasterio.open(write(tmp_path / "dem.tif", np.zeros((9, 9))), "r+") as file:
         file.units = ("ft",)
