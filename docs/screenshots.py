@@ -23,7 +23,7 @@ from annotate.operations import Assign, NewIdentity, SetNote, SetTags, flight_of
 from annotate.project import Project
 from benchmarks.labelling import simulated_truths, who_is_where
 from pipeline.find.in_app import find_picture
-from pipeline.labelling.application import Clocks, Pictures, camera_motion, sightings_in_words
+from pipeline.labelling.application import Clocks, Pictures, camera_motion, tell_sightings
 
 IMAGES = Path(__file__).parent / "images"
 _PORT = 8799
@@ -102,7 +102,7 @@ def main() -> None:
         Refresh(["true"], project.read_features),
         "ann",
         cut=pictures.clip,
-        sightings=partial(sightings_in_words, workspace),
+        sightings=partial(tell_sightings, workspace),
         find=partial(find_picture, workspace),
     )
     server = uvicorn.Server(uvicorn.Config(app, port=_PORT, log_config=None, log_level="error"))

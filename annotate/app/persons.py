@@ -1,7 +1,7 @@
 """Requests about people: the wall of the gallery, and everything about one person or one tracklet."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import FastAPI, Path, Query
 from pydantic import BaseModel, ConfigDict
@@ -14,10 +14,25 @@ from annotate.operations import MAX_TRACKLETS, Identity, Seen, tracklet_id
 from annotate.people import companions
 from annotate.project import Project
 
-# Contents of tracklets by name -> when and where each was seen, in words: "time", "video", "place".
-Sightings = Callable[[Mapping[str, Sequence[Seen]]], Mapping[str, Mapping[str, str]]]
 PAGE = 60  # cards at a time
 ALIKE = 6  # people shown to merge with
+
+
+class Told(NamedTuple):
+    """When and where tracklets were seen.
+
+    Attributes:
+        words: by name of the tracklet: "time", "video" and "place".
+        maps: figures in HTML; they number the tracklets as they were given.
+
+    """
+
+    words: Mapping[str, Mapping[str, str]]
+    maps: Sequence[str] = ()
+
+
+# Contents of tracklets by name, and whose they are, who is then drawn on maps -> when and where each was seen.
+Sightings = Callable[[Mapping[str, Sequence[Seen]], int | None], Told]
 
 
 class _Wall(BaseModel):
@@ -40,7 +55,7 @@ class _Wall(BaseModel):
 
 
 def add_routes(app: FastAPI, project: Project, sightings: Sightings) -> None:
-    """Add the requests about people to `app`; `sightings` says when and where tracklets were seen."""
+    """Add the requests about people to `app`; `sightings` tells when and where tracklets were seen."""
 
     @app.get("/api/identities")
     def identities(asked: Annotated[_Wall, Query()]) -> dict[str, Any]:
@@ -71,7 +86,7 @@ def add_routes(app: FastAPI, project: Project, sightings: Sightings) -> None:
     def identity(number: Identity) -> dict[str, Any]:
         with project.reading() as state:
             _check_person(state, number)
-            members = sorted(state.members[number], key=lambda name: (state.tracklets[name][0], name))
+            members = _members(state, number)
             return {
                 **views.identity(project, state, number),
                 "members": [views.tracklet(project, state, name) for name in members],
@@ -93,8 +108,9 @@ def add_routes(app: FastAPI, project: Project, sightings: Sightings) -> None:
     def seen(number: Identity) -> dict[str, Any]:
         with project.reading() as state:
             _check_person(state, number)
-            contents = {name: state.tracklets[name] for name in state.members[number]}
-        return {"sightings": sightings(contents)}
+            contents = {name: state.tracklets[name] for name in _members(state, number)}
+        told = sightings(contents, number)
+        return {"sightings": told.words, "maps": told.maps}
 
     @app.get("/api/sightings/{flight}/{number}")
     def one_seen(flight: str, number: Annotated[int, Path(ge=0, lt=MAX_TRACKLETS)]) -> dict[str, Any]:
@@ -103,7 +119,12 @@ def add_routes(app: FastAPI, project: Project, sightings: Sightings) -> None:
             if name not in state.tracklets:
                 raise MissingError(f"there is no tracklet {name[:200]}")
             contents = {name: state.tracklets[name]}
-        return {"sightings": sightings(contents)}
+        return {"sightings": sightings(contents, None).words}
+
+
+def _members(state: State, number: int) -> list[str]:
+    """The tracklets of a person, in the order in which the page has them."""
+    return sorted(state.members[number], key=lambda name: (state.tracklets[name][0], name))
 
 
 def _check_person(state: State, number: int) -> None:

@@ -87,7 +87,7 @@ def create_app(
     user: str = "",
     *,
     cut: clips.Cut = clips.no_video,
-    sightings: persons.Sightings = lambda contents: {},
+    sightings: persons.Sightings = lambda contents, person: persons.Told({}),
     find: search.Find | None = None,
 ) -> FastAPI:
     """The application, to be run by an ASGI server.
@@ -99,7 +99,7 @@ def create_app(
         refresh: updates the suggestions.
         user: the name that the page proposes.
         cut: gives the frames around a crop.
-        sightings: says when and where tracklets were seen.
+        sightings: tells when and where tracklets were seen.
         find: searches for the person in a picture; None: it cannot be searched.
 
     """

@@ -14,9 +14,9 @@ from pipeline.find.find import Findings, Wanted
 from pipeline.find.search import Answer
 from pipeline.pages import render
 from pipeline.pages.palette import identity_colour
-from pipeline.report.map import HEIGHT, WIDTH, Map, drone_path, make_maps
 from pipeline.report.pictures import thumbnail
 from pipeline.sightings.clips import current_clips
+from pipeline.sightings.drawing import HEIGHT, WIDTH, Map, drone_path, make_maps
 from pipeline.sightings.formats import notes, short
 from pipeline.sightings.tracklets import read_labelled_tracklets
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from starlette.types import ASGIApp
 
 from annotate.app.clips import Clip
+from annotate.app.persons import Told
 from annotate.app.refresh import Refresh
 from annotate.app.search import Find
 from annotate.app.server import create_app
@@ -26,10 +27,14 @@ from annotate.suggestions.features import COLOUR_SOURCE
 from pipeline.chain.table import FRAMES, MOTION
 from pipeline.errors import PipelineError
 from pipeline.labelling.clips import cut_clip
+from pipeline.pages import render_part
+from pipeline.pages.palette import identity_colour
 from pipeline.privacy.redactions import open_redacted
 from pipeline.relinking.keep import serving
+from pipeline.sightings.drawing import HEIGHT, WIDTH, drone_path, make_maps
 from pipeline.sightings.formats import short
 from pipeline.sightings.read import read_sightings
+from pipeline.sightings.records import Sighting
 from pipeline.sightings.tracklets import LabelledTracklets
 from pipeline.stages.crop_store import Crops
 from pipeline.telemetry.ground_plane import ground_scale
@@ -86,7 +91,7 @@ class Application:
         self._open.callback(refresh.stop)
         if suggest and project.source == COLOUR_SOURCE:
             refresh.start(embed)  # beside the server, which suggests by colours until then
-        sightings = partial(sightings_in_words, workspace)
+        sightings = partial(tell_sightings, workspace)
         pictures = Pictures(workspace)
         return create_app(
             project, None, pictures.jpeg, refresh, user, cut=pictures.clip, sightings=sightings, find=find
@@ -124,12 +129,13 @@ class Clocks:
         return clock, 0.0 if frames is None else float(frames["pts_s"].min())
 
 
-def sightings_in_words(workspace: Path, contents: Mapping[str, Sequence[Seen]]) -> dict[str, dict[str, str]]:
+def tell_sightings(workspace: Path, contents: Mapping[str, Sequence[Seen]], person: int | None) -> Told:
     """When and where tracklets of `workspace` were seen, as the report has it.
 
     Args:
         workspace: with the flights.
         contents: name of a tracklet -> its detections, as the labellers left them.
+        person: the identity that they are of, for maps; None: without maps.
 
     Raises:
         AnnotateError: a table is missing or damaged.
@@ -144,10 +150,22 @@ def sightings_in_words(workspace: Path, contents: Mapping[str, Sequence[Seen]]) 
         for flight, those in rows.items()
     }
     try:
-        found = read_sightings(workspace, LabelledTracklets(tables))
+        read = {each.tracklet: each for each in read_sightings(workspace, LabelledTracklets(tables))}
+        found = [read[name] for name in contents]
+        maps = () if person is None else _maps(workspace, found, person)
     except PipelineError as error:
         raise AnnotateError(str(error)) from None
-    return {each.tracklet: {name: short(each)[name] for name in ("time", "video", "place")} for each in found}
+    words = {each.tracklet: {name: short(each)[name] for name in ("time", "video", "place")} for each in found}
+    return Told(words, maps)
+
+
+def _maps(workspace: Path, sightings: Sequence[Sighting], person: int) -> tuple[str, ...]:
+    """Figures in HTML."""
+    drones = {flight: drone_path(workspace / flight) for flight in {each.flight for each in sightings}}
+    return tuple(
+        render_part("map.html", "map_figure", each, person, identity_colour(person), (WIDTH, HEIGHT))
+        for each in make_maps(sightings, drones)
+    )
 
 
 class Pictures:

@@ -10,11 +10,11 @@ from pathlib import Path
 from annotate.operations import Mark, tracklet_id
 from pipeline.chain.table import TRACKS
 from pipeline.pages.palette import identity_colour
-from pipeline.report.map import Map, drone_path, make_maps
 from pipeline.report.people import Person, covered
 from pipeline.report.provenance import provenance_id
 from pipeline.report.records import Fact, clock
 from pipeline.sightings.clips import current_clips
+from pipeline.sightings.drawing import Map, drone_path, make_maps
 from pipeline.sightings.formats import notes, short
 from pipeline.sightings.read import read_sightings
 from pipeline.sightings.records import Position, Sighting

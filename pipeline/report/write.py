@@ -23,7 +23,6 @@ from pipeline.errors import PipelineError
 from pipeline.headcount import Headcount, read_headcount
 from pipeline.pages import render
 from pipeline.report.flight import Bar, FlightPart, read_flight
-from pipeline.report.map import HEIGHT, WIDTH
 from pipeline.report.people import People, read_people
 from pipeline.report.person import read_persons
 from pipeline.report.pictures import Pictures
@@ -37,6 +36,7 @@ from pipeline.report.provenance import (
 from pipeline.report.records import Fact, Provenance, clock
 from pipeline.report.reidentification import OPEN_SET, EvaluationPart, read_evaluations, read_table1, read_trainings
 from pipeline.report.timeline import timeline
+from pipeline.sightings.drawing import HEIGHT, WIDTH
 from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_tracklets
 from pipeline.workspace.atomic import atomic_folder, read_json, sweep
 from pipeline.workspace.entries import MANIFEST, is_taken

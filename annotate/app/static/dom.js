@@ -37,6 +37,11 @@ export function picture(crop, what, onclick) {
   });
 }
 
+// A figure that the server drew: HTML, in which names are text.
+export function figure(drawn) {
+  return new DOMParser().parseFromString(drawn, "text/html").body.firstElementChild;
+}
+
 export function plural(count, one, many = `${one}s`) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }

@@ -1,7 +1,7 @@
 // Everything about one person: pictures, notes and tags, each sighting, who was seen with them.
 
 import { attempt, decide, get, newest } from "./api.js";
-import { action, h, identityName, picture, plural, toast } from "./dom.js";
+import { action, figure, h, identityName, picture, plural, toast } from "./dom.js";
 import { showFrame } from "./frame.js";
 import { showLightbox } from "./lightbox.js";
 import { chooseOther, mergePeople, renamePerson } from "./people.js";
@@ -65,7 +65,7 @@ export class PersonView {
       h(
         "section",
         { class: "person" },
-        h("article", { class: "panel", "aria-label": "The person" }, this.#heading(person), this.#known(person)),
+        h("article", { class: "panel", "aria-label": "The person" }, this.#heading(person), this.#known(person), h("div", { class: "maps" })),
         h(
           "article",
           { class: "panel", "aria-label": "Sightings" },
@@ -167,6 +167,7 @@ export class PersonView {
       h(
         "span",
         { class: "row" },
+        h("span", { class: "quiet" }, `${place + 1}`),
         h("a", { href: linkToTracklet(tracklet) }, tracklet),
         h("span", { class: "quiet" }, plural(detections, "detection")),
         h("span", { class: "quiet", data: { sighting: tracklet } }),
@@ -184,6 +185,8 @@ export class PersonView {
     const found = await attempt(() => get(`/api/identities/${number}/sightings`));
     for (const place of this.main.querySelectorAll("[data-sighting]"))
       place.textContent = sightingInWords(found?.sightings[place.dataset.sighting]);
+    if (found && this.#person?.identity === number)
+      this.main.querySelector(".maps")?.replaceChildren(...found.maps.map(figure));
   }
 
   #move(step) {

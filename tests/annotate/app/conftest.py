@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 
 from annotate.app.access import Access
+from annotate.app.persons import Told
 from annotate.app.refresh import Refresh
 from annotate.app.server import create_app
 from annotate.errors import AnnotateError
@@ -73,11 +74,14 @@ def _serving(app):
         thread.join()
 
 
-def sightings(contents):
-    return {
+def sightings(contents, person):
+    words = {
         name: {"time": "2030-01-01 14:30:05", "video": f"frames from {seen[0].frame}", "place": "-"}
         for name, seen in contents.items()
     }
+    numbers = "".join(f"<text>{each}</text>" for each in range(1, len(contents) + 1))
+    drawn = f"<figure class=map><svg>{numbers}</svg><figcaption>{person}</figcaption></figure>"
+    return Told(words, () if person is None else (drawn,))
 
 
 @pytest.fixture

@@ -22,6 +22,9 @@ def person(page, address, labelled):
 def test_sightings_with_time_and_who_was_seen_with_them(person):
     expect(person.locator(".member")).to_have_count(2)
     expect(person.locator("[data-sighting='f1/0']")).to_have_text("2030-01-01 14:30:05 · frames from 0")
+    expect(person.locator(".member .quiet:first-child")).to_have_text(["1", "2"])  # as on the map
+    expect(person.locator(".map text")).to_have_text(["1", "2"])
+    expect(person.locator(".map figcaption")).to_have_text("1")
     seen_with = person.get_by_role("article", name="Seen with")
     expect(seen_with.locator(".card strong")).to_have_text(["Person 2", "Person 3"])
     expect(seen_with.locator(".card small")).to_have_text(["in 29 frames of f1", "in 28 frames of f1"])

@@ -20,7 +20,7 @@ from annotate.app.refresh import Refresh
 from annotate.errors import AnnotateError
 from annotate.project import Project
 from pipeline.cli import main
-from pipeline.labelling.application import Clocks, Pictures, sightings_in_words
+from pipeline.labelling.application import Clocks, Pictures, tell_sightings
 from pipeline.labelling.serve import serve
 from pipeline.workspace.atomic import write_json
 from tests.pipeline.video.samples import write_video
@@ -281,10 +281,10 @@ def test_the_time_of_day_of_a_flight_where_it_is_known(timed):
 
 
 def test_when_and_where_a_tracklet_was_seen_as_the_labellers_left_it(timed):
-    whole = sightings_in_words(timed, {"f1/0": [(frame, 0) for frame in range(20, 30)]})
+    whole = tell_sightings(timed, {"f1/0": [(frame, 0) for frame in range(20, 30)]}, 1).words
     assert whole == {"f1/0": {"time": "2024-09-17 14:30:02", "video": "2.0-2.9 s", "place": "-"}}
     parts = {"f1/0": [(20, 0)], "f1/9": [(28, 0), (29, 0)], "f2/0": [(20, 0)]}
-    found = sightings_in_words(timed, parts)
+    found = tell_sightings(timed, parts, None).words
     assert {name: each["video"] for name, each in found.items()} == {
         "f1/0": "2.0-2.0 s",
         "f1/9": "2.8-2.9 s",

@@ -19,8 +19,8 @@ from pipeline.cli import main
 from pipeline.config.models import ReportConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.report import write_report
-from pipeline.report.map import HEIGHT, WIDTH, make_map
 from pipeline.sightings import read_sightings
+from pipeline.sightings.drawing import HEIGHT, WIDTH, make_map
 from pipeline.sightings.select import metres_between
 from pipeline.workspace.atomic import write_json
 from pipeline.workspace.manifest import write_record

@@ -5,6 +5,7 @@ import re
 import shutil
 from datetime import datetime, timedelta
 from fractions import Fraction
+from functools import partial
 from itertools import combinations, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from pipeline.chain.table import TRACKS
 from pipeline.cli import main
 from pipeline.config.models import CameraConfig, FlightConfig, ReportConfig
 from pipeline.engine.progress import progress_bar
-from pipeline.labelling.application import sightings_in_words
+from pipeline.labelling.application import tell_sightings
 from pipeline.report import write_report
 from pipeline.run.flight import run_stages
 from tests.pipeline.report.test_person import check_figures, section, tables
@@ -265,7 +266,7 @@ def test_the_app_has_the_figures_of_the_report(flown, page):
         None,
         Refresh((), project.read_features),
         "ann",
-        sightings=lambda contents: sightings_in_words(flown, contents),
+        sightings=partial(tell_sightings, flown),
     )
     try:
         client = TestClient(app, base_url="http://127.0.0.1")
@@ -280,8 +281,11 @@ def test_the_app_has_the_figures_of_the_report(flown, page):
                 (str(each["identity"]), str(each["frames"]), ", ".join(each["in"])) for each in card["companions"]
             ]
             assert beside == companions
-            said = client.get(f"/api/identities/{number:.0f}/sightings").json()["sightings"]
-            assert said == {cell[1]: {"time": cell[2], "video": cell[3], "place": cell[4]} for cell in cells}
+            said = client.get(f"/api/identities/{number:.0f}/sightings").json()
+            assert "".join(said["maps"]).count("<title>") == len(cells)
+            assert said["sightings"] == {
+                cell[1]: {"time": cell[2], "video": cell[3], "place": cell[4]} for cell in cells
+            }
     finally:
         project.close()
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from annotate.suggestions.ground import Ground
-from pipeline.report.map import HEIGHT, WIDTH, make_map, make_maps
 from pipeline.sightings import read_sightings
+from pipeline.sightings.drawing import HEIGHT, WIDTH, make_map, make_maps
 from pipeline.sightings.formats import missing_on_map, written
 from pipeline.sightings.plane import COLUMNS
 from pipeline.sightings.records import PlanePlace, PlaneStep

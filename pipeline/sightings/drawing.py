@@ -1,4 +1,4 @@
-"""The maps on a person's page: paths of the sightings, paths of the drones, scale bar; north is up.
+"""Sightings of a person drawn as maps: their paths, paths of the drones, scale bar; north is up.
 
 Sightings without a position are on maps of their own, one for each flight's plane.
 """
