@@ -4,11 +4,13 @@ python benchmarks/tracker_sweep.py runs/flight01=flight01.gt.txt runs/person11=p
 
 Each flight is linked again from its tables, once with the defaults and once with each changed setting, at its own
 frame rate and with every n-th frame alone. Nothing is written. Crops are the boxes of tracklets from score 0.8 up,
-frames those that have some; fragments are the tracklets on persons, per person of the ground truth. Choose by some
-flights, and verify on others.
+frames those that have some; fragments are the tracklets on persons, per person of the ground truth. Joined are the
+tracklets that became the continuation of another; of those whose persons are both known, it says how many are of
+one person. Choose by some flights, and verify on others.
 """
 
 import argparse
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,11 +22,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from detector.records import Detections
-from pipeline.boxes import Tracked
+from pipeline.boxes import Tracked, iou
 from pipeline.chain.table import APPEARANCE, DETECT, MOTION
 from pipeline.config.models import TracksConfig
 from pipeline.config.yaml import apply_settings, validate
-from pipeline.groundtruth.read import Truth, read_truth
+from pipeline.groundtruth.read import NOBODY, Truth, read_truth
 from pipeline.groundtruth.tracking_metrics import score_tracks
 from pipeline.stages.appearance import read_descriptors
 from pipeline.stages.detect import read_detections
@@ -34,6 +36,7 @@ from pipeline.stages.motion import read_motion
 from pipeline.stages.tracking import link, split_at_jumps
 
 _CROP = 0.8  # detector.threshold
+_ON = 0.4  # IoU from which a box shows a person
 CHANGES: dict[str, tuple[float, ...]] = {
     "new_track_score": (0.5, 0.6, 0.7),
     "high_score": (0.4, 0.6),
@@ -91,15 +94,39 @@ class Flight:
         """Frames per second, in the median."""
         return float(1 / np.median(np.diff(list(self.times.values()))))
 
-    def linked(self, config: TracksConfig) -> pd.DataFrame:
-        """The rows of the tracklets: tracklet, frame, rank."""
+    def linked(self, config: TracksConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The rows of the tracklets before and after joining: tracklet, frame, rank."""
         pieces = split_at_jumps(link(self.detections, self.motion, self.times, config), self.descriptors, config)
-        return join(pieces, self.detections, self.motion, self.times, self.descriptors, config)
+        return pieces, join(pieces, self.detections, self.motion, self.times, self.descriptors, config)
+
+    def person(self, rows: pd.DataFrame) -> int | None:
+        """The person of the ground truth whom most boxes of a tracklet show; None where half show none."""
+        shown = Counter[int]()
+        for frame, rank in zip(rows["frame"].tolist(), rows["rank"].tolist(), strict=True):
+            there = self.truth.get(frame, NOBODY)
+            overlaps = iou(self.detections[frame].boxes[[rank]], there.boxes)[0]
+            if overlaps.max(initial=0.0) >= _ON:
+                shown[int(there.identities[overlaps.argmax()])] += 1
+        ((person, count),) = shown.most_common(1) or [(None, 0)]
+        return person if 2 * count > len(rows) else None
+
+
+def joined(flight: Flight, pieces: pd.DataFrame, rows: pd.DataFrame) -> tuple[int, int, int]:
+    """How many of `pieces` follow another in `rows`, of how many both persons are known, and are one person."""
+    persons = {number: flight.person(those) for number, those in pieces.groupby("tracklet")}
+    both = pieces.merge(rows, on=["frame", "rank"], suffixes=("", "_joined")).sort_values("frame")
+    pairs = [
+        (persons[before], persons[after])
+        for _, those in both.groupby("tracklet_joined")
+        for before, after in pairwise(those["tracklet"].unique())
+    ]
+    known = [(before, after) for before, after in pairs if before is not None and after is not None]
+    return len(pairs), len(known), sum(before == after for before, after in known)
 
 
 def figures(flight: Flight, config: TracksConfig) -> dict[str, Any]:
     """What the tracklets by `config` are worth."""
-    rows = flight.linked(config)
+    pieces, rows = flight.linked(config)
     tracked: dict[int, Tracked] = {}
     sure = 0  # boxes of tracklets that are crops by default
     with_crops: set[int] = set()
@@ -110,7 +137,7 @@ def figures(flight: Flight, config: TracksConfig) -> dict[str, Any]:
         count = int((found.scores[ranks] >= _CROP).sum())
         sure += count
         with_crops |= {frame} if count else set()
-    score = score_tracks(flight.truth, tracked, min_iou=0.4)
+    score = score_tracks(flight.truth, tracked, min_iou=_ON)
     return {
         "tracklets": rows["tracklet"].nunique(),
         "crops": sure,
@@ -118,6 +145,7 @@ def figures(flight: Flight, config: TracksConfig) -> dict[str, Any]:
         "fragments": score.tracklets / max(score.persons, 1),
         "purity": score.purity,
         "IDF1": score.idf1,
+        "joined": "{0}, right {2} of {1}".format(*joined(flight, pieces, rows)),
     }
 
 
@@ -132,7 +160,7 @@ def main() -> None:
         setting: validate(apply_settings({}, setting.split()), TracksConfig, "tracks").starting_from(_CROP)
         for setting in tried
     }
-    print(f"{'flight':16}{'fps':>4}  {'setting':30}tracklets  crops  frames  fragments  purity   IDF1")
+    print(f"{'flight':16}{'fps':>4}  {'setting':30}tracklets  crops  frames  fragments  purity   IDF1  joined")
     for given in arguments.flights:
         folder, _, truth = given.partition("=")
         whole = Flight.read(Path(folder), Path(truth))
@@ -142,7 +170,8 @@ def main() -> None:
                 found = figures(flight, config)
                 print(
                     f"{Path(folder).name:16}{flight.fps():4.0f}  {name:30}{found['tracklets']:9}{found['crops']:7}"
-                    f"{found['frames']:8}{found['fragments']:11.2f}{found['purity']:8.3f}{found['IDF1']:7.3f}",
+                    f"{found['frames']:8}{found['fragments']:11.2f}{found['purity']:8.3f}{found['IDF1']:7.3f}"
+                    f"  {found['joined']}",
                     flush=True,
                 )
 
