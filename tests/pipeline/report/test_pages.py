@@ -5,6 +5,7 @@ import re
 import pytest
 
 pytest.importorskip("playwright.sync_api")
+from tests.axe import broken_rules
 from tests.pipeline.report.conftest import HOSTILE, ODD
 
 SIZES = {"desktop": (1280, 720), "phone": (390, 844)}
@@ -92,6 +93,13 @@ def test_letters_stand_out_in_light_and_dark(browser, reported, scheme):
     )
     assert numbers
     assert min(contrast(*pair) for pair in numbers) >= 4.5
+    page.close()
+
+
+def test_it_breaks_no_rule_of_axe(browser, reported):
+    page = browser.new_page(color_scheme="dark")
+    page.goto(reported[1].as_uri())
+    assert broken_rules(page) == []
     page.close()
 
 
