@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.options import PATH
+from pipeline.words import counted
 
 if TYPE_CHECKING:
     from pipeline.workspace.stage import StageResult
@@ -33,12 +34,12 @@ def report_dataset(result: "StageResult") -> None:
 
     figures = result.counts
     click.echo(
-        f"dataset    {'up to date: ' if result.skipped else ''}{_crops(figures['crops'])} of "
-        f"{_count(len(figures['flights']), 'flight', 'flights')}, protocol {figures['protocol']}  → {result.folder}"
+        f"dataset    {'up to date: ' if result.skipped else ''}{counted(figures['crops'], 'crop')} of "
+        f"{counted(len(figures['flights']), 'flight')}, protocol {figures['protocol']}  → {result.folder}"
     )
     for split, counts in figures["splits"].items():
         nobody = "".join(f", {counts[name]:,} {name}" for name in ("junk", "distractors") if counts[name])
-        click.echo(f"  {split:8} {_crops(counts['crops'])} of {_people(counts['identities'])}{nobody}")
+        click.echo(f"  {split:8} {counted(counts['crops'], 'crop')} of {_people(counts['identities'])}{nobody}")
     if figures["left_out"]:
         reasons = (f"{count:,} {reason.replace('_', ' ')}" for reason, count in figures["left_out"].items())
         click.echo(f"  left out {', '.join(reasons)}")
@@ -55,13 +56,5 @@ def report_dataset(result: "StageResult") -> None:
     click.echo(f"  see      {result.folder / 'statistics.html'}")
 
 
-def _crops(count: int) -> str:
-    return _count(count, "crop", "crops")
-
-
 def _people(count: int) -> str:
-    return _count(count, "identity", "identities")
-
-
-def _count(count: int, one: str, several: str) -> str:
-    return f"{count:,} {one if count == 1 else several}"
+    return counted(count, "identity", "identities")

@@ -7,6 +7,7 @@ import click
 
 from pipeline.cli.errors import UserError
 from pipeline.cli.options import PATH
+from pipeline.words import counted
 
 
 @click.command()
@@ -35,5 +36,5 @@ def init(folder: Path, out: Path | None) -> None:
         raise UserError(f"{path}: exists, and is kept; name another file by --out, or remove it") from None
     count = len(yaml.safe_load(text)["videos"])
     given = shlex.quote(str(path))
-    click.echo(f"{path}: {count} flight{'s' * (count > 1)}. See what would run, then run it:")
+    click.echo(f"{path}: {counted(count, 'flight')}. See what would run, then run it:")
     click.echo(f"  uavpipe run --config {given} --dry-run\n  uavpipe run --config {given}")

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.options import LABELLED_WORKSPACE, PATH, format_option
+from pipeline.words import counted
 
 
 @click.command()
@@ -30,8 +31,8 @@ def people(workspace: Path, weights: Path | None, device: str, form: str) -> Non
 
         click.echo(json.dumps(asdict(found), indent=2))
         return
-    click.echo(f"{found.text}; {found.decided} labelled, {found.open} tracklets open")
+    click.echo(f"{found.text}; {found.decided} labelled, {counted(found.open, 'tracklet')} open")
     if found.without:
-        click.echo(f"note: {found.without} open tracklets have no crop, and are not counted", err=True)
+        click.echo(f"note: not counted: {counted(found.without, 'open tracklet')} without a crop", err=True)
     if found.open:
         click.echo(f"note: similarities by {found.origin}; see docs/find.md", err=True)

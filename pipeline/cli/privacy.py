@@ -7,6 +7,7 @@ import click
 
 from pipeline.cli.options import LABELLED_WORKSPACE, flight_argument, output_option
 from pipeline.cli.outputs import refuse_other_video
+from pipeline.words import counted
 
 
 @click.command()
@@ -38,7 +39,7 @@ def anonymize(
     frames = ((StageFolder(flight / FRAMES.folder).manifest() or {}).get("counts") or {}).get("frames", 0)
     with progress_bar(f"{flight.name}: clip", frames) as advance:
         count = write(flight, output, blur, score=score, max_width=max_width, progress=advance)
-    click.echo(f"{output}: {count:,} frames, {blur} hidden; watch it before you share it")
+    click.echo(f"{output}: {counted(count, 'frame')}, {blur} hidden; watch it before you share it")
 
 
 @click.command()
@@ -78,8 +79,9 @@ def forget(identity: int, workspace: Path, yes: bool) -> None:
             click.echo(f"identity {identity}{f' ({selection.name})' if selection.name else ''} in {workspace}:")
             for flight, part in selection.flights.items():
                 click.echo(
-                    f"  {flight}: {len(part.tracklets)} tracklets, {len(part.gone):,} detections with their crops "
-                    f"and vectors, boxes in {len(part.boxes):,} frames; overlay and shared clips"
+                    f"  {flight}: {counted(len(part.tracklets), 'tracklet')}, "
+                    f"{counted(len(part.gone), 'detection')} with crops and vectors, "
+                    f"boxes in {counted(len(part.boxes), 'frame')}; overlay and shared clips"
                 )
             click.echo(
                 "  its labels, and all undone or changed decisions of all identities\n"

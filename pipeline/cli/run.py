@@ -13,6 +13,7 @@ import click
 from pipeline.chain.table import DATASET, FRAMES, LABEL, REPORT, STEPS, TRACKS, ChainStage, is_before, stage_named
 from pipeline.cli.options import DRY_RUN, Given, flight_options, shard_option
 from pipeline.cli.verbosity import announce_start
+from pipeline.words import counted
 
 if TYPE_CHECKING:
     from pipeline.config.models import FlightConfig
@@ -153,8 +154,8 @@ def _say_who_is_known(config: "FlightConfig") -> None:
         for known in each.known:
             who = f"{known.number} {known.name}".strip()
             click.echo(f"  {who}: {known.score:.0%}, {', '.join(known.tracklets)}")
-        tracklets = "tracklet" if len(each.others) == 1 else "tracklets"
-        click.echo(f"  nobody who is known: {len(each.others)} {tracklets} {_first(each.others)}".rstrip())
+        others = counted(len(each.others), "tracklet")
+        click.echo(f"  nobody who is known: {others} {_first(each.others)}".rstrip())
     if alerts:
         click.echo(f"note: the percentages are by {alerts[0].origin}; they are no proof", err=True)
 
@@ -201,7 +202,7 @@ def _report_labels(
 ) -> None:
     """Say whether all tracklets have a label, and how to resume where not."""
     if done.is_complete:
-        click.echo(f"{LABEL.name:10} all {done.tracklets:,} tracklets have a label")
+        click.echo(f"{LABEL.name:10} all {counted(done.tracklets, 'tracklet has', 'tracklets have')} a label")
         return
     click.echo(f"{LABEL.name:10} {done}. Label them, then resume:")
     click.echo(f"  uavpipe label --workspace {shlex.quote(str(workspace))}")

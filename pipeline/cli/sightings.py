@@ -7,6 +7,7 @@ import click
 
 from pipeline.cli.options import LABELLED_WORKSPACE, OUT, ZONE, flight_option, format_option
 from pipeline.cli.outputs import print_or_write, writes
+from pipeline.words import counted
 
 _TIME = click.DateTime(["%H:%M", "%H:%M:%S"])
 _NEAR_M = 50.0
@@ -88,7 +89,7 @@ def sightings(
     found = wanted.of(everything)
     if found or form != "table" or out is not None:
         print_or_write(written(found, form), out)
-    click.echo(f"{workspace}: {len(found)} sightings", err=True)
+    click.echo(f"{workspace}: {counted(len(found), 'sighting')}", err=True)
     unplaced = sum(each.position is None for each in everything)
     if near is not None and unplaced:
         click.echo(f"note: {unplaced} of {len(everything)} sightings have no position; see docs/find.md", err=True)

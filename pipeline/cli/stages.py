@@ -8,11 +8,23 @@ import click
 from pipeline.chain.table import CROPS, DATASET, DETECT, EVALUATE, FRAMES, LABEL, REPORT, TRACKS, ChainStage
 from pipeline.cli.options import DRY_RUN, Given, flight_options
 from pipeline.cli.verbosity import announce_start
+from pipeline.words import counted
 
 if TYPE_CHECKING:
     from pipeline.config.models import FlightConfig
     from pipeline.run.plan import Planned
     from pipeline.workspace.stage import StageResult
+
+_ONE = {  # of what stages count
+    "frames": "frame",
+    "boxes": "box",
+    "persons": "person",
+    "crops": "crop",
+    "frames_with_crops": "frame_with_crops",
+    "tracklets": "tracklet",
+    "detections": "detection",
+    "segments": "segment",
+}
 
 
 def _run(last: ChainStage, config: "FlightConfig") -> None:
@@ -48,7 +60,9 @@ def report_stage(result: "StageResult") -> None:
     if result.stage == EVALUATE.name:
         counts = _evaluated(result.counts)
     else:
-        counts = ", ".join(f"{value:,} {name}" for name, value in result.counts.items() if name != "last_s")
+        counts = ", ".join(
+            counted(value, _ONE.get(name, name), name) for name, value in result.counts.items() if name != "last_s"
+        )
     words = ("up to date: " if result.skipped else "") + counts.replace("_", " ")
     place = result.folder / REPORT.file if result.stage == REPORT.name else result.folder
     click.echo(f"{result.stage:10} {words}{'  ' if words else ''}→ {place}")

@@ -8,6 +8,7 @@ import click
 
 from pipeline.cli.options import JSON, LABELLED_WORKSPACE
 from pipeline.cli.outputs import print_json
+from pipeline.words import counted
 
 if TYPE_CHECKING:
     from pipeline.run.status import FlightState, StageState, WorkspaceState
@@ -71,5 +72,5 @@ def _people(state: "WorkspaceState") -> str:
 
 def _labels(state: "WorkspaceState") -> str:
     labels = state.labels
-    found = f"{labels.labelled:,} of {labels.tracklets:,} tracklets have a label"
+    found = f"{labels.labelled:,} of {counted(labels.tracklets, 'tracklet has', 'tracklets have')} a label"
     return f"{found}; {labels.problem}" if labels.problem else found

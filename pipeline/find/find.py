@@ -23,6 +23,7 @@ from pipeline.sightings.read import read_sightings
 from pipeline.sightings.records import Sighting
 from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_tracklets
 from pipeline.telemetry.wall_clock import zone_of
+from pipeline.words import counted
 from pipeline.workspace.manifest import StageFolder
 from reid.embedder import Embedder
 from reid.weights import EMBEDDED
@@ -81,7 +82,7 @@ class Findings:
     @property
     def nobody(self) -> str:
         """That no answer is likely, in words."""
-        count = f"{self.tracklets} tracklet{'s' * (self.tracklets != 1)}"
+        count = counted(self.tracklets, "tracklet")
         if not self.own:
             return f"nobody here looks like this person ({count})"
         more = f" and {len(self.own) - _NAMED} more" if len(self.own) > _NAMED else ""

@@ -13,6 +13,7 @@ from annotate.log.store import LABELS, LabelStore
 from annotate.records import Tracklet, flights_with_tracklets, read_tracklets
 from pipeline.errors import PipelineError
 from pipeline.relinking.keep import check_carried
+from pipeline.words import counted
 
 
 def import_tracks(
@@ -62,7 +63,7 @@ def import_tracks(
             id=f"import-{uuid.uuid4().hex}",
             same_identities=same_identities,
         )
-        return [*lines, f"{store.path}: {labelled:,} tracklets labelled"]
+        return [*lines, f"{store.path}: {counted(labelled, 'tracklet')} labelled"]
 
 
 def the_flight(flights: Sequence[str], name: str | None) -> str:
@@ -101,8 +102,9 @@ def _account(found: Admitted, tracklets: Sequence[Tracklet]) -> str:
     total = sum(each.frame in found.frames for tracklet in tracklets for each in tracklet.detections)
     people = len({box.track for box in clip.boxes})
     line = (
-        f"{clip.name}: {found.account()}; {people:,} identities, {matched:,} of {total:,} detections in "
-        f"tracklets of {len(found.frames):,} annotated frames matched"
+        f"{clip.name}: {found.account()}; {counted(people, 'identity', 'identities')}, "
+        f"{matched:,} of {counted(total, 'detection')} in tracklets of "
+        f"{counted(len(found.frames), 'annotated frame')} matched"
     )
     if not matched:
         raise AnnotateError(

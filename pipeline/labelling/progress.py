@@ -7,6 +7,7 @@ from annotate.log.store import LABELS
 from annotate.project import Project
 from pipeline.relinking.keep import check_carried
 from pipeline.stages.crop_store import Crops
+from pipeline.words import counted
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class LabellingProgress:
         """For a person."""
         if not self.tracklets:
             return "no tracklet has a label yet"
-        return f"{self.labelled:,} of {self.tracklets:,} tracklets have a label"
+        return f"{self.labelled:,} of {counted(self.tracklets, 'tracklet has', 'tracklets have')} a label"
 
 
 def labelling_progress(workspace: Path) -> LabellingProgress:

@@ -10,6 +10,8 @@ from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictU
 
 _SHARED = PackageLoader("pipeline.pages", "")
 
+from pipeline.words import counted
+
 
 def render(package: str, template: str, **values: Any) -> str:
     """The page `template` of `package`, HTML; `values` are text unless it is `Markup`."""
@@ -26,5 +28,6 @@ def _environment(loader: BaseLoader) -> Environment:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["counted"] = counted
     environment.filters["words"] = lambda key: str(key).replace("_", " ")
     return environment

@@ -26,6 +26,7 @@ from annotate.operations import AddFlight, Mark, Relink, Seen, flight_of, write_
 from annotate.records import Box
 from pipeline.chain.table import DETECT, TRACKS
 from pipeline.errors import PipelineError
+from pipeline.words import counted
 from pipeline.workspace.atomic import atomic_file
 from pipeline.workspace.folders import BOXES, video_words
 from pipeline.workspace.manifest import StageFolder
@@ -144,9 +145,11 @@ def check_same(flight: Path, tracks: Stage, link: Callable[[], pd.DataFrame]) ->
     # The same frames and ranks of other detections are other persons.
     replaced = before not in (None, tracks.inputs[DETECT.name]) and _has_linked(flight, linked)
     if replaced or _grouped(link()) != _sets(linked):
-        raise PipelineError(
-            f"{flight}: its {decided} labelled tracklets are gone, and others come out now; {_WAYS_OUT}"
-        )
+        raise PipelineError(f"{flight}: its {_gone(decided)}, and others come out now; {_WAYS_OUT}")
+
+
+def _gone(count: int) -> str:
+    return f"{counted(count, 'labelled tracklet is', 'labelled tracklets are')} gone"
 
 
 def outlook(flight: Path, stages: Sequence[Stage], stale: Sequence[Stage]) -> str:
@@ -159,8 +162,8 @@ def outlook(flight: Path, stages: Sequence[Stage], stale: Sequence[Stage]) -> st
             if linked is None or not decided:
                 return ""
             if read_kept(flight, linked) is None and _labelled(flight, linked, stages) is None:
-                return f"{decided} labelled tracklets are gone; it would be refused unless the same come out"
-            return f"labels of {decided} tracklets are carried over"
+                return f"{_gone(decided)}; it would be refused unless the same come out"
+            return f"labels of {counted(decided, 'tracklet')} are carried over"
     except (AnnotateError, PipelineError) as error:
         return f"would be refused: {error}"
 

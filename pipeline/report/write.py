@@ -38,6 +38,7 @@ from pipeline.report.reidentification import OPEN_SET, EvaluationPart, read_eval
 from pipeline.report.timeline import timeline
 from pipeline.sightings.drawing import HEIGHT, WIDTH
 from pipeline.sightings.tracklets import LabelledTracklets, read_labelled_tracklets
+from pipeline.words import counted
 from pipeline.workspace.atomic import atomic_folder, read_json, sweep
 from pipeline.workspace.entries import MANIFEST, is_taken
 from pipeline.workspace.folders import CLIPS, locked
@@ -215,9 +216,9 @@ def _summary(
     frames, damaged = sum(each.frames for each in flights), sum(each.damaged for each in flights)
     yield Fact("flights", f"{len(flights):,}", "flights")
     yield Fact("of video", clock(sum(each.seconds for each in flights)), "flights")
-    yield Fact(f"of {frames:,} frames damaged", f"{damaged:,}", "flights")
+    yield Fact(f"of {counted(frames, 'frame')} damaged", f"{damaged:,}", "flights")
     if people.tracklets:
-        yield Fact(f"of {people.tracklets:,} tracklets labelled", f"{people.labelled:,}", "people")
+        yield Fact(f"of {counted(people.tracklets, 'tracklet')} labelled", f"{people.labelled:,}", "people")
     if headcount is not None:
         name = f"different people ({headcount.interval})" if headcount.interval else "different people"
         yield Fact(name, f"{headcount.people:,}", "people")

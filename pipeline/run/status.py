@@ -28,6 +28,7 @@ from pipeline.chain.table import (
 from pipeline.headcount import Headcount, read_headcount
 from pipeline.run.contents import changed_inputs, flight_folders
 from pipeline.run.failures import failure
+from pipeline.words import counted
 from pipeline.workspace.entries import MANIFEST
 from pipeline.workspace.folders import BOXES, parts_of, read_card, stamp_of, video_words
 from pipeline.workspace.locks import holder
@@ -150,7 +151,7 @@ def _stage(
     if manifest is None:
         parts = sum(1 for _ in (folder / stage.output).glob("part-*.parquet"))
         if parts:
-            return StageState(stage.name, UNFINISHED, f"{parts} segment{'s' * (parts > 1)} done")
+            return StageState(stage.name, UNFINISHED, f"{counted(parts, 'segment')} done")
         if (folder / stage.output).exists() and card is None:  # imported flights have tables and no manifests
             return StageState(stage.name, FINISHED, "imported")
         begun = place.is_dir() and any(place.iterdir())
@@ -281,7 +282,7 @@ def _next(
     if labels.problem:
         yield "repair the labels, see above"
     elif labels.tracklets and not labels.is_complete:
-        yield f"label {labels.tracklets - labels.labelled:,} tracklets:"
+        yield f"label {counted(labels.tracklets - labels.labelled, 'tracklet')}:"
         yield f"uavpipe label {given}"
     elif labels.is_complete and stages[DATASET.name].state != FINISHED:
         yield "make the data set:"

@@ -17,6 +17,7 @@ from pipeline.video.content_hash import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_ima
 from pipeline.video.pixels import fit
 from pipeline.video.records import Damage, Frame, Segment, Video
 from pipeline.video.stretch import Stretch, find_stretch
+from pipeline.words import counted
 
 _UNREAD = {
     ".heic",
@@ -121,7 +122,7 @@ def _other_pictures(folder: Path) -> str:
         )
     if videos:
         names = ", ".join(videos[:3]) + ", …" * (len(videos) > 3)
-        found.append(f"it holds {len(videos)} video{'s' * (len(videos) > 1)} ({names})")
+        found.append(f"it holds {counted(len(videos), 'video')} ({names})")
     return " and ".join(found)
 
 

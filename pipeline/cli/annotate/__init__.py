@@ -11,6 +11,7 @@ from pipeline.cli.annotate.serve import serve
 from pipeline.cli.annotate.suggestions import embed, retrain
 from pipeline.cli.options import FIRST_FRAME, JSON, LABELLED_WORKSPACE, PATH, PERSON_NAMES, TASK, flight_option
 from pipeline.cli.outputs import print_json, writes
+from pipeline.words import counted
 
 if TYPE_CHECKING:
     from annotate.exchange.records import Clip
@@ -210,13 +211,13 @@ def _clip(store: "LabelStore", workspace: Path, flight: str) -> "Clip":
 
 
 def _counts(clips: "Sequence[Clip]") -> str:
-    tracks = {box.track for clip in clips for box in clip.boxes}
-    return f"{sum(len(clip.boxes) for clip in clips):,} boxes of {len(tracks):,} identities"
+    boxes, tracks = sum(len(clip.boxes) for clip in clips), {box.track for clip in clips for box in clip.boxes}
+    return f"{counted(boxes, 'box', 'boxes')} of {counted(len(tracks), 'identity', 'identities')}"
 
 
 def _summary(operation: "Operation") -> str:
     if operation.op in ("add_flight", "relink"):
-        return f"{operation.flight}: {len(operation.tracklets):,} tracklets"
+        return f"{operation.flight}: {counted(len(operation.tracklets), 'tracklet')}"
     fields = operation.model_dump(mode="json", exclude={"op"})
     return ", ".join(f"{name} {_short(value)}" for name, value in fields.items() if value not in ("", []))
 
