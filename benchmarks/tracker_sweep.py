@@ -107,8 +107,7 @@ class Flight:
             overlaps = iou(self.detections[frame].boxes[[rank]], there.boxes)[0]
             if overlaps.max(initial=0.0) >= _ON:
                 shown[int(there.identities[overlaps.argmax()])] += 1
-        ((person, count),) = shown.most_common(1) or [(None, 0)]
-        return person if 2 * count > len(rows) else None
+        return next((person for person, count in shown.most_common(1) if 2 * count > len(rows)), None)
 
 
 def joined(flight: Flight, pieces: pd.DataFrame, rows: pd.DataFrame) -> tuple[int, int, int]:
