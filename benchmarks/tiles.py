@@ -1,6 +1,6 @@
 """`detector.tiles: auto` on annotated pictures: each clip decides for itself, as a flight does.
 
-python benchmarks/tiles.py held-out.json held-out/ [--backend openvino]
+python benchmarks/tiles.py held-out.json held-out/ [--backend openvino] [--set 'resize={width: 1056, height: 1056}']
 
 Pictures of one clip, by the part of their names before the first `_`, and of one size are taken as a flight: tiles
 are chosen by what the detector finds in them. Beside it: whole images, and the affordable tiles for all. The model
@@ -24,6 +24,7 @@ from detector.config import DataSource, DetectorConfig
 from detector.evaluation.evaluate import measure
 from detector.models.weights import source_of
 from detector.records import Detections
+from pipeline.config.yaml import apply_settings, validate
 
 Found = list[tuple[Detections, float]]  # of each picture, with CPU seconds
 
@@ -42,11 +43,17 @@ def main() -> None:
     parser.add_argument("annotations", type=Path)
     parser.add_argument("images", type=Path)
     parser.add_argument("--backend", default="torchvision")
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    config = DetectorConfig(
-        weights="embedded", device="cpu", backend=arguments.backend, precision="fp32", floor=0.01
-    )
+    fixed = {
+        "weights": "embedded",
+        "device": "cpu",
+        "backend": arguments.backend,
+        "precision": "fp32",
+        "floor": 0.01,
+    }
+    config = validate(apply_settings(fixed, arguments.settings), DetectorConfig, "detector")
     source, loaded = source_of(config), cache(load_predictor)
     flights: dict[tuple[str, int, int], list[AnnotatedImage]] = defaultdict(list)
     for picture in read_coco(DataSource(annotations=arguments.annotations, images=arguments.images)):

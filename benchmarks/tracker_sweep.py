@@ -3,10 +3,12 @@
 python benchmarks/tracker_sweep.py runs/flight01=flight01.gt.txt runs/person11=person11.gt_one_target.txt
 
 Each flight is linked again from its tables, once with the defaults and once with each changed setting, at its own
-frame rate and with every n-th frame alone. Nothing is written. Crops are the boxes of tracklets from score 0.8 up,
-frames those that have some; fragments are the tracklets on persons, per person of the ground truth. Joined are the
-tracklets that became the continuation of another; of those whose persons are both known, it says how many are of
-one person. Choose by some flights, and verify on others.
+frame rate and with every n-th frame alone. Nothing is written. Crops are the boxes of tracklets from score 0.8
+(--threshold) up, frames those that have some; fragments are the tracklets on persons, per person of the ground
+truth; recall is the share of persons with a tracklet's box on them, by frame, and wrong are the boxes a frame on
+nobody of the ground truth, of all tracklets. Joined are the tracklets that became the continuation of another; of
+those whose persons are both known, it says how many are of one person. Choose by some flights, and verify on
+others.
 """
 
 import argparse
@@ -26,6 +28,7 @@ from pipeline.boxes import Tracked, iou
 from pipeline.chain.table import APPEARANCE, DETECT, MOTION
 from pipeline.config.models import TracksConfig
 from pipeline.config.yaml import apply_settings, validate
+from pipeline.groundtruth.detection_metrics import score
 from pipeline.groundtruth.read import NOBODY, Truth, read_truth
 from pipeline.groundtruth.tracking_metrics import score_tracks
 from pipeline.stages.appearance import read_descriptors
@@ -35,8 +38,7 @@ from pipeline.stages.joining import join
 from pipeline.stages.motion import read_motion
 from pipeline.stages.tracking import link, split_at_jumps
 
-_CROP = 0.8  # detector.threshold
-_ON = 0.4  # IoU from which a box shows a person
+_ON = 0.4  # IoU from which a box is on a person
 CHANGES: dict[str, tuple[float, ...]] = {
     "new_track_score": (0.5, 0.6, 0.7),
     "high_score": (0.4, 0.6),
@@ -123,27 +125,28 @@ def joined(flight: Flight, pieces: pd.DataFrame, rows: pd.DataFrame) -> tuple[in
     return len(pairs), len(known), sum(before == after for before, after in known)
 
 
-def figures(flight: Flight, config: TracksConfig) -> dict[str, Any]:
-    """What the tracklets by `config` are worth."""
-    pieces, rows = flight.linked(config)
+def figures(flight: Flight, config: TracksConfig, threshold: float) -> dict[str, Any]:
+    """What the tracklets by `config` are worth; boxes from score `threshold` up are crops."""
+    pieces, linked = flight.linked(config)
+    rows = linked.sort_values("rank")  # best score first, as in Detections
+    found: dict[int, Detections] = {}
     tracked: dict[int, Tracked] = {}
-    sure = 0  # boxes of tracklets that are crops by default
-    with_crops: set[int] = set()
     for number, those in rows.groupby("frame"):
-        frame, ranks = int(str(number)), those["rank"].to_numpy()
-        found = flight.detections[frame]
-        tracked[frame] = Tracked(found.boxes[ranks], those["tracklet"].to_numpy(np.int64))
-        count = int((found.scores[ranks] >= _CROP).sum())
-        sure += count
-        with_crops |= {frame} if count else set()
-    score = score_tracks(flight.truth, tracked, min_iou=_ON)
+        frame = int(str(number))
+        found[frame] = flight.detections[frame][those["rank"].to_numpy()]
+        tracked[frame] = Tracked(found[frame].boxes, those["tracklet"].to_numpy(np.int64))
+    crops = [count for each in found.values() if (count := len(each.above(threshold)))]
+    tracks = score_tracks(flight.truth, tracked, _ON)
+    (boxes,) = score(flight.truth, found, (0.0,), _ON)
     return {
         "tracklets": rows["tracklet"].nunique(),
-        "crops": sure,
-        "frames": len(with_crops),
-        "fragments": score.tracklets / max(score.persons, 1),
-        "purity": score.purity,
-        "IDF1": score.idf1,
+        "crops": sum(crops),
+        "frames": len(crops),
+        "fragments": tracks.tracklets / max(tracks.persons, 1),
+        "purity": tracks.purity,
+        "IDF1": tracks.idf1,
+        "recall": boxes.recall,
+        "wrong": boxes.wrong_per_frame,
         "joined": "{0}, right {2} of {1}".format(*joined(flight, pieces, rows)),
     }
 
@@ -153,24 +156,30 @@ def main() -> None:
     parser.add_argument("flights", nargs="+", metavar="FLIGHT=TRUTH")
     parser.add_argument("--strides", default="1,2", help="keep every n-th frame, for each of these n")
     parser.add_argument("--set", dest="settings", action="append", metavar="KEY=VALUE", help="try these alone")
+    parser.add_argument(
+        "--threshold", type=float, default=0.8, help="detector.threshold: of crops and new tracklets"
+    )
     arguments = parser.parse_args()
     tried = arguments.settings or [f"{name}={value:g}" for name, values in CHANGES.items() for value in values]
-    configs = {"defaults": TracksConfig().starting_from(_CROP)} | {
-        setting: validate(apply_settings({}, setting.split()), TracksConfig, "tracks").starting_from(_CROP)
+    configs = {"defaults": TracksConfig().starting_from(arguments.threshold)} | {
+        setting: validate(apply_settings({}, setting.split()), TracksConfig, "tracks").starting_from(
+            arguments.threshold
+        )
         for setting in tried
     }
-    print(f"{'flight':16}{'fps':>4}  {'setting':30}tracklets  crops  frames  fragments  purity   IDF1  joined")
+    names = "tracklets  crops  frames  fragments  purity   IDF1 recall  wrong  joined"
+    print(f"{'flight':16}{'fps':>4}  {'setting':30}{names}")
     for given in arguments.flights:
         folder, _, truth = given.partition("=")
         whole = Flight.read(Path(folder), Path(truth))
         for stride in map(int, arguments.strides.split(",")):
             flight = whole.every(stride)
             for name, config in configs.items():
-                found = figures(flight, config)
+                found = figures(flight, config, arguments.threshold)
                 print(
                     f"{Path(folder).name:16}{flight.fps():4.0f}  {name:30}{found['tracklets']:9}{found['crops']:7}"
                     f"{found['frames']:8}{found['fragments']:11.2f}{found['purity']:8.3f}{found['IDF1']:7.3f}"
-                    f"  {found['joined']}",
+                    f"{found['recall']:7.3f}{found['wrong']:7.2f}  {found['joined']}",
                     flush=True,
                 )
 

@@ -1,5 +1,10 @@
 import json
+import pickle
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from statistics import median
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,14 +12,16 @@ import pytest
 import uavpipe
 from detector.config import DetectorConfig, Resize, Tiles
 from pipeline.chain.table import DETECT
-from pipeline.config.models import CameraConfig, FlightConfig, FramesConfig
+from pipeline.config.models import CameraConfig, EngineConfig, FlightConfig, FramesConfig
 from pipeline.engine.progress import progress_bar
 from pipeline.run import tiles
 from pipeline.run.flight import run_stages
 from pipeline.run.plan import plan_flights
+from pipeline.run.ray_engine import run_flights_on_ray
 from pipeline.run.shards import Shard, run_shard
 from pipeline.simulate import simulate_flight
 from pipeline.telemetry.ground_plane import View
+from tests.pipeline.cluster.emulated import Emulated
 
 AUTO = DetectorConfig(weights="embedded", resize=Resize(width=192, height=192), threshold=0.3, tiles="auto")
 
@@ -40,6 +47,7 @@ def decisions(monkeypatch):
 
     def choose(video, *others):
         made.append(video.path)
+        time.sleep(0.1)  # so that another shard would decide, too, if it did not wait
         return Choice(Tiles(size=180), 3.0, "as assumed")
 
     monkeypatch.setattr(tiles, "choose_tiles", choose)
@@ -70,15 +78,59 @@ def test_tiles_are_decided_once_and_are_the_settings_of_the_stage(flight, tmp_pa
 def test_shards_and_a_resumed_run_detect_as_was_decided_first(flight, tmp_path, decisions):
     whole, shards = tmp_path / "whole", tmp_path / "shards"
     run_stages(config(whole), flight, DETECT, progress_bar)
-    for number in (2, 1):
-        failed = run_shard(
-            config(shards, video=flight), Shard(number, 2), progress_bar, lambda filled: None, last=DETECT
-        )
-        assert not failed
+
+
+    def fill(number):
+        return run_shard(config(shards, video=flight), Shard(number, 2), progress_bar, print, last=DETECT)
+
+    with ThreadPoolExecutor(2) as both:
+        assert list(both.map(fill, (2, 1))) == [{}, {}]
     assert len(decisions) == 2
     run_stages(config(shards), flight, DETECT, progress_bar)
     assert len(decisions) == 2
     assert boxes(shards) == boxes(whole)
+
+
+class RayHere:
+    """Stands for Ray: a task is what would be sent, and is done in this process when its answer is asked for."""
+
+    def init(self, **options):
+        pass
+
+    def shutdown(self):
+        pass
+
+    def nodes(self):
+        return [{"Alive": True, "Resources": {"CPU": 1}}]
+
+    def put(self, content):
+        return pickle.dumps(content)
+
+    def remote(self, **options):
+        return lambda task: SimpleNamespace(remote=lambda sent, *rest: partial(task, pickle.loads(sent), *rest))
+
+    def wait(self, tasks, timeout):
+        return tasks, []
+
+    def get(self, task):
+        return task()
+
+
+def load_and_tell(config, source):
+    loaded.append(config.tiles)
+    return Emulated()
+
+
+loaded = []
+
+
+def test_tasks_of_ray_detect_as_their_driver_decided(flight, tmp_path, decisions, monkeypatch):
+    monkeypatch.setattr("pipeline.run.ray_engine._import_ray", RayHere)
+    on_ray = config(tmp_path, video=flight, engine=EngineConfig(name="ray", segments=1))
+    assert run_flights_on_ray(on_ray, progress_bar, lambda result: None, DETECT, load=load_and_tell) == {}
+    assert len(decisions) == 1
+    assert loaded
+    assert set(loaded) == {Tiles(size=180)}
 
 
 def test_another_detector_is_decided_for_again(flight, tmp_path, decisions):
