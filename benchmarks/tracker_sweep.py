@@ -156,16 +156,11 @@ def main() -> None:
     parser.add_argument("flights", nargs="+", metavar="FLIGHT=TRUTH")
     parser.add_argument("--strides", default="1,2", help="keep every n-th frame, for each of these n")
     parser.add_argument("--set", dest="settings", action="append", metavar="KEY=VALUE", help="try these alone")
-    parser.add_argument(
-        "--threshold", type=float, default=0.8, help="detector.threshold: of crops and new tracklets"
-    )
+    parser.add_argument("--threshold", type=float, default=0.8, help="detector.threshold")
     arguments = parser.parse_args()
     tried = arguments.settings or [f"{name}={value:g}" for name, values in CHANGES.items() for value in values]
-    configs = {"defaults": TracksConfig().starting_from(arguments.threshold)} | {
-        setting: validate(apply_settings({}, setting.split()), TracksConfig, "tracks").starting_from(
-            arguments.threshold
-        )
-        for setting in tried
+    configs = {"defaults": TracksConfig()} | {
+        setting: validate(apply_settings({}, setting.split()), TracksConfig, "tracks") for setting in tried
     }
     names = "tracklets  crops  frames  fragments  purity   IDF1 recall  wrong  joined"
     print(f"{'flight':16}{'fps':>4}  {'setting':30}{names}")
@@ -175,7 +170,7 @@ def main() -> None:
         for stride in map(int, arguments.strides.split(",")):
             flight = whole.every(stride)
             for name, config in configs.items():
-                found = figures(flight, config, arguments.threshold)
+                found = figures(flight, config.starting_from(arguments.threshold), arguments.threshold)
                 print(
                     f"{Path(folder).name:16}{flight.fps():4.0f}  {name:30}{found['tracklets']:9}{found['crops']:7}"
                     f"{found['frames']:8}{found['fragments']:11.2f}{found['purity']:8.3f}{found['IDF1']:7.3f}"

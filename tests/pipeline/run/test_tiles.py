@@ -79,7 +79,6 @@ def test_shards_and_a_resumed_run_detect_as_was_decided_first(flight, tmp_path, 
     whole, shards = tmp_path / "whole", tmp_path / "shards"
     run_stages(config(whole), flight, DETECT, progress_bar)
 
-
     def fill(number):
         return run_shard(config(shards, video=flight), Shard(number, 2), progress_bar, print, last=DETECT)
 
