@@ -8,9 +8,9 @@ from typing import Any
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-_SHARED = PackageLoader("pipeline.pages", "")
-
 from pipeline.words import counted
+
+_SHARED = PackageLoader("pipeline.pages", "")
 
 
 def render(package: str, template: str, **values: Any) -> str:
