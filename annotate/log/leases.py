@@ -5,7 +5,7 @@ another program is writing to the file it is kept in memory alone, so that nobod
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +46,12 @@ class Leases:
             except Busy:
                 self._unwritten[tracklet] = (user, now + seconds)
                 return True
+
+    def end(self, tracklets: Iterable[str]) -> None:
+        """End the leases on `tracklets`, whoever has them; within the caller's transaction."""
+        for tracklet in tracklets:
+            self._unwritten.pop(tracklet, None)
+            self._connection.execute("DELETE FROM leases WHERE tracklet = ?", (tracklet,))
 
     def held(self) -> dict[str, str]:
         """The users of the leases that have not expired, by tracklet."""

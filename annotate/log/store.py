@@ -29,7 +29,19 @@ from annotate.log.history import Entry, History
 from annotate.log.leases import Leases
 from annotate.log.state import Cell, State
 from annotate.log.text_log import TextLog, how_to_recover
-from annotate.operations import AddFlight, Decision, Operation, OperationId, Redo, Relink, Undo, UserName, describe
+from annotate.operations import (
+    AddFlight,
+    Decision,
+    Mark,
+    Operation,
+    OperationId,
+    Redo,
+    Relink,
+    SetMark,
+    Undo,
+    UserName,
+    describe,
+)
 from annotate.records import Tracklet
 
 LABELS = "labels.sqlite"  # in the workspace
@@ -351,6 +363,8 @@ class LabelStore:
             self._history.check_unseen(effect, seen)
         chain = entry.chained(self.chain)
         database.append_row(self._connection, entry, chain)
+        if isinstance(entry.operation, SetMark) and entry.operation.mark is Mark.SKIPPED:
+            self.leases.end(entry.operation.tracklets)  # no window shows it: "Look again" may be in another
         self._history.perform(entry, effect)
         self._chains.append(chain)
 

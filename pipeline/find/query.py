@@ -175,9 +175,10 @@ def _person(image: Image, photo: Photo, detect: Detect) -> NDArray[np.float32]:
     if len(boxes) == 1:
         return boxes[0]
     if len(boxes) > 1:
-        listed = "; ".join(",".join(f"{value:.0f}" for value in box) for box in boxes[:_LISTED])
+        from_left = sorted(boxes[:_LISTED].tolist())
+        listed = "; ".join(",".join(f"{value:.0f}" for value in box) for box in from_left)
         raise SeveralPersonsError(
-            f"{photo}: shows {len(boxes)} persons; choose one with --box X1,Y1,X2,Y2: {listed}",
+            f"{photo}: shows {len(boxes)} persons; choose one with --box X1,Y1,X2,Y2; from the left: {listed}",
             boxes,
             (width, height),
         )

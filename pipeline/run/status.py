@@ -276,8 +276,8 @@ def _next(
     for flight in flights:
         if not flight.is_finished and flight.video:
             words = shlex.join(video_words(workspace / flight.flight))
-            why = "repair what failed, then run" if flight.failed else "run"
-            yield f"{why} {flight.flight} again, with the settings of before:"
+            first = "repair what failed, then " if flight.failed else ""
+            yield f"{first}bring {flight.flight} up to date, with the same settings:"
             yield f"uavpipe run {words} {given}"
     if labels.problem:
         yield "repair the labels, see above"

@@ -56,6 +56,12 @@ def test_what_was_skipped_comes_again_once_somebody_was_named_or_if_it_is_asked_
     assert turn(store).tracklet == first
 
 
+def test_what_was_skipped_is_reserved_for_no_window(store):
+    first = turn(store, "ann 1").tracklet
+    store.apply(SetMark(tracklets=(first,), mark="skipped"), user="ann", id="a")
+    assert first not in store.leases.held()
+
+
 def test_two_labellers_are_given_different_tracklets_and_keep_them(store):
     first, second = turn(store, "ann"), turn(store, "bob")
     assert first.tracklet != second.tracklet

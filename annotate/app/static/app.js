@@ -253,7 +253,7 @@ async function askName(proposed) {
     input,
     h("button", { class: "primary", value: "yes" }, "Start"),
   );
-  const what = h("div", {}, h("p", { class: "quiet" }, "Your name stands by each of your decisions."), form);
+  const what = h("div", {}, h("p", { class: "quiet" }, "Each of your decisions is saved with your name."), form);
   do await dialog("Who is labelling?", what);
   while (!(input.value.trim() || proposed));
   setName(input.value.trim() || proposed);
@@ -273,7 +273,7 @@ async function watchRefresh() {
   const button = document.getElementById("refresh");
   const { refresh: state } = await get("/api/session");
   button.disabled = !state.possible || state.working;
-  button.textContent = state.working ? "Training …" : "Update";
+  button.textContent = state.working ? "Updating …" : "Update";
   if (state.working) button.removeAttribute("aria-label");
   else button.setAttribute("aria-label", "Update suggestions");
   button.title = state.line || "Train on the labels and update the suggestions";

@@ -200,8 +200,8 @@ PHOTOS = {
     "nobody": ((300, 600), [], "no person is found in it; say where it is with --box"),
     "two": (
         (300, 600),
-        [[0, 0, 9, 9], [5, 5, 25, 60]],
-        "choose one with --box X1,Y1,X2,Y2: 0,0,9,9; 5,5,25,60",
+        [[5, 5, 25, 60], [0, 0, 9, 9]],
+        "choose one with --box X1,Y1,X2,Y2; from the left: 0,0,9,9; 5,5,25,60",
     ),
     "a large upright one": ((800, 600), [], "no person is found"),
 }
