@@ -85,8 +85,7 @@ def calibrate(folder: Path) -> None:
         for cast in CALIBRATING
         for trial in trials(folder, cast)[0]
     ]
-    casts = ", ".join(map(str, CALIBRATING))
-    origin = f"{FLIGHT['people'] * len(CALIBRATING)} simulated persons (benchmarks/find.py, casts {casts})"
+    origin = f"{FLIGHT['people'] * len(CALIBRATING)} simulated persons"
     calibration = fit(found, file_sha256(EMBEDDED)[:16], origin)
     BUNDLED.write_text(calibration_text(calibration), encoding="utf-8")
     print(
