@@ -65,7 +65,13 @@ export class PersonView {
       h(
         "section",
         { class: "person" },
-        h("article", { class: "panel", "aria-label": "The person" }, this.#heading(person), this.#known(person), h("div", { class: "maps" })),
+        h(
+          "article",
+          { class: "panel", "aria-label": "The person" },
+          this.#heading(person),
+          this.#known(person),
+          h("div", { class: "maps" }),
+        ),
         h(
           "article",
           { class: "panel", "aria-label": "Sightings" },
