@@ -63,6 +63,7 @@ def test_the_other_one_is_taken_out_or_is_not_a_person(mixed):
     press(page, "2")
     toast(page, "take c/1 out of person 1")
     assert labels(project)["c/1"] is Mark.OPEN
+    expect(page.locator(".finding")).to_have_count(0)
     page.keyboard.press("z")
     toast(page, "taken back")
     expect(page.locator(".finding")).to_have_count(1)
