@@ -200,6 +200,10 @@ class Project:
         )
         return choose(proposals, partial(self._apart, state), mine, FEWEST if others else 1)
 
+    def leave(self, user: str, tab: str) -> None:
+        """Give back what is reserved for `user` in the window `tab`, which is closed."""
+        self.store.leases.give_up(_holder(user, tab))
+
     def shown_elsewhere(self, state: State) -> int:
         """How many tracklets without a label are shown in a window just now."""
         return sum(state.labels.get(name) is Mark.OPEN for name in self.store.leases.held())

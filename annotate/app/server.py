@@ -168,6 +168,11 @@ def _labelling(app: FastAPI, project: Project) -> None:
         outcome = project.store.apply(operation, user=body.user, id=body.id, seen=body.seen)
         return _answer(project, body, outcome)
 
+    @app.post("/api/leave")
+    def leave(body: _Body) -> dict[str, Any]:
+        project.leave(body.user, body.tab)
+        return {}
+
     @app.post("/api/undo")
     def undo(body: _TakeBack) -> dict[str, Any]:
         return _answer(project, body, project.store.undo(user=body.user, id=body.id, own=_own(body)))

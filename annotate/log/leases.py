@@ -5,8 +5,8 @@ another program is writing to the file it is kept in memory alone, so that nobod
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -53,6 +53,13 @@ class Leases:
             self._unwritten.pop(tracklet, None)
             self._connection.execute("DELETE FROM leases WHERE tracklet = ?", (tracklet,))
 
+    def give_up(self, user: str) -> None:
+        """End the leases of `user`; while another program writes to the file, those in it stay until they expire."""
+        with self._lock:
+            self._unwritten = {name: lease for name, lease in self._unwritten.items() if lease[0] != user}
+            with suppress(Busy), self._writing():
+                self._connection.execute("DELETE FROM leases WHERE user = ?", (user,))
+
     def held(self) -> dict[str, str]:
         """The users of the leases that have not expired, by tracklet."""
         with self._lock:
@@ -65,14 +72,20 @@ class Leases:
             return found
 
     def _write(self, tracklet: str, user: str, now: float, expires: float) -> bool:
+        with self._writing():
+            self._connection.execute("DELETE FROM leases WHERE expires <= ?", (now,))
+            changed = self._connection.execute(
+                "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (tracklet) DO UPDATE "
+                "SET expires = excluded.expires WHERE user = excluded.user",
+                (tracklet, user, expires),
+            )
+        return changed.rowcount == 1
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A transaction. Raises Busy where another program is writing."""
         with database_errors(self._path), alone(self._connection, self._lock, _WAIT_S):
             with committed(self._connection):
                 self._watch.check()
-                self._connection.execute("DELETE FROM leases WHERE expires <= ?", (now,))
-                changed = self._connection.execute(
-                    "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (tracklet) DO UPDATE "
-                    "SET expires = excluded.expires WHERE user = excluded.user",
-                    (tracklet, user, expires),
-                )
+                yield
             self._watch.note()
-            return changed.rowcount == 1

@@ -53,12 +53,20 @@ export async function getClip(tracklet, frame) {
   return { side, picture, frames: frames.map(([index, time]) => ({ frame: index, time })) };
 }
 
+const JSON_TYPE = "application/json";
+
 export function post(path, body = {}) {
   return request(path, {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": JSON_TYPE },
     body: JSON.stringify({ user: session.user, tab: session.tab, again: session.again, ...body }),
   });
+}
+
+// What a closed window showed need not wait for others until its reservation ends.
+export function leave() {
+  const who = JSON.stringify({ user: session.user, tab: session.tab });
+  if (session.user) navigator.sendBeacon("/api/leave", new Blob([who], { type: JSON_TYPE }));
 }
 
 export const postPicture = (path, file) =>

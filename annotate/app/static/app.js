@@ -1,6 +1,6 @@
 // The frame of the page: views, keys, progress, who is labelling.
 
-import { attempt, get, inTurn, nameTab, newId, post, session } from "./api.js";
+import { attempt, get, inTurn, leave, nameTab, newId, post, session } from "./api.js";
 import { Batches } from "./batches.js";
 import { closeDialogs, dialog, h, inPlainWords, key, moved, plural, toast, topDialog } from "./dom.js";
 import { Findings } from "./findings.js";
@@ -303,6 +303,7 @@ async function start() {
   if (offered.refresh.working) watchRefresh();
   document.getElementById("user").addEventListener("click", () => askName(session.user));
   document.addEventListener("decided", showProgress);
+  addEventListener("pagehide", leave);
   setInterval(showProgress, 5000);
   addEventListener("hashchange", () => show(location.hash, { visited: true }));
   document.addEventListener("go", ({ detail }) => show(detail));

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+import time
 from contextlib import closing
 
 import pytest
@@ -251,6 +252,15 @@ class TestQueue:
         press(page, "j")
         toast(page, "was changed meanwhile by operation 7 .new identity by ann.")
         assert labels(project)["f1/1"] == 2
+
+    def test_a_closed_window_reserves_nothing(self, page, project):
+        shown = asked(page)
+        assert list(project.store.leases.held()) == [shown]
+        page.goto("about:blank")
+        until = time.monotonic() + 30
+        while project.store.leases.held():  # the page is gone before the server is told
+            assert time.monotonic() < until
+            page.wait_for_timeout(20)
 
     def test_on_a_small_screen_a_new_question_is_in_sight(self, page, project, labelled):
         page.set_viewport_size({"width": 390, "height": 500})

@@ -197,6 +197,19 @@ def test_leases_run_out(path):
     assert reopened(path).entries == []
 
 
+def test_who_leaves_gives_back_what_was_theirs(store, path, impatient):
+    for tracklet, user in (("f/0", "ann"), ("f/1", "ann"), ("f/2", "bob")):
+        assert store.leases.take(tracklet, user, SECONDS)
+    with held(path):
+        store.leases.give_up("ann")
+        assert set(store.leases.held()) == {"f/0", "f/1", "f/2"}  # nobody waits; these run out
+        assert store.leases.take("f/3", "bob", SECONDS)
+        store.leases.give_up("bob")
+        assert "f/3" not in store.leases.held()  # was in memory alone
+    store.leases.give_up("ann")
+    assert store.leases.held() == {"f/2": "bob"}
+
+
 @contextmanager
 def held(path, begin="BEGIN IMMEDIATE"):
     """Another program that has begun to write, and takes its time."""

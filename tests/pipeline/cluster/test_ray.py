@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 
@@ -95,14 +96,15 @@ def engine_of(cluster, **settings):
 
 def test_the_bytes_are_those_of_one_run_though_a_machine_is_lost(cluster, clips, plain, tmp_path, monkeypatch):
     monkeypatch.setattr(emulated.Emulated, "used", False)
-    lost, done = [], []
+    lost, done, once = [], [], threading.Lock()  # each flight advances from a thread of its own
 
     @contextmanager
     def losing(title, total):
         def advance(count):
-            done.append(count)
-            if sum(done) >= 84 // 3 and not lost:
-                lost.append(cluster.lose_one())
+            with once:
+                done.append(count)
+                if sum(done) >= 84 // 3 and not lost:
+                    lost.append(cluster.lose_one())
 
         yield advance
 
