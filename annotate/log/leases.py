@@ -54,7 +54,7 @@ class Leases:
             self._connection.execute("DELETE FROM leases WHERE tracklet = ?", (tracklet,))
 
     def give_up(self, user: str) -> None:
-        """End the leases of `user`; while another program writes to the file, those in it stay until they expire."""
+        """End the leases of `user`; while another program writes to the file, those in it expire."""
         with self._lock:
             self._unwritten = {name: lease for name, lease in self._unwritten.items() if lease[0] != user}
             with suppress(Busy), self._writing():
