@@ -4,7 +4,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -22,7 +22,7 @@ from annotate.records import CROPS, CropFiles, Detection, Tracklet, flights_with
 from annotate.suggestions.checks import Finding, findings
 from annotate.suggestions.co_occurrence import CoOccurrence, Meeting
 from annotate.suggestions.features import read_features
-from annotate.suggestions.ground import Ground, Motion, Place, Scale
+from annotate.suggestions.ground import Ground, Place
 from annotate.suggestions.likeness import likeness
 from annotate.suggestions.proposals import Proposal, propose
 from annotate.suggestions.representatives import representatives
@@ -49,8 +49,7 @@ class Project:
     def __init__(
         self,
         workspace: Path,
-        motion: Callable[[str], Motion] = lambda flight: {},
-        scale: Callable[[str], Scale | None] = lambda flight: None,
+        ground: Callable[[str], Ground] = lambda flight: Ground({}),
         *,
         moment: Moment = lambda flight, seconds: None,
         crops: CropFiles | None = None,
@@ -61,8 +60,7 @@ class Project:
 
         Args:
             workspace: the folder.
-            motion: gives how the camera of a flight moved, where that is known.
-            scale: gives how large a metre is on the ground of a flight, where that is known.
+            ground: gives the ground of a flight; without a frame where the camera's motion is not known.
             moment: gives the time of day in a flight, where that is known.
             crops: gives the crops, where they are no files.
             write: False: only read; what is decided is not kept.
@@ -85,7 +83,7 @@ class Project:
         for flight, content in tracklets.items():
             self.store.add_flight(flight, content)
         self._moment = moment
-        self._motion, self._scale, self._grounds = motion, scale, dict[str, Ground]()
+        self._ground = cache(ground)
         self._together = CoOccurrence(lambda flight, seen: self._detections[flight][seen].box)
         self._tally = Tally()
         self._lock = threading.RLock()
@@ -328,9 +326,7 @@ class Project:
             self._followed = now
 
     def _place(self, flight: str, seen: Seen) -> Place | None:
-        if flight not in self._grounds:
-            self._grounds[flight] = Ground(self._motion(flight), self._scale(flight))
-        ground = self._grounds[flight]
+        ground = self._ground(flight)
         return ground.place(self._detections[flight][seen]) if len(ground.frames) else None
 
 

@@ -23,7 +23,8 @@ from annotate.operations import Assign, NewIdentity, SetNote, SetTags, flight_of
 from annotate.project import Project
 from benchmarks.labelling import simulated_truths, who_is_where
 from pipeline.find.in_app import find_picture
-from pipeline.labelling.application import Clocks, Pictures, camera_motion, tell_sightings
+from pipeline.labelling.application import Clocks, Pictures, tell_sightings
+from pipeline.sightings.plane import flight_ground
 
 IMAGES = Path(__file__).parent / "images"
 _PORT = 8799
@@ -93,7 +94,7 @@ def main() -> None:
     workspace = arguments.folder / "runs"
     for old in workspace.glob(f"{LABELS}*"):
         old.unlink()
-    project = Project(workspace, lambda flight: camera_motion(workspace / flight), moment=Clocks(workspace))
+    project = Project(workspace, lambda flight: flight_ground(workspace / flight), moment=Clocks(workspace))
     pictures = Pictures(workspace)
     app = create_app(
         project,

@@ -143,7 +143,9 @@ def _too_fast(state: State, place: FindPlace, misfits: _Misfits) -> Iterator[Fin
             for before, after in pairwise(names):
                 first, second = state.tracklets[before][-1], state.tracklets[after][0]
                 here, there = place(flight, first), place(flight, second)
-                if here is None or there is None or not 0 < there.time - here.time <= _GAP_S:
+                if here is None or there is None or here.piece != there.piece:
+                    continue
+                if not 0 < there.time - here.time <= _GAP_S:
                     continue
                 speed = (here.metres_to(there) - 1.0) / (there.time - here.time)  # a metre for the boxes' jitter
                 if speed > RUN_M_S:

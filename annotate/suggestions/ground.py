@@ -19,16 +19,17 @@ Scale = Callable[[int, float], float | None]
 
 @dataclass(frozen=True)
 class Place:
-    """A person's place in pixels of the flight's first frame, with pixels a metre; time in seconds.
+    """A person's place in pixels of the first frame of a piece of the flight, with pixels a metre; time in seconds.
 
     The camera's motion is estimated from frame to frame, so that places drift apart over minutes: compare those
-    that are near in time.
+    that are near in time, and of one piece.
     """
 
     x: float
     y: float
     metre: float
     time: float
+    piece: int
 
     def metres_to(self, other: "Place") -> float:
         """About how far apart the two are.
@@ -43,17 +44,18 @@ class Place:
 def leads_to(ends: NDArray[np.float64], begins: NDArray[np.float64]) -> NDArray[np.float64]:
     """How well each of n places leads to each of m others, float64 (n, m), from 0 to 1.
 
-    1 if at once and on the spot, a third after 1 s or 2 m; 0 where the other is not later.
+    1 if at once and on the spot, a third after 1 s or 2 m; 0 where the other is not later, or of another piece.
 
     Args:
-        ends: the places, (n, 4): x, y, metre and time, as in `Place`; NaN where they are not known.
-        begins: the others, (m, 4).
+        ends: the places, (n, 5): as `Place`; NaN where they are not known.
+        begins: the others, (m, 5).
 
     """
     seconds = begins[None, :, 3] - ends[:, None, 3]
     pixels = np.hypot(begins[None, :, 0] - ends[:, None, 0], begins[None, :, 1] - ends[:, None, 1])
     metres = pixels / np.maximum((ends[:, None, 2] + begins[None, :, 2]) / 2, 1e-6)
-    return np.where(seconds > 0, np.exp(-np.maximum(seconds, 0) - metres / 2), 0.0)
+    on = (seconds > 0) & (begins[None, :, 4] == ends[:, None, 4])
+    return np.where(on, np.exp(-np.maximum(seconds, 0) - metres / 2), 0.0)
 
 
 class Flat(NamedTuple):
@@ -110,7 +112,7 @@ class Ground:
     def place(self, detection: Detection) -> Place:
         """The place of `detection` on the ground: the middle of the box's lower edge."""
         flat = self.flatten(np.array([detection.frame]), np.array([detection.box]))
-        return Place(float(flat.x[0]), float(flat.y[0]), float(flat.metre[0]), detection.time)
+        return Place(float(flat.x[0]), float(flat.y[0]), float(flat.metre[0]), detection.time, int(flat.piece[0]))
 
     def flatten(self, frames: NDArray[np.integer], boxes: NDArray[np.floating]) -> Flat:
         """Where boxes are on the ground.

@@ -1,6 +1,7 @@
 """Candidates for a tracklet: the identities, the most similar first, and apart those it co-occurs with."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple
 from typing import NamedTuple
 
 import numpy as np
@@ -167,14 +168,12 @@ class Suggester:
         return self._space.of(vectors, self._flights, persons)
 
     def _ends_of(self, rows: Sequence[int]) -> NDArray[np.float64]:
-        """Where each tracklet begins and ends, as in `leads_to`: float64 (n, 2, 4)."""
+        """Where each tracklet begins and ends, as in `leads_to`: float64 (n, 2, 5)."""
         for row in rows:
             if row not in self._ends:
                 content = self._contents[row]
                 places = [self._place(self._flights[row], seen) for seen in (content[0], content[-1])]
-                unknown = (np.nan,) * 4
-                ends = [unknown if each is None else (each.x, each.y, each.metre, each.time) for each in places]
-                self._ends[row] = np.array(ends)
+                self._ends[row] = np.array([(np.nan,) * 5 if each is None else astuple(each) for each in places])
         return np.stack([self._ends[row] for row in rows])
 
 

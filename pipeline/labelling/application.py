@@ -24,7 +24,7 @@ from annotate.operations import Seen
 from annotate.project import Project
 from annotate.records import Box
 from annotate.suggestions.features import COLOUR_SOURCE
-from pipeline.chain.table import FRAMES, MOTION
+from pipeline.chain.table import FRAMES
 from pipeline.errors import PipelineError
 from pipeline.labelling.clips import cut_clip
 from pipeline.pages import render_part
@@ -33,14 +33,13 @@ from pipeline.privacy.redactions import open_redacted
 from pipeline.relinking.keep import serving
 from pipeline.sightings.drawing import HEIGHT, WIDTH, drone_path, make_maps
 from pipeline.sightings.formats import short
+from pipeline.sightings.plane import flight_ground
 from pipeline.sightings.read import read_sightings
 from pipeline.sightings.records import Sighting
 from pipeline.sightings.tracklets import LabelledTracklets
 from pipeline.stages.crop_store import Crops
-from pipeline.telemetry.ground_plane import ground_scale
 from pipeline.telemetry.wall_clock import WallClock, flight_clock
 from pipeline.video import Video
-from pipeline.workspace.entries import MANIFEST
 from pipeline.workspace.folders import parts_of, read_card
 from pipeline.workspace.jpeg import encode_jpeg
 from pipeline.workspace.tables import read_rows
@@ -75,8 +74,7 @@ class Application:
         self._open.enter_context(serving(workspace))
         project = Project(
             workspace,
-            lambda flight: camera_motion(workspace / flight),
-            lambda flight: ground_scale(workspace / flight),
+            lambda flight: flight_ground(workspace / flight),
             moment=Clocks(workspace),
             crops=Crops(),
             say=say,
@@ -100,14 +98,6 @@ class Application:
     def close(self) -> None:
         """End what runs beside the server, and let go of the labels."""
         self._open.close()
-
-
-def camera_motion(flight: Path) -> Mapping[int, NDArray[np.float32]]:
-    """The camera's motion into each frame of a flight, float32 (2, 3); empty where it was not estimated."""
-    from pipeline.stages.motion import read_motion
-
-    folder = flight / MOTION.folder
-    return read_motion(folder) if (folder / MANIFEST).exists() else {}
 
 
 class Clocks:

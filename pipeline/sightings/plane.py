@@ -38,12 +38,9 @@ def plane_places(folder: Path, rows: pd.DataFrame, persons: pd.DataFrame) -> pd.
         tracklets that are in several pieces.
 
     """
-    fingerprint = (StageFolder(folder / MOTION.folder).manifest() or {}).get("fingerprint")
-    size = _size(folder)
-    if fingerprint is None or size is None:
+    ground, size = flight_ground(folder), _size(folder)
+    if not len(ground.frames) or size is None:
         return pd.DataFrame(np.nan, index=rows.index, columns=COLUMNS)
-    motion, cuts = _motion(folder / MOTION.folder, fingerprint)
-    ground = Ground(motion, ground_scale(folder), cuts)
     every = ground.flatten(persons["frame"].to_numpy(), persons[_BOX].to_numpy())
     flat = ground.flatten(rows["frame"].to_numpy(), rows[_BOX].to_numpy())
     piece = pd.Series(flat.piece, index=rows.index)
@@ -51,6 +48,15 @@ def plane_places(folder: Path, rows: pd.DataFrame, persons: pd.DataFrame) -> pd.
     right, down = (flat.x - size[0] / 2) / metre, (flat.y - size[1] / 2) / metre
     whole = piece.groupby(rows["number"]).transform("nunique").eq(1)
     return pd.DataFrame(dict(zip(COLUMNS, (right, down, piece + 1), strict=True))).where(whole)
+
+
+def flight_ground(folder: Path) -> Ground:
+    """The ground of the flight in `folder`; without a frame where the camera's motion was not estimated."""
+    fingerprint = (StageFolder(folder / MOTION.folder).manifest() or {}).get("fingerprint")
+    if fingerprint is None:
+        return Ground({})
+    motion, cuts = _motion(folder / MOTION.folder, fingerprint)
+    return Ground(motion, ground_scale(folder), cuts)
 
 
 def _size(folder: Path) -> tuple[float, float] | None:

@@ -3,6 +3,7 @@ import pytest
 
 from annotate.operations import Accept, Assign, Mark, Merge, NewIdentity, SecondLook, SetMark
 from annotate.project import Project
+from annotate.suggestions.ground import Ground
 
 STILL = {frame: np.eye(2, 3, dtype=np.float32) for frame in range(100)}
 
@@ -16,7 +17,7 @@ def project(make_workspace, walk):
             "f2": [walk(1, 0, 8), walk(2, 20, 8), walk(3, 40, 8)],
         }
     )
-    project = Project(workspace, lambda flight: STILL)
+    project = Project(workspace, lambda flight: Ground(STILL))
     yield project
     project.close()
 
@@ -52,7 +53,7 @@ def test_one_identity_twice_in_a_frame(project):
 
 def test_too_far_away_a_moment_later(make_workspace, walk):
     # Tracklet number n starts at x = 60 n: 60 px at 40 px height are 2.5 m, in 0.1 s.
-    project = Project(make_workspace({"f": [walk(1, 0, 8), walk(1, 8, 8)]}), lambda flight: STILL)
+    project = Project(make_workspace({"f": [walk(1, 0, 8), walk(1, 8, 8)]}), lambda flight: Ground(STILL))
     decide(project, NewIdentity(tracklets=("f/0", "f/1")))
     (finding,) = found(project)
     metres = (60 - 7) / 40 * 1.7  # from the end of the first walk to the begin of the second
@@ -62,6 +63,14 @@ def test_too_far_away_a_moment_later(make_workspace, walk):
 
 def test_without_the_cameras_motion_nobody_is_too_fast(make_workspace, walk):
     project = Project(make_workspace({"f": [walk(1, 0, 8), walk(1, 8, 8)]}))
+    decide(project, NewIdentity(tracklets=("f/0", "f/1")))
+    assert found(project) == []
+    project.close()
+
+
+def test_across_a_cut_nobody_is_too_fast(make_workspace, walk):
+    workspace = make_workspace({"f": [walk(1, 0, 8), walk(1, 8, 8)]})
+    project = Project(workspace, lambda flight: Ground(STILL, cuts={8}))
     decide(project, NewIdentity(tracklets=("f/0", "f/1")))
     assert found(project) == []
     project.close()

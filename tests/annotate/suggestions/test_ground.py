@@ -1,8 +1,11 @@
+import math
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 
 from annotate.records import Detection
-from annotate.suggestions.ground import Ground
+from annotate.suggestions.ground import Ground, leads_to
 
 
 def shift(x, y, scale=1.0):
@@ -44,3 +47,11 @@ def test_with_a_known_altitude_the_person_is_no_yardstick():
     # A metre is 50 px, whatever size the persons seem: 100 px are 2 m.
     assert ground.place(standing(0, 0, 50)).metres_to(ground.place(standing(0, 100, 50))) == pytest.approx(2.0)
     assert ground.place(standing(0, 0, 150)).metre == pytest.approx(20)  # nobody knows: a person again
+
+
+def test_behind_a_cut_the_ground_is_another_and_nobody_walks_on():
+    ground = Ground({frame: shift(0, 0) for frame in range(4)}, cuts={2})
+    before, same, after = (ground.place(standing(frame, 0, 50)) for frame in (0, 1, 2))
+    (leads,) = leads_to(np.array([astuple(before)]), np.array([astuple(same), astuple(after)]))
+    assert leads[0] == pytest.approx(math.exp(-(same.time - before.time)))
+    assert leads[1] == 0

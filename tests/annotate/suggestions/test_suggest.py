@@ -122,7 +122,7 @@ class Crowd:
     @staticmethod
     def place(where, seen):
         time = max(time for time in where if time <= seen.frame)
-        return None if where[time] is None else Place(*where[time], 17.0, float(seen.frame))
+        return None if where[time] is None else Place(*where[time], 17.0, float(seen.frame), 0)
 
     def candidates(self, persons, tracklet):
         """`persons`: the numbers of the tracklets of each identity, from 1."""
