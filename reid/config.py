@@ -107,12 +107,34 @@ class CrossEntropyConfig(Section):
     weight: float = Field(1.0, ge=0)
 
 
+class DistillationConfig(Section):
+    """Features like those of larger networks; it needs no identities."""
+
+    teachers: tuple[Path, ...] = Field(
+        (), description="the larger networks: checkpoints, ONNX or OpenVINO files; several are joined"
+    )
+    similarities: float = Field(
+        5.0,
+        ge=0,
+        description="weight of the squared differences between the batch's similarities and the teachers', against "
+        "the cosine distances from their features",
+    )
+    weight: float = Field(1.0, ge=0)
+
+
 class LossConfig(Section):
     """The loss that is minimised: the weighted sum of those that are not null."""
 
-    triplet: TripletConfig = TripletConfig()
+    triplet: TripletConfig | None = TripletConfig()
     lgm: LGMConfig | None = None
     cross_entropy: CrossEntropyConfig | None = None
+    distillation: DistillationConfig | None = None
+
+    @model_validator(mode="after")
+    def _one_is_there(self) -> "LossConfig":
+        if not any((self.triplet, self.lgm, self.cross_entropy, self.distillation)):
+            raise ValueError("all are null; expected one of triplet, lgm, cross_entropy, distillation")
+        return self
 
 
 class SamplerConfig(Section):
@@ -135,6 +157,9 @@ class Augmentation(Section):
     erase: float = Field(0.0, ge=0, le=1, description="share with a rectangle blanked (Zhong et al. 2020)")
     erase_area: tuple[float, float] = Field((0.02, 0.4), description="share of the image, drawn from this range")
     erase_aspect: float = Field(0.3, gt=0, le=1, description="of the rectangle, drawn from this to its inverse")
+    shrink: float = Field(
+        0.0, ge=0, le=1, description="share that is scaled down, to a fifth at least, and up again: small persons"
+    )
     brightness: float = Field(0.0, ge=0, lt=1, description="factor drawn from 1 - this to 1 + this")
     contrast: float = Field(0.0, ge=0, lt=1)
     saturation: float = Field(0.0, ge=0, lt=1)
@@ -183,8 +208,8 @@ class TrainConfig(Section):
         """The checkpoint that `init` names; None for one of the names."""
         return None if self.init in NAMED_INITS else Path(self.init)
 
-    def check_init(self) -> None:
-        """Check that the initial weights exist, and have heads where `init_heads` needs them.
+    def check_files(self) -> None:
+        """Check that the initial weights exist, with heads where `init_heads` needs them, and the teachers.
 
         Raises:
             ReidError: they do not.
@@ -197,6 +222,14 @@ class TrainConfig(Section):
         if self.init_file is not None and not self.init_file.is_file():
             names = ", ".join(f"'{name}'" for name in NAMED_INITS)
             raise ReidError(f"init: {self.init_file}: no such file; expected a checkpoint, or one of {names}")
+        if self.loss.distillation is not None:
+            teachers = self.loss.distillation.teachers
+            missing = [str(path) for path in teachers if not path.is_file()]
+            if missing or not teachers:
+                raise ReidError(
+                    f"loss.distillation.teachers: {', '.join(missing) or 'none'}: no such file; expected "
+                    "checkpoints, ONNX or OpenVINO files, as in --set 'loss.distillation.teachers=[teacher.xml]'"
+                )
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "TrainConfig":

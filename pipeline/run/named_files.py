@@ -65,4 +65,4 @@ def _check_recipe(config: FlightConfig) -> None:
     recipe, dataset = recipe_file(config.reid.recipe), StageFolder(config.workspace / DATASET.folder)
     training = validate(read_yaml_mapping(recipe), TrainConfig, str(recipe))
     if dataset.manifest() is None or not training_of(config, dataset.path).folder.exists():
-        training.check_init()  # one that was begun needs its initial weights no more
+        training.check_files()  # one that was begun needs its initial weights no more

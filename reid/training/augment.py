@@ -8,12 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from reid.config import Augmentation
 from reid.crops import IMAGENET_MEAN, read_crop
 from reid.records import Picture
+
+_SMALLEST = 0.2  # of an image's height: a person of 25 px at the bundled network's 128
 
 
 class CropStore:
@@ -59,7 +62,7 @@ class Draws:
     """The random choices for n images, each a function of (seed, sample number) alone.
 
     Attributes:
-        table: float32 (n, 10), all of them: a GPU gets them in one copy.
+        table: float32 (n, 11), all of them: a GPU gets them in one copy.
 
     """
 
@@ -83,7 +86,12 @@ class Draws:
     @property
     def colour(self) -> NDArray[np.float32]:
         """Factors of brightness, contrast and saturation: a view (n, 3)."""
-        return np.asarray(self.table.numpy()[:, 7:])
+        return np.asarray(self.table.numpy()[:, 7:10])
+
+    @property
+    def shrink(self) -> NDArray[np.float32]:
+        """Factor by which the image is scaled down, and up again: a view (n,)."""
+        return np.asarray(self.table.numpy()[:, 10])
 
 
 def draw(
@@ -94,13 +102,14 @@ def draw(
     room = np.subtract(scaled, size) + 1
     spans = np.array([how.brightness, how.contrast, how.saturation])
     # Each sample takes the same draws, used or not, so that no option changes the draws of another.
-    uniform = np.stack([np.random.default_rng((seed, number)).random(11) for number in numbers])
+    uniform = np.stack([np.random.default_rng((seed, number)).random(13) for number in numbers])
     blank = np.zeros((count, 4), np.int64)
     for row in np.flatnonzero(uniform[:, 3] < how.erase):
         blank[row] = _rectangle(how, uniform[row, 4:8], size)
     corner = (uniform[:, :2] * room).astype(np.int64)
-    colour = 1 + spans * (2 * uniform[:, 8:] - 1)
-    table = np.column_stack([corner, uniform[:, 2] < how.flip, blank, colour]).astype(np.float32)
+    colour = 1 + spans * (2 * uniform[:, 8:11] - 1)
+    shrink = np.where(uniform[:, 11] < how.shrink, _SMALLEST ** uniform[:, 12], 1)
+    table = np.column_stack([corner, uniform[:, 2] < how.flip, blank, colour, shrink]).astype(np.float32)
     return Draws(torch.from_numpy(table))
 
 
@@ -115,7 +124,7 @@ def _rectangle(how: Augmentation, uniform: NDArray[np.float64], size: tuple[int,
 
 
 def augment(crops: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
-    """Crop, mirror, recolour and blank a batch at once, on the device where it is.
+    """Crop, mirror, recolour, shrink and blank a batch at once, on the device where it is.
 
     Args:
         crops: uint8 (n, H, W, 3) RGB.
@@ -135,7 +144,9 @@ def augment(crops: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
     cut = crops[batch, (corner[:, :1] + rows)[:, :, None], (corner[:, 1:] + across)[:, None, :]]
     images = cut.permute(0, 3, 1, 2)
     if (draws.colour != 1).any():
-        images = _recolour(images, table[:, 7:])
+        images = _recolour(images, table[:, 7:10])
+    for row in np.flatnonzero(draws.shrink != 1):
+        images[row] = _shrunk(images[row], float(draws.shrink[row]))
     if draws.blank.any():
         inside_rows = (rows >= blank[:, 0]) & (rows < blank[:, 1])
         inside_columns = (columns >= blank[:, 2]) & (columns < blank[:, 3])
@@ -143,6 +154,13 @@ def augment(crops: Tensor, draws: Draws, size: tuple[int, int]) -> Tensor:
         for channel, mean in enumerate(IMAGENET_MEAN):
             images[:, channel].masked_fill_(inside, round(255 * mean))
     return images
+
+
+def _shrunk(image: Tensor, factor: float) -> Tensor:
+    """The image (3, H, W) as if it came from one `factor` times as large."""
+    size = image.shape[1:]
+    small = F.interpolate(image[None].float(), [max(1, round(side * factor)) for side in size], mode="area")
+    return F.interpolate(small, size, mode="bilinear")[0].round().to(torch.uint8)
 
 
 def _recolour(images: Tensor, factors: Tensor) -> Tensor:

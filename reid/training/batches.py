@@ -25,16 +25,19 @@ class Batch:
         crops: uint8 (n, H, W, 3) RGB, before augmentation.
         draws: the augmentation of these n.
         labels: int64 (m,) of all processes' images, in the order of processes, from 0 up.
+        numbers: int64 (m,) of the same images among `TrainingBatches.paths`.
 
     """
 
     crops: Tensor
     draws: Draws
     labels: Tensor
+    numbers: Tensor
 
     def pinned(self) -> "Batch":
         """The same in memory from which a GPU copies while the host works."""
-        return Batch(self.crops.pin_memory(), Draws(self.draws.table.pin_memory()), self.labels.pin_memory())
+        table, labels = self.draws.table.pin_memory(), self.labels.pin_memory()
+        return Batch(self.crops.pin_memory(), Draws(table), labels, self.numbers.pin_memory())
 
 
 class TrainingBatches:
@@ -43,6 +46,7 @@ class TrainingBatches:
     Attributes:
         classes: number of identities in the data, without distractors and junk.
         size: number of images in a batch, of all processes.
+        paths: of the images of these identities.
 
     Raises:
         ReidError: too few identities, or the batch cannot be divided among the processes.
@@ -67,7 +71,8 @@ class TrainingBatches:
         self._cropped = (config.network.height, config.network.width)
         height, width = (round(side * config.augmentation.margin) for side in self._cropped)
         self._scaled = (height, width)
-        self._store = CropStore([samples.paths[number] for number in known], height, width, config.cache_gb)
+        self.paths = [samples.paths[number] for number in known]
+        self._store = CropStore(self.paths, height, width, config.cache_gb)
 
     def __getitem__(self, iteration: int) -> Batch:
         """Batch number `iteration`; reads the images that it needs."""
@@ -75,7 +80,7 @@ class TrainingBatches:
         own = range(iteration * self.size, (iteration + 1) * self.size)[self._own]
         draws = draw(self._how, own, seed=self._seed, scaled=self._scaled, size=self._cropped)
         crops = torch.from_numpy(self._store.take(numbers[self._own]))
-        batch = Batch(crops, draws, torch.from_numpy(self._labels[numbers]))
+        batch = Batch(crops, draws, torch.from_numpy(self._labels[numbers]), torch.from_numpy(numbers))
         return batch.pinned() if self._pin else batch
 
     def between(self, start: int, end: int) -> Iterator[tuple[int, Batch]]:

@@ -154,8 +154,24 @@ class LGMLoss(nn.Module):
         return dict(zip(names, torch.stack(rows).mean(dim=0).tolist(), strict=True))
 
 
+def distillation_loss(features: Tensor, targets: Tensor, similarities: float) -> Tensor:
+    """Mean cosine distance of `features` from `targets`, plus the mean squared difference of their similarities.
+
+    The second part is that of Tung & Mori 2019, with cosines.
+
+    Args:
+        features: (n, d), of any length.
+        targets: (n, d), of length 1.
+        similarities: weight of the second part.
+
+    """
+    own = F.normalize(features)
+    apart = (own @ own.T - targets @ targets.T).square().mean()
+    return 1 - (own * targets).sum(1).mean() + similarities * apart
+
+
 class ReidLoss(nn.Module):
-    """The sum that training minimises: triplet + k · Σ L-GM + cross-entropy, those that `config` has.
+    """The sum that training minimises: triplet + k · Σ L-GM + cross-entropy + distillation, those of `config`.
 
     Args:
         config: the losses, with their weights.
@@ -170,7 +186,8 @@ class ReidLoss(nn.Module):
     ) -> None:
         super().__init__()
         self._config = config
-        self.margin = None if config.triplet.margin == "soft" else config.triplet.margin
+        margin = "soft" if config.triplet is None else config.triplet.margin
+        self.margin = None if margin == "soft" else margin
         self.lgm = self.classifier = None
         if config.lgm is not None:
             assert groups is not None
@@ -179,10 +196,22 @@ class ReidLoss(nn.Module):
             self.classifier = nn.Linear(feature, classes, bias=False)
             nn.init.normal_(self.classifier.weight, std=0.001)  # as Luo et al. 2019 do: all classes alike at first
 
-    def forward(self, embedded: Embedded, labels: Tensor, iteration: int = 0) -> dict[str, Tensor]:
-        """The parts of the loss in `iteration` by name, weighted: scalars whose sum is to be minimised."""
-        positive, negative = hardest(pairwise_distances(embedded.triplet), labels)
-        parts = {"triplet": triplet_losses(positive, negative, self.margin).mean()}
+    def forward(
+        self, embedded: Embedded, labels: Tensor, iteration: int = 0, targets: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """The parts of the loss in `iteration` by name, weighted: scalars whose sum is to be minimised.
+
+        Args:
+            embedded: of a batch of n.
+            labels: int64 (n,).
+            iteration: from 0.
+            targets: (n, D), of length 1, for features after the neck; needed for distillation.
+
+        """
+        parts = {}
+        if self._config.triplet is not None:
+            positive, negative = hardest(pairwise_distances(embedded.triplet), labels)
+            parts["triplet"] = triplet_losses(positive, negative, self.margin).mean()
         if self.lgm is not None and self._config.lgm is not None and embedded.groups is not None:
             parts["lgm"] = self._config.lgm.weight * self.lgm(embedded.groups, labels, iteration)
         if self.classifier is not None and self._config.cross_entropy is not None:
@@ -190,6 +219,9 @@ class ReidLoss(nn.Module):
                 self.classifier(embedded.neck), labels, label_smoothing=self._config.cross_entropy.smoothing
             )
             parts["cross_entropy"] = self._config.cross_entropy.weight * entropy
+        if self._config.distillation is not None and targets is not None:
+            how = self._config.distillation
+            parts["distillation"] = how.weight * distillation_loss(embedded.neck, targets, how.similarities)
         return parts
 
 

@@ -110,7 +110,7 @@ class Table1:
         self._target = load(config.target, rules.cameras)
         target = self._target
         for start in (config.source, config.without_source):  # of the third, the grid replaces `init`
-            start.check_init()
+            start.check_files()
         self._evaluation = Evaluation(target.query, target.gallery, Options(rules.name), target.train)
         self.missing = {name: spec for name, spec in config.sources.items() if not parse(spec)[1].exists()}
         self._sources = {name: load(spec) for name, spec in config.sources.items() if name not in self.missing}

@@ -34,6 +34,7 @@ from reid.errors import ReidError
 from reid.network import Network
 from reid.records import ReidData
 from reid.training.batches import Batch, TrainingBatches
+from reid.training.distillation import read_targets
 from reid.training.init_weights import initialise
 from reid.training.losses import ReidLoss, diagnose, guesses, has_collapsed
 from reid.training.run_folder import RunFolder
@@ -113,9 +114,15 @@ class _Run:
         loss = _loss(config, network, self.batches.classes)
         resumed = self.folder.resumable
         if not resumed:
-            config.check_init()
+            config.check_files()
         self.folder.describe(None if resumed else initialise(network, config.init, heads=config.init_heads))
         self.accelerator.wait_for_everyone()
+        self.targets: Tensor | None = None
+        if config.loss.distillation is not None:
+            with self.accelerator.main_process_first():  # the others read what it has written
+                self.targets = read_targets(
+                    output, config.loss.distillation, self.batches.paths, network.backbone.dimension
+                )
         if self.accelerator.num_processes > 1 and self.device.type == "cuda":
             network.backbone = nn.SyncBatchNorm.convert_sync_batchnorm(network.backbone)  # type: ignore[no-untyped-call]
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
@@ -169,7 +176,8 @@ class _Run:
         embedded = self.network.heads(features)
         self.embeddings = embedded.triplet.detach()
         self.groups = None if embedded.groups is None else embedded.groups.detach()
-        parts = self.loss(embedded, self.labels, iteration)
+        targets = None if self.targets is None else self.targets[batch.numbers].to(self.device)
+        parts = self.loss(embedded, self.labels, iteration, targets)
         # The GPU is given the backward pass before its losses are waited for.
         self.optimizer.zero_grad()
         self.accelerator.backward(sum(parts.values()))

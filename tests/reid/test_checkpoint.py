@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from reid.checkpoint import load_checkpoint, load_foreign, load_network, save_checkpoint
-from reid.config import GlobalBranch, NetworkConfig, TrainConfig
+from reid.config import DistillationConfig, GlobalBranch, LossConfig, NetworkConfig, TrainConfig
 from reid.errors import ReidError
 from reid.network import Network
 from reid.training.init_weights import initialise, weights_hash
@@ -132,7 +132,9 @@ def test_a_start_that_is_impossible_is_one_line(trained, tmp_path, monkeypatch):
     with pytest.raises(ReidError, match="is not on this machine, and UAVPIPE_OFFLINE forbids"):
         initialise(Network(SMALL), "imagenet", heads=False)
     with pytest.raises(ReidError, match="'random' has no heads"):
-        TrainConfig(init="random", init_heads=True).check_init()
+        TrainConfig(init="random", init_heads=True).check_files()
+    with pytest.raises(ReidError, match=r"teachers: none: no such file; expected checkpoints, ONNX or OpenVINO"):
+        TrainConfig(init="random", loss=LossConfig(distillation=DistillationConfig())).check_files()
     other = Network(SMALL.model_copy(update={"backbone": "resnet34"}))
     with pytest.raises(ReidError, match=r"not the weights of a resnet34: of its \d+ tensors \d+ are missing"):
         initialise(other, str(trained[1]), heads=False)

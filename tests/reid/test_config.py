@@ -5,7 +5,7 @@ import yaml
 from pydantic import ValidationError
 
 from reid.checkpoint import load_checkpoint
-from reid.config import Augmentation, TrainConfig, TripletConfig
+from reid.config import Augmentation, LossConfig, TrainConfig, TripletConfig
 from reid.errors import ReidError
 from reid.network import Network
 from reid.training.init_weights import initialise
@@ -68,7 +68,9 @@ def test_a_recipe_is_named_or_given_as_a_file(tmp_path, monkeypatch):
     assert recipe_file(Path("other.yaml")) == Path("other.yaml")
     (tmp_path / "finetune").touch()
     assert recipe_file(Path("finetune")) == Path("finetune")
-    with pytest.raises(ReidError, match="drome: no such recipe; expected a YAML file, or one of drone, finetune"):
+    with pytest.raises(
+        ReidError, match="drome: no such recipe; expected a YAML file, or one of distil, drone, finetune"
+    ):
         recipe_file(Path("drome"))
 
 
@@ -91,6 +93,7 @@ def test_the_former_folder_of_the_recipes_is_still_found():
         (lambda: TripletConfig(margin="hard"), "soft"),
         (lambda: Augmentation(erase_area=(0.4, 0.2)), "two rising shares"),
         (lambda: TrainConfig.model_validate({"margin": 0.3}), "margin"),
+        (lambda: LossConfig(triplet=None), "all are null; expected one of triplet, lgm"),
     ],
 )
 def test_contradictions_are_errors(make, complaint):

@@ -63,15 +63,30 @@ def test_the_papers_augmentation_is_a_cut_and_a_mirror():
 
 
 def test_a_draw_depends_on_seed_and_number_alone():
-    how = Augmentation(erase=0.5, brightness=0.2)
+    how = Augmentation(erase=0.5, brightness=0.2, shrink=0.5)
     whole, part = draws_of(how, range(20)), draws_of(how, [7, 3])
-    for name in ("corner", "flip", "blank", "colour"):
+    for name in ("corner", "flip", "blank", "colour", "shrink"):
         assert np.array_equal(getattr(whole, name)[[7, 3]], getattr(part, name))
     assert not np.array_equal(draws_of(how, range(20), seed=1).corner, whole.corner)
 
 
+def test_shrunk_images_are_those_of_small_persons():
+    stripes = np.zeros((60, 36, 18, 3), np.uint8)
+    stripes[:, ::2] = 255
+    how = Augmentation(flip=0, margin=1, shrink=0.5)
+    draws = draws_of(how, range(60), size=(36, 18))
+    result = augment(torch.from_numpy(stripes), draws, (36, 18)).numpy().astype(float)
+    contrast = result.std(axis=(1, 2, 3))
+    plain = draws.shrink == 1
+    assert 15 < plain.sum() < 45
+    assert draws.shrink.min() >= 0.2
+    assert np.array_equal(result[plain], stripes[plain].transpose(0, 3, 1, 2))
+    assert (contrast[draws.shrink < 0.5] < 0.4 * contrast[plain][0]).all()  # stripes of a pixel are grey from afar
+    assert abs(result.mean(axis=(1, 2, 3)) - 127.5).max() < 12
+
+
 def test_one_option_does_not_change_the_others_draws():
-    plain, erased = draws_of(Augmentation(), range(20)), draws_of(Augmentation(erase=1.0, contrast=0.3), range(20))
+    plain, erased = draws_of(Augmentation(), range(20)), draws_of(Augmentation(erase=1.0, shrink=1.0), range(20))
     assert np.array_equal(plain.corner, erased.corner)
     assert np.array_equal(plain.flip, erased.flip)
 

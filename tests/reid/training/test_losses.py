@@ -12,6 +12,7 @@ from reid.training.losses import (
     LGMLoss,
     ReidLoss,
     diagnose,
+    distillation_loss,
     guesses,
     hardest,
     has_collapsed,
@@ -243,6 +244,14 @@ def test_the_sum_of_the_parts_has_the_weights_asked_for():
     logits = module.classifier(embedded.neck).log_softmax(1)
     smoothed = -(0.9 * logits[range(6), labels] + 0.1 * logits.mean(1)).mean()
     assert parts["cross_entropy"].item() == pytest.approx(2 * smoothed.item(), rel=1e-5)
+
+
+def test_distillation_by_hand():
+    features = torch.tensor([[3.0, 0.0], [0.0, 2.0]])
+    targets = torch.tensor([[0.6, 0.8], [0.0, 1.0]])
+    # Cosines to the targets: 0.6 and 1. Of the four similarities two differ, 0 from 0.8.
+    assert distillation_loss(features, targets, 5.0).item() == pytest.approx(0.2 + 5 * 2 * 0.64 / 4)
+    assert distillation_loss(7 * targets, targets, 5.0).item() == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("margin", [0.2, None])
