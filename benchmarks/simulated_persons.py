@@ -17,7 +17,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from pipeline.simulate.flight import simulate_flight
 from pipeline.video import open_video
@@ -26,7 +25,6 @@ ALTITUDES = (14.0, 19.0, 25.0)  # m
 _PEOPLE, _SECONDS = 40, 14
 _SMALLEST, _VISIBLE = 24, 0.6  # px; share
 _AROUND = 0.04  # of the height, as a detector's boxes are somewhat larger
-_TRUTH = ["frame", "person", "left", "top", "width", "height", "one", "class", "visible"]
 
 
 def crops_of(cast: int, flight: int) -> Iterator[tuple[int, int, np.ndarray]]:
@@ -42,19 +40,16 @@ def crops_of(cast: int, flight: int) -> Iterator[tuple[int, int, np.ndarray]]:
             fps=1,
             altitude=altitude,
         )
-        truth = pd.read_csv(files.truth, names=_TRUTH)
+        truth = np.loadtxt(files.truth, delimiter=",")
         for frame in open_video(files.video).read_all():
-            high, wide = frame.image.shape[:2]
-            for row in truth[truth["frame"] == frame.index + 1].itertuples():
-                right, bottom, more = row.left + row.width, row.top + row.height, _AROUND * row.height
-                inside = row.left >= 2 and row.top >= 2 and right <= wide - 2 and bottom <= high - 2
-                if inside and row.height >= _SMALLEST and row.visible >= _VISIBLE:
-                    rows = slice(max(0, round(row.top - more)), round(bottom + more))
-                    yield (
-                        int(row.person),
-                        frame.index,
-                        frame.image[rows, max(0, round(row.left - more)) : round(right + more)],
-                    )
+            edge = np.array(frame.image.shape[1::-1]) - 2
+            for _, person, left, top, width, height, _, _, visible in truth[truth[:, 0] == frame.index + 1]:
+                inside = min(left, top) >= 2 and (np.array([left + width, top + height]) <= edge).all()
+                if inside and height >= _SMALLEST and visible >= _VISIBLE:
+                    more = _AROUND * height
+                    rows = slice(max(0, round(top - more)), round(top + height + more))
+                    columns = slice(max(0, round(left - more)), round(left + width + more))
+                    yield int(person), frame.index, frame.image[rows, columns]
 
 
 def write_cast(folder: Path, train: bool, cast: int) -> int:
