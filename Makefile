@@ -8,10 +8,10 @@ VIDEO     ?=
 CONFIG    ?=
 SET       ?=
 RECIPE    ?= small
-REID      ?= source
+REID      ?= auto
 GRID      ?= table1
 DATA      ?= $(WORKSPACE)/dataset
-PROTOCOL  ?= market
+PROTOCOL  ?=
 WEIGHTS   ?=
 MINUTES   ?= 60
 CARD_DATA ?= data/cards
@@ -56,7 +56,11 @@ SETTING   = $(foreach each,$(SET),--set $(call quote,$(each)))
 ARGUMENTS = $(if $(VIDEO),$(call quote,$(VIDEO)) --workspace $(call quote,$(WORKSPACE))) $(if $(CONFIG),--config $(call quote,$(CONFIG))) $(SETTING)
 ALL       = $(if $(CONFIG),--config $(call quote,$(CONFIG)),--workspace $(call quote,$(WORKSPACE))) $(SETTING)
 NAME      = $(basename $(notdir $(RECIPE)))
-REID_RUN  = $(WORKSPACE)/reid/$(basename $(notdir $(REID)))
+# `auto` takes the recipe `drone` where `make train REID=source` has left a network here, else `finetune`.
+SOURCE    = $(wildcard $(WORKSPACE)/reid/source/last.safetensors runs/reid/source/last.safetensors)
+REID_NAME = $(if $(filter auto,$(REID)),$(if $(SOURCE),drone,finetune),$(basename $(notdir $(REID))))
+REID_RUN  = $(WORKSPACE)/reid/$(REID_NAME)
+RANKED    = $(if $(PROTOCOL),--protocol $(PROTOCOL))
 STILLS   := $(patsubst %,data/%/annotations.json,stills flight-stills validation)
 # `auto` takes the newest of them, so that a new one is a reason to detect again.
 DETECTORS := $(wildcard weights/*.safetensors)
@@ -69,7 +73,8 @@ help: ## Show this text
 	@printf 'uavpipe: from drone video to person crops and identities\n\n'
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 22
 	@printf '\n  VIDEO=flight01.mp4  CONFIG=flight.yaml  WORKSPACE=$(WORKSPACE)  SET="detector.threshold=0.6"\n'
-	@printf '  train, evaluate: DATA=$(DATA)  REID=$(REID)  PROTOCOL=$(PROTOCOL)  WEIGHTS=…\n'
+	@printf '  train, evaluate: DATA=$(DATA)  REID=$(REID)  PROTOCOL=…  WEIGHTS=…\n'
+	@printf '    REID=auto: drone where REID=source has left a network, else finetune, from the bundled one\n'
 	@printf '  table1: GRID=$(GRID)  train-detector: RECIPE=$(RECIPE)\n'
 	@printf '  detectron2: DETECTRON2_SRC=a local copy  image: TORCH=$(TORCH)  cards: CARD_DATA=$(CARD_DATA)\n'
 	@printf '  fuzz: MINUTES=$(MINUTES)  faults: ROUNDS=$(ROUNDS) SEED=$(SEED)\n'
@@ -123,10 +128,10 @@ $(FLIGHT)/overlay/manifest.json: $(FLIGHT)/detections/manifest.json $(SETTINGS)
 	@touch -c $@
 
 train: $(READY) ## Train a re-ID network on the data set
-	$(UAVPIPE) reid train --config $(call quote,$(REID)) --data $(call quote,$(DATA)) --out $(call quote,$(REID_RUN)) --protocol $(PROTOCOL) $(SETTING)
+	$(UAVPIPE) reid train --config $(call quote,$(REID)) --data $(call quote,$(DATA)) --out $(call quote,$(REID_RUN)) $(RANKED) $(SETTING)
 
 evaluate: $(READY) ## Measure CMC and mAP of the re-ID network
-	$(UAVPIPE) reid evaluate --weights $(call quote,$(or $(WEIGHTS),$(REID_RUN)/last.safetensors)) --data $(call quote,$(DATA)) --protocol $(PROTOCOL) --out $(call quote,$(REID_RUN)/test)
+	$(UAVPIPE) reid evaluate --weights $(call quote,$(or $(WEIGHTS),$(REID_RUN)/last.safetensors)) --data $(call quote,$(DATA)) $(RANKED) --out $(call quote,$(REID_RUN)/test)
 
 report: $(READY) ## Write what was found as a page
 	$(UAVPIPE) report $(ALL)

@@ -1,6 +1,5 @@
 """Checkpoints on disk: safetensors with a description; no format that can run code."""
 
-import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -16,9 +14,8 @@ from torch import Tensor
 from reid.config import NetworkConfig
 from reid.errors import ReidError
 from reid.files import atomic_file
+from reid.header import describe, read_header
 from reid.network import Network
-
-FORMAT = "uavpipe.reid.1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +46,8 @@ def save_checkpoint(
         name: (value.half() if value.is_floating_point() and value.ndim > 1 else value).detach().cpu().contiguous()
         for name, value in state.items()
     }
-    metadata = {
-        "format": FORMAT,
-        "network": network.model_dump_json(),
-        "training": json.dumps(dict(training), default=str),
-    }
     with atomic_file(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        save_file(tensors, temporary, metadata=describe(network, training))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -65,38 +57,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
         ReidError: missing, damaged, or not a re-id network of uavpipe.
 
     """
-    if not path.is_file():
-        raise ReidError(f"{path}: no such checkpoint")
+    header = read_header(path)
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
     except (SafetensorError, OSError) as error:
         raise ReidError(
             f"{path}: not a safetensors file, or a damaged one ({error}); copy or download it again"
         ) from None
-    if metadata.get("format") != FORMAT:
-        raise ReidError(
-            f"{path}: safetensors, but not a re-id network of uavpipe; expected what 'uavpipe reid train' wrote"
-        )
-    try:
-        network = _network(json.loads(metadata["network"]))
-        training = json.loads(metadata["training"])
-        if not isinstance(training, dict):
-            raise ValueError
-    except (ValueError, KeyError, RecursionError, ValidationError):
-        raise ReidError(
-            f"{path}: its description is damaged or of another version; copy the file again, or train again"
-        ) from None
-    return Checkpoint(network, _float32(state), training)
-
-
-def _network(content: Any) -> NetworkConfig:
-    """The architecture in a checkpoint's description, also of checkpoints from before MobileNetV2 had a stride."""
-    network = NetworkConfig.model_validate(content)
-    if network.backbone == "mobilenet_v2" and "projection" not in content:
-        return network.model_copy(update={"last_stride": 2})
-    return network
+    return Checkpoint(header.network, _float32(state), header.training)
 
 
 def load_foreign(path: Path) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.cli.outputs import writes, writes_run
 from pipeline.config.yaml import read_yaml_mapping, validate
+from pipeline.dataset.protocol import protocol_of
 from pipeline.engine.progress import progress_bar, training_bar
 from pipeline.errors import PipelineError
 from pipeline.stages.evaluation import FIGURES, QUERIES, identified, write_evaluation
@@ -31,7 +32,7 @@ def train(
     data: str | os.PathLike[str],
     output: str | os.PathLike[str],
     *,
-    protocol: ProtocolName = "market",
+    protocol: ProtocolName | None = None,
     **settings: Any,
 ) -> "Trained":
     """Train a re-ID network on a data set, as `uavpipe reid train`; an interrupted training in `output` is resumed.
@@ -41,11 +42,13 @@ def train(
         >>> trained.weights, trained.metrics.get("mAP")
 
     Args:
-        recipe: a name, as "finetune", of `uavpipe reid recipe`; a YAML file; or what such a file has in it.
+        recipe: a name, as "finetune", of `uavpipe reid recipe`; "auto": drone where a network of recipe source is
+            beside `output`, else finetune; a YAML file; or what such a file has in it.
         data: the data set, `[FORMAT:]FOLDER`; docs/reid.md lists the formats.
         output: folder of the training.
         protocol: which gallery crops count where the network is evaluated during the training: market, single-shot,
-            flight, tracklet or strict.
+            flight, tracklet or strict; None: the one that `uavpipe dataset` made the data set for, of other data
+            market.
         settings: change settings of the recipe; a mapping changes parts of a section.
 
     Returns:
@@ -58,8 +61,8 @@ def train(
     """
     from reid.training.on_dataset import train_on_dataset  # torch
 
-    _check(protocol)
-    config = _configured(recipe, settings)
+    protocol = _protocol(protocol, data)
+    config = _configured(recipe, settings, Path(output))
     guarded = writes_run("run.json")(train_on_dataset)
     trained: Trained = guarded(
         config=config, data=os.fspath(data), output=Path(output), protocol=protocol, bar=training_bar
@@ -72,7 +75,7 @@ def evaluate(
     weights: str | os.PathLike[str],
     data: str | os.PathLike[str],
     *,
-    protocol: ProtocolName = "market",
+    protocol: ProtocolName | None = None,
     metric: Literal["auto"] | Metric = "auto",
     rerank: bool = False,
     flip: bool = False,
@@ -89,7 +92,7 @@ def evaluate(
     Args:
         weights: a checkpoint of `uavpipe.train`, or an ONNX model.
         data: the data set, `[FORMAT:]FOLDER`.
-        protocol: which gallery crops count: market, single-shot, flight, tracklet or strict.
+        protocol: which gallery crops count: market, single-shot, flight, tracklet or strict; None: as `train`.
         metric: euclidean or cosine; auto: the one that `MODEL.input.yaml` beside the weights names, else euclidean.
         rerank: whether k-reciprocal re-ranking is applied.
         flip: whether features are means with those of the mirror image.
@@ -104,7 +107,7 @@ def evaluate(
         UavpipeError: data or weights are missing or damaged, the test set leaks, or no query has a right answer.
 
     """
-    _check(protocol)
+    protocol = _protocol(protocol, data)
     if metric == "auto":
         metric = stated_metric(Path(weights), None) or "euclidean"
     options = Options(protocol, metric, reranking=Reranking() if rerank else None)
@@ -133,13 +136,17 @@ def _evaluated(
 
 
 def _configured(
-    recipe: str | os.PathLike[str] | Mapping[str, Any] | TrainConfig, changes: Mapping[str, Any]
+    recipe: str | os.PathLike[str] | Mapping[str, Any] | TrainConfig, changes: Mapping[str, Any], output: Path
 ) -> TrainConfig:
     """The settings of `recipe` with `changes`."""
+    from reid.training.automatic import AUTO, automatic_recipe  # torch
+
     if isinstance(recipe, TrainConfig):
         content, source = recipe.model_dump(), "recipe"
     elif isinstance(recipe, Mapping):
         content, source = dict(recipe), "recipe"
+    elif os.fspath(recipe) == AUTO:
+        content, source = automatic_recipe(output)
     else:
         content, source = read_yaml_mapping(recipe_file(Path(recipe))), os.fspath(recipe)
     for name, value in changes.items():
@@ -148,6 +155,9 @@ def _configured(
     return validate(content, TrainConfig, source)
 
 
-def _check(protocol: str) -> None:
-    if protocol not in PROTOCOLS:
-        raise PipelineError(f"protocol '{protocol}': expected {', '.join(PROTOCOLS)}")
+def _protocol(given: ProtocolName | None, data: str | os.PathLike[str]) -> ProtocolName:
+    if given is None:
+        return protocol_of(os.fspath(data))
+    if given not in PROTOCOLS:
+        raise PipelineError(f"protocol '{given}': expected {', '.join(PROTOCOLS)}")
+    return given

@@ -16,6 +16,7 @@ from pipeline.dataset.labelled import read_labelled, state_of_inputs
 from pipeline.dataset.leaks import check_leaks, samples_of
 from pipeline.dataset.page import page
 from pipeline.dataset.promises import broken_images
+from pipeline.dataset.protocol import FIGURES
 from pipeline.dataset.split import GALLERY, QUERY, divide
 from pipeline.dataset.statistics import statistics
 from pipeline.dataset.thin import kept
@@ -30,7 +31,7 @@ from pipeline.workspace.stage import Stage, StageResult
 from reid.evaluation.chance import chance_on
 from reid.evaluation.protocols import ProtocolName
 
-_TABLE, _FIGURES, _PAGE = DATASET.file, "statistics.json", "statistics.html"
+_TABLE, _PAGE = DATASET.file, "statistics.html"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def run_dataset(workspace: Path, config: DatasetConfig) -> StageResult:
         crops, figures = _dataset(workspace, config, store)
         place_files(crops, workspace, folder, copies=config.copy_files)
         crops.to_parquet(folder / _TABLE, index=False)
-        write_json(folder / _FIGURES, figures)
+        write_json(folder / FIGURES, figures)
         (folder / _PAGE).write_text(page(crops, figures), "utf-8")
         return {split: each["crops"] for split, each in figures["splits"].items()}
 
@@ -87,8 +88,8 @@ def run_dataset(workspace: Path, config: DatasetConfig) -> StageResult:
         stage = dataset_stage(workspace, config, store)
         _check_place(stage.folder)
         sweep(stage.folder.path, f"{DATASET.ours}|{FLIGHT_TABLES}")
-        result = stage.run([_TABLE, _FIGURES, _PAGE], make, at_once=DATASET.ours)
-    return replace(result, counts=read_json(result.folder / _FIGURES) or {})
+        result = stage.run([_TABLE, FIGURES, _PAGE], make, at_once=DATASET.ours)
+    return replace(result, counts=read_json(result.folder / FIGURES) or {})
 
 
 def finished_dataset(workspace: Path) -> StageResult:
@@ -99,7 +100,7 @@ def finished_dataset(workspace: Path) -> StageResult:
 
     """
     folder = StageFolder(workspace / DATASET.folder)
-    figures = read_json(folder.path / _FIGURES)
+    figures = read_json(folder.path / FIGURES)
     if folder.manifest() is None or figures is None:
         raise PipelineError(f"{folder.path}: this stage is incomplete, so --from cannot skip it")
     return StageResult(DATASET.name, folder.path, figures, skipped=True)

@@ -14,6 +14,7 @@ from reid.checkpoint import save_checkpoint
 from reid.config import NetworkConfig, TrainConfig
 from reid.network import Network
 from reid.training.on_dataset import Trained
+from reid.training.recipes import read_recipe
 from uavpipe import UavpipeError
 
 NAMES = {
@@ -79,6 +80,19 @@ def test_train_is_given_what_the_command_gives(people, tmp_path, monkeypatch, fo
     assert calls[1] == calls[0]
     assert isinstance(calls[1][0], TrainConfig)
     assert calls[1][0].iterations == 700
+
+
+def test_without_a_recipe_of_its_own_train_takes_the_commands(people, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "reid.training.on_dataset.train_on_dataset",
+        lambda config, data, output, **given: calls.append((config, given["protocol"])) or Trained(output, {}),
+    )
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["reid", "train", "--data", str(people), "--out", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    uavpipe.train("auto", people, tmp_path / "run")
+    assert calls == [(read_recipe("finetune"), "market")] * 2
 
 
 def test_a_users_mistakes_are_one_line(people, tmp_path):

@@ -1,7 +1,7 @@
 """`uavpipe reid …`: training, evaluation and use of re-ID networks on crops; no flight is needed."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -55,8 +55,10 @@ reid.add_command(transfer)
     "--config",
     "config_path",
     type=PATH,
-    required=True,
-    help="Train by this recipe: a YAML file, or a name that `uavpipe reid recipe` lists.",
+    default=Path("auto"),
+    show_default=True,
+    help="Train by this recipe: a YAML file, or a name that `uavpipe reid recipe` lists; auto: drone where recipe "
+    "source has left a network to start from, else finetune.",
 )
 @data_option(required=True)
 @output_option("Write the run to this folder; resume it if it has one.")
@@ -70,25 +72,39 @@ reid.add_command(transfer)
 @protocol_option
 @trains
 @writes_run("run.json")
-def train(config_path: Path, data: str, output: Path, settings: tuple[str, ...], protocol: "ProtocolName") -> None:
+def train(
+    config_path: Path, data: str, output: Path, settings: tuple[str, ...], protocol: "ProtocolName | None"
+) -> None:
     """Train a network on a data set; an interrupted run is resumed.
 
     If the data set has queries and a gallery, the network is evaluated on them during the training, and the best
     checkpoint is kept.
     """
-    from pipeline.config.yaml import apply_settings, read_yaml_mapping, validate
+    from pipeline.config.yaml import apply_settings, validate
+    from pipeline.dataset.protocol import protocol_of
     from pipeline.engine.progress import training_bar
     from reid.config import TrainConfig
     from reid.training.on_dataset import train_on_dataset
-    from reid.training.recipes import recipe_file
 
-    content = apply_settings(read_yaml_mapping(recipe_file(config_path)), settings)
-    config = validate(content, TrainConfig, str(config_path))
+    config = validate(apply_settings(_recipe(config_path, output), settings), TrainConfig, str(config_path))
+    protocol = protocol or protocol_of(data)
     trained = train_on_dataset(config, data, output, protocol=protocol, bar=training_bar)
     shown = ", ".join(
         f"{name} {trained.metrics[name]:.3f}" for name in ("mAP", "rank-1") if name in trained.metrics
     )
     click.echo(f"{trained.weights}{shown and f' ({shown})'}: use it as --weights, or as init of another training")
+
+
+def _recipe(path: Path, output: Path) -> dict[str, Any]:
+    from pipeline.config.yaml import read_yaml_mapping
+    from reid.training.automatic import AUTO, automatic_recipe
+    from reid.training.recipes import recipe_file
+
+    if str(path) != AUTO:
+        return read_yaml_mapping(recipe_file(path))
+    content, line = automatic_recipe(output)
+    click.echo(f"recipe {line}")
+    return content
 
 
 @reid.command()

@@ -128,7 +128,7 @@ class _Asked:
     labels: tuple[Path, Path] | None
     images: tuple[Path, Path] | None
     train_labels: Path | None
-    protocol: "ProtocolName"
+    protocol: "ProtocolName | None"
     metric: "Literal['auto'] | Metric"
     ap: "AveragePrecision"
     repeats: int
@@ -157,11 +157,12 @@ class _Asked:
             )
 
     def options(self) -> "Options":
+        from pipeline.dataset.protocol import protocol_of
         from reid.evaluation.evaluate import Options
         from reid.evaluation.reranking import Reranking
 
         return Options(
-            protocol=self.protocol,
+            protocol=self.protocol or protocol_of(self.data),
             metric=self._metric(),
             average_precision=self.ap,
             repeats=self.repeats,

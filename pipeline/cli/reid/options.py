@@ -12,9 +12,8 @@ PROTOCOL_NAMES = ("market", "single-shot", "flight", "tracklet", "strict")
 protocol_option = click.option(
     "--protocol",
     type=click.Choice(PROTOCOL_NAMES),
-    default="market",
-    show_default=True,
-    help="Rank by this protocol: it says which gallery crops count.",
+    help="Rank by this protocol: it says which gallery crops count.  [default: the one that `uavpipe dataset` made "
+    "the data set for; of other data, market]",
 )
 data_option = partial(
     click.option,

@@ -1,6 +1,7 @@
 """Recipes for training re-ID networks that come with uavpipe, by name."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -39,6 +40,12 @@ def recipe_file(recipe: Path) -> Path:
     return recipe
 
 
+def recipe_content(name: str) -> dict[str, Any]:
+    """The content of the packaged recipe `name`."""
+    content: dict[str, Any] = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text("utf-8"))
+    return content
+
+
 def read_recipe(name: str, **changes: object) -> TrainConfig:
     """The packaged recipe `name` with `changes` to its top-level settings; a mapping changes parts of a section.
 
@@ -50,7 +57,7 @@ def read_recipe(name: str, **changes: object) -> TrainConfig:
         ValidationError: pydantic's: a change is unknown, of another type, or contradicts another setting.
 
     """
-    content = yaml.safe_load((_FOLDER / f"{name}.yaml").read_text("utf-8"))
+    content = recipe_content(name)
     for key, value in changes.items():
         content[key] = content.get(key, {}) | value if isinstance(value, dict) else value
     return TrainConfig.model_validate(content)

@@ -147,6 +147,6 @@ def test_make_evaluates_the_network_that_make_trained(tmp_path):
     for name in ("weights/detector.safetensors", "pyproject.toml", "constraints.txt"):
         (tmp_path / name).touch()
     command = ["make", "-n", "-f", Path(__file__).parents[3] / "Makefile", "evaluate"]
-    for given, taken in (([], "runs/reid/source/last.safetensors"), (["WEIGHTS=a.onnx"], "a.onnx")):
+    for given, taken in (([], "runs/reid/finetune/last.safetensors"), (["WEIGHTS=a.onnx"], "a.onnx")):
         shown = subprocess.run([*command, *given], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
         assert f"--weights {taken} --data runs/dataset" in shown

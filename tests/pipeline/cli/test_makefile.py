@@ -73,3 +73,25 @@ def test_a_line_break_is_refused(make):
     assert result.returncode == 2
     assert b"a name with a line break" in result.stderr
     assert calls == []
+
+
+def test_train_and_evaluate_leave_recipe_and_protocol_to_uavpipe(make, tmp_path):
+    def called(target, *words):
+        result, (call,) = make(target, *words)
+        assert result.returncode == 0, result.stderr
+        return b" ".join(call).decode()
+
+    trained = "reid train --config auto --data runs/dataset --out runs/reid"
+    evaluated = "reid evaluate --weights runs/reid"
+    assert called("train") == f"{trained}/finetune"
+    assert called("evaluate") == (
+        f"{evaluated}/finetune/last.safetensors --data runs/dataset --out runs/reid/finetune/test"
+    )
+    (tmp_path / "runs/reid/source").mkdir(parents=True)
+    (tmp_path / "runs/reid/source/last.safetensors").touch()
+    assert called("train", "PROTOCOL=flight") == f"{trained}/drone --protocol flight"
+    assert called("evaluate").startswith(f"{evaluated}/drone/last.safetensors ")
+    assert called("train", "REID=mine/recipe.yaml").startswith("reid train --config mine/recipe.yaml --data runs")
+    assert called("train", "REID=source", "DATA=data/market1501") == (
+        "reid train --config source --data data/market1501 --out runs/reid/source"
+    )

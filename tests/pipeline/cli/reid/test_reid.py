@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -79,6 +80,31 @@ def test_training_is_measured_where_there_is_a_test_set(trained, tmp_path):
     (tmp_path / "people" / "query" / "0001_c9s1_000001_00.png").write_bytes(crop)
     result = CliRunner().invoke(main, ["reid", "train", *map(str, arguments)])
     assert "leak: 1 identities are both in the training and in the test set (1)" in result.output
+
+
+def test_without_a_recipe_the_second_stage_starts_from_the_first(trained, tmp_path):
+    for folder, persons in (("bounding_box_train", (1, 2)), ("query", (3, 4)), ("bounding_box_test", (3, 4))):
+        (tmp_path / "people" / folder).mkdir(parents=True)
+        for person in persons:
+            name = f"000{person}_c1s{len(folder)}_000001_00.png"
+            picture = np.random.default_rng((person, len(folder))).integers(0, 256, (50, 20, 3), np.uint8)
+            cv2.imwrite(str(tmp_path / "people" / folder / name), picture)
+    (tmp_path / "people" / "statistics.json").write_text('{"protocol": "tracklet"}')
+    (tmp_path / "source").mkdir()
+    source = shutil.copy(trained / "a.safetensors", tmp_path / "source" / "last.safetensors")
+    given = ["--data", tmp_path / "people", "--out", tmp_path / "drone", "--set", "iterations=1"]
+    settings = ["decay_from=1", "device=cpu", "network.global_branch={width: 16, dimension: 8}"]
+    given += [word for setting in settings for word in ("--set", setting)]
+    result = CliRunner().invoke(main, ["reid", "train", *map(str, given)])
+    assert result.exit_code == 0, result.output
+    assert f"recipe drone, the paper's second stage: {source} is there" in result.output
+    assert "best.safetensors (mAP " in result.output  # by `market`, no query would have a right answer
+    run = json.loads((tmp_path / "drone" / "run.json").read_text())
+    assert run["initial"].startswith(f"squeezenet1_1 from {source}")
+    measured = ["--weights", tmp_path / "drone" / "last.safetensors", "--data", tmp_path / "people"]
+    result = CliRunner().invoke(main, ["reid", "evaluate", *map(str, measured), "--out", str(tmp_path / "test")])
+    assert "protocol tracklet, metric euclidean: 2 queries" in result.output
+    assert json.loads((tmp_path / "test" / "metrics.json").read_text())["settings"]["protocol"] == "tracklet"
 
 
 def embed(*arguments):
