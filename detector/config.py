@@ -197,6 +197,12 @@ class TrainConfig(Section):
         "batch norm is; 'coco': torchvision's R50-FPN, for preset fpn; 'embedded': the bundled weights, for "
         "preset small; or the path of a checkpoint (ours, whose anchors and scale are kept, or torchvision's)",
     )
+    terms: str = Field(
+        "",
+        pattern="^.*$",
+        description="of the training data, one line: licence, permitted use; checkpoints state them after those of "
+        "the initial weights",
+    )
     iterations: int = Field(ge=1)
     batch_size: int = Field(8, ge=1, description="images per iteration, over all processes")
     rois_per_image: int | None = Field(

@@ -185,6 +185,12 @@ class TrainConfig(Section):
         "uavpipe; 'random'; or a checkpoint, torchvision's .pth too",
     )
     init_heads: bool = Field(False, description="take neck and branches of that checkpoint too, where shapes match")
+    terms: str = Field(
+        "",
+        pattern="^.*$",
+        description="of the training data, and of teachers that are no checkpoints, one line: licence, use; "
+        "checkpoints state them after those of the initial weights",
+    )
     iterations: int = Field(25_000, ge=1, description="the paper's t1: 25,000; 16,000 on the drone's set")
     decay_from: int = Field(15_000, ge=0, description="the paper's t0: 15,000; 8,000 on the drone's set")
     learning_rate: float = Field(1e-4, gt=0, description="until t0; then it falls to 0.001 of this at t1")

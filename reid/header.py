@@ -30,6 +30,12 @@ class Header:
     network: NetworkConfig
     training: Mapping[str, Any]
 
+    @property
+    def terms(self) -> str:
+        """Terms of the data and weights that these come from; "" where the file states none."""
+        terms = self.training.get("terms")
+        return terms if isinstance(terms, str) else ""
+
 
 def describe(network: NetworkConfig, training: Mapping[str, object]) -> dict[str, str]:
     """The metadata of a checkpoint: what `read_header` reads."""

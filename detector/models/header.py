@@ -37,6 +37,12 @@ class Header:
     classes: int
     training: dict[str, Any]
 
+    @property
+    def terms(self) -> str:
+        """Terms of the data and weights that these come from; "" where the file states none."""
+        terms = self.training.get("terms")
+        return terms if isinstance(terms, str) else ""
+
 
 def describe(architecture: Architecture, training: dict[str, Any], classes: int = 2) -> dict[str, str]:
     """The metadata of a checkpoint whose box head has `classes`, background included: what `read_header` reads."""

@@ -16,6 +16,12 @@ from detector.models.header import read_header
 from detector.models.presets import ARCHITECTURES, Architecture
 from detector.models.weights import resolve
 
+# Of the initial weights that have no header: torchvision's.
+TERMS = {
+    "imagenet": "torchvision's ImageNet weights (BSD-3-Clause, ImageNet for non-commercial research)",
+    "coco": "torchvision's COCO weights (BSD-3-Clause, COCO by CC BY 4.0, its pictures by Flickr's terms)",
+}
+
 
 def architecture_of(config: TrainConfig) -> Architecture:
     """The preset's architecture, or that of the initial checkpoint, with the recipe's own anchors and scale.
@@ -65,6 +71,19 @@ def initialise(model: FasterRCNN, architecture: Architecture, init: str) -> None
         foreign = _is_foreign(path)
         checkpoint = load_torchvision(path, architecture.preset) if foreign else load_checkpoint(path)
         load_into(model, with_anchors_of(person_only(checkpoint), model), path)
+
+
+def terms_of(config: TrainConfig) -> str:
+    """Terms of the initial weights and of the recipe's data, each stated once; "" where none are known.
+
+    Raises:
+        DetectorError: there are no such initial weights.
+
+    """
+    started_from = TERMS.get(config.init, "")
+    if config.init not in TERMS and (path := _checkpoint(config.init, config.preset)) and not _is_foreign(path):
+        started_from = read_header(path).terms
+    return "; ".join(dict.fromkeys(filter(None, (*started_from.split("; "), config.terms))))
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:

@@ -17,7 +17,7 @@ from detector.models.checkpoint import save_checkpoint
 from detector.models.presets import Architecture
 
 # Settings without effect on the result of a run: a resumed run may have others.
-_FREE = {"device", "workers", "cache_gb", "log_every", "checkpoint_every", "evaluate_every", "validation"}
+_FREE = {"device", "workers", "cache_gb", "log_every", "checkpoint_every", "evaluate_every", "validation", "terms"}
 
 
 class RunFolder:
@@ -27,14 +27,15 @@ class RunFolder:
         path: the folder; made if it does not exist.
         config: of the run.
         writes: whether this process writes; of several processes one does.
+        terms: of initial weights and data, for the checkpoints.
 
     Raises:
         DetectorError: the folder of another run.
 
     """
 
-    def __init__(self, path: Path, config: TrainConfig, *, writes: bool) -> None:
-        self._path, self._config, self.writes = path, config, writes
+    def __init__(self, path: Path, config: TrainConfig, *, writes: bool, terms: str = "") -> None:
+        self._path, self._config, self.writes, self._terms = path, config, writes, terms
         self._state, self._log = path / "resume.pt", path / "log.jsonl"
         self._events: SummaryWriter | None = None
         file = path / "config.json"
@@ -87,6 +88,7 @@ class RunFolder:
         """Write the checkpoint `name`.safetensors, with the run's configuration and what was measured."""
         settings = self._config.model_dump(mode="json")
         training = {"iteration": iteration, "metrics": dict(figures), "config": settings}
+        training |= {"terms": self._terms} if self._terms else {}
         save_checkpoint(self._path / f"{name}.safetensors", weights, architecture=architecture, training=training)
 
     def open_log(self, iteration: int) -> None:

@@ -31,7 +31,7 @@ from detector.errors import DetectorError
 from detector.evaluation.evaluate import evaluate
 from detector.models.faster_rcnn import build
 from detector.training.data import Batch, load_batches
-from detector.training.recipe import architecture_of, initialise, learning_rate, make_optimizer
+from detector.training.recipe import architecture_of, initialise, learning_rate, make_optimizer, terms_of
 from detector.training.run_folder import RunFolder
 from detector.training.sampling import use_numbered_samplers
 
@@ -93,7 +93,7 @@ class _Run:
         if config.batch_size % self.accelerator.num_processes:
             processes = self.accelerator.num_processes
             raise DetectorError(f"batch_size {config.batch_size} does not divide among {processes} processes")
-        self.folder = RunFolder(output, config, writes=self.accelerator.is_main_process)
+        self.folder = RunFolder(output, config, writes=self.accelerator.is_main_process, terms=terms_of(config))
         self.accelerator.wait_for_everyone()
         torch.manual_seed(config.seed)
         self.network = build(self.architecture, rois_per_image=config.rois_per_image)

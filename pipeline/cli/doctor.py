@@ -178,14 +178,21 @@ def _onnx() -> Iterator[Finding]:
 def _weights() -> Iterator[Finding]:
     from detector.models.header import read_header
     from detector.models.weights import resolve
+    from reid.header import read_header as read_embedder
+    from reid.weights import EMBEDDED
 
     source = resolve("auto", None, download=False)  # a check sends nothing
-    terms = read_header(source.path).training.get("terms") if source.kind == "uavpipe" else None
     yield Finding(
         _NOTE if source.warning else _GOOD, f"detector weights: {source.description}", source.warning or ""
     )
+    yield from _terms("detector", read_header(source.path).terms if source.kind == "uavpipe" else "")
+    yield Finding(_GOOD, "embedder weights: the bundled network; --weights takes others")
+    yield from _terms("embedder", read_embedder(EMBEDDED).terms)
+
+
+def _terms(network: str, terms: str) -> Iterator[Finding]:
     if terms:
-        yield Finding(_NOTE, f"terms of these weights: {terms}")
+        yield Finding(_NOTE, f"terms of the {network}'s weights: {terms}")
 
 
 def _speed() -> Iterator[Finding]:

@@ -60,7 +60,7 @@ def provenance_of_evaluation(name: str, metrics: Path) -> Provenance:
     training = found.get("weights", {}).get("training")
     if training:
         known = {key: training.get(key) for key in ("iteration", "initial", "data")}
-        facts.append(("training", _text(known)))
+        facts += [("training", _text(known)), ("terms", _text(training.get("terms", "")))]
     if "data_set" in found:
         facts.append(
             ("data set", f"{found['data_set']['folder']}, labels {_short(found['data_set']['labels_hash'])}")

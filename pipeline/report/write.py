@@ -21,6 +21,7 @@ from pipeline.dataset.page import SPLIT_COLOURS, plots
 from pipeline.dataset.statistics import doubt_of_split
 from pipeline.errors import PipelineError
 from pipeline.headcount import Headcount, read_headcount
+from pipeline.lineage.networks import networks_of
 from pipeline.pages import render
 from pipeline.report.flight import Bar, FlightPart, read_flight
 from pipeline.report.people import People, read_people
@@ -145,6 +146,7 @@ def _write(workspace: Path, folders: Sequence[Path], config: ReportConfig, progr
             open_set_names=OPEN_SET,
             cmc=cmc({each.name: each.curve for each in evaluations}) if evaluations else None,
             table1=read_table1(workspace),
+            networks=networks_of(workspace, folders),
             provenance=list(_provenance(workspace, folders, dataset, evaluations)),
             picture=pictures.add,
             clip=partial(_copy_clip, folder / CLIPS),

@@ -11,11 +11,16 @@ from torch import Tensor, nn
 from torchvision import models
 
 from reid.checkpoint import load_checkpoint, load_foreign
+from reid.config import TrainConfig
 from reid.errors import ReidError
+from reid.header import read_header
 from reid.network import Network, timm_trunk
 from reid.weights import EMBEDDED
 
 _log = logging.getLogger(__name__)
+_FOREIGN = (".pth", ".pt")
+_HEADLESS = (*_FOREIGN, ".onnx", ".xml")
+_IMAGENET = "torchvision's ImageNet weights (BSD-3-Clause, ImageNet for non-commercial research)"
 _OFFLINE = "UAVPIPE_OFFLINE"  # set: never download weights
 
 
@@ -39,13 +44,30 @@ def initialise(network: Network, init: str, *, heads: bool) -> str:
         _load_trunk(network, _imagenet(network.config.backbone), "torchvision's ImageNet weights")
     elif init != "random":
         path = EMBEDDED if init == "embedded" else Path(init)
-        state = load_foreign(path) if path.suffix in (".pth", ".pt") else load_checkpoint(path).state
+        state = load_foreign(path) if path.suffix in _FOREIGN else load_checkpoint(path).state
         _load_trunk(network, state, str(path))
         if heads:
             _load_heads(network, state, path)
     line = f"{network.config.backbone} from {init}, sha256 {weights_hash(network.backbone)[:16]}"
     _log.info("backbone: %s", line)
     return line
+
+
+def terms_of(config: TrainConfig) -> str:
+    """Terms of the initial weights, the teachers and the recipe's data, each stated once; "" where none are known.
+
+    Raises:
+        ReidError: initial weights or a teacher are missing or damaged.
+
+    """
+    files = [EMBEDDED if config.init == "embedded" else config.init_file]
+    files += config.loss.distillation.teachers if config.loss.distillation else ()
+    stated = [read_header(path).terms for path in files if path is not None and path.suffix not in _HEADLESS]
+    if config.init == "imagenet":
+        trunk = config.network.backbone
+        stated.append(f"weights of {trunk} (its card has their terms)" if trunk.startswith("timm:") else _IMAGENET)
+    parts = [part for terms in (*stated, config.terms) for part in terms.split("; ") if part]
+    return "; ".join(dict.fromkeys(parts))
 
 
 def weights_hash(module: nn.Module) -> str:

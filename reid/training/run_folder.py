@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from reid.files import atomic_file, write_json
 from reid.records import DISTRACTOR, ReidData
 
 # Settings that do not change the result: a resumed run may have others.
-_FREE = {"device", "cache_gb", "log_every", "checkpoint_every", "evaluate_every"}
+_FREE = {"device", "cache_gb", "log_every", "checkpoint_every", "evaluate_every", "terms"}
 
 
 class RunIdentity(TypedDict):
@@ -29,9 +29,10 @@ class RunIdentity(TypedDict):
 
 
 class RunDescription(RunIdentity):
-    """`run.json`: a run's identity, and the hash of its initial weights."""
+    """`run.json`: a run's identity, the hash of its initial weights, and the terms of weights and data."""
 
     initial: str | None
+    terms: NotRequired[str]
 
 
 class RunFolder:
@@ -65,12 +66,22 @@ class RunFolder:
         """Whether there is a state to resume from."""
         return self._state.exists()
 
-    def describe(self, initial: str | None) -> None:
-        """Write `run.json`, unless it is there; `initial` is a line with the hash of the initial weights."""
+    def describe(self, initial: str | None, terms: str = "") -> None:
+        """Write `run.json`, unless it is there.
+
+        Args:
+            initial: a line with the hash of the initial weights.
+            terms: of initial weights and data, for the checkpoints.
+
+        """
         if self._about is None:
-            self._about = {**self._identity, "initial": initial}
+            ours = self._identity
+            about: RunDescription = {"config": ours["config"], "data": ours["data"], "initial": initial}
+            if terms:
+                about["terms"] = terms
             if self.writes:
-                write_json(self._file, self._about)
+                write_json(self._file, about)
+            self._about = about
 
     def state(self) -> dict[str, Any]:
         """The state that was saved last, on the CPU.

@@ -35,7 +35,7 @@ from reid.network import Network
 from reid.records import ReidData
 from reid.training.batches import Batch, TrainingBatches
 from reid.training.distillation import read_targets
-from reid.training.init_weights import initialise
+from reid.training.init_weights import initialise, terms_of
 from reid.training.losses import ReidLoss, diagnose, guesses, has_collapsed
 from reid.training.run_folder import RunFolder
 
@@ -113,9 +113,12 @@ class _Run:
         network = Network(config.network)
         loss = _loss(config, network, self.batches.classes)
         resumed = self.folder.resumable
-        if not resumed:
+        if resumed:
+            self.folder.describe(None)
+        else:
             config.check_files()
-        self.folder.describe(None if resumed else initialise(network, config.init, heads=config.init_heads))
+            initial = initialise(network, config.init, heads=config.init_heads)
+            self.folder.describe(initial, terms_of(config))
         self.accelerator.wait_for_everyone()
         self.targets: Tensor | None = None
         if config.loss.distillation is not None:

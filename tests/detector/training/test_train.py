@@ -24,7 +24,7 @@ from detector.models.header import read_header
 from detector.models.presets import ARCHITECTURES, COCO_FPN
 from detector.models.weights import EMBEDDED
 from detector.training.data import TrainingSamples, load_batches
-from detector.training.recipe import architecture_of, initialise, learning_rate
+from detector.training.recipe import architecture_of, initialise, learning_rate, terms_of
 from detector.training.recipes import recipe_file
 from detector.training.train import _accelerator, train
 
@@ -297,6 +297,25 @@ def test_rates_by_hand(data):
 )
 def test_the_recipes_are_valid(name, preset):
     assert recipe_of(name).preset == preset
+
+
+def test_checkpoints_state_the_terms_of_their_start_and_of_their_data(data, tmp_path):
+    embedded = read_header(EMBEDDED).terms
+    assert "VisDrone" in embedded
+    first = config(data, init="embedded", terms="my flights: internal use", iterations=1)
+    weights = train(first, tmp_path / "first")
+    assert read_header(weights).terms == f"{embedded}; my flights: internal use"
+    again = config(data, init=str(weights), terms="my flights: internal use")
+    assert terms_of(again) == f"{embedded}; my flights: internal use"
+    assert terms_of(config(data)) == ""
+    assert "ImageNet for non-commercial research" in terms_of(recipe_of("small"))
+    assert terms_of(recipe_of("fpn")).endswith("by Flickr's terms); VisDrone: academic use")
+    train(first.model_copy(update={"terms": "worded otherwise"}), tmp_path / "first")  # the same run
+
+
+def test_terms_are_one_line(data):
+    with pytest.raises(ValueError, match="terms"):
+        config(data, terms="two\nlines")
 
 
 def recipe_of(name):

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import click
 import pytest
+import torch
 from click.testing import CliRunner
 
 from pipeline.cli import main
+from reid.checkpoint import save_checkpoint
+from reid.config import NetworkConfig
 
 
 def run(*arguments):
@@ -107,11 +110,23 @@ def test_doctor_names_what_is_there(monkeypatch):
         "PyAV",
         "detectron2",
         "weights",
-        "terms of these weights",
+        "terms of the detector's weights",
+        "embedder weights",
         "cores",
         "a minute of",
     ):
         assert word in shown.output
+
+
+def test_doctor_repeats_the_terms_of_both_networks(tmp_path, monkeypatch):
+    network = NetworkConfig(backbone="squeezenet1_1", global_branch=None)
+    for training, shown in (({"terms": "made of cats"}, True), ({"terms": ["no", "line"]}, False), ({}, False)):
+        save_checkpoint(tmp_path / "a.safetensors", {"a": torch.zeros(1)}, network=network, training=training)
+        monkeypatch.setattr("reid.weights.EMBEDDED", tmp_path / "a.safetensors")
+        printed = run("doctor", "--no-timing").output
+        assert "terms of the detector's weights: trained in part on VisDrone" in printed
+        assert ("terms of the embedder's weights: made of cats" in printed) == shown
+        assert printed.count("terms of") == 1 + shown
 
 
 def test_make_alone_explains_itself():

@@ -11,9 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from markupsafe import escape
 
 from annotate.operations import NewIdentity
 from annotate.project import Project
+from detector.models.header import read_header
+from detector.models.weights import EMBEDDED
 from pipeline.cli import main
 from pipeline.groundtruth.read import find_truth
 from pipeline.report.provenance import provenance_of_evaluation
@@ -55,6 +58,12 @@ def test_a_flight_without_a_video_or_labels_has_a_report(make_workspace, walk):
     assert f"uavpipe label --workspace {workspace}" in page
     assert f"uavpipe dataset --workspace {workspace}" in page
     assert page.count('class="lane"') == 2  # the second begins before the first ends
+
+
+def test_the_page_states_the_terms_of_the_networks(reported):
+    page = reported[1].read_text("utf-8")
+    terms = read_header(EMBEDDED).terms
+    assert f"<tr><td>detector</td><td>embedded</td><td>{escape(terms)}</td></tr>" in page
 
 
 def test_damaged_labels_do_not_hide_the_rest(make_workspace, walk):

@@ -17,8 +17,11 @@ from reid.checkpoint import load_checkpoint, load_network
 from reid.config import TrainConfig
 from reid.embedder import NetworkEmbedder
 from reid.errors import ReidError
+from reid.header import read_header
 from reid.records import ReidData, Samples
+from reid.training.init_weights import terms_of
 from reid.training.train import _accelerator, learning_rate, train
+from reid.weights import EMBEDDED
 
 ROOT = Path(__file__).parents[3]
 
@@ -145,6 +148,22 @@ def test_what_is_written_beside_a_run(data, tmp_path):
     assert {"lgm_accuracy", "lgm_chance", "lgm_norm", "lgm_means_norm"} <= set(row)
     assert list((tmp_path / "tensorboard").iterdir())
     assert load_checkpoint(tmp_path / "last.safetensors").training["data"] == run["data"]
+
+
+def test_checkpoints_state_the_terms_of_their_start_and_of_their_data(data, tmp_path):
+    weights = train(config(terms="bars: free", iterations=4), data, tmp_path / "first")
+    assert read_header(weights).terms == "bars: free"
+    second = config(init=str(weights), terms="mine: internal use")
+    with pytest.raises(ZeroDivisionError):
+        train(second, data, tmp_path / "second", advance=lambda done, text: 1 / (5 - done))
+    weights.unlink()  # a run that is resumed needs its start no more
+    resumed = train(second.model_copy(update={"terms": "worded otherwise"}), data, tmp_path / "second")
+    assert read_header(resumed).terms == "bars: free; mine: internal use"
+    assert terms_of(config()) == terms_of(config(init="a.pth")) == ""
+    assert "ImageNet for non-commercial research" in terms_of(config(init="imagenet"))
+    assert terms_of(config(init="embedded")) == read_header(EMBEDDED).terms
+    taught = {"distillation": {"teachers": [str(resumed), "teacher.onnx"]}, "lgm": {}}
+    assert terms_of(config(loss=taught)) == "bars: free; mine: internal use"
 
 
 def test_another_runs_folder_is_refused(data, tmp_path):
