@@ -10,13 +10,15 @@ A table stands between two comments. The first one names the data of each row an
     -->
 
 For `detector`, NAME is the annotations NAME.json and the images in NAME/; for `reid`, a data set NAME/ with the
-layout of Market-1501. Both are looked for in the given folder. Rows without data there, and columns that are not
-measured here, keep what they say.
+layout of Market-1501. Both are looked for in the given folder; docs/benchmarks.md says how they are made. Rows
+without data there, and columns that are not measured here, keep what they say; each row is named with what became
+of it. The exit status is 1 if none was measured.
 """
 
 import argparse
 import json
 import re
+import sys
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -64,8 +66,15 @@ def of_reid(data: Path, settings: str) -> Row | None:
 _KINDS: dict[str, Callable[[Path, str], Row | None]] = {"detector": of_detector, "reid": of_reid}
 
 
-def rewrite(card: str, folder: Path) -> str:
-    """The text of a card with its tables measured on the data in `folder`."""
+def rewrite(card: str, folder: Path, done: Callable[[str, Path | None], None] = lambda title, data: None) -> str:
+    """The text of a card with its tables measured on the data in `folder`.
+
+    Args:
+        card: the text before.
+        folder: with the data sets that the card names.
+        done: is called with the title of each row, and the data it was measured on; None: it was left as it was.
+
+    """
 
     def table(found: re.Match[str]) -> str:
         measured: dict[str, Row] = {}
@@ -73,6 +82,7 @@ def rewrite(card: str, folder: Path) -> str:
             title, what = line.split(" <- ")
             name, _, settings = what.partition(" ")
             row = _KINDS[found[1]](folder / name, settings)
+            done(title, None if row is None else folder / name)
             if row is not None:
                 measured[title] = row
         lines = found[3].splitlines()
@@ -113,13 +123,23 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.folder.is_dir():
         parser.error(f"{arguments.folder}: no such folder; expected the data that the cards name")
+    measured: list[Path] = []
+
+    def done(title: str, data: Path | None) -> None:
+        print(f"left as it was: {title}" if data is None else f"measured on {data}: {title}")
+        measured.extend([data] if data else [])
+
     for card in arguments.cards:
         try:
-            text = rewrite(card.read_text("utf-8"), arguments.folder)
+            text = rewrite(card.read_text("utf-8"), arguments.folder, done)
         except click.ClickException as error:
             parser.error(error.format_message())
         with atomic_file(card) as temporary:
             temporary.write_text(text, "utf-8")
+    if not measured:
+        sys.exit(
+            f"{arguments.folder}: none of the data that the cards name; see docs/benchmarks.md, The model cards"
+        )
 
 
 if __name__ == "__main__":

@@ -80,9 +80,23 @@ def test_each_row_that_is_to_be_measured_is_in_its_table(card):
         assert {row.split(" <- ")[0] for row in rows.splitlines()} <= set(titles)
 
 
-def test_the_command_rewrites_the_given_cards_alone(tmp_path, monkeypatch):
+def test_without_any_data_the_command_names_the_rows_and_fails(tmp_path, monkeypatch, capsys):
+    mine = Path(shutil.copy(cards.CARDS[1], tmp_path / "CARD.md"))
+    monkeypatch.setattr("sys.argv", ["cards.py", str(tmp_path), str(mine)])
+    with pytest.raises(SystemExit) as stopped:
+        cards.main()
+    assert stopped.value.code.startswith(f"{tmp_path}: none of the data that the cards name")
+    rows = cards._TABLE.search(mine.read_text("utf-8"))[2].splitlines()
+    expected = [f"left as it was: {row.split(' <- ')[0]}" for row in rows]
+    assert capsys.readouterr().out.splitlines() == expected
+    assert mine.read_text("utf-8") == cards.CARDS[1].read_text("utf-8")
+
+
+def test_the_command_rewrites_the_given_cards_alone(tmp_path, monkeypatch, capsys):
     mine = Path(shutil.copy(cards.CARDS[0], tmp_path / "CARD.md"))
     monkeypatch.setitem(cards._KINDS, "detector", lambda data, settings: {"AP50": data.name})
     monkeypatch.setattr("sys.argv", ["cards.py", str(tmp_path), str(mine)])
     cards.main()
     assert "| 42 VisDrone-DET images of other clips | 0.142 | visdrone | 0.099 |" in mine.read_text("utf-8")
+    line = f"measured on {tmp_path / 'visdrone'}: 42 VisDrone-DET images of other clips\n"
+    assert line in capsys.readouterr().out
