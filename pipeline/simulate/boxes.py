@@ -1,4 +1,4 @@
-"""Boxy things: houses, walls, kiosks, market stalls, cars, buses, crates, signs."""
+"""Boxy things: houses, walls, kiosks, market stalls, tents, cars, buses, crates, signs."""
 
 from collections.abc import Sequence
 
@@ -91,6 +91,27 @@ def stall(rng: np.random.Generator) -> list[Part]:
             _plate([(-a, b, high), (a, b, high), (a, -b, high - 0.2), (-a, -b, high - 0.2)], grey(rng), cover)
         )
     return parts
+
+
+def tent(rng: np.random.Generator) -> list[Part]:
+    """A ridge or dome tent."""
+    x, y, z = rng.uniform(0.9, 1.8), rng.uniform(0.7, 1.4), rng.uniform(0.9, 1.7)
+    colour = loud(rng) if rng.random() < 0.6 else grey(rng, 60, 220, 20)
+    taper = (0.0, 0.95 * y) if rng.random() < 0.5 else (0.5 * x, 0.5 * y)
+    return frustum((-x, -y, 0.0), (x, y, z), colour, taper=taper)
+
+
+def pavilion(rng: np.random.Generator) -> list[Part]:
+    """A roof on four posts with thick joints, which are as tall as a person and stand like one."""
+    half, eaves = rng.uniform(1.2, 2.2), rng.uniform(1.8, 2.3)
+    post, joint = grey(rng, 90, 230, 8), grey(rng, 20, 120, 8)
+    parts = []
+    for x, y in ((-half, -half), (half, -half), (half, half), (-half, half)):
+        parts.append(Part(np.array([[x, y, 0], [x, y, eaves]]), np.full(2, rng.uniform(0.02, 0.05)), post))
+        parts += [Part(np.array([[x, y, at]]), np.full(1, rng.uniform(0.06, 0.11)), joint) for at in (0.1, eaves)]
+    cover = loud(rng) if rng.random() < 0.4 else grey(rng, 150, 245, 10)
+    low, high, slope = (-half, -half, eaves), (half, half, eaves + rng.uniform(0.4, 0.9)), 0.9 * half
+    return parts + frustum(low, high, cover, taper=(slope, slope))
 
 
 def table(rng: np.random.Generator) -> list[Part]:

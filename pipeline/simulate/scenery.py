@@ -110,13 +110,26 @@ def _parasol(rng: np.random.Generator) -> Thing:
     return [pole, Part(cone, np.full(9, 0.02), colour, 0.1)]
 
 
-# maker, how often against the others, whether it likes company of its kind in a row
-_KINDS: tuple[tuple[Maker, float, float], ...] = (
+def _tripod(rng: np.random.Generator) -> Thing:
+    """A camera, level or lamp on three legs."""
+    high, spread = rng.uniform(0.9, 1.9), rng.uniform(0.25, 0.6)
+    legs, head = grey(rng, 20, 190, 10), loud(rng) if rng.random() < 0.3 else grey(rng, 20, 110, 10)
+    turns = rng.uniform(0, 2 * np.pi) + 2 * np.pi / 3 * np.arange(3)
+    feet = np.stack([spread * np.cos(turns), spread * np.sin(turns), np.zeros(3)], axis=1)
+    parts = [Part(np.array([foot, (0, 0, high)]), np.full(2, 0.025), legs) for foot in feet]
+    top = high + rng.uniform(0.05, 0.25)
+    return [*parts, Part(np.array([[0, 0, high], [0, 0, top]]), rng.uniform(0.06, 0.16, 2), head)]
+
+
+_Kinds = tuple[tuple[Maker, float, float], ...]  # maker, how often, the gap in a row of its kind; 0: never in one
+_KINDS: _Kinds = (
     (_tree, 3, 5.0), (_bush, 3, 1.6), (boxes.car, 2.5, 2.6), (boxes.van, 0.7, 3.4), (_post, 4, 1.5),
     (_lamp, 1.5, 0), (boxes.sign, 1.5, 0), (boxes.crate, 2, 1.2), (boxes.wall, 1, 0), (boxes.kiosk, 0.7, 4.0),
     (boxes.stall, 1.2, 3.0), (boxes.table, 0.7, 2.4), (boxes.bench, 1.2, 3.0), (cycle, 2.2, 0.7),
     (_parasol, 0.6, 3.2), (_statue, 0.8, 0),
 )  # fmt: skip
+
+_CAMP: _Kinds = ((boxes.tent, 2, 3.4), (boxes.pavilion, 2, 5.0), (_tripod, 3, 1.5))
 
 
 def _placed(parts: Thing, x: float, y: float, angle: float) -> Thing:
@@ -134,10 +147,19 @@ def make_things(rng: np.random.Generator, ground: Ground, places: Points, below:
         below: none but houses reaches higher, metres: a crown in front of the lens shows nothing.
 
     """
-    weights = np.array([weight for _, weight, _ in _KINDS])
+    return _around(rng, ground, places, below, _KINDS) + _along_streets(rng, ground, below)
+
+
+def make_camp(rng: np.random.Generator, ground: Ground, places: Points, below: float) -> list[Thing]:
+    """Tents, pavilions and tripods around `places`; see `make_things`."""
+    return _around(rng, ground, places, below, _CAMP)
+
+
+def _around(rng: np.random.Generator, ground: Ground, places: Points, below: float, kinds: _Kinds) -> list[Thing]:
+    weights = np.array([weight for _, weight, _ in kinds])
     things: list[Thing] = []
     for x, y in places:
-        maker, _, gap = _KINDS[rng.choice(len(_KINDS), p=weights / weights.sum())]
+        maker, _, gap = kinds[rng.choice(len(kinds), p=weights / weights.sum())]
         free = rng.random() < 0.4
         angle = rng.uniform(0, 2 * np.pi) if free else ground.axis + np.pi / 2 * rng.integers(4)
         count = int(rng.integers(2, 7)) if gap and rng.random() < 0.35 else 1
@@ -149,7 +171,7 @@ def make_things(rng: np.random.Generator, ground: Ground, places: Points, below:
             thing = maker(rng)
             if _top(thing) < below:
                 things.append(_placed(thing, x + shift * np.cos(row), y + shift * np.sin(row), angle))
-    return things + _along_streets(rng, ground, below)
+    return things
 
 
 def _top(thing: Thing) -> float:

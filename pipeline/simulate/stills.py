@@ -14,7 +14,7 @@ from pipeline.simulate.ground import make_ground
 from pipeline.simulate.people import Pose, cast_member, random_arms, riding
 from pipeline.simulate.pictures import Picture, write_pictures
 from pipeline.simulate.scene import Person, Scene, TrueBox, draw_light
-from pipeline.simulate.scenery import Thing, cycle, make_houses, make_things
+from pipeline.simulate.scenery import Thing, cycle, make_camp, make_houses, make_things
 from pipeline.simulate.shapes import turn_of
 from pipeline.simulate.textures import vary
 from pipeline.workspace.jpeg import write_jpeg
@@ -68,6 +68,8 @@ def render_still(rng: np.random.Generator, size: tuple[int, int]) -> tuple[NDArr
     most = int(np.clip(0.35 * distance, 8, 30))
     things = make_things(rng, ground, _places(rng, camera, int(rng.integers(0, most))), below=0.55 * altitude)
     things += _houses(rng, camera)
+    camp = rng.spawn(1)[0]  # draws of its own: all else in the picture of a seed stays as it was without
+    things += make_camp(camp, ground, _places(camp, camera, int(camp.integers(0, 4))), below=0.55 * altitude)
     scene = Scene(
         ground,
         draw_light(rng, softness=float(rng.uniform(0.3, 2.5))),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.simulate import boxes
+from pipeline.simulate import boxes, stills
 from pipeline.simulate.camera import Camera
 from pipeline.simulate.effects import Look as CameraLook
 from pipeline.simulate.ground import Ground
@@ -10,6 +10,7 @@ from pipeline.simulate.scene import Person, Scene
 from pipeline.simulate.scenery import make_things
 from pipeline.simulate.shapes import Bounds, Light, Part
 from pipeline.simulate.sprites import draw_thing
+from pipeline.simulate.stills import render_still
 
 PLAIN = CameraLook(np.tile(np.arange(256, dtype=np.uint8)[:, None], 3), 0, 0, 0, 0, 0, 0, grey=False)
 NO_SUN = Light(np.array([1.0, 0.0]), 0.0, 0.0)
@@ -149,3 +150,26 @@ def test_above_the_horizon_there_is_sky():
     image, _ = stage.render(camera(pitch=3), [], np.random.default_rng(0))
     assert image[:40].min() > 150
     assert image[-40:].max() == 0
+
+
+def test_tents_and_tripods_leave_the_rest_of_a_still_as_it_was(monkeypatch):
+    def still(seed):
+        return render_still(np.random.default_rng(seed), (320, 180))
+
+    camps, make_camp = [], stills.make_camp
+
+    def recorded(*given, **named):
+        camps.append(make_camp(*given, **named))
+        return camps[-1]
+
+    monkeypatch.setattr(stills, "make_camp", recorded)
+    with_camp = [still(seed) for seed in range(8)]
+    monkeypatch.setattr(stills, "make_camp", lambda *_, **__: [])
+    for seed, (image, truth, altitude) in enumerate(with_camp):
+        plain, people, height = still(seed)
+        assert altitude == height
+        boxes = {each.number: (each.x1, each.y1, each.x2, each.y2) for each in people}
+        assert all(boxes[each.number] == (each.x1, each.y1, each.x2, each.y2) for each in truth)
+        assert camps[seed] or (image == plain).all()
+        assert all(part.points[:, 2].max() < 0.55 * altitude for thing in camps[seed] for part in thing)
+    assert any((still(seed)[0] != with_camp[seed][0]).any() for seed in range(8))
