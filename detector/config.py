@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validat
 
 Preset = Literal["paper-c4", "fpn", "small"]
 NAMED_WEIGHTS = ("auto", "embedded", "coco")  # all else is a path
+_ONLY_BACKEND = {".onnx": "onnx", ".xml": "openvino"}  # by the suffix of the weights' file
 
 
 class Section(BaseModel):
@@ -115,7 +116,8 @@ class DetectorConfig(Section):
     preset: Preset | None = Field(None, description="architecture; null: the one the weights were made for")
     backend: Literal["torchvision", "detectron2", "openvino", "onnx"] = Field(
         "torchvision",
-        description="runtime of the model; detectron2: needs its .pkl or .pth, and that package; "
+        description="runtime of the model; where it is not set, .onnx and .xml have their own; "
+        "detectron2: needs its .pkl or .pth, and that package; "
         "openvino: faster on CPUs; needs pip install 'uavpipe[openvino]'; "
         "takes any weights or an exported .xml; "
         "onnx: an .onnx of any tool",
@@ -139,6 +141,14 @@ class DetectorConfig(Section):
     threshold: float = Field(0.8, ge=0, le=1, description="lowest score that becomes a crop (the paper's 0.8)")
     max_detections: int = Field(500, ge=1, description="maximum number of boxes per image, best first")
     nms_iou: float = Field(0.5, gt=0, le=1, description="of two boxes that overlap more, the better one is kept")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _backend_of_the_file(cls, content: Any) -> Any:
+        if isinstance(content, dict) and "backend" not in content:
+            backend = _ONLY_BACKEND.get(Path(str(content.get("weights", ""))).suffix)
+            return content if backend is None else content | {"backend": backend}
+        return content
 
     @field_validator("tiles", mode="before")
     @classmethod

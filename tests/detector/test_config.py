@@ -39,3 +39,9 @@ def test_half_a_rule_is_refused(rule):
 def test_the_floor_must_not_exceed_the_threshold():
     with pytest.raises(ValidationError, match=r"floor \(0.5\) must not exceed threshold \(0.3\)"):
         DetectorConfig(floor=0.5, threshold=0.3)
+
+
+def test_the_file_of_the_weights_chooses_its_backend_unless_one_is_set():
+    for weights, backend in (("a.onnx", "onnx"), ("a.xml", "openvino"), ("a.safetensors", "torchvision")):
+        assert DetectorConfig(weights=weights).backend == backend
+    assert DetectorConfig(weights="a.onnx", backend="torchvision").backend == "torchvision"

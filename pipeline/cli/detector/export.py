@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.detector.frames import spread
+from pipeline.cli.errors import UserError
 from pipeline.cli.options import PATH, settings_option
 from pipeline.cli.outputs import writes
 
@@ -45,6 +46,10 @@ def export(weights: str, out: Path, calibrate: Path | None, frames: int, setting
 
     config = validate(apply_settings({"weights": weights}, settings), DetectorConfig, "--set")
     source = source_of(config)
+    if source.kind in ("onnx", "openvino"):
+        raise UserError(
+            f"{source.path}: is exported already, and runs as it is; expected a checkpoint, 'auto' or 'embedded'"
+        )
     if out.suffix == ".xml":
         _openvino(config, source, out, calibrate, frames)
     else:
@@ -61,7 +66,7 @@ def _openvino(
     with atomic_file(out) as temporary, atomic_file(out.with_suffix(".bin")):
         export_openvino(config, source, temporary, spread(calibrate, frames) if calibrate else None)
     precision = f"int8 by {frames} frames of {calibrate}" if calibrate else "not quantised"
-    click.echo(f"{out}: {source.description}, {precision}; for detector.backend=openvino detector.weights={out}")
+    click.echo(f"{out}: {source.description}, {precision}; set detector.weights to it")
 
 
 def _onnx(config: "DetectorConfig", source: "WeightsSource", out: Path) -> None:

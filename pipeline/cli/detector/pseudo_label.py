@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
     from detector.annotations.conversion import ConvertedImage
     from detector.backends.protocol import PersonDetector
+    from detector.records import Detections
     from pipeline.video import Frame, Video
 
 _ANNOTATIONS = "annotations.json"
 _QUALITY = 95  # of the JPEG files
 _PERSON, _IGNORED = (0, 220, 0), (255, 0, 0)
+_NEAR_S = 0.1  # the noise has changed by then, and the boxes of a person who runs still overlap
 
 
 @click.command("pseudo-label")
@@ -30,6 +32,13 @@ _PERSON, _IGNORED = (0, 220, 0), (255, 0, 0)
 @click.option("--weights", default="auto", show_default=True, help="Detect with auto, embedded, coco or a model.")
 @click.option("--second", help="Accept as persons only what these weights find, too.")
 @click.option("--every", default=15, show_default=True, type=click.IntRange(1), help="Take each n-th frame.")
+@click.option(
+    "--near",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Accept as persons only what is found N frames before or after, too; 0 accepts all.  [default: 0.1 s in "
+    "videos, 0 in folders of images]",
+)
 @click.option("--sure", default=0.5, show_default=True, help="From this score a box is a person.")
 @click.option("--doubt", default=0.12, show_default=True, help="From this score up to --sure it is ignored.")
 @settings_option("tiles={size: 480}")
@@ -40,6 +49,7 @@ def pseudo_label(
     weights: str,
     second: str | None,
     every: int,
+    near: int | None,
     sure: float,
     doubt: float,
     settings: tuple[str, ...],
@@ -48,7 +58,7 @@ def pseudo_label(
 
     What is neither a person nor background for sure becomes a region to ignore. Look at the result, in OUT/look,
     before you train on it: persons are green, regions to ignore are red. The annotations are written after each
-    video.
+    video. Each detector runs in the backend of its file (.onnx, .xml), unless --set backend=… is for both.
     """
     from detector.annotations.conversion import write_coco
     from detector.backends.load import load_predictor
@@ -68,11 +78,16 @@ def pseudo_label(
         for folder in ("images", "look"):
             (out / folder / name).mkdir(parents=True, exist_ok=True)
         with progress_bar(name, len(range(0, video.frame_count, every))) as advance:
-            for image in _images(video, name, every, teachers, sure, out):
+            frames = _sound(video, every, _default_near(video) if near is None else near)
+            for image in _images(frames, name, teachers, sure, out):
                 images.append(image)
                 advance(1)
         write_coco(out / _ANNOTATIONS, images, ["person"])
     _tell(out, images)
+
+
+def _default_near(video: "Video") -> int:
+    return 0 if video.path.is_dir() else max(1, round(_NEAR_S * video.fps))
 
 
 def _by_name(videos: tuple[Path, ...]) -> "dict[str, Video]":
@@ -89,20 +104,29 @@ def _by_name(videos: tuple[Path, ...]) -> "dict[str, Video]":
 
 
 def _images(
-    video: "Video", name: str, every: int, teachers: "list[PersonDetector]", sure: float, out: Path
+    frames: "Iterator[tuple[Frame, list[Frame]]]",
+    name: str,
+    teachers: "list[PersonDetector]",
+    sure: float,
+    out: Path,
 ) -> "Iterator[ConvertedImage]":
     from detector.annotations.conversion import ConvertedImage
-    from detector.training.pseudo_labels import pseudo_labels
+    from detector.training.pseudo_labels import lasts, pseudo_labels
     from pipeline.workspace.jpeg import write_jpeg
 
-    for frame in _sound(video, every):
-        found = [teacher.predict([teacher.preprocess(frame.image)])[0] for teacher in teachers]
-        annotations = pseudo_labels(found[0], sure, found[1] if len(found) > 1 else None)
+    for frame, nearby in frames:
+        found = [_found(teacher, frame) for teacher in teachers]
+        lasting = lasts(found[0], (_found(teachers[0], other) for other in nearby))
+        annotations = pseudo_labels(found[0], sure, found[1] if len(found) > 1 else None, lasting)
         file = f"{name}/{frame.index:07d}.jpg"
         write_jpeg(out / "images" / file, frame.image, _QUALITY)
         write_jpeg(out / "look" / file, _drawn(frame.image, annotations), _QUALITY)
         height, width = frame.image.shape[:2]
         yield ConvertedImage(f"images/{file}", (width, height), name, annotations)
+
+
+def _found(teacher: "PersonDetector", frame: "Frame") -> "Detections":
+    return teacher.predict([teacher.preprocess(frame.image)])[0]
 
 
 def _drawn(image: "NDArray[np.uint8]", annotations: "list[dict[str, Any]]") -> "NDArray[np.uint8]":
@@ -117,11 +141,25 @@ def _drawn(image: "NDArray[np.uint8]", annotations: "list[dict[str, Any]]") -> "
     return np.asarray(drawn)
 
 
-def _sound(video: "Video", every: int) -> "Iterator[Frame]":
-    """Each `every`-th frame that is not in doubt."""
+def _sound(video: "Video", every: int, near: int) -> "Iterator[tuple[Frame, list[Frame]]]":
+    """Each `every`-th frame that is not in doubt, and those `near` frames after and before it, if they are not."""
+    held: dict[int, Frame] = {}
+    chosen = 0
     for frame in video.read_all():
-        if frame.index % every == 0 and not frame.suspect:
-            yield frame
+        if frame.index >= chosen - near and not frame.suspect:
+            held[frame.index] = frame
+        while chosen + near <= frame.index:
+            yield from _with_nearby(held, chosen, near)
+            chosen += every
+            held = {index: each for index, each in held.items() if index >= chosen - near}
+    for last in range(chosen, max(held, default=-1) + 1, every):
+        yield from _with_nearby(held, last, near)
+
+
+def _with_nearby(held: "Mapping[int, Frame]", chosen: int, near: int) -> "Iterator[tuple[Frame, list[Frame]]]":
+    if chosen in held:
+        beside = (chosen + near, chosen - near) if near else ()
+        yield held[chosen], [held[index] for index in beside if index in held]
 
 
 def _tell(out: Path, images: "list[ConvertedImage]") -> None:

@@ -237,7 +237,7 @@ def test_other_files_are_refused(tmp_path):
         with pytest.raises(DetectorError, match=error):
             source_of(config_of(path))
     with pytest.raises(DetectorError, match=r"set detector\.backend: onnx"):
-        source_of(DetectorConfig(weights=str(other)))
+        source_of(DetectorConfig(weights=str(other), backend="torchvision"))
 
 
 def test_the_hash_covers_tensors_outside_of_the_file(tmp_path):
@@ -416,3 +416,10 @@ def test_a_box_comes_back_from_the_models_input(width, height, fit, corners):
     assert (columns[0], rows[0]) == tuple(placed.offset)
     assert len(columns) == round(width * placed.scale[0])
     assert len(rows) == round(height * placed.scale[1])
+
+
+def test_an_exported_model_is_not_exported_again(tmp_path):
+    path = write_model(tmp_path / "m.onnx", one(in_cells()))
+    shown = CliRunner().invoke(main, ["detector", "export", str(path), "--out", str(tmp_path / "out.onnx")])
+    assert shown.exit_code == 1
+    assert "m.onnx: is exported already, and runs as it is" in shown.output

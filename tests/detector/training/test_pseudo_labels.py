@@ -3,7 +3,7 @@
 import numpy as np
 
 from detector.records import Detections
-from detector.training.pseudo_labels import pseudo_labels
+from detector.training.pseudo_labels import lasts, pseudo_labels
 
 
 def found(*rows):
@@ -33,3 +33,25 @@ def test_a_second_detector_must_agree_and_what_it_alone_finds_is_ignored():
     ]
     assert [row["iscrowd"] for row in pseudo_labels(first, 0.5, Detections.empty())] == [1, 1, 1]
     assert [row["iscrowd"] for row in pseudo_labels(Detections.empty(), 0.5, second)] == [1, 1, 1]
+
+
+def test_a_flicker_is_ignored_where_it_is_sure_and_background_where_it_is_not():
+    rows = found((10, 20, 8, 24, 0.9), (50, 20, 8, 24, 0.8), (90, 20, 8, 24, 0.3), (130, 20, 8, 24, 0.2))
+    lasting = np.array([True, False, True, False])
+    labels = pseudo_labels(rows, 0.5, lasting=lasting)
+    assert [(row["bbox"][0], row["iscrowd"]) for row in labels] == [(10, 0), (50, 1), (90, 1)]
+    # What a second detector found there too is nothing to train as background.
+    labels = pseudo_labels(rows, 0.5, found((130, 20, 8, 24, 0.3), (200, 20, 8, 24, 0.3)), lasting)
+    assert [(row["bbox"][0], row["iscrowd"]) for row in labels] == [(10, 1), (50, 1), (90, 1), (130, 1), (200, 1)]
+
+
+def test_what_is_found_nearby_lasts_and_no_more_frames_are_looked_at_than_needed():
+    # IoU of a person that moved by 3 of its 8 px: 5/11; by 5 px: 3/13.
+    first = found((10, 20, 8, 24, 0.9), (50, 20, 8, 24, 0.8))
+    after, before = found((55, 20, 8, 24, 0.9), (13, 20, 8, 24, 0.2)), found((47, 20, 8, 24, 0.2))
+    assert lasts(first, [after]).tolist() == [True, False]
+    assert lasts(first, [after, before]).tolist() == [True, True]
+    assert lasts(first, iter([after, before, None])).tolist() == [True, True]
+    assert lasts(first, [Detections.empty()]).tolist() == [False, False]
+    assert lasts(first, []).tolist() == [True, True]
+    assert lasts(Detections.empty(), [after]).tolist() == []

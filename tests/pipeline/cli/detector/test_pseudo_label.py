@@ -64,6 +64,59 @@ def test_each_nth_frame_is_annotated_ready_for_a_training(flights, tmp_path, mon
     assert {image["clip"] for image in json.loads((out / "annotations.json").read_text())["images"]} == {"a", "b"}
 
 
+class EachSquare(Bright):
+    """Finds all bright squares; those in the lower half in doubt."""
+
+    def predict(self, batch):
+        (image,) = batch
+        boxes = cv2.connectedComponentsWithStats((image.min(axis=2) > 128).astype(np.uint8))[2]
+        found = boxes[1:, :4].astype(np.float32)
+        found[:, 2:] += found[:, :2]
+        scores = np.where(found[:, 1] < 30, 0.9, 0.3).astype(np.float32)
+        order = np.argsort(-scores, kind="stable")
+        return [Detections(found[order], scores[order])]
+
+
+@pytest.fixture
+def flickering(tmp_path):
+    """A video of eight frames with a person above and a doubtful one below; in frame 4 alone one more of each."""
+    path = tmp_path / "flight.avi"
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20, (96, 64))
+    for n in range(8):
+        picture = np.zeros((64, 96, 3), np.uint8)
+        for left, top in [(16 + n, 8), (16 + n, 40)] + ([(64, 8), (64, 40)] if n == 4 else []):
+            picture[top : top + 16, left : left + 8] = 255
+        video.write(picture)
+    video.release()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), "2 persons, 3 regions to ignore"),
+        (("--near", 0), "3 persons, 3 regions to ignore"),
+    ],
+)
+def test_what_is_in_one_frame_of_a_video_only_is_no_person(flickering, tmp_path, monkeypatch, options, expected):
+    monkeypatch.setattr(detector.backends.load, "load_predictor", lambda config: EachSquare())
+    shown = run(flickering, "--out", tmp_path / "out", "--every", 4, *options)
+    assert shown.exit_code == 0, shown.output
+    assert f"2 images of 1 clips, {expected}" in shown.output
+
+
+def test_two_detectors_of_different_kinds_agree(flights, tmp_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from tests.detector.backends.onnx_models import write_model
+
+    rows = np.array([[10, 10, 30, 40, 0.9, 0], [0, 0, 5, 5, 0.01, 0]], np.float32)[None]
+    model = write_model(tmp_path / "other.onnx", {"output0": rows}, metadata={"names": "{0: 'person'}"})
+    shown = run(flights[0], "--out", tmp_path / "out", "--every", 5, "--weights", model, "--second", "embedded")
+    assert shown.exit_code == 0, shown.output
+    assert "2 images of 1 clips, 0 persons, 2 regions to ignore" in shown.output
+
+
 def test_what_cannot_be_is_refused_in_one_line(flights, tmp_path):
     (tmp_path / "sub").mkdir()
     flights[0].rename(tmp_path / "sub" / "b")
