@@ -42,6 +42,10 @@ _COLUMNS = {
     "score": ("score", "confidence", "conf"),
     "label": ("label", "class", "name", "class_name", "category", "class_id", "category_id"),
 }
+_KINDS = (
+    ".json (COCO's results or annotations), .txt (MOTChallenge, VisDrone), .csv or .tsv (a table with a header), "
+    ".xml (CVAT), a .zip of one of these, or YOLO's folder of texts"
+)
 _EXPECTED_COLUMNS = "frame; x1, y1, x2, y2 or x, y, w, h; score; label"
 
 
@@ -111,8 +115,11 @@ def read_detections(
 
 def _form(path: Path) -> str | None:
     """The format, where the suffix alone does not tell it."""
-    if path.suffix.lower() not in (".csv", ".txt", ".tsv"):
+    suffix = path.suffix.lower()
+    if suffix in (".json", ".xml", ".zip"):
         return None
+    if suffix not in (".csv", ".txt", ".tsv"):
+        raise AnnotateError(f"{path}: a file of no known kind; expected {_KINDS}")
     try:
         start = read_regular(path)[:1000].decode("utf-8-sig", "replace")
     except OSError as error:

@@ -34,9 +34,11 @@ def read_detectron2(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise DetectorError(f"{path}: no such checkpoint; expected detectron2's .pkl or .pth") from None
     except Exception as error:  # unpicklers raise whatever they meet: all of it means "not weights"
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        # Of torch's long texts the start says nothing, and other errors may be a bare number.
+        own = path.suffix == ".pkl" and isinstance(error, pickle.UnpicklingError)
+        known = f" ({' '.join(str(error).split())[:120]})" if own else ""
         raise DetectorError(
-            f"{path}: not a checkpoint of plain arrays ({reason}); nothing in it was run. "
+            f"{path}: not a checkpoint of plain arrays{known}; nothing in it was run. "
             "Expected detectron2's .pkl or .pth"
         ) from None
     model = content.get("model", content) if isinstance(content, dict) else None

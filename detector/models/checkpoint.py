@@ -108,10 +108,9 @@ def load_torchvision(path: Path, preset: str) -> Checkpoint:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of pickle protocols; our one line is enough
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler meets: all of it means "not weights"
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+    except Exception:  # torch raises whatever its unpickler meets: all of it means "not weights"
         raise DetectorError(
-            f"{path}: not a checkpoint of plain tensors ({reason}); nothing in it was run. "
+            f"{path}: not a checkpoint of plain tensors; nothing in it was run. "
             "Expected a torchvision state dict or a uavpipe .safetensors file"
         ) from None
     if isinstance(state, dict) and isinstance(state.get("model"), dict):

@@ -134,7 +134,7 @@ def test_persons_are_named_by_class_or_number(tmp_path):
         ("d", {"0.txt": "0 .1 .1 .1 .1 .1 .1 .1\n"}, "line 1: 8 fields"),
         ("d", {"start.txt": "0 .1 .1 .1 .1\n"}, "'start' names no frame"),
         ("d", {"classes.txt": "person\n"}, "no texts here"),
-        ("d.doc", "nothing", "unknown format"),
+        ("d.doc", "nothing", r"of no known kind; expected \.json \(COCO's .* or YOLO's folder of texts"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(name, content, error, tmp_path):

@@ -74,7 +74,9 @@ def test_a_pickle_that_would_run_code_is_refused_unrun(tmp_path, suffix, functio
     argument = {Path.touch: trap, eval: f"open({str(trap)!r}, 'w')"}.get(function, f"touch {trap}")
     content = {"model": {"a": np.ones(2), "b": Calls(function, argument)}, "__author__": "x"}
     path = write(tmp_path / f"evil{suffix}", content)
-    with pytest.raises(DetectorError, match=r"evil\.p..: not a checkpoint of plain arrays .*nothing in it was run"):
+    with pytest.raises(
+        DetectorError, match=r"evil\.p..: not a checkpoint of plain arrays.*; nothing in it was run"
+    ):
         read_detectron2(path)
     assert not trap.exists()
 
@@ -129,6 +131,13 @@ def test_a_torn_file_is_one_line(tmp_path, suffix, damage):
     with pytest.raises(DetectorError, match=rf"model\{suffix}: not a checkpoint of plain arrays") as caught:
         read_detectron2(path)
     assert "\n" not in str(caught.value)
+
+
+def test_what_an_unpickler_says_of_no_pickle_is_left_out(tmp_path):
+    for name, data in (("README.md", b"# Words\n"), ("model.pkl", b"\x80\x63."), ("model.pth", b"# Words\n")):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(DetectorError, match="not a checkpoint of plain arrays; nothing in it was run"):
+            read_detectron2(tmp_path / name)
 
 
 def test_a_missing_file_is_said(tmp_path):
