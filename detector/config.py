@@ -204,8 +204,9 @@ class TrainConfig(Section):
     init: str = Field(
         "random",
         description="'random'; 'imagenet': torchvision's backbone weights, with stem and first stage frozen where "
-        "batch norm is; 'coco': torchvision's R50-FPN, for preset fpn; 'embedded': the bundled weights, for "
-        "preset small; or the path of a checkpoint (ours, whose anchors and scale are kept, or torchvision's)",
+        "batch norm is; 'coco': torchvision's R50-FPN, for preset fpn, or its R50 for paper-c4; 'embedded': the "
+        "bundled weights, for preset small; or the path of a checkpoint (ours, whose anchors and scale are kept, "
+        "or torchvision's; of a .pth without a box head, the ResNet)",
     )
     terms: str = Field(
         "",

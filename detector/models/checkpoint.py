@@ -18,6 +18,7 @@ from detector.models.header import describe, read_header
 from detector.models.presets import COCO_FPN, TORCHVISION, Architecture
 
 _COCO_CLASSES = 91
+BOX_HEAD = "roi_heads.box_predictor.cls_score.weight"  # what a whole detector has
 _BOXES = "roi_heads.box_predictor.bbox_pred."
 # torchvision renamed two modules in 0.13; its COCO files still carry the names of before.
 _RENAMED = (
@@ -95,10 +96,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(header.architecture, header.classes, _float32(state))
 
 
-def load_torchvision(path: Path, preset: str) -> Checkpoint:
-    """Read a torchvision state dict (`.pth`) for `preset`; a pickle with anything but tensors is refused.
-
-    The model has torchvision's anchors and scale, since the weights were trained with them.
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a state dict (`.pth`), by name; a pickle with anything but tensors is refused.
 
     Raises:
         DetectorError: not such a file.
@@ -121,7 +120,20 @@ def load_torchvision(path: Path, preset: str) -> Checkpoint:
         or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items())
     ):
         raise DetectorError(f"{path}: expected a state dict of tensors, found {type(state).__name__}")
-    predictor = state.get("roi_heads.box_predictor.cls_score.weight")
+    return state
+
+
+def load_torchvision(path: Path, preset: str) -> Checkpoint:
+    """Read a torchvision state dict (`.pth`) for `preset`; a pickle with anything but tensors is refused.
+
+    The model has torchvision's anchors and scale, since the weights were trained with them.
+
+    Raises:
+        DetectorError: not such a file.
+
+    """
+    state = read_state(path)
+    predictor = state.get(BOX_HEAD)
     if predictor is None or predictor.ndim != 2 or len(predictor) < 2:
         raise DetectorError(
             f"{path}: no box head in it; expected the weights of a torchvision Faster R-CNN "

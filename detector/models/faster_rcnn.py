@@ -7,9 +7,11 @@
 Images come scaled (see `detector.backends.images`), so the model's own transform only normalises and pads.
 """
 
+import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,6 +39,7 @@ _Norm = Callable[[int], nn.Module]
 # torchvision's CUDA kernel of RoIAlign counts and indexes in int32: beyond, it returns zeros and says nothing.
 INT32 = 2**31 - 1
 _LEAST_SIDE = 1e-2  # px of a person's box, as torchvision has it
+_BODY = re.compile(r"backbone\.body\.|roi_heads\.box_head\.(?=layer4\.)")  # before a ResNet's own names
 _POOLED_AT_ONCE = 2**28  # numbers in the RoIs that are pooled at once: 1 GiB in fp32
 
 
@@ -363,13 +366,38 @@ def load_imagenet_backbone(model: FasterRCNN, architecture: Architecture) -> Non
             f"init 'imagenet': {source.url} could not be downloaded ({error}); put that file into torch's cache "
             "(~/.cache/torch/hub/checkpoints), or take init: random"
         ) from None
-    own = model.state_dict()
-    taken = {}
-    for name, value in state.items():
-        for target in (f"backbone.body.{name}", f"roi_heads.box_head.{name}"):
-            if target in own and own[target].shape == value.shape:
-                taken[target] = value
-    model.load_state_dict(taken, strict=False)
+    load_body(model, state, source.url)
+
+
+def load_body(model: FasterRCNN, state: Mapping[str, Tensor], source: Path | str) -> None:
+    """Put a ResNet's tensors into the backbone's body and, for C4, into the head.
+
+    Args:
+        model: changed in place.
+        state: by torchvision's names, with or without a prefix, as `backbone.body.`; others are left out.
+        source: the file, for errors.
+
+    Raises:
+        DetectorError: tensors are missing or of another shape, or have values that are not finite.
+
+    """
+    own = {name: value for name, value in model.state_dict().items() if _BODY.match(name)}
+    own = {name: value for name, value in own.items() if not name.endswith("num_batches_tracked")}
+    stems = [name for name in state if re.search(r"(^|\.)conv1\.weight$", name)]
+    prefix = min(stems, key=len, default="").removesuffix("conv1.weight")
+    names = {name: prefix + _BODY.sub("", name) for name in own}
+    missing = [name for name in names.values() if name not in state]
+    shapes = [name for ours, name in names.items() if name in state and state[name].shape != own[ours].shape]
+    if missing or shapes:
+        raise DetectorError(
+            f"{source}: not the weights of this preset's ResNet: of its {len(own)} tensors {len(missing)} are "
+            f"missing, {len(shapes)} have another shape (such as {(missing or shapes)[0]}); take those of a "
+            "ResNet-18 for 'small', of a ResNet-50 for 'fpn' and 'paper-c4'"
+        )
+    for name in names.values():
+        if not state[name].isfinite().all():
+            raise DetectorError(f"{source}: {name} has values that are not finite")
+    model.load_state_dict({ours: state[name].float() for ours, name in names.items()}, strict=False)
 
 
 def freeze_stem(model: FasterRCNN) -> None:

@@ -5,13 +5,21 @@ from pathlib import Path
 
 import torch
 from pydantic import ValidationError
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
 
 from detector.config import NAMED_WEIGHTS, Preset, TrainConfig
 from detector.errors import DetectorError
-from detector.models.checkpoint import load_checkpoint, load_into, load_torchvision, person_only, with_anchors_of
-from detector.models.faster_rcnn import freeze_stem, load_imagenet_backbone
+from detector.models.checkpoint import (
+    BOX_HEAD,
+    load_checkpoint,
+    load_into,
+    load_torchvision,
+    person_only,
+    read_state,
+    with_anchors_of,
+)
+from detector.models.faster_rcnn import freeze_stem, load_body, load_imagenet_backbone
 from detector.models.header import read_header
 from detector.models.presets import ARCHITECTURES, Architecture
 from detector.models.weights import resolve
@@ -20,6 +28,12 @@ from detector.models.weights import resolve
 TERMS = {
     "imagenet": "torchvision's ImageNet weights (BSD-3-Clause, ImageNet for non-commercial research)",
     "coco": "torchvision's COCO weights (BSD-3-Clause, COCO by CC BY 4.0, its pictures by Flickr's terms)",
+}
+# Named initial weights that fit a preset.
+_NAMED: dict[Preset, tuple[str, ...]] = {
+    "small": ("random", "imagenet", "embedded"),
+    "fpn": ("random", "imagenet", "coco"),
+    "paper-c4": ("random", "imagenet", "coco"),
 }
 
 
@@ -47,9 +61,22 @@ def _start(config: TrainConfig) -> Architecture:
 
 
 def _checkpoint(init: str, preset: Preset) -> Path | None:
+    """The file of the initial weights; None: they are no checkpoint.
+
+    Raises:
+        DetectorError: there is none, or a named one is of another preset, which is checked before a download.
+
+    """
     if init in ("random", "imagenet"):
         return None
-    return resolve(init, preset).path if init in NAMED_WEIGHTS else Path(init)
+    choices = f"'{preset}' starts from {', '.join(_NAMED[preset])} or a file (.safetensors, .pth)"
+    if init not in NAMED_WEIGHTS:
+        if not Path(init).is_file():
+            raise DetectorError(f"init '{init}': no such file; {choices}")
+        return Path(init)
+    if init != "auto" and init not in _NAMED[preset]:
+        raise DetectorError(f"init '{init}': weights of another preset; {choices}")
+    return resolve(init, None if init == "coco" else preset).path
 
 
 def _is_foreign(path: Path) -> bool:
@@ -59,18 +86,31 @@ def _is_foreign(path: Path) -> bool:
 def initialise(model: FasterRCNN, architecture: Architecture, init: str) -> None:
     """Put the weights that `init` names (see `TrainConfig.init`) into `model`; "random" leaves it as it is.
 
+    Of a `.pth` without a box head, and of a detector with FPN for `paper-c4`, it is the ResNet alone.
+
     Raises:
         DetectorError: no such weights, damaged ones, or of another architecture.
 
     """
+    path = _checkpoint(init, architecture.preset)
+    body = _body(path, architecture.preset) if path is not None and _is_foreign(path) else None
     if init == "imagenet":
         load_imagenet_backbone(model, architecture)
-        if architecture.norm == "frozen":
-            freeze_stem(model)
-    elif (path := _checkpoint(init, architecture.preset)) is not None:
+    elif path is not None and body is not None:
+        load_body(model, body, path)
+    elif path is not None:
         foreign = _is_foreign(path)
         checkpoint = load_torchvision(path, architecture.preset) if foreign else load_checkpoint(path)
         load_into(model, with_anchors_of(person_only(checkpoint), model), path)
+    if architecture.norm == "frozen" and (init == "imagenet" or body is not None):
+        freeze_stem(model)
+
+
+def _body(path: Path, preset: Preset) -> dict[str, Tensor] | None:
+    """The tensors of a file of which only the ResNet fits `preset`; None: all of it may."""
+    state = read_state(path)
+    has_fpn = any(name.startswith("backbone.fpn.") for name in state)
+    return state if BOX_HEAD not in state or (has_fpn and preset == "paper-c4") else None
 
 
 def terms_of(config: TrainConfig) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from torchvision.models import resnet18
 
 from detector.config import Augmentation, DataSource, Resize, TrainConfig
 from detector.errors import DetectorError
@@ -415,3 +416,64 @@ def test_a_training_starts_from_the_weights_that_it_names(data, tmp_path, monkey
     initialise(model, architecture, "coco")
     body = "backbone.body.layer3.0.conv1.weight"
     assert torch.equal(model.state_dict()[body], coco[body])
+    # Of the same file a C4 has the ResNet, whose last stage is its head.
+    architecture = architecture_of(config(data, preset="paper-c4", init="coco"))
+    assert architecture == ARCHITECTURES["paper-c4"]
+    model = build(architecture)
+    initialise(model, architecture, "coco")
+    own = model.state_dict()
+    taken = {name: name for name in own if name.startswith("backbone.body.")}
+    taken |= {name: name.replace("roi_heads.box_head.", "backbone.body.") for name in own if ".layer4." in name}
+    assert len(taken) == 265
+    assert all(torch.equal(own[name], coco[theirs]) for name, theirs in taken.items())
+    assert not model.backbone.body.conv1.weight.requires_grad
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_training_starts_from_a_body_alone(data, tmp_path, prefix):
+    torch.manual_seed(3)
+    resnet = resnet18().state_dict()
+    body = {name: value for name, value in resnet.items() if not name.startswith(("layer4", "fc"))}
+    path = tmp_path / "body.pth"
+    torch.save({prefix + name: value for name, value in body.items()}, path)
+    architecture = architecture_of(config(data, init=str(path)))
+    assert architecture == ARCHITECTURES["small"]
+    model = build(architecture)
+    initialise(model, architecture, str(path))
+    own = model.backbone.body.state_dict()
+    kept = [name for name in own if not name.endswith("num_batches_tracked")]
+    assert len(kept) == 75
+    assert all(torch.equal(own[name], body[name]) for name in kept)
+    with pytest.raises(
+        DetectorError, match=r"not the weights of this preset's ResNet: of its 265 .* of a ResNet-50"
+    ):
+        initialise(build(ARCHITECTURES["paper-c4"]), ARCHITECTURES["paper-c4"], str(path))
+    torch.save(body | {"layer1.0.conv1.weight": body["layer1.0.conv1.weight"] * torch.inf}, path)
+    with pytest.raises(DetectorError, match=r"body\.pth: layer1\.0\.conv1\.weight has values that are not finite"):
+        initialise(model, architecture, str(path))
+
+
+@pytest.mark.parametrize(
+    ("preset", "init", "expected"),
+    [
+        (
+            "small",
+            "coco",
+            "init 'coco': weights of another preset; 'small' starts from random, imagenet, embedded or",
+        ),
+        (
+            "fpn",
+            "embedded",
+            "init 'embedded': weights of another preset; 'fpn' starts from random, imagenet, coco or",
+        ),
+        (
+            "paper-c4",
+            "nonsense",
+            "init 'nonsense': no such file; 'paper-c4' starts from random, imagenet, coco or a",
+        ),
+    ],
+)
+def test_initial_weights_that_do_not_fit_are_refused_with_those_that_do(data, preset, init, expected, monkeypatch):
+    monkeypatch.setattr("detector.training.recipe.resolve", lambda *_: pytest.fail("looked for"))
+    with pytest.raises(DetectorError, match=expected):
+        architecture_of(config(data, preset=preset, init=init))
