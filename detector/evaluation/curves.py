@@ -19,7 +19,7 @@ from detector.records import Detections, sides
 
 _THRESHOLDS = (0.3, 0.5, 0.8)  # 0.8 is the paper's for crops
 _IOU = np.array([0.5])
-_RECALLS = np.linspace(0, 1, 101)  # where COCO reads the precision
+RECALLS = np.linspace(0, 1, 101)  # where COCO reads the precision
 # px of the original image; below 12 px persons are hardly identifiable, from 60 px a re-id network can work.
 _HEIGHTS = (0, 12, 20, 35, 60, np.inf)
 _ALTITUDES = (10, 20, 30, 50, 80, 120)  # metres above take-off, where parts begin; the first one is below them
@@ -106,8 +106,8 @@ class Judged:
         recall = right / max(1, len(self.person_heights))
         precision = right / np.arange(1, len(right) + 1)
         best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0)
-        places = np.searchsorted(recall, _RECALLS)
-        return Curve(_RECALLS, best[places], np.append(self.scores, np.nan)[places].astype(np.float64))
+        places = np.searchsorted(recall, RECALLS)
+        return Curve(RECALLS, best[places], np.append(self.scores, np.nan)[places].astype(np.float64))
 
     def ap50(self) -> float | None:
         """COCO's AP50; None without persons."""

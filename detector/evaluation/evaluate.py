@@ -16,6 +16,7 @@ from detector.errors import DetectorError
 from detector.evaluation.calibration import calibration_error, reliability
 from detector.evaluation.coco_ap import MAX_DETECTIONS, person_ap, persons_by_size
 from detector.evaluation.curves import Judged, by_altitude, by_height, judge_each, together
+from detector.evaluation.intervals import Interval, ap50_interval
 from detector.evaluation.visdrone_ap import person_visdrone_ap
 from detector.records import Detections
 
@@ -91,6 +92,7 @@ class Report:
 
     Attributes:
         coco: figures by name, as `detector.evaluation.coco_ap.coco_ap` gives them.
+        ap50_interval: of 95 %, of COCO's AP50 by resampling images; None with fewer than two that show persons.
         visdrone: figures by name, as `detector.evaluation.visdrone_ap.visdrone_ap` gives them.
         sizes: number of persons by COCO's sizes.
         parts: right and wrong detections of "all" persons, and by height.
@@ -100,6 +102,7 @@ class Report:
     """
 
     coco: dict[str, float]
+    ap50_interval: Interval | None
     visdrone: dict[str, float]
     sizes: dict[str, int]
     parts: dict[str, Judged]
@@ -113,6 +116,7 @@ class Report:
             "images": self.parts["all"].images,
             "detections": self.detections,
             "coco": _known(self.coco),
+            "intervals": {} if self.ap50_interval is None else {"AP50": list(self.ap50_interval)},
             "visdrone": _known(self.visdrone),
             "persons_by_size": self.sizes,
             "by_height": _contents(self.parts),
@@ -141,6 +145,7 @@ def measure(
     judged = together(each)
     return Report(
         coco=person_ap(images, found, max_detections=max_detections),
+        ap50_interval=ap50_interval(each),
         visdrone=person_visdrone_ap(images, found, image_sizes(images)),
         sizes=persons_by_size(images),
         parts={"all": judged, **by_height(judged)},

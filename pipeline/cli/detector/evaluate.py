@@ -136,6 +136,9 @@ def _show(report: "Report") -> None:
     )
     for name in [*report.visdrone, *(name for name in report.coco if name not in report.visdrone)]:
         click.echo(f"{name:12}{_figure(report.coco, name):>8}{_figure(report.visdrone, name):>10}".rstrip())
+    if report.ap50_interval is not None:
+        low, high = map(_number, report.ap50_interval)
+        click.echo(f"AP50 by COCO: {low} to {high} (95 %, resampling the images)")
     sizes = ", ".join(f"{count:,} {name}" for name, count in report.sizes.items())
     click.echo(f"{'persons':12}{sizes}\n\n{_EXPLANATION}\n")
     thresholds = [point.threshold for point in whole.points()]

@@ -86,6 +86,10 @@ def test_all_figures_go_into_the_file():
     assert (content["images"], content["detections"]) == (1, 1)
     assert content["coco"]["AP"] == content["visdrone"]["AP"] == pytest.approx(1)
     assert content["coco"]["AP_large"] is None
+    assert content["intervals"] == {}
+    assert json.loads(measure([image] * 2, [perfect(image)] * 2).as_json())["intervals"] == {
+        "AP50": pytest.approx([1, 1])
+    }
     assert content["persons_by_size"] == {"small": 1, "medium": 0, "large": 0}
     part = content["by_height"]["20–35 px"]
     assert (part["persons"], part["AP50"]) == (1, pytest.approx(1))

@@ -58,6 +58,17 @@ def test_stored_detections_are_measured_without_a_model(annotations, detections,
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["visdrone"]["AP"] == pytest.approx(2 / 3)
 
 
+def test_several_images_have_an_interval(annotations, detections, tmp_path):
+    content = json.loads(annotations.read_text())
+    content["images"] += [{"id": 6, "file_name": "2.png", "width": 160, "height": 120}]
+    content["annotations"] += [{"id": 9, "image_id": 6, "category_id": 1, "bbox": [9, 9, 9, 29], "iscrowd": 0}]
+    annotations.write_text(json.dumps(content))
+    shown = run(annotations, "--detections", detections, "--out", tmp_path / "out")
+    # Both images, or twice the one without a detection, or twice the one without a miss.
+    assert "AP50 by COCO: 0.000 to 1.000 (95 %, resampling the images)" in shown.output
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text())["intervals"] == {"AP50": [0, 1]}
+
+
 def test_a_plot_that_fails_takes_nothing_with_it(annotations, detections, tmp_path, monkeypatch, caplog):
     def fail(*_):
         raise RuntimeError("no font")
