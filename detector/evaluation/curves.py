@@ -176,22 +176,3 @@ def write_csv(path: Path, parts: dict[str, Judged]) -> None:
         for recall, precision, score in zip(curve.recall, curve.precision, curve.score, strict=True):
             lines.append(f"{name},{recall:.2f},{precision:.6f},{'' if np.isnan(score) else f'{score:.6f}'}")
     path.write_text("\n".join(lines) + "\n", "utf-8")
-
-
-def plot(path: Path, parts: dict[str, Judged]) -> None:
-    """The curves of all `parts` that have persons, as a picture in the format of `path`'s suffix."""
-    from matplotlib.figure import Figure  # not pyplot, which wants a display
-
-    figure = Figure(figsize=(8, 6), layout="constrained")
-    axes = figure.add_subplot(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-    for name, judged in parts.items():
-        persons = len(judged.person_heights)
-        if persons:
-            curve = judged.curve()
-            reached = ~np.isnan(curve.score)
-            label = f"{name}: AP50 {judged.ap50():.3f}, {persons:,} persons"
-            axes.plot(curve.recall[reached], curve.precision[reached], label=label, marker=".", markersize=3)
-    axes.set_title("Precision and recall at IoU 0.5, by height of the person")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=120)

@@ -70,9 +70,11 @@ def evaluate(
         source = DataSource(annotations=annotations, images=images, persons=persons)
         truth, found = _run_model(source, weights, settings, save)
     report = measure(truth, found, max_detections=cap)
+    if out is not None:
+        _write(report, out)  # first: `| head` may close what the figures are printed to
     _show(report)
     if out is not None:
-        _write(report, out)
+        click.echo(f"\n{out}: metrics.json, curves.csv, curves.png")
 
 
 def _read_stored(
@@ -174,14 +176,14 @@ def _number(value: float | None) -> str:
 
 def _write(report: "Report", out: Path) -> None:
     """Figures first, picture last: a plot that fails does not cost the figures."""
-    from detector.evaluation.curves import plot, write_csv
+    from detector.evaluation.curves import write_csv
+    from detector.evaluation.picture import plot
     from pipeline.workspace.atomic import atomic_file
 
     with atomic_file(out / "metrics.json") as temporary:
         temporary.write_text(report.as_json(), "utf-8")
     with atomic_file(out / "curves.csv") as temporary:
         write_csv(temporary, report.parts)
-    click.echo(f"\n{out}: metrics.json, curves.csv, curves.png")
     try:
         with atomic_file(out / "curves.png") as temporary:
             plot(temporary, report.parts)
