@@ -73,7 +73,7 @@ def test_a_plot_that_fails_takes_nothing_with_it(annotations, detections, tmp_pa
     def fail(*_):
         raise RuntimeError("no font")
 
-    monkeypatch.setattr("detector.evaluation.curves.plot", fail)
+    monkeypatch.setattr("detector.evaluation.picture.plot", fail)
     shown = run(annotations, "--detections", detections, "--out", tmp_path / "out")
     assert shown.exit_code == 0, shown.output
     assert "not drawn (no font)" in caplog.text
