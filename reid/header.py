@@ -77,7 +77,7 @@ def _metadata(path: Path) -> dict[str, Any]:
             length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
             text = file.read(length) if 2 <= length <= _MAX_HEADER else b""
     except FileNotFoundError:
-        raise ReidError(f"{path}: no such checkpoint") from None
+        raise ReidError(f"{path}: no such checkpoint; expected a file, or 'embedded'") from None
     except OSError as error:
         raise ReidError(f"{path}: cannot be read: {error.strerror}") from None
     try:

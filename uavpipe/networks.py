@@ -20,6 +20,7 @@ from reid.evaluation.reranking import Reranking
 from reid.evaluation.summary import summary_of
 from reid.input_convention import stated_metric
 from reid.training.recipes import recipe_file
+from reid.weights import weights_file
 from uavpipe.errors import one_error
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def evaluate(
         >>> result.figures["mAP"], result.figures["rank-1"]
 
     Args:
-        weights: a checkpoint of `uavpipe.train`, or an ONNX model.
+        weights: "embedded", a checkpoint of `uavpipe.train`, an ONNX model, or OpenVINO's `.xml`.
         data: the data set, `[FORMAT:]FOLDER`.
         protocol: which gallery crops count: market, single-shot, flight, tracklet or strict; None: as `train`.
         metric: euclidean or cosine; auto: the one that `MODEL.input.yaml` beside the weights names, else euclidean.
@@ -109,11 +110,11 @@ def evaluate(
     """
     protocol = _protocol(protocol, data)
     if metric == "auto":
-        metric = stated_metric(Path(weights), None) or "euclidean"
+        metric = stated_metric(weights_file(weights), None) or "euclidean"
     options = Options(protocol, metric, reranking=Reranking() if rerank else None)
     folder = None if out is None else Path(out)
     result: Result = _evaluated(
-        weights=Path(weights),
+        weights=weights_file(weights),
         data=os.fspath(data),
         options=options,
         flip=flip,

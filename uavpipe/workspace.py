@@ -25,6 +25,7 @@ from pipeline.stages.frames import read_frames
 from pipeline.workspace.folders import read_card
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.tables import read_table
+from reid.weights import weights_file
 from uavpipe import columns
 from uavpipe.errors import one_error
 
@@ -191,7 +192,7 @@ class Workspace:
             top: number of persons, at most.
             error: accepted share of wrong answers in searches for somebody who is not there.
             unlikely: whether answers below the threshold are returned, too.
-            weights: of the network; None: that of the suggestions, or the bundled one.
+            weights: of the network, "embedded" or a file; None: that of the suggestions, or the bundled one.
             device: of the networks: auto, cpu or cuda.
             audit: whether the search is recorded in `searches.jsonl`.
 
@@ -207,7 +208,7 @@ class Workspace:
         from pipeline.find.formats import as_records
 
         wanted = Wanted(tuple(map(Path, photos)), person, box)
-        network = None if weights is None else Path(weights)
+        network = None if weights is None else weights_file(weights)
         how: dict[str, Any] = {"weights": network, "top": top, "error": error, "device": device, "audit": audit}
         found = find(self.path, wanted, progress_bar, **how)
         return _sighted(as_records(found, found.answers if unlikely else found.likely), columns.ANSWERS)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.options import LABELLED_WORKSPACE, OUT, PATH, ZONE, format_option
+from pipeline.cli.options import LABELLED_WORKSPACE, OUT, PATH, ZONE, embedder_option, format_option
 from pipeline.cli.outputs import print_or_write, writes
 
 
@@ -34,9 +34,7 @@ def _box(
     help="Accept a wrong answer in this share of the searches for somebody who is not there.",
 )
 @click.option("--all", "unlikely", is_flag=True, help="Show answers below the threshold, too.")
-@click.option(
-    "--weights", type=PATH, help="Use this checkpoint of 'uavpipe reid train', or ONNX model.  [default: bundled]"
-)
+@embedder_option("that of the suggestions, else embedded")
 @click.option("--device", default="auto", show_default=True, help="Run the networks on auto, cpu or cuda.")
 @ZONE
 @format_option("table", "csv", "json", "geojson", "gpx", "kml", "cot")

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
@@ -13,6 +14,30 @@ if TYPE_CHECKING:
     from pipeline.run.shards import Shard
 
 PATH = click.Path(path_type=Path)
+
+
+class _Weights(click.Path):
+    """Weights of a re-ID network: the command gets the file that a path, or the name `embedded`, means."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        from reid.weights import weights_file
+
+        return weights_file(os.fsdecode(super().convert(value, param, ctx)))
+
+
+WEIGHTS = _Weights()
+
+
+def embedder_option(default: str) -> Callable[..., Any]:
+    """`--weights` of a command that embeds a workspace; `default` is for its help."""
+    return click.option(
+        "--weights",
+        type=WEIGHTS,
+        help="Embed with this network: embedded, a checkpoint of 'uavpipe reid train', an ONNX model, or "
+        f"OpenVINO's .xml.  [default: {default}]",
+    )
+
+
 LABELLED_WORKSPACE = click.option(
     "--workspace",
     type=PATH,

@@ -4,15 +4,13 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.options import LABELLED_WORKSPACE, PATH, format_option
+from pipeline.cli.options import LABELLED_WORKSPACE, embedder_option, format_option
 from pipeline.words import counted
 
 
 @click.command()
 @LABELLED_WORKSPACE
-@click.option(
-    "--weights", type=PATH, help="Use this checkpoint of 'uavpipe reid train', or ONNX model.  [default: bundled]"
-)
+@embedder_option("that of the suggestions, else embedded")
 @click.option("--device", default="auto", show_default=True, help="Run the network on auto, cpu or cuda.")
 @format_option("text", "json")
 def people(workspace: Path, weights: Path | None, device: str, form: str) -> None:

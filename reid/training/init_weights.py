@@ -15,7 +15,7 @@ from reid.config import TrainConfig
 from reid.errors import ReidError
 from reid.header import read_header
 from reid.network import Network, timm_trunk
-from reid.weights import EMBEDDED
+from reid.weights import weights_file
 
 _log = logging.getLogger(__name__)
 _FOREIGN = (".pth", ".pt")
@@ -43,7 +43,7 @@ def initialise(network: Network, init: str, *, heads: bool) -> str:
     if init == "imagenet":
         _load_trunk(network, _imagenet(network.config.backbone), "torchvision's ImageNet weights")
     elif init != "random":
-        path = EMBEDDED if init == "embedded" else Path(init)
+        path = weights_file(init)
         state = load_foreign(path) if path.suffix in _FOREIGN else load_checkpoint(path).state
         _load_trunk(network, state, str(path))
         if heads:
@@ -60,7 +60,7 @@ def terms_of(config: TrainConfig) -> str:
         ReidError: initial weights or a teacher are missing or damaged.
 
     """
-    files = [EMBEDDED if config.init == "embedded" else config.init_file]
+    files = [weights_file(config.init) if config.init == "embedded" else config.init_file]
     files += config.loss.distillation.teachers if config.loss.distillation else ()
     stated = [read_header(path).terms for path in files if path is not None and path.suffix not in _HEADLESS]
     if config.init == "imagenet":

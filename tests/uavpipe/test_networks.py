@@ -53,6 +53,10 @@ def test_evaluate_gives_the_figures_of_the_command(people, tmp_path):
     assert len(list((tmp_path / "python" / "ranked").iterdir())) > 0
 
 
+def test_the_embedded_network_has_a_name(people):
+    assert 0 < uavpipe.evaluate("embedded", people, device="cpu").figures["mAP"] <= 1
+
+
 def test_without_a_folder_nothing_is_written(people, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert 0 < uavpipe.evaluate(people / "a.safetensors", people).figures["mAP"] <= 1

@@ -6,17 +6,14 @@ from pathlib import Path
 import click
 
 from pipeline.cli.extras import trains
-from pipeline.cli.options import LABELLED_WORKSPACE, PATH
+from pipeline.cli.options import LABELLED_WORKSPACE, WEIGHTS, embedder_option
 
-_WEIGHTS = click.option(
-    "--weights", type=PATH, help="Use this checkpoint of 'uavpipe reid train', or ONNX model.  [default: bundled]"
-)
 _DEVICE = click.option("--device", default="auto", show_default=True, help="Run the network on auto, cpu or cuda.")
 
 
 @click.command()
 @LABELLED_WORKSPACE
-@_WEIGHTS
+@embedder_option("embedded")
 @_DEVICE
 def embed(workspace: Path, weights: Path | None, device: str) -> None:
     """Embed the crops of all tracklets with a re-ID network, for suggestions."""
@@ -30,7 +27,11 @@ def embed(workspace: Path, weights: Path | None, device: str) -> None:
 
 @click.command()
 @LABELLED_WORKSPACE
-@_WEIGHTS
+@click.option(
+    "--weights",
+    type=WEIGHTS,
+    help="Start from embedded, or this checkpoint of 'uavpipe reid train'.  [default: embedded]",
+)
 @click.option(
     "--iterations",
     type=click.IntRange(1),

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.options import PATH
+from pipeline.cli.options import PATH, WEIGHTS
 from pipeline.cli.outputs import writes
 
 
 @click.command()
-@click.argument("weights", type=PATH)
+@click.argument("weights", type=WEIGHTS)
 @click.option("--out", type=PATH, required=True, help="Write the model to this file, as drone.onnx.")
 @writes("out")
 def export(weights: Path, out: Path) -> None:
-    """Export the network in the checkpoint WEIGHTS as ONNX, and compare both in ONNX Runtime.
+    """Export the network WEIGHTS (a checkpoint, or 'embedded') as ONNX, and compare both in ONNX Runtime.
 
     The model takes bytes, (n, 3, height, width) RGB, and gives features, (n, dimension). The other commands accept
     it as --weights.

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli.options import PATH
+from pipeline.cli.options import WEIGHTS
 from pipeline.cli.reid.options import data_option, device_option, given_input, input_option
 
 
 @click.command()
-@click.argument("model", type=PATH)
+@click.argument("model", type=WEIGHTS)
 @data_option()
 @click.option(
     "--persons", type=click.IntRange(2), default=20, show_default=True, help="With --data: use this many persons."
@@ -19,6 +19,7 @@ from pipeline.cli.reid.options import data_option, device_option, given_input, i
 def inspect(model: Path, data: str | None, persons: int, settings: tuple[str, ...], device: str) -> None:
     """Show how MODEL is used: size, range and order of colours, batch, length of the features.
 
+    MODEL is an ONNX model, OpenVINO's .xml, a checkpoint, or 'embedded'.
     With --data, a data set with queries and a gallery, evaluate a foreign model (ONNX, OpenVINO) on some of its
     persons with each range and order of colours: the right one knows most of them again.
     """

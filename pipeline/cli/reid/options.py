@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pipeline.cli.options import PATH
+from pipeline.cli.options import WEIGHTS
 
 PROTOCOL_NAMES = ("market", "single-shot", "flight", "tracklet", "strict")
 protocol_option = click.option(
@@ -25,8 +25,8 @@ data_option = partial(
 weights_option = partial(
     click.option,
     "--weights",
-    type=PATH,
-    help="Use this network: a checkpoint of 'uavpipe reid train', an ONNX model, or OpenVINO's .xml.",
+    type=WEIGHTS,
+    help="Use this network: embedded, a checkpoint of 'uavpipe reid train', an ONNX model, or OpenVINO's .xml.",
 )
 input_option = click.option(
     "--input",

@@ -33,7 +33,7 @@ def _named(context: click.Context, parameter: click.Parameter, values: Sequence[
     required=True,
     metavar="NAME=WEIGHTS",
     callback=_named,
-    help="Evaluate this network; repeat for more.",
+    help="Evaluate this network, embedded or a file; repeat for more.",
 )
 @click.option(
     "--data",
@@ -75,9 +75,10 @@ def transfer(
     from pipeline.workspace.atomic import write_json
     from reid.embedder import Embedder
     from reid.evaluation.measure import evaluation_on
+    from reid.weights import weights_file
 
     # Errors in networks and data are found before the first evaluation.
-    embedders = {name: Embedder.load(Path(weights), device) for name, weights in sources.items()}
+    embedders = {name: Embedder.load(weights_file(weights), device) for name, weights in sources.items()}
     evaluations = {
         name: evaluation_on(data, cast("ProtocolName", protocols.get(name, "market")))
         for name, data in targets.items()

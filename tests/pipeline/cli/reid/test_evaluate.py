@@ -151,6 +151,8 @@ def test_networks_by_data_sets(people, weights, tmp_path):
     content = json.loads((tmp_path / "t.json").read_text())
     assert content["figures"]["a"]["x"]["rank-1"] == alone["rank-1"]
     assert content["counts"]["y"]["queries_skipped"] == 1
+    result = transfer(*sources, "--weights", "b=embedded", "--data", f"x={people}", "--device", "cpu")
+    assert result.exit_code == 0, result.output
     for wrong, complaint in (
         ((*sources, "--data", "x"), "x: expected NAME=VALUE"),
         ((*sources, *targets, *targets), "each with its own name"),

@@ -151,10 +151,35 @@ def test_search_finds_the_nearest_but_not_the_query(trained, tmp_path):
     assert "not the features of the images in" in result.output
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("embed crops --out f.npy --device cpu --weights", "f.npy: 3 features of length 256"),
+        ("search crops/a.png --data crops --out f.png --device cpu --weights", "the 2 nearest of 3 crops"),
+        ("evaluate --data people --out test --pictures 0 --device cpu --weights", "test: metrics.json"),
+        ("inspect --device cpu", "embedder.safetensors: a network of uavpipe"),
+    ],
+)
+def test_every_command_knows_the_embedded_network_by_name(trained, words, said, monkeypatch):
+    monkeypatch.chdir(trained)
+    for folder, camera in (("query", 1), ("bounding_box_test", 2)):
+        (trained / "people" / folder).mkdir(parents=True, exist_ok=True)
+        for person, crop in enumerate("ab", 1):
+            name = f"000{person}_c{camera}s1_000001_00.png"
+            image = cv2.imread(f"crops/{crop}.png") // camera
+            cv2.imwrite(str(trained / "people" / folder / name), image)
+    result = CliRunner().invoke(main, ["reid", *words.split(), "embedded"])
+    assert result.exit_code == 0, result.output
+    assert said in result.output
+
+
 def test_a_users_mistakes_are_one_line(trained, tmp_path):
     crops, out = trained / "crops", tmp_path / "f.npy"
     for arguments, complaint in (
-        ((crops, "--weights", tmp_path / "none.safetensors", "--out", out), "no such checkpoint"),
+        (
+            (crops, "--weights", tmp_path / "none.safetensors", "--out", out),
+            "no such checkpoint; expected a file, or 'embedded'",
+        ),
         ((tmp_path, "--weights", trained / "a.safetensors", "--out", out), "no images"),
         ((crops, "--weights", trained / "a.safetensors", "--out", tmp_path / "f.csv"), "ends in .npy"),
     ):
