@@ -16,7 +16,8 @@ from reid.checkpoint import load_network
 from reid.crops import read_crop
 from reid.device import device_errors, usable_device
 from reid.errors import ReidError
-from reid.input_convention import InputConvention, convention_of
+from reid.input_convention import InputConvention, convention_of, metric_for
+from reid.metric import FOREIGN, MetricChoice, metric_of
 from reid.network import Network
 from reid.openvino_runtime import load_core
 from reid.records import Picture
@@ -27,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class Embedder(ABC):
-    """Turns images into features whose Euclidean distance is small for images of one person.
+    """Turns images into features whose distance is small for images of one person.
 
     Example:
         >>> embedder = Embedder.load(Path("last.safetensors"))
@@ -37,12 +38,14 @@ class Embedder(ABC):
         size: height and width that crops are scaled to, px.
         dimension: length of a feature.
         device: the device that computes: `cpu`, or as torch names it.
+        metric: by which features are compared where no other is asked for.
 
     """
 
     size: tuple[int, int]
     dimension: int
     device: str
+    metric: MetricChoice
     _is_checked = False  # whether the first features differ from each other
 
     @staticmethod
@@ -58,7 +61,7 @@ class Embedder(ABC):
             ReidError: no such file, a damaged one, or no such device; or a setting does not fit.
 
         """
-        embedder: ForeignEmbedder
+        embedder: Embedder
         if weights.suffix == ".onnx":
             embedder = OnnxEmbedder(weights, device, given)
         elif weights.suffix == ".xml":
@@ -66,8 +69,10 @@ class Embedder(ABC):
         elif given:
             raise ReidError(f"{weights}: --input is for ONNX and OpenVINO models; a checkpoint has its own")
         else:
-            return NetworkEmbedder(load_network(weights), device)
-        embedder.warn_of_equal_negative(weights.name)
+            embedder = NetworkEmbedder(load_network(weights), device)
+        embedder.metric = metric_for(weights, given, embedder.metric)
+        if isinstance(embedder, ForeignEmbedder):
+            embedder.warn_of_equal_negative(weights.name)
         return embedder
 
     def embed_files(
@@ -150,6 +155,7 @@ class NetworkEmbedder(Embedder):
         self.device = str(self._device)
         self.size = network.config.height, network.config.width
         self.dimension = network.backbone.dimension
+        self.metric = metric_of(network.config)
         self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
 
     def _features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -171,6 +177,7 @@ class ForeignEmbedder(Embedder):
     """
 
     convention: InputConvention | None
+    metric = FOREIGN
     _batch: int | None
 
     @property

@@ -14,6 +14,7 @@ from reid.config import Section
 from reid.crops import IMAGENET_MEAN, IMAGENET_STD
 from reid.errors import ReidError
 from reid.files import read_regular
+from reid.metric import Metric, MetricChoice
 
 Range = Literal["imagenet", "0-255", "0-1", "-1-1"]
 Colours = Literal["rgb", "bgr"]
@@ -35,7 +36,7 @@ class InputConvention(Section):
     colours: Colours = Field("rgb", description="order of the channels")
     height: int | None = Field(None, ge=16, le=4096, description="px, where the model leaves it open")
     width: int | None = Field(None, ge=8, le=4096, description="px, where the model leaves it open")
-    metric: Literal["euclidean", "cosine"] | None = Field(
+    metric: Metric | None = Field(
         None, description="by which features are compared best, as the model's card says or as was measured"
     )
 
@@ -97,7 +98,20 @@ def convention_of(weights: Path, given: Mapping[str, Any] | None, default: Input
     return default
 
 
-def stated_metric(weights: Path, given: Mapping[str, Any] | None) -> Literal["euclidean", "cosine"] | None:
+def metric_for(weights: Path, given: Mapping[str, Any] | None, own: MetricChoice) -> MetricChoice:
+    """The metric that `stated_metric` finds; else `own`, that of the model itself.
+
+    Raises:
+        ReidError: as `convention_of`.
+
+    """
+    stated = stated_metric(weights, given)
+    if stated is None:
+        return own
+    return MetricChoice(stated, f"as {'--input' if 'metric' in (given or {}) else beside(weights).name} says")
+
+
+def stated_metric(weights: Path, given: Mapping[str, Any] | None) -> Metric | None:
     """The metric that is `given` for the model in `weights`, or that the file beside it names; None: neither.
 
     Raises:

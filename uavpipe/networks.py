@@ -12,13 +12,12 @@ from pipeline.engine.progress import progress_bar, training_bar
 from pipeline.errors import PipelineError
 from pipeline.stages.evaluation import FIGURES, QUERIES, identified, write_evaluation
 from reid.config import TrainConfig
-from reid.evaluation.distances import Metric
 from reid.evaluation.evaluate import Options, Result
 from reid.evaluation.measure import evaluate_network
 from reid.evaluation.protocols import PROTOCOLS, ProtocolName
 from reid.evaluation.reranking import Reranking
 from reid.evaluation.summary import summary_of
-from reid.input_convention import stated_metric
+from reid.metric import Metric
 from reid.training.recipes import recipe_file
 from reid.weights import weights_file
 from uavpipe.errors import one_error
@@ -94,7 +93,7 @@ def evaluate(
         weights: "embedded", a checkpoint of `uavpipe.train`, an ONNX model, or OpenVINO's `.xml`.
         data: the data set, `[FORMAT:]FOLDER`.
         protocol: which gallery crops count: market, single-shot, flight, tracklet or strict; None: as `train`.
-        metric: euclidean or cosine; auto: the one that `MODEL.input.yaml` beside the weights names, else euclidean.
+        metric: euclidean or cosine; auto: as `MODEL.input.yaml` beside the weights says, else as suits the network.
         rerank: whether k-reciprocal re-ranking is applied.
         flip: whether features are means with those of the mirror image.
         device: auto, cpu or cuda.
@@ -109,8 +108,6 @@ def evaluate(
 
     """
     protocol = _protocol(protocol, data)
-    if metric == "auto":
-        metric = stated_metric(weights_file(weights), None) or "euclidean"
     options = Options(protocol, metric, reranking=Reranking() if rerank else None)
     folder = None if out is None else Path(out)
     result: Result = _evaluated(
@@ -131,7 +128,7 @@ def _evaluated(
 ) -> Result:
     result = evaluate_network(weights, data, options, flip=flip, device=device, bar=progress_bar)
     if out is not None:
-        inputs = {"weights": identified(weights), "data": data}
+        inputs, options = {"weights": identified(weights), "data": data}, result.options
         write_evaluation(out, result, summary_of(result, options), options, inputs, flip=flip, pictures=pictures)
     return result
 

@@ -16,6 +16,8 @@ from pipeline.workspace.manifest import StageFolder, fingerprint
 from pipeline.workspace.stage import Stage, StageResult
 from reid.config import TrainConfig
 from reid.evaluation.evaluate import Options
+from reid.evaluation.protocols import ProtocolName
+from reid.metric import metric_of_checkpoint
 from reid.training.recipes import recipe_file
 from reid.weights import EMBEDDED
 
@@ -40,11 +42,16 @@ class Training:
         """Those to evaluate. Not the training's best: that was chosen by the figures that are to be measured."""
         return self.folder / "last.safetensors" if self.recipe else EMBEDDED
 
-    def evaluation(self, options: Options) -> Stage | None:
+    def options(self, protocol: ProtocolName) -> Options:
+        """How the network, which is trained, is evaluated."""
+        return Options(protocol, metric_of_checkpoint(self.weights).name)
+
+    def evaluation(self, protocol: ProtocolName) -> Stage | None:
         """The evaluation of the network; None while it is not trained."""
         if not self.weights.is_file():
             return None
-        return evaluation_stage(self.folder / "test", {"weights": identified(self.weights)}, options)
+        inputs = {"weights": identified(self.weights)}
+        return evaluation_stage(self.folder / "test", inputs, self.options(protocol))
 
 
 def training_of(config: FlightConfig, dataset: Path) -> Training:
@@ -120,12 +127,13 @@ def _evaluate(training: Training, dataset: StageResult, progress: Progress) -> S
     from reid.evaluation.measure import evaluate_network
     from reid.evaluation.summary import summary_of
 
-    options = Options(dataset.counts["protocol"])
-    stage = training.evaluation(options)
+    protocol = dataset.counts["protocol"]
+    stage = training.evaluation(protocol)
     if stage is None:
         raise PipelineError(f"{training.folder}: this stage is incomplete, so --from cannot skip it")
     if stage.is_current():
         return stage.result(skipped=True)
+    options = training.options(protocol)
     result = evaluate_network(training.weights, str(dataset.folder), options, bar=progress)
     inputs = {"weights": identified(training.weights), "data": str(dataset.folder)}
     write_evaluation(stage.folder.path, result, summary_of(result, options), options, inputs, pictures=_PICTURES)

@@ -14,7 +14,6 @@ from pipeline.run.flight import describe
 from pipeline.run.from_labels import training_of
 from pipeline.workspace.folders import open_flight
 from pipeline.workspace.manifest import StageFolder
-from reid.evaluation.evaluate import Options
 
 
 @dataclass(frozen=True)
@@ -90,5 +89,5 @@ def _plan_dataset(
     if training.recipe and not is_before(TRAIN, first):
         yield Planned("", TRAIN.name, "" if training.weights.is_file() else "not done yet")
     if not is_before(last, EVALUATE):
-        evaluation = training.evaluation(Options(finished_dataset(config.workspace).counts["protocol"]))
+        evaluation = training.evaluation(finished_dataset(config.workspace).counts["protocol"])
         yield Planned("", EVALUATE.name, evaluation.why_stale() if evaluation else "not done yet")

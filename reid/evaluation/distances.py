@@ -6,7 +6,7 @@ The matrix of all queries by all gallery crops is never made. `Distances` comput
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from reid.errors import ReidError
 from reid.evaluation.counting import Counting, RightAnswers
 from reid.evaluation.protocols import Rivals
+from reid.metric import Metric
 
-Metric = Literal["euclidean", "cosine"]
 Nearest = tuple[NDArray[np.int64], NDArray[np.float32]]
 _BLOCK_BYTES = 2**25  # of distances, or features, in one block
 _CACHED_BYTES = 2**18  # of features whose numbers are computed at once, in a core's cache

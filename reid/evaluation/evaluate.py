@@ -1,19 +1,20 @@
 """Evaluation of features: leakage checks, ranking, CMC and mAP."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reid.errors import ReidError
-from reid.evaluation.distances import Distances, FeatureDistances, Metric, Nearest
+from reid.evaluation.distances import Distances, FeatureDistances, Nearest
 from reid.evaluation.leakage import check_identities, check_images, check_tracklets
 from reid.evaluation.metrics import AveragePrecision, Ranking, joined, rate
 from reid.evaluation.pooling import Pooling, Pools, pools_of
 from reid.evaluation.protocols import PROTOCOLS, Candidates, ProtocolName
 from reid.evaluation.reranking import RerankedDistances, Reranking
+from reid.metric import OF_FILES, Metric, MetricChoice
 from reid.records import DISTRACTOR, JUNK, Samples
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Options:
 
     Attributes:
         protocol: which gallery crops count.
-        metric: between features.
+        metric: between features; auto: the one that the embedder has, and Euclidean of features from elsewhere.
         average_precision: form of the average precision, see `rate`.
         repeats: number of draws of the protocol single-shot.
         seed: of these draws.
@@ -39,7 +40,7 @@ class Options:
     """
 
     protocol: ProtocolName = "market"
-    metric: Metric = "euclidean"
+    metric: Literal["auto"] | Metric = "auto"
     average_precision: AveragePrecision = "step"
     repeats: int = 10
     seed: int = 0
@@ -58,6 +59,8 @@ class Result:
         ranking: of each query; with single-shot, all queries of one repeat after the other.
         candidates: right answers, and the crops left out for each query.
         distances: between query and gallery.
+        options: of the evaluation, with the metric that was used.
+        metric_reason: why it was used, for people; empty where it was asked for.
 
     """
 
@@ -66,6 +69,8 @@ class Result:
     ranking: Ranking
     candidates: Candidates
     distances: Distances
+    options: Options
+    metric_reason: str = ""
 
     def nearest(self, row: int, count: int) -> Nearest:
         """The first `count` gallery crops in a query's ranking, or all that take part, and their distances."""
@@ -111,8 +116,20 @@ class Evaluation:
         if not any(len(pairs) for pairs in self.candidates.right_answers()):
             raise ReidError(_hopeless(query, gallery, options.protocol))
 
-    def __call__(self, query: Features, gallery: Features, names: tuple[str, str] = ("query", "gallery")) -> Result:
+    def __call__(
+        self,
+        query: Features,
+        gallery: Features,
+        names: tuple[str, str] = ("query", "gallery"),
+        own: MetricChoice = OF_FILES,
+    ) -> Result:
         """Rank float32 (n, d) `query` against float32 (m, d) `gallery`, rows as in the samples.
+
+        Args:
+            query: features of the queries.
+            gallery: features of the gallery.
+            names: of both, for errors.
+            own: the metric of these features, where the options ask for none.
 
         Raises:
             ReidError: the number of features differs from that of samples, or one is not finite; uses `names`.
@@ -123,9 +140,10 @@ class Evaluation:
                 raise ReidError(
                     f"{name}: {len(features):,} features for {len(samples):,} crops; expected one for each"
                 )
+        metric = self._metric(own)
         if self._pools is not None:
-            query, gallery = self._pools.features(query, gallery, self.options.metric)
-        return self.rank(self._distances(query, gallery, names))
+            query, gallery = self._pools.features(query, gallery, metric.name)
+        return self.rank(self._distances(query, gallery, names, metric.name), own)
 
     def of(
         self, embedder: "Embedder", *, flip: bool = False, advance: Callable[[int], None] = lambda count: None
@@ -139,10 +157,10 @@ class Evaluation:
 
         """
         query, gallery = (embedder.embed_files(one.paths, flip=flip, advance=advance) for one in self._samples)
-        return self(query, gallery)
+        return self(query, gallery, own=embedder.metric)
 
-    def rank(self, distances: Distances) -> Result:
-        """Rank by given distances."""
+    def rank(self, distances: Distances, own: MetricChoice = OF_FILES) -> Result:
+        """Rank by given distances; `own` as above."""
         queries = len(self.candidates.query)
         repeats = self.options.repeats if self.candidates.protocol.single_shot else 1
         ranking = joined(
@@ -152,18 +170,25 @@ class Evaluation:
                 for first in range(0, queries, distances.block)
             ]
         )
-        return Result(ranking.figures(), self._counts(ranking), ranking, self.candidates, distances)
+        metric = self._metric(own)
+        options = replace(self.options, metric=metric.name)
+        counts = self._counts(ranking)
+        return Result(ranking.figures(), counts, ranking, self.candidates, distances, options, metric.reason)
 
-    def _distances(self, query: Features, gallery: Features, names: tuple[str, str]) -> Distances:
+    def _metric(self, own: MetricChoice) -> MetricChoice:
+        asked = self.options.metric
+        return own if asked == "auto" else MetricChoice(asked)
+
+    def _distances(self, query: Features, gallery: Features, names: tuple[str, str], metric: Metric) -> Distances:
         options = self.options
         if options.reranking is not None:
             junk = np.flatnonzero(self.candidates.gallery.identities == JUNK)
-            return RerankedDistances(query, gallery, options.metric, options.reranking, junk, names)
+            return RerankedDistances(query, gallery, metric, options.reranking, junk, names)
         if options.device == "cpu":
-            return FeatureDistances(query, gallery, options.metric, names)
+            return FeatureDistances(query, gallery, metric, names)
         from reid.evaluation.torch_distances import TorchDistances  # torch takes half a gigabyte
 
-        return TorchDistances(query, gallery, options.metric, names, options.device)
+        return TorchDistances(query, gallery, metric, names, options.device)
 
     def _rate(self, distances: Distances, first: int, last: int, repeat: int) -> Ranking:
         rivals = self.candidates.between(first, last, repeat)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from reid.datasets.load import load
 from reid.embedder import Embedder, ForeignEmbedder, mean_cosine
 from reid.errors import ReidError
-from reid.evaluation.distances import Metric
 from reid.evaluation.evaluate import Evaluation, Options
 from reid.input_convention import RANGES, Colours, Range
+from reid.metric import Metric
 from reid.records import Samples
 
 METRICS: tuple[Metric, ...] = ("euclidean", "cosine")
@@ -100,11 +100,11 @@ def by_metric(used: Embedder, evaluation: Evaluation) -> dict[Metric, float]:
     return {metric: Evaluation(*crops, Options(metric=metric))(query, gallery).figures["mAP"] for metric in METRICS}
 
 
-def metric_verdict(found: Mapping[Metric, float]) -> str:
-    """What the mAP `found` by each metric says."""
+def metric_verdict(found: Mapping[Metric, float], used: Metric) -> str:
+    """What the mAP `found` by each metric says about the one that is used."""
     figures = ", ".join(f"{metric} {value:.3f}" for metric, value in found.items())
     best = max(found, key=lambda metric: found[metric])
-    if found[best] <= found["euclidean"] + _CLEARLY:
+    if found[best] <= found[used] + _CLEARLY:
         return f"mAP by metric: {figures}"
     return f"mAP by metric: {figures}; keep 'metric: {best}' in MODEL.input.yaml, and evaluations use it"
 

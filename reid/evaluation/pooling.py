@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from reid.evaluation.distances import Metric
 from reid.evaluation.protocols import Candidates
+from reid.metric import Metric
 from reid.records import DISTRACTOR, Samples
 
 Pooling = Literal["none", "multi-query", "tracklets"]

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
 from reid.errors import ReidError
-from reid.evaluation.distances import Distances, FeatureDistances, Metric
+from reid.evaluation.distances import Distances, FeatureDistances
+from reid.metric import Metric
 
 _ROWS, _BYTES = 256, 2**29  # of the distances between all crops, at once
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from reid.device import device_errors, usable_device
 from reid.evaluation.counting import RightAnswers
-from reid.evaluation.distances import SLICE, FeatureDistances, Metric, folded
+from reid.evaluation.distances import SLICE, FeatureDistances, folded
 from reid.evaluation.protocols import Pairs, Rivals
+from reid.metric import Metric
 
 _REMEDY = "rank with device cpu"
 _PAIRS = 2**16  # features whose differences are computed at once

@@ -10,6 +10,7 @@ from reid.config import TrainConfig
 from reid.datasets.load import load
 from reid.evaluation.evaluate import Evaluation, Options
 from reid.evaluation.protocols import PROTOCOLS, ProtocolName
+from reid.metric import metric_of
 from reid.training.train import train
 
 # Opens a progress bar of a title and a total; the `with` gives the function that sets it to n and shows a text.
@@ -63,7 +64,8 @@ def train_on_dataset(
     measure = None
     if len(crops.query):
         evaluation = Evaluation(crops.query, crops.gallery, Options(protocol), crops.train)
-        measure = lambda query, gallery: evaluation(query, gallery).figures  # noqa: E731
+        own = metric_of(config.network)
+        measure = lambda query, gallery: evaluation(query, gallery, own=own).figures  # noqa: E731
     with bar(config.network.backbone, config.iterations) as advance:
         weights = train(config, crops, output, measure=measure, advance=advance)
     return Trained(weights, load_checkpoint(weights).training["metrics"])

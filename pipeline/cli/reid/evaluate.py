@@ -20,12 +20,12 @@ from pipeline.cli.reid.options import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reid.evaluation.distances import Metric
     from reid.evaluation.evaluate import Options, Result
     from reid.evaluation.measure import LabelTables
     from reid.evaluation.metrics import AveragePrecision
     from reid.evaluation.protocols import ProtocolName
     from reid.evaluation.summary import Summary
+    from reid.metric import Metric
 
 _TWO = (PATH, PATH)
 
@@ -50,7 +50,8 @@ _TWO = (PATH, PATH)
     type=click.Choice(("auto", "euclidean", "cosine")),
     default="auto",
     show_default=True,
-    help="Rank by this distance; auto: by the one that --input or MODEL.input.yaml names, else euclidean.",
+    help="Rank by this distance; auto: as --input or MODEL.input.yaml says, else as suits the network; the output "
+    "says why.",
 )
 @click.option(
     "--ap",
@@ -109,8 +110,8 @@ def evaluate(out: Path, pictures: int, **options: Any) -> None:
     asked = _Asked(**options)
     asked.check()
     out.mkdir(parents=True, exist_ok=True)  # an error now costs less than one after the evaluation
-    how = asked.options()
-    result = asked.result(how)
+    result = asked.result()
+    how = result.options
     summary = summary_of(result, how)
     drawn = write_evaluation(out, result, summary, how, asked.inputs(), flip=asked.flip, pictures=pictures)
     _show(result, summary, how)
@@ -163,7 +164,7 @@ class _Asked:
 
         return Options(
             protocol=self.protocol or protocol_of(self.data),
-            metric=self._metric(),
+            metric=self.metric,
             average_precision=self.ap,
             repeats=self.repeats,
             seed=self.seed,
@@ -172,18 +173,11 @@ class _Asked:
             device="cpu" if self.device == "auto" else self.device,
         )
 
-    def _metric(self) -> "Metric":
-        from reid.input_convention import stated_metric
-
-        if self.metric != "auto":
-            return self.metric
-        stated = stated_metric(self.weights, given_input(self.settings)) if self.weights else None
-        return stated or "euclidean"
-
-    def result(self, options: "Options") -> "Result":
+    def result(self) -> "Result":
         from pipeline.engine.progress import progress_bar
         from reid.evaluation.measure import evaluate_features, evaluate_network
 
+        options = self.options()
         if self.features:
             return evaluate_features(*self.features, self._tables(), options)
         assert self.weights is not None  # `check` has seen to it
@@ -230,6 +224,8 @@ def _show(result: "Result", summary: "Summary", how: "Options") -> None:
         f"protocol {how.protocol}, metric {how.metric}: {counts['queries']:,} queries{skipped}; "
         f"{counts['gallery']:,} gallery crops" + (f" ({', '.join(apart)})" if apart else "")
     )
+    if result.metric_reason:
+        click.echo(f"metric {how.metric}: {result.metric_reason}")
     chance = summary.chance
     _show_table(summary, result.figures, 9, chance.doubt(result.figures["mAP"]))
     for kind, figures in chance.figures.items():

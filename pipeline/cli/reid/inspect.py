@@ -29,7 +29,8 @@ def inspect(model: Path, data: str | None, persons: int, settings: tuple[str, ..
 
     embedder = Embedder.load(model, device, given_input(settings))
     what = embedder.what if isinstance(embedder, ForeignEmbedder) else "a network of uavpipe; its input is inside"
-    click.echo(f"{model}: {what}")
+    metric = embedder.metric
+    click.echo(f"{model}: {what}\nmetric {metric.name}: {metric.reason}")
     if data is None:
         return
     evaluation = some_persons(data, persons)
@@ -42,4 +43,4 @@ def inspect(model: Path, data: str | None, persons: int, settings: tuple[str, ..
         click.echo(
             f"{choice.colours:9}{choice.range:10}{choice.precision:8.3f}{choice.rank1:8.3f}{choice.cosine:13.3f}{used}"
         )
-    click.echo(f"\n{verdict(found)}\n{metric_verdict(by_metric(embedder, evaluation))}")
+    click.echo(f"\n{verdict(found)}\n{metric_verdict(by_metric(embedder, evaluation), metric.name)}")

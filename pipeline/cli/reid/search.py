@@ -50,7 +50,8 @@ def search(
     if stored is None:
         with progress_bar(data.name, len(paths)) as advance:
             stored = embedder.embed_files(paths, advance=advance)
-    rows, distances = nearest(own, stored, count + 1, (str(query), str(features or data)))
+    metric = embedder.metric.name
+    rows, distances = nearest(own, stored, count + 1, (str(query), str(features or data)), metric)
     itself = query.resolve()
     found = [
         (paths[row], distance)
@@ -60,7 +61,7 @@ def search(
     _draw(query, found, out)
     for path, distance in found:
         click.echo(f"{distance:8.3f}  {path}")
-    click.echo(f"{out}: the query, and the {len(found)} nearest of {len(paths):,} crops")
+    click.echo(f"{out}: the query, and the {len(found)} nearest of {len(paths):,} crops, metric {metric}")
 
 
 def _stored(features: Path, paths: Sequence[Path], data: Path) -> "NDArray[np.float32]":

@@ -92,9 +92,11 @@ def transfer(
                 result = evaluation.of(embedder, flip=flip, advance=advance)
             figures[source][target], counts[target] = dict(result.figures), result.counts
     inputs = {"weights": sources, "data": targets, "protocols": protocols, "flip": flip}
-    write_json(out, {"figures": figures, "counts": counts, "inputs": inputs})
+    metrics = {source: embedder.metric.name for source, embedder in embedders.items()}
+    write_json(out, {"figures": figures, "counts": counts, "metrics": metrics, "inputs": inputs})
     for name in _SHOWN:
         click.echo("\n".join(_table(name, figures)))
+    click.echo("metric: " + ", ".join(f"{source} {metric}" for source, metric in metrics.items()))
     click.echo(f"{out}: all figures")
 
 

@@ -14,6 +14,7 @@ from reid.checkpoint import save_checkpoint
 from reid.config import NetworkConfig
 from reid.evaluation.chance import KINDS
 from reid.network import Network
+from tests.reid.test_input_convention import summing
 
 NAMES = {
     "query": ["0001_c1s1_000001_00.png", "0002_c1s1_000002_00.png", "0003_c1s1_000003_00.png"],
@@ -202,9 +203,33 @@ def test_the_metric_is_the_one_that_the_file_beside_the_weights_names(people, we
         assert result.exit_code == 0, result.output
         used = json.loads((tmp_path / "out" / "metrics.json").read_text())["settings"]["metric"]
         assert f"protocol market, metric {used}: " in result.output
-        return used
+        why = [line for line in result.output.splitlines() if line.startswith("metric ")]
+        return used, *why
 
-    assert metric() == "euclidean"
+    assert metric() == (
+        "euclidean",
+        "metric euclidean: the triplet loss, by which the network was trained, compares by it",
+    )
     weights.with_suffix(".input.yaml").write_text("metric: cosine")
-    assert metric() == "cosine"
-    assert metric("--metric", "euclidean") == "euclidean"
+    assert metric() == ("cosine", "metric cosine: as a.input.yaml says")
+    assert metric("--metric", "euclidean") == ("euclidean",)
+
+
+def test_a_foreign_model_is_ranked_by_cosine_in_every_command(people, tmp_path):
+    model = summing(tmp_path / "a.onnx", ("n", 3, 8, 4), ("n", 3))
+    given = ("--weights", model, "--data", people, "--pictures", 0)
+    result = evaluate(*given, "--out", tmp_path / "auto")
+    assert result.exit_code == 0, result.output
+    assert "metric cosine: a foreign model, where nothing names another" in result.output
+    content = json.loads((tmp_path / "auto" / "metrics.json").read_text())
+    assert content["settings"]["metric"] == "cosine"
+    searched = people / "query" / NAMES["query"][0], "--data", people / "query"
+    for arguments in (
+        ("transfer", "--weights", f"a={model}", "--data", f"x={people}", "--out", tmp_path / "t.json"),
+        ("search", *searched, "--weights", model, "--out", tmp_path / "found.png"),
+        ("inspect", model),
+    ):
+        result = CliRunner().invoke(main, ["reid", *map(str, arguments)])
+        assert result.exit_code == 0, result.output
+        assert "cosine" in result.output
+    assert json.loads((tmp_path / "t.json").read_text())["figures"]["a"]["x"]["mAP"] == content["mAP"]
