@@ -17,8 +17,9 @@ from reid.crops import read_crop
 from reid.device import device_errors, usable_device
 from reid.errors import ReidError
 from reid.input_convention import InputConvention, convention_of, metric_for
-from reid.metric import FOREIGN, MetricChoice, metric_of
+from reid.metric import FOREIGN, METRICS, MetricChoice, metric_of
 from reid.network import Network
+from reid.openvino_ir import require_ir
 from reid.openvino_runtime import load_core
 from reid.records import Picture
 
@@ -236,6 +237,12 @@ class ForeignEmbedder(Embedder):
             raise ReidError(f"{path}: leaves the size of its images open; give --input height=256 and width=128")
         self.size, self.dimension, self._batch = (height, width), answer[1], shape[0]
 
+    def _take_metric(self, described: str | None) -> None:
+        """The metric in the description of a model that uavpipe exported."""
+        for name in METRICS:
+            if name == described:
+                self.metric = MetricChoice(name, "as the checkpoint's that was exported")
+
     def _features(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         if self.convention is None:
             images: NDArray[Any] = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
@@ -289,6 +296,7 @@ class OnnxEmbedder(ForeignEmbedder):
         shapes = [one.shape for one in inputs], [one.shape for one in outputs]
         self._take(path, shapes, inputs[0].type == "tensor(float)", given)
         self._input = inputs[0].name
+        self._take_metric(self._session.get_modelmeta().custom_metadata_map.get("metric"))
 
     def _run(self, images: NDArray[Any]) -> NDArray[Any]:
         (features,) = self._session.run(None, {self._input: images})
@@ -312,17 +320,18 @@ class OpenVinoEmbedder(ForeignEmbedder):
         if device not in ("auto", "cpu"):
             raise ReidError(f"device '{device}': OpenVINO models run on the CPU here; take device auto or cpu")
         self.device = "cpu"
-        if not path.is_file():
-            raise ReidError(f"{path}: no such model")
+        require_ir(path)
         try:
             core = load_core()
             model = core.read_model(path)
             shapes = [_open_sizes(one) for one in model.inputs], [_open_sizes(one) for one in model.outputs]
             self._compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:
-            raise ReidError(f"{path}: OpenVINO cannot read it: {' '.join(str(error).split())[-150:]}") from None
+            raise ReidError(f"{path}: OpenVINO cannot read it: {str(error).strip().splitlines()[-1]}") from None
         is_float = bool(model.inputs) and model.inputs[0].get_element_type().get_type_name().startswith("f")
         self._take(path, shapes, is_float, given)
+        place = ["uavpipe", "metric"]
+        self._take_metric(model.get_rt_info(place).astype(str) if model.has_rt_info(place) else None)
 
     def _run(self, images: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(self._compiled([images])[0])

@@ -10,6 +10,7 @@ from reid.config import NetworkConfig
 from reid.errors import ReidError
 
 Metric = Literal["euclidean", "cosine"]
+METRICS: tuple[Metric, ...] = ("euclidean", "cosine")
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,9 @@ def writes(
         def guarded(**given: Any) -> Any:
             if (out := given.get(option)) is not None:
                 inputs = list(_paths({name: value for name, value in given.items() if name != option}))
-                files = [out / name for name in inside] or [out, *(out.with_suffix(each) for each in beside)]
+                # An .onnx has no .bin; that of its name is of another export.
+                others = [each for each in beside if each != ".bin" or out.suffix == ".xml"]
+                files = [out / name for name in inside] or [out, *map(out.with_suffix, others)]
                 for path in files:
                     _check(path, inputs, out)
             return command(**given)

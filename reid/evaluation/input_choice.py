@@ -15,10 +15,9 @@ from reid.embedder import Embedder, ForeignEmbedder, mean_cosine
 from reid.errors import ReidError
 from reid.evaluation.evaluate import Evaluation, Options
 from reid.input_convention import RANGES, Colours, Range
-from reid.metric import Metric
+from reid.metric import METRICS, Metric
 from reid.records import Samples
 
-METRICS: tuple[Metric, ...] = ("euclidean", "cosine")
 _CLEARLY = 0.03  # of mAP: less is chance among few persons
 
 

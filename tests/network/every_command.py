@@ -97,6 +97,7 @@ reid evaluate --weights reid-run/last.safetensors --data people --protocol marke
 reid compare measured flipped
 reid transfer --weights m=reid-run/last.safetensors --data d=people --protocol d=market --out transfer
 reid export reid-run/last.safetensors --out reid.onnx
+reid export embedded --out reid.xml --precision fp16
 reid inspect reid.onnx
 reid embed people/query --weights reid.onnx --out features-onnx.npy --device cpu
 ! reid table1 --config recipe.yaml --out table1

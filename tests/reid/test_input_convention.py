@@ -104,9 +104,27 @@ def test_openvinos_ir_gives_what_onnx_gives(tmp_path):
     (tmp_path / "person-reidentification-retail-1.bin").write_bytes((tmp_path / "a.bin").read_bytes())
     zoo = Embedder.load(tmp_path / "person-reidentification-retail-1.xml", "cpu")
     assert (zoo.convention.range, zoo.convention.colours) == ("0-255", "bgr")
-    (tmp_path / "a.xml").write_text("no model")
-    with pytest.raises(ReidError, match=r"a\.xml: OpenVINO cannot read it"):
+    (tmp_path / "a.bin").unlink()
+    with pytest.raises(ReidError, match=r"a\.bin: no such file; an OpenVINO model is an \.xml and a \.bin beside"):
         Embedder.load(tmp_path / "a.xml", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("no model", r"not XML \(syntax error: line 1, column 0\); give the \.xml of a model"),
+        ("", r"not XML \(.*\); give the \.xml of a model"),
+        ("<html></html>", r"its first element is 'html', where that of a model is 'net'"),
+        ("<net", r"not XML"),
+        ('<net name="a" version="11"><layers><layer', r"Error parsing start element tag at offset \d+$"),
+    ],
+)
+def test_a_file_that_is_no_openvino_model_is_one_line(tmp_path, content, complaint, capfd):
+    (tmp_path / "a.xml").write_text(content)
+    (tmp_path / "a.bin").touch()
+    with pytest.raises(ReidError, match=rf"a\.xml: OpenVINO cannot read it: {complaint}"):
+        Embedder.load(tmp_path / "a.xml", "cpu")
+    assert "".join(capfd.readouterr()) == ""
 
 
 def test_nearly_equal_features_are_warned_of(tmp_path, caplog):

@@ -26,6 +26,9 @@ def test_the_exported_network_gives_the_checkpoints_features(tmp_path, monkeypat
     metadata = onnxruntime.InferenceSession(str(path)).get_modelmeta().custom_metadata_map
     assert metadata["format"] == "uavpipe.reid.onnx.1"
     assert len(metadata["checkpoint_sha256"]) == 64
+    assert metadata["metric"] == exported.metric.name == "euclidean"
     monkeypatch.setattr("reid.onnx_export._TOLERANCE", 0)
     with pytest.raises(ReidError, match="differ from the checkpoint's by"):
         export_onnx(weights, path)
+    assert export_onnx(weights, tmp_path / "half.onnx", "fp16") < 1e-3
+    assert (tmp_path / "half.onnx").stat().st_size < 0.6 * path.stat().st_size

@@ -173,6 +173,24 @@ def test_every_command_knows_the_embedded_network_by_name(trained, words, said, 
     assert said in result.output
 
 
+def test_a_network_is_exported_to_openvino_and_used(trained, tmp_path):
+    config = NetworkConfig(backbone="squeezenet1_1", height=96, width=48, global_branch=None)
+    weights, model = tmp_path / "a.safetensors", tmp_path / "a.xml"
+    save_checkpoint(weights, Network(config).state_dict(), network=config, training={})
+    for _ in range(2):  # the second one is written over the first
+        result = CliRunner().invoke(
+            main, ["reid", "export", str(weights), "--out", str(model), "--precision", "fp16"]
+        )
+        assert result.exit_code == 0, result.output
+        assert f"{model}: fp16; features differ from the checkpoint's by " in result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "a.safetensors", "a.xml"]
+    result = embed(trained / "crops", "--weights", model, "--out", tmp_path / "f.npy", "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(main, ["reid", "export", str(weights), "--out", str(tmp_path / "a.tflite")])
+    assert result.exit_code == 2
+    assert "expected a name that ends in .onnx or .xml" in result.output
+
+
 def test_a_users_mistakes_are_one_line(trained, tmp_path):
     crops, out = trained / "crops", tmp_path / "f.npy"
     for arguments, complaint in (
