@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from reid.errors import ReidError
 
 NAMED_INITS = ("imagenet", "embedded", "random")  # all else is a path
+_TRAINED = ("last.safetensors", "best.safetensors")  # that a training writes into its folder
 
 
 class Section(BaseModel):
@@ -227,7 +228,10 @@ class TrainConfig(Section):
             )
         if self.init_file is not None and not self.init_file.is_file():
             names = ", ".join(f"'{name}'" for name in NAMED_INITS)
-            raise ReidError(f"init: {self.init_file}: no such file; expected a checkpoint, or one of {names}")
+            made = ""
+            if self.init_file.name in _TRAINED:
+                made = f"; a training writes it: uavpipe reid train --config source --out {self.init_file.parent} …"
+            raise ReidError(f"init: {self.init_file}: no such file; expected a checkpoint, or one of {names}{made}")
         if self.loss.distillation is not None:
             teachers = self.loss.distillation.teachers
             missing = [str(path) for path in teachers if not path.is_file()]

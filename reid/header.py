@@ -85,9 +85,18 @@ def _metadata(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError
     except (ValueError, RecursionError):
-        raise ReidError(f"{path}: not a safetensors file, or a damaged one; copy or download it again") from None
+        raise ReidError(f"{path}: {_what_it_is(path)}") from None
     metadata = content.get("__metadata__")
     return metadata if isinstance(metadata, dict) else {}
+
+
+def _what_it_is(path: Path) -> str:
+    expected = "expected a checkpoint of 'uavpipe reid train', or 'embedded'"
+    if path.suffix in (".pth", ".pt"):
+        return f"weights of torch; {expected}. A training may start from them: --set init={path}"
+    if path.suffix in (".onnx", ".xml"):
+        return f"an exported model; {expected}"
+    return "not a safetensors file, or a damaged one; copy or download it again"
 
 
 def _network(content: Any) -> NetworkConfig:

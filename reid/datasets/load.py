@@ -50,7 +50,7 @@ def parse(spec: str) -> tuple[Format, Path]:
 def _located(kind: Format, place: Path) -> Path:
     """The folder with the data: `place`, or the archive's folder in it."""
     if not place.exists():
-        raise ReidError(f"{place}: does not exist; {_help(kind)}")
+        raise ReidError(_unknown_format(place) or f"{place}: does not exist; {_help(kind)}")
     candidates = [place, *(place / name for name in kind.below)]
     for folder in candidates:
         if all((folder / need).exists() for need in kind.needs):
@@ -58,6 +58,14 @@ def _located(kind: Format, place: Path) -> Path:
     nearest = max(candidates, key=lambda folder: sum((folder / need).exists() for need in kind.needs))
     missing = next(need for need in kind.needs if not (nearest / need).exists())
     raise ReidError(f"{nearest}: lacks {missing}; {_help(kind)}")
+
+
+def _unknown_format(place: Path) -> str:
+    """The error where `place`, which does not exist, begins with the name of no format; empty where it does not."""
+    name, colon, _ = str(place).partition(":")
+    if not colon or len(name) < 2 or Path(name).name != name:  # one letter is a drive of Windows
+        return ""
+    return f"{place}: does not exist, and '{name}' is no format; expected one of {', '.join(FORMATS)}"
 
 
 def _help(kind: Format) -> str:

@@ -42,6 +42,8 @@ def test_what_is_no_checkpoint_is_one_line(tmp_path, trained):
         "torn": (trained[1].read_bytes()[:1000], "not a safetensors file, or a damaged one"),
         "text": (b"nothing of the kind", "not a safetensors file, or a damaged one"),
         "empty": (b"", "not a safetensors file, or a damaged one"),
+        "a.pth": (b"text", r"weights of torch; expected a checkpoint .* --set init=.*a\.pth$"),
+        "a.xml": (b"<net/>", "an exported model; expected a checkpoint of 'uavpipe reid train', or 'embedded'"),
     }
     for name, (content, complaint) in cases.items():
         (tmp_path / name).write_bytes(content)
@@ -135,6 +137,12 @@ def test_a_start_that_is_impossible_is_one_line(trained, tmp_path, monkeypatch):
         TrainConfig(init="random", init_heads=True).check_files()
     with pytest.raises(ReidError, match=r"teachers: none: no such file; expected checkpoints, ONNX or OpenVINO"):
         TrainConfig(init="random", loss=LossConfig(distillation=DistillationConfig())).check_files()
+    complaint = (
+        "init: runs/a/last.safetensors: no such file; expected a checkpoint, or one of 'imagenet', 'embedded', "
+        "'random'; a training writes it: uavpipe reid train --config source --out runs/a …"
+    )
+    with pytest.raises(ReidError, match=f"^{complaint}$"):
+        TrainConfig(init="runs/a/last.safetensors").check_files()
     other = Network(SMALL.model_copy(update={"backbone": "resnet34"}))
     with pytest.raises(ReidError, match=r"not the weights of a resnet34: of its \d+ tensors \d+ are missing"):
         initialise(other, str(trained[1]), heads=False)

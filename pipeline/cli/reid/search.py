@@ -69,13 +69,13 @@ def _stored(features: Path, paths: Sequence[Path], data: Path) -> "NDArray[np.fl
     from reid.evaluation.features import read_features
     from reid.sources import listed
 
+    advice = f"uavpipe reid embed {data} --weights … --out {features}"
+    if not features.is_file():
+        raise ReidError(f"{features}: no such file; write it: {advice}")
     names = [name for _, name in listed(features.with_suffix(".csv"))]
     root = data if data.is_dir() else data.parent
     if names != [path.relative_to(root).as_posix() for path in paths]:
-        raise ReidError(
-            f"{features}: not the features of the images in {data}; write them again: "
-            f"uavpipe reid embed {data} --out {features}"
-        )
+        raise ReidError(f"{features}: not the features of the images in {data}; write them again: {advice}")
     return read_features(features)
 
 

@@ -1,6 +1,7 @@
 """Small trees that follow the published layouts to the letter; only their numbers of images are not published."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -229,6 +230,9 @@ def test_what_is_missing_is_named_with_where_to_get_it(tmp_path):
         ReidError, match=r"v15\.09\.15: lacks bounding_box_train; expected market1501: .* from https://"
     ):
         load(f"market1501:{tmp_path}")
+    unknown = f"foo:{tmp_path}: does not exist, and 'foo' is no format; expected one of market, csv, market1501,"
+    with pytest.raises(ReidError, match=re.escape(unknown)):
+        load(f"foo:{tmp_path}")
     with pytest.raises(ReidError, match="none: does not exist; expected msmt17: train/ and test/"):
         load(f"msmt17:{tmp_path / 'none'}")
 

@@ -149,6 +149,9 @@ def test_search_finds_the_nearest_but_not_the_query(trained, tmp_path):
     result, names = found(crops / "a.png", "--features", tmp_path / "f.npy")
     assert result.exit_code == 1
     assert "not the features of the images in" in result.output
+    result, names = found(crops / "a.png", "--features", tmp_path / "nope.npy")
+    assert result.exit_code == 1
+    assert f"nope.npy: no such file; write it: uavpipe reid embed {crops} --weights … --out " in result.output
 
 
 @pytest.mark.parametrize(
