@@ -9,7 +9,7 @@ from reid.config import Augmentation, LossConfig, TrainConfig, TripletConfig
 from reid.errors import ReidError
 from reid.network import Network
 from reid.training.init_weights import initialise
-from reid.training.recipes import read_recipe, recipe_file
+from reid.training.recipes import read_recipe, recipe_file, recipe_names
 from reid.weights import EMBEDDED
 
 
@@ -99,3 +99,15 @@ def test_the_former_folder_of_the_recipes_is_still_found():
 def test_contradictions_are_errors(make, complaint):
     with pytest.raises(ValidationError, match=complaint):
         make()
+
+
+def test_the_documented_losses_are_the_recipes():
+    page = Path(__file__).parents[2] / "docs" / "reid.md"
+    rows = [row.split(" | ") for row in page.read_text("utf-8").splitlines() if row.startswith("| `")]
+    documented = {row[0].strip("|` "): row[2] for row in rows if row[0].strip("|` ") in recipe_names()}
+    assert documented.keys() == {*recipe_names()} - {"table1"}
+    for name, losses in documented.items():
+        loss = recipe(name).loss
+        assert ("cross-entropy" in losses) == (loss.cross_entropy is not None), name
+        assert ("L-GM" in losses) == (loss.lgm is not None), name
+        assert ("soft margin" in losses) == (loss.triplet.margin == "soft"), name
