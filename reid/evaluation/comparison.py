@@ -8,9 +8,9 @@ from reid.errors import ReidError
 from reid.evaluation.intervals import Interval, QueryFigures, Statistic, intervals, verification_statistics
 from reid.evaluation.open_set import PairCounts
 
+# Not the metric: it belongs to the network, as its features do.
 _ALIKE = {
     "protocol": "protocol",
-    "metric": "metric",
     "ap": "form of average precision",
     "rerank": "re-ranking",
     "multi-query": "multi-query",
@@ -81,7 +81,7 @@ def compare(evaluations: Sequence[Measured]) -> Iterator[Compared]:
     Intervals of differences draw the same persons for both.
 
     Raises:
-        ReidError: protocols, metrics, data, forms of average precision or re-ranking differ, or an earlier version
+        ReidError: protocols, data, forms of average precision or re-ranking differ, or an earlier version
             evaluated one.
 
     """

@@ -33,19 +33,24 @@ def compare(evaluations: tuple[Path, ...], form: str) -> None:
     """Compare evaluations A, B…: folders of 'uavpipe reid evaluate', or their metrics.json.
 
     Prints the figures side by side, their 95 % intervals, and the differences to A with paired intervals: each draw
-    takes the same persons for both. Refuses evaluations of different data, by different protocols or metrics, in
-    different forms of average precision, or re-ranked against not.
+    takes the same persons for both. Refuses evaluations of different data, by different protocols, in different
+    forms of average precision, or re-ranked against not. Metrics may differ; a note names them.
     """
     if len(evaluations) < 2:
         raise click.UsageError("expected two or more evaluations")
 
     from reid.evaluation.comparison import compare as compared
 
-    rows = [*compared([_read(place, evaluations) for place in evaluations])]
+    read = [_read(place, evaluations) for place in evaluations]
+    rows = [*compared(read)]
     if form == "json":
         click.echo(json.dumps([_content(row) for row in rows], indent=2))
     else:
         click.echo("\n".join(_csv(rows) if form == "csv" else _table(rows)))
+    metrics = [each.settings.get("metric", "euclidean") for each in read]
+    if len(set(metrics)) > 1:
+        named = ", ".join(f"{each.name} {metric}" for each, metric in zip(read, metrics, strict=True))
+        click.echo(f"note: ranked by different metrics: {named}", err=True)
 
 
 def _read(place: Path, others: Sequence[Path]) -> "Measured":

@@ -42,7 +42,6 @@ def test_intervals_of_differences_draw_the_same_persons_for_both():
     [
         ({"protocol": "strict"}, r"protocol \(market, strict\);"),
         ({"ap": "trapezoid"}, r"form of average precision \(step, trapezoid\);"),
-        ({"metric": "cosine"}, r"metric \(euclidean, cosine\);"),
         ({"rerank": True}, r"re-ranking \(False, True\);"),
         ({"data": {"images_sha256": "c"}}, "images of the data;"),
         (
@@ -56,8 +55,9 @@ def test_what_is_unlike_is_named(changes, differing):
         check_alike(measured("a", [0.4], [1]), measured("b", [0.4], [1], **changes))
 
 
-def test_another_seed_or_features_without_images_are_compared():
-    one, other = measured("a", [0.4, 0.8], [1, 2]), measured("b", [0.6, 0.9], [1, 2], seed=3)
+def test_another_seed_or_metric_or_features_without_images_are_compared():
+    one = measured("a", [0.4, 0.8], [1, 2])
+    other = measured("b", [0.6, 0.9], [1, 2], seed=3, metric="cosine")
     check_alike(one, replace(other, data={"labels_sha256": "a"}))
     single = measured("a", [0.4], [1], protocol="single-shot")
     with pytest.raises(ReidError, match=r"differ in seed \(0, 3\)"):

@@ -94,6 +94,16 @@ def test_pairs_of_other_persons_are_refused(evaluations, tmp_path):
     assert clear["mAP"] is False
 
 
+def test_other_metrics_are_compared_and_named(evaluations, tmp_path):
+    files = [evaluations / f"good-{part}.npy" for part in ("query", "gallery")]
+    result = reid("evaluate", "--features", *files, "--metric", "cosine", "--out", tmp_path / "by_angles")
+    assert result.exit_code == 0, result.output
+    result = reid("compare", evaluations / "good", tmp_path / "by_angles")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == "note: ranked by different metrics: good euclidean, by_angles cosine\n"
+    assert reid("compare", evaluations / "good", evaluations / "bad").stderr == ""
+
+
 def test_unlike_and_missing_evaluations_are_one_line(evaluations):
     for places, complaint in (
         (("good", "reranked"), "good and reranked cannot be compared: they differ in re-ranking (False, True)"),
