@@ -17,7 +17,7 @@ from reid.crops import read_crop
 from reid.device import device_errors, usable_device
 from reid.errors import ReidError
 from reid.input_convention import InputConvention, convention_of, metric_for
-from reid.metric import FOREIGN, METRICS, MetricChoice, metric_of
+from reid.metric import FOREIGN, METRICS, MetricChoice, metric_of, metric_of_checkpoint
 from reid.network import Network
 from reid.openvino_ir import require_ir
 from reid.openvino_runtime import load_core
@@ -71,6 +71,7 @@ class Embedder(ABC):
             raise ReidError(f"{weights}: --input is for ONNX and OpenVINO models; a checkpoint has its own")
         else:
             embedder = NetworkEmbedder(load_network(weights), device)
+            embedder.metric = metric_of_checkpoint(weights)
         embedder.metric = metric_for(weights, given, embedder.metric)
         if isinstance(embedder, ForeignEmbedder):
             embedder.warn_of_equal_negative(weights.name)

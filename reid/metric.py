@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from safetensors import SafetensorError, safe_open
-
 from reid.config import NetworkConfig
-from reid.errors import ReidError
+from reid.header import read_header
 
 Metric = Literal["euclidean", "cosine"]
 METRICS: tuple[Metric, ...] = ("euclidean", "cosine")
@@ -31,24 +29,26 @@ FOREIGN = MetricChoice("cosine", "a foreign model, where nothing names another; 
 OF_FILES = MetricChoice("euclidean", "nothing is known of features in files; change it by --metric")
 
 
-def metric_of(network: NetworkConfig) -> MetricChoice:
-    """The metric for the features of a network that uavpipe trained."""
+def metric_of(network: NetworkConfig, *, by_triplets: bool = True) -> MetricChoice:
+    """The metric for the features of a network that uavpipe trained; `by_triplets`: also by the triplet loss."""
     if network.neck == "batch_norm":
         return MetricChoice("cosine", "the features after a BNNeck, which cross-entropy trains, differ by angles")
     if network.normalised:
         return MetricChoice("euclidean", "the features have length 1: cosines rank alike")
+    if not by_triplets:
+        return MetricChoice("cosine", "the network was trained without the triplet loss, which compares by lengths")
     return MetricChoice("euclidean", "the triplet loss, by which the network was trained, compares by it")
 
 
 def metric_of_checkpoint(path: Path) -> MetricChoice:
-    """The same for the checkpoint `path`, of which only the header is read, without torch.
+    """The same for the checkpoint `path`, of which only the header is read.
 
     Raises:
-        ReidError: it is no checkpoint of uavpipe.
+        ReidError: as `read_header`.
 
     """
-    try:
-        with safe_open(path, "numpy") as file:
-            return metric_of(NetworkConfig.model_validate_json(file.metadata()["network"]))
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
-        raise ReidError(f"{path}: not a checkpoint of uavpipe, or a damaged one; train again") from None
+    header = read_header(path)
+    config = header.training.get("config")
+    loss = config.get("loss") if isinstance(config, dict) else None
+    without = isinstance(loss, dict) and loss.get("triplet", {}) is None
+    return metric_of(header.network, by_triplets=not without)

@@ -10,7 +10,7 @@ from reid.checkpoint import load_network
 from reid.embedder import ForeignEmbedder, NetworkEmbedder, OnnxEmbedder
 from reid.errors import ReidError
 from reid.files import sha256_of
-from reid.metric import metric_of
+from reid.metric import metric_of_checkpoint
 from reid.network import Network
 
 Precision = Literal["fp32", "fp16"]
@@ -53,16 +53,16 @@ def export_onnx(weights: Path, path: Path, precision: Precision = "fp32") -> flo
     except ImportError as error:
         raise ReidError(f"{path}: {error}; pip install 'uavpipe[onnx]'") from None
     assert program is not None
-    program.model.metadata_props.update(description(network, weights, FORMAT))
+    program.model.metadata_props.update(description(weights, FORMAT))
     program.save(path, external_data=False)
     if precision == "fp16":
         _store_as_fp16(path)
     return compared(network, OnnxEmbedder(path, "cpu"), path, precision)
 
 
-def description(network: Network, weights: Path, form: str) -> dict[str, str]:
+def description(weights: Path, form: str) -> dict[str, str]:
     """The description to put into an exported model of the format `form`."""
-    return {"format": form, "checkpoint_sha256": sha256_of(weights), "metric": metric_of(network.config).name}
+    return {"format": form, "checkpoint_sha256": sha256_of(weights), "metric": metric_of_checkpoint(weights).name}
 
 
 def compared(network: Network, exported: ForeignEmbedder, path: Path, precision: Precision) -> float:

@@ -1,6 +1,9 @@
 """Export of networks as OpenVINO models, an .xml and a .bin, for use without torch."""
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -35,7 +38,7 @@ def export_openvino(weights: Path, path: Path, precision: Precision = "fp32") ->
     openvino = import_openvino()
     network = load_network(weights)
     size = network.config.height, network.config.width
-    with warnings.catch_warnings(), own_signal_stack():
+    with warnings.catch_warnings(), own_signal_stack(), _own_logging():
         warnings.simplefilter("ignore")  # about tracing
         example = torch.zeros((2, 3, *size), dtype=torch.uint8)
         try:
@@ -47,7 +50,19 @@ def export_openvino(weights: Path, path: Path, precision: Precision = "fp32") ->
             ) from None
     model.inputs[0].set_names({"images"})
     model.outputs[0].set_names({"features"})
-    for name, text in description(network, weights, FORMAT).items():
+    for name, text in description(weights, FORMAT).items():
         model.set_rt_info(text, [SECTION, name])
     openvino.save_model(model, path, compress_to_fp16=precision == "fp16")
     return compared(network, OpenVinoEmbedder(path, "cpu"), path, precision)
+
+
+@contextmanager
+def _own_logging() -> Iterator[None]:
+    """Give the root logger back the level, filters and handlers that OpenVINO's conversion replaces."""
+    root = logging.getLogger()
+    level, filters, handlers = root.level, root.filters[:], root.handlers[:]
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.filters, root.handlers = filters, handlers

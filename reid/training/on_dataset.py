@@ -64,7 +64,7 @@ def train_on_dataset(
     measure = None
     if len(crops.query):
         evaluation = Evaluation(crops.query, crops.gallery, Options(protocol), crops.train)
-        own = metric_of(config.network)
+        own = metric_of(config.network, by_triplets=config.loss.triplet is not None)
         measure = lambda query, gallery: evaluation(query, gallery, own=own).figures  # noqa: E731
     with bar(config.network.backbone, config.iterations) as advance:
         weights = train(config, crops, output, measure=measure, advance=advance)

@@ -110,4 +110,5 @@ def test_the_documented_losses_are_the_recipes():
         loss = recipe(name).loss
         assert ("cross-entropy" in losses) == (loss.cross_entropy is not None), name
         assert ("L-GM" in losses) == (loss.lgm is not None), name
-        assert ("soft margin" in losses) == (loss.triplet.margin == "soft"), name
+        assert ("triplet" in losses) == (loss.triplet is not None), name
+        assert ("soft margin" in losses) == (loss.triplet is not None and loss.triplet.margin == "soft"), name

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from reid.checkpoint import save_checkpoint
-from reid.config import NetworkConfig
+from reid.config import NetworkConfig, TrainConfig
 from reid.embedder import Embedder
 from reid.errors import ReidError
 from reid.metric import metric_of, metric_of_checkpoint
@@ -24,9 +24,18 @@ def test_the_metric_of_a_checkpoint_is_that_of_its_loss(changes, metric, tmp_pat
     assert metric_of_checkpoint(path) == Embedder.load(path, "cpu").metric == metric_of(config)
 
 
+def test_without_the_triplet_loss_it_is_cosine(tmp_path):
+    config, path = NetworkConfig(**SMALL), tmp_path / "a.safetensors"
+    recipe = TrainConfig(network=config, loss={"triplet": None, "cross_entropy": {}})
+    training = {"config": recipe.model_dump(mode="json")}
+    save_checkpoint(path, Network(config).state_dict(), network=config, training=training)
+    assert metric_of_checkpoint(path) == Embedder.load(path, "cpu").metric
+    assert metric_of_checkpoint(path).name == "cosine"
+
+
 def test_a_file_that_is_no_checkpoint_has_no_metric(tmp_path):
     (tmp_path / "a.safetensors").write_text("text")
-    with pytest.raises(ReidError, match=r"a\.safetensors: not a checkpoint of uavpipe"):
+    with pytest.raises(ReidError, match=r"a\.safetensors: not a safetensors file, or a damaged one"):
         metric_of_checkpoint(tmp_path / "a.safetensors")
 
 

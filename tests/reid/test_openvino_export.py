@@ -1,3 +1,5 @@
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -37,6 +39,13 @@ def test_the_exported_model_gives_the_checkpoints_features_and_fp16_is_half_as_l
             assert ((expected * found).sum(axis=1) / lengths).min() > 0.999
         sizes[precision] = path.with_suffix(".bin").stat().st_size
     assert sizes["fp16"] < 0.55 * sizes["fp32"]
+
+
+def test_an_export_leaves_the_logging_as_it_was(weights, tmp_path):
+    root = logging.getLogger()
+    before = root.level, root.filters[:], root.handlers[:]
+    export_openvino(weights, tmp_path / "a.xml")
+    assert (root.level, root.filters, root.handlers) == before
 
 
 def test_a_network_that_openvino_cannot_convert_is_one_line(tmp_path):
