@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from annotate.log.state import State
 from annotate.operations import Seen, flight_of
-from annotate.records import APPEARANCE, EMBEDDINGS, read_parts, read_tracklets
+from annotate.records import APPEARANCE, EMBEDDINGS, read_tracklets
 from annotate.suggestions import suggest
 from annotate.suggestions.co_occurrence import CoOccurrence
-from annotate.suggestions.features import Features, FlightFeatures
+from annotate.suggestions.features import Features, FlightFeatures, read_vectors
 from annotate.suggestions.suggest import Suggester
 from benchmarks.labelling import simulated_truths, who_is_where
 from pipeline.engine.progress import progress_bar
@@ -65,8 +65,8 @@ def simulated(folder: Path) -> tuple[Contents, dict[str, int], dict[str, Vectors
 
 
 def _vectors(table: Path, column: str) -> tuple[list[int], NDArray[np.float32]]:
-    rows = read_parts(table, ["frame", "rank", column])
-    return (rows["frame"] * _RANKS + rows["rank"]).tolist(), np.stack(rows[column].to_list()).astype(np.float32)
+    keys, vectors = read_vectors(table, column)
+    return keys.tolist(), vectors.astype(np.float32)
 
 
 def market(data: Path) -> tuple[Contents, dict[str, int], dict[str, Vectors], CoOccurrence]:
