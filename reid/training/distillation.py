@@ -1,7 +1,6 @@
 """The features of larger networks as a target for a smaller one's (Hinton et al. 2015)."""
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,14 @@ from reid.files import atomic_file
 from reid.records import Picture
 
 TARGETS_FILE = "targets.npy"
-_log = logging.getLogger(__name__)
 
 
 def read_targets(
-    folder: Path, config: DistillationConfig, paths: Sequence[Path | Picture], dimension: int
+    folder: Path,
+    config: DistillationConfig,
+    paths: Sequence[Path | Picture],
+    dimension: int,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Tensor:
     """What the features of the images are to be: float32 (n, dimension), each of length 1.
 
@@ -31,6 +33,7 @@ def read_targets(
         config: names the teachers.
         paths: of the n images.
         dimension: of the smaller network's feature.
+        say: is called with how far the teachers are.
 
     Raises:
         ReidError: a teacher cannot be read, or an image; or the file in `folder` is damaged.
@@ -38,10 +41,7 @@ def read_targets(
     """
     file = folder / TARGETS_FILE
     if not file.exists():
-        features = []
-        for teacher in config.teachers:
-            _log.info("distillation: %d images by %s", len(paths), teacher)
-            features.append(unit(Embedder.load(teacher).embed_files(paths, flip=True)))
+        features = [_embedded(teacher, paths, say) for teacher in config.teachers]
         with atomic_file(file) as temporary, temporary.open("wb") as out:
             np.save(out, reduced(np.concatenate(features, axis=1), dimension))
     try:
@@ -51,6 +51,17 @@ def read_targets(
     if targets.shape != (len(paths), dimension):
         raise ReidError(f"{file}: has {targets.shape}, not {(len(paths), dimension)}; remove it, and run again")
     return torch.from_numpy(targets)
+
+
+def _embedded(teacher: Path, paths: Sequence[Path | Picture], say: Callable[[str], None]) -> NDArray[np.float32]:
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        say(f"{teacher.stem}: {done:,} of {len(paths):,} images")
+
+    return unit(Embedder.load(teacher).embed_files(paths, flip=True, advance=advance))
 
 
 def reduced(features: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:

@@ -74,7 +74,7 @@ def train(
             that fails or has too little memory.
 
     """
-    run = _Run(config, data, output, measure)
+    run = _Run(config, data, output, measure, advance)
     with _stop_request() as stop_requested:
         for iteration, batch in run.batches.between(run.start, config.iterations):
             losses = run.step(iteration, batch)
@@ -96,7 +96,14 @@ def train(
 class _Run:
     """The state of a training run: network, losses, optimiser, average, logs."""
 
-    def __init__(self, config: TrainConfig, data: ReidData, output: Path, measure: Measure | None) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: ReidData,
+        output: Path,
+        measure: Measure | None,
+        advance: Callable[[int, str], None],
+    ) -> None:
         self.config, self.data, self.output, self.measure = config, data, output, measure
         self.start, self.best = 0, -1.0
         self.accelerator = _accelerator(config)
@@ -124,7 +131,11 @@ class _Run:
         if config.loss.distillation is not None:
             with self.accelerator.main_process_first():  # the others read what it has written
                 self.targets = read_targets(
-                    output, config.loss.distillation, self.batches.paths, network.backbone.dimension
+                    output,
+                    config.loss.distillation,
+                    self.batches.paths,
+                    network.backbone.dimension,
+                    lambda text: advance(0, text),
                 )
         if self.accelerator.num_processes > 1 and self.device.type == "cuda":
             network.backbone = nn.SyncBatchNorm.convert_sync_batchnorm(network.backbone)  # type: ignore[no-untyped-call]
