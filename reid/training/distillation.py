@@ -23,6 +23,7 @@ def read_targets(
     paths: Sequence[Path | Picture],
     dimension: int,
     say: Callable[[str], None] = lambda text: None,
+    device: str = "auto",
 ) -> Tensor:
     """What the features of the images are to be: float32 (n, dimension), each of length 1.
 
@@ -34,6 +35,7 @@ def read_targets(
         paths: of the n images.
         dimension: of the smaller network's feature.
         say: is called with how far the teachers are.
+        device: of the teachers, auto or cpu.
 
     Raises:
         ReidError: a teacher cannot be read, or an image; or the file in `folder` is damaged.
@@ -41,7 +43,9 @@ def read_targets(
     """
     file = folder / TARGETS_FILE
     if not file.exists():
-        features = [_embedded(teacher, paths, say) for teacher in config.teachers]
+        features = [
+            _embedded(Embedder.load(teacher, device), teacher.stem, paths, say) for teacher in config.teachers
+        ]
         with atomic_file(file) as temporary, temporary.open("wb") as out:
             np.save(out, reduced(np.concatenate(features, axis=1), dimension))
     try:
@@ -53,15 +57,17 @@ def read_targets(
     return torch.from_numpy(targets)
 
 
-def _embedded(teacher: Path, paths: Sequence[Path | Picture], say: Callable[[str], None]) -> NDArray[np.float32]:
+def _embedded(
+    teacher: Embedder, name: str, paths: Sequence[Path | Picture], say: Callable[[str], None]
+) -> NDArray[np.float32]:
     done = 0
 
     def advance(count: int) -> None:
         nonlocal done
         done += count
-        say(f"{teacher.stem}: {done:,} of {len(paths):,} images")
+        say(f"{name}: {done:,} of {len(paths):,} images")
 
-    return unit(Embedder.load(teacher).embed_files(paths, flip=True, advance=advance))
+    return unit(teacher.embed_files(paths, flip=True, advance=advance))
 
 
 def reduced(features: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:

@@ -136,6 +136,7 @@ class _Run:
                     self.batches.paths,
                     network.backbone.dimension,
                     lambda text: advance(0, text),
+                    "cpu" if self.device.type == "cpu" else "auto",
                 )
         if self.accelerator.num_processes > 1 and self.device.type == "cuda":
             network.backbone = nn.SyncBatchNorm.convert_sync_batchnorm(network.backbone)  # type: ignore[no-untyped-call]

@@ -61,6 +61,14 @@ def test_targets_are_the_teachers_features_and_kept(data, teacher, tmp_path):
         read_targets(tmp_path, config, paths, 64)
 
 
+def test_a_training_on_the_cpu_has_its_teachers_there(data, teacher, tmp_path, monkeypatch):
+    asked = []
+    load = Embedder.load
+    monkeypatch.setattr(Embedder, "load", lambda path, device="auto": asked.append(device) or load(path, "cpu"))
+    read_targets(tmp_path, DistillationConfig(teachers=(teacher,)), data.train.paths, 8, device="cpu")
+    assert asked == ["cpu"]
+
+
 def test_the_pupil_comes_nearer_to_the_teacher(data, teacher, tmp_path):
     settings = TrainConfig.model_validate(
         {
