@@ -6,9 +6,10 @@ Each flight is linked again from its tables, once with the defaults and once wit
 frame rate and with every n-th frame alone. Nothing is written. Crops are the boxes of tracklets from score 0.8
 (--threshold) up, frames those that have some; fragments are the tracklets on persons, per person of the ground
 truth; recall is the share of persons with a tracklet's box on them, by frame, and wrong are the boxes a frame on
-nobody of the ground truth, of all tracklets. Joined are the tracklets that became the continuation of another; of
-those whose persons are both known, it says how many are of one person. Choose by some flights, and verify on
-others.
+nobody of the ground truth, of all tracklets. Tracklets are counted as linked, after the cuts where a person's look
+changes, and after joining, of which all else is said. Joined are the tracklets that became the continuation of
+another; of those whose persons are both known, it says how many are of one person. Choose by some flights, and
+verify on others.
 """
 
 import argparse
@@ -96,10 +97,12 @@ class Flight:
         """Frames per second, in the median."""
         return float(1 / np.median(np.diff(list(self.times.values()))))
 
-    def linked(self, config: TracksConfig) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The rows of the tracklets before and after joining: tracklet, frame, rank."""
-        pieces = split_at_jumps(link(self.detections, self.motion, self.times, config), self.descriptors, config)
-        return pieces, join(pieces, self.detections, self.motion, self.times, self.descriptors, config)
+    def linked(self, config: TracksConfig) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """The rows of the tracklets before cuts, after them, and after joining: tracklet, frame, rank."""
+        whole = link(self.detections, self.motion, self.times, config)
+        pieces = split_at_jumps(whole, self.descriptors, config)
+        uncut = split_at_jumps(whole, self.descriptors, config.model_copy(update={"split_below": 0.0}))
+        return uncut, pieces, join(pieces, self.detections, self.motion, self.times, self.descriptors, config)
 
     def person(self, rows: pd.DataFrame) -> int | None:
         """The person of the ground truth whom most boxes of a tracklet show; None where half show none."""
@@ -127,7 +130,7 @@ def joined(flight: Flight, pieces: pd.DataFrame, rows: pd.DataFrame) -> tuple[in
 
 def figures(flight: Flight, config: TracksConfig, threshold: float) -> dict[str, Any]:
     """What the tracklets by `config` are worth; boxes from score `threshold` up are crops."""
-    pieces, linked = flight.linked(config)
+    uncut, pieces, linked = flight.linked(config)
     rows = linked.sort_values("rank")  # best score first, as in Detections
     found: dict[int, Detections] = {}
     tracked: dict[int, Tracked] = {}
@@ -139,7 +142,7 @@ def figures(flight: Flight, config: TracksConfig, threshold: float) -> dict[str,
     tracks = score_tracks(flight.truth, tracked, _ON)
     (boxes,) = score(flight.truth, found, (0.0,), _ON)
     return {
-        "tracklets": rows["tracklet"].nunique(),
+        "tracklets": ", ".join(str(each["tracklet"].nunique()) for each in (uncut, pieces, rows)),
         "crops": sum(crops),
         "frames": len(crops),
         "fragments": tracks.tracklets / max(tracks.persons, 1),
@@ -162,7 +165,7 @@ def main() -> None:
     configs = {"defaults": TracksConfig()} | {
         setting: validate(apply_settings({}, setting.split()), TracksConfig, "tracks") for setting in tried
     }
-    names = "tracklets  crops  frames  fragments  purity   IDF1 recall  wrong  joined"
+    names = "linked,cut,joined  crops  frames  fragments  purity   IDF1 recall  wrong  joined"
     print(f"{'flight':16}{'fps':>4}  {'setting':30}{names}")
     for given in arguments.flights:
         folder, _, truth = given.partition("=")
@@ -172,8 +175,8 @@ def main() -> None:
             for name, config in configs.items():
                 found = figures(flight, config.starting_from(arguments.threshold), arguments.threshold)
                 print(
-                    f"{Path(folder).name:16}{flight.fps():4.0f}  {name:30}{found['tracklets']:9}{found['crops']:7}"
-                    f"{found['frames']:8}{found['fragments']:11.2f}{found['purity']:8.3f}{found['IDF1']:7.3f}"
+                    f"{Path(folder).name:16}{flight.fps():4.0f}  {name:30}{found['tracklets']:>15}"
+                    f"{found['crops']:7}{found['frames']:8}{found['fragments']:11.2f}{found['purity']:8.3f}{found['IDF1']:7.3f}"
                     f"{found['recall']:7.3f}{found['wrong']:7.2f}  {found['joined']}",
                     flush=True,
                 )
