@@ -300,6 +300,11 @@ def test_the_recipes_are_valid(name, preset):
     assert recipe_of(name).preset == preset
 
 
+def test_the_recipe_of_the_bundled_weights_is_valid():
+    recipe = TrainConfig.model_validate(yaml.safe_load(EMBEDDED.with_name("recipe.yaml").read_text()))
+    assert recipe.iterations == read_header(EMBEDDED).training["iterations"]
+
+
 def test_checkpoints_state_the_terms_of_their_start_and_of_their_data(data, tmp_path):
     embedded = read_header(EMBEDDED).terms
     assert "VisDrone" in embedded
