@@ -208,7 +208,7 @@ class Training:
         apart = 1 - (features * wanted).sum(1).mean()
         loss = apart + _SIMILARITIES * (features @ features.T - wanted @ wanted.T).square().mean()
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         self.done += 1
         self._follow(min(_DECAY, self.done / (self.done + 9)))
