@@ -124,7 +124,7 @@ def test_doctor_repeats_the_terms_of_both_networks(tmp_path, monkeypatch):
         save_checkpoint(tmp_path / "a.safetensors", {"a": torch.zeros(1)}, network=network, training=training)
         monkeypatch.setattr("reid.weights.EMBEDDED", tmp_path / "a.safetensors")
         printed = run("doctor", "--no-timing").output
-        assert "terms of the detector's weights: trained in part on VisDrone" in printed
+        assert "terms of the detector's weights: trained in part on images of VisDrone" in printed
         assert ("terms of the embedder's weights: made of cats" in printed) == shown
         assert printed.count("terms of") == 1 + shown
 
