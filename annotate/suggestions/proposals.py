@@ -257,13 +257,24 @@ def _learn(
 def _regress(
     rows: NDArray[np.float64], right: NDArray[np.bool_], usual: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Weights (k,) of logistic regression on `rows` (n, k), drawn towards `usual`; by Newton's method."""
+    """Weights (k,) of logistic regression on `rows` (n, k), drawn towards `usual`; by Newton's method.
+
+    A step that makes the loss greater is halved: whole ones may lead there and back, or ever further.
+    """
+    signs = np.where(right, -1.0, 1.0)
+
+    def loss(weights: NDArray[np.float64]) -> float:
+        drawn = _WEIGHT / 2 * np.square(weights - usual).sum()
+        return float(np.logaddexp(0, signs * (rows @ weights)).sum() + drawn)
+
     found = usual.copy()
     for _ in range(_STEPS):
         chance = _chance(rows @ found)
         gradient = rows.T @ (right - chance) - _WEIGHT * (found - usual)
         curvature = rows.T @ (rows * (chance * (1 - chance))[:, None]) + _WEIGHT * np.eye(len(usual))
         step = np.linalg.solve(curvature, gradient)
+        while np.abs(step).max() >= 1e-6 and loss(found + step) > loss(found):
+            step /= 2
         found += step
         if np.abs(step).max() < 1e-6:
             break

@@ -98,13 +98,14 @@ def test_a_metric_of_chance_proposes_nobody_whom_it_knows():
 def test_what_was_taken_out_makes_what_is_like_it_less_sure(crowd):
     for person in range(PEOPLE):
         crowd.label(f"f/{person}", person + 1)
+    for person in range(12):  # some answers were right: of wrong ones alone nothing is learnt
+        crowd.label(f"g/{person}", person + 1)
     answers, before = crowd.proposals(), crowd.errors
-    for name in list(answers)[:6]:
+    for name in list(answers)[:2]:
         crowd.state.taken_out[name] = answers[name]
     left = crowd.proposals()
-    assert 6 < len(left) <= len(answers) - 6
-    # Equal where Newton's whole steps lead back to where they began: never surer.
-    assert np.mean([crowd.errors[name] for name in left]) >= np.mean([before[name] for name in left])
+    assert 2 < len(left) <= len(answers) - 2
+    assert np.mean([crowd.errors[name] for name in left]) > 1.05 * np.mean([before[name] for name in left])
 
 
 def test_a_tracklet_of_two_people_is_not_proposed(crowd):
