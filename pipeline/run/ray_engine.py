@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -205,6 +205,8 @@ class Cluster:
             self._cancel(running, work)
         _wait_for_parts(work)
         for stage in work.stages:
+            with suppress(OSError):  # a machine that was taken for lost may still be writing
+                stage.folder.sweep()
             stage.end(work.video.segments, time.monotonic() - started)
 
     def _finish_some(

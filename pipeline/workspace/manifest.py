@@ -60,6 +60,10 @@ class StageFolder:
     def begin(self) -> None:
         """Open the folder for work: without a manifest, and free of what is damaged or a killed run left."""
         self.reopen()
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove what killed runs, or machines that were lost, had not finished."""
         for leftover in self.path.rglob(f"{TEMPORARY}*"):
             remove(leftover)
 

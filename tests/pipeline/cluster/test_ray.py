@@ -105,6 +105,9 @@ def test_the_bytes_are_those_of_one_run_though_a_machine_is_lost(cluster, clips,
                 done.append(count)
                 if sum(done) >= 84 // 3 and not lost:
                     lost.append(cluster.lose_one())
+                    for flight in ("flight0", "flight1"):  # what it was writing, wherever it was
+                        (tmp_path / flight / "crops" / "images" / ".part-lost").mkdir(parents=True, exist_ok=True)
+                        (tmp_path / flight / "crops" / "images" / ".part-lost" / "0.jpg").write_bytes(b"half")
 
         yield advance
 
