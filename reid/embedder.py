@@ -24,6 +24,15 @@ from reid.openvino_runtime import load_core
 from reid.records import Picture
 
 Input = Mapping[str, Any] | None  # settings of `InputConvention`
+# What models may take: floats by their convention, or bytes. By the names of ONNX and of OpenVINO.
+_DTYPES: dict[str, type[Any]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(uint8)": np.uint8,
+    "f32": np.float32,
+    "f16": np.float16,
+    "u8": np.uint8,
+}
 _NEARLY_EQUAL, _ENOUGH = 0.9, 8  # mean cosine, and number of images from which it tells
 _log = logging.getLogger(__name__)
 
@@ -48,6 +57,11 @@ class Embedder(ABC):
     device: str
     metric: MetricChoice
     _is_checked = False  # whether the first features differ from each other
+
+    @property
+    def what(self) -> str:
+        """How a foreign model is used, for people; empty for a checkpoint, which has its own input."""
+        return ""
 
     @staticmethod
     def load(weights: Path, device: str = "auto", given: Input = None) -> "Embedder":
@@ -181,10 +195,11 @@ class ForeignEmbedder(Embedder):
     convention: InputConvention | None
     metric = FOREIGN
     _batch: int | None
+    _dtype: type[Any]
 
     @property
     def what(self) -> str:
-        """How the model is used, for people."""
+        """The size, order and range of its input, its batch, and the length of its features."""
         height, width = self.size
         taken = self.convention.words if self.convention else "RGB, bytes"
         batch = f", batches of {self._batch}" if self._batch else ""
@@ -216,8 +231,8 @@ class ForeignEmbedder(Embedder):
                 *(name, cosine, self.convention.words),
             )
 
-    def _take(self, path: Path, shapes: tuple[list[Any], list[Any]], is_float: bool, given: Input) -> None:
-        """Check input and output shapes, in which an open size is not an int; set what follows from them."""
+    def _take(self, path: Path, shapes: tuple[list[Any], list[Any]], values: str, given: Input) -> None:
+        """Check shapes, in which an open size is not an int, and the type of the `values`; set what follows."""
         taken, found = shapes
         taken, found = [_sizes(each) for each in taken], [_sizes(each) for each in found]
         shape, answer = taken[0] if taken else [], found[0] if found else []
@@ -227,8 +242,10 @@ class ForeignEmbedder(Embedder):
                 f"{path}: has inputs {taken} and outputs {found}; expected one input (n, 3, height, width) and one "
                 "output (n, length)"
             )
-        self.convention = None
-        if is_float:
+        if values not in _DTYPES:
+            raise ReidError(f"{path}: takes {values}; expected floats of 32 or 16 bits, or bytes (uint8)")
+        self._dtype, self.convention = _DTYPES[values], None
+        if self._dtype is not np.uint8:
             self.convention = convention_of(path, given, _default(path))
         elif given:
             raise ReidError(f"{path}: --input is for models that take floats; this one takes bytes")
@@ -248,7 +265,7 @@ class ForeignEmbedder(Embedder):
         if self.convention is None:
             images: NDArray[Any] = np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
         else:
-            images = self.convention.values(crops)
+            images = self.convention.values(crops).astype(self._dtype, copy=False)
         step = self._batch or len(images)
         found = []
         for first in range(0, len(images), step):
@@ -295,12 +312,17 @@ class OnnxEmbedder(ForeignEmbedder):
             raise ReidError(f"{path}: not an ONNX model: {' '.join(str(error).split())[:150]}") from None
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shapes = [one.shape for one in inputs], [one.shape for one in outputs]
-        self._take(path, shapes, inputs[0].type == "tensor(float)", given)
-        self._input = inputs[0].name
+        self._take(path, shapes, inputs[0].type if inputs else "nothing", given)
+        self._path, self._input = path, inputs[0].name
         self._take_metric(self._session.get_modelmeta().custom_metadata_map.get("metric"))
 
     def _run(self, images: NDArray[Any]) -> NDArray[Any]:
-        (features,) = self._session.run(None, {self._input: images})
+        try:
+            (features,) = self._session.run(None, {self._input: images})
+        except Exception as error:  # ONNX Runtime has an exception class for each kind of failure
+            raise ReidError(
+                f"{self._path}: ONNX Runtime cannot run it: {' '.join(str(error).split())[:150]}"
+            ) from None
         return np.asarray(features)
 
 
@@ -329,8 +351,8 @@ class OpenVinoEmbedder(ForeignEmbedder):
             self._compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         except RuntimeError as error:
             raise ReidError(f"{path}: OpenVINO cannot read it: {str(error).strip().splitlines()[-1]}") from None
-        is_float = bool(model.inputs) and model.inputs[0].get_element_type().get_type_name().startswith("f")
-        self._take(path, shapes, is_float, given)
+        values = model.inputs[0].get_element_type().get_type_name() if model.inputs else "nothing"
+        self._take(path, shapes, values, given)
         place = ["uavpipe", "metric"]
         self._take_metric(model.get_rt_info(place).astype(str) if model.has_rt_info(place) else None)
 

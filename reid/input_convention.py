@@ -15,6 +15,7 @@ from reid.crops import IMAGENET_MEAN, IMAGENET_STD
 from reid.errors import ReidError
 from reid.files import read_regular
 from reid.metric import Metric, MetricChoice
+from reid.weights import input_file
 
 Range = Literal["imagenet", "0-255", "0-1", "-1-1"]
 Colours = Literal["rgb", "bgr"]
@@ -73,11 +74,6 @@ class InputConvention(Section):
         return f"{self.colours.upper()}, {ranges[self.range]}{own}"
 
 
-def beside(weights: Path) -> Path:
-    """The file beside a model that says what its input is: `model.input.yaml`."""
-    return weights.with_suffix(".input.yaml")
-
-
 def convention_of(weights: Path, given: Mapping[str, Any] | None, default: InputConvention) -> InputConvention:
     """The input of the model in `weights`: `given`, else as the file beside it says, else `default` with a warning.
 
@@ -85,7 +81,7 @@ def convention_of(weights: Path, given: Mapping[str, Any] | None, default: Input
         ReidError: a setting is unknown or has another type; names it.
 
     """
-    file = beside(weights)
+    file = input_file(weights)
     if given:
         return _checked({**_read(file), **given}, "--input")
     if file.is_file():
@@ -108,7 +104,7 @@ def metric_for(weights: Path, given: Mapping[str, Any] | None, own: MetricChoice
     stated = stated_metric(weights, given)
     if stated is None:
         return own
-    return MetricChoice(stated, f"as {'--input' if 'metric' in (given or {}) else beside(weights).name} says")
+    return MetricChoice(stated, f"as {'--input' if 'metric' in (given or {}) else input_file(weights).name} says")
 
 
 def stated_metric(weights: Path, given: Mapping[str, Any] | None) -> Metric | None:
@@ -118,7 +114,7 @@ def stated_metric(weights: Path, given: Mapping[str, Any] | None) -> Metric | No
         ReidError: as `convention_of`.
 
     """
-    file = beside(weights)
+    file = input_file(weights)
     return _checked({**_read(file), **(given or {})}, "--input" if given else str(file)).metric
 
 

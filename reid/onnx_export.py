@@ -10,6 +10,7 @@ from reid.checkpoint import load_network
 from reid.embedder import ForeignEmbedder, NetworkEmbedder, OnnxEmbedder
 from reid.errors import ReidError
 from reid.files import sha256_of
+from reid.header import read_header
 from reid.metric import metric_of_checkpoint
 from reid.network import Network
 
@@ -23,7 +24,7 @@ def export_onnx(weights: Path, path: Path, precision: Precision = "fp32") -> flo
     """Write the network in the checkpoint `weights` to `path` as ONNX, and compare both on random images.
 
     The model takes `images`, uint8 (n, 3, height, width) RGB, and gives `features`, float32 (n, dimension); the
-    scaling of colours is included. Its metadata have the format, the SHA-256 of the checkpoint and the metric.
+    scaling of colours is included. Its metadata have the format, the checkpoint's SHA-256, its metric and terms.
 
     Args:
         weights: the checkpoint.
@@ -62,7 +63,12 @@ def export_onnx(weights: Path, path: Path, precision: Precision = "fp32") -> flo
 
 def description(weights: Path, form: str) -> dict[str, str]:
     """The description to put into an exported model of the format `form`."""
-    return {"format": form, "checkpoint_sha256": sha256_of(weights), "metric": metric_of_checkpoint(weights).name}
+    return {
+        "format": form,
+        "checkpoint_sha256": sha256_of(weights),
+        "metric": metric_of_checkpoint(weights).name,
+        "terms": read_header(weights).terms,
+    }
 
 
 def compared(network: Network, exported: ForeignEmbedder, path: Path, precision: Precision) -> float:

@@ -18,7 +18,7 @@ from detector.backends.onnx_export import FORMAT
 from detector.backends.onnx_layouts import Candidates, Facts, Layout, Outputs, recognise
 from detector.backends.onnx_runtime import OnnxModel, open_model
 from detector.backends.torchvision import cores
-from detector.config import DetectorConfig
+from detector.config import DetectorConfig, Resize
 from detector.errors import DetectorError
 from detector.models.exported import header_of, require_answers
 from detector.models.weights import WeightsSource
@@ -86,6 +86,20 @@ def open_onnx(config: DetectorConfig, source: WeightsSource) -> "OnnxPredictor":
     model = open_model(source.path, config.device)
     usage = _of_uavpipe(model, config) if model.metadata.get("format") == FORMAT else _of_others(model, config)
     return OnnxPredictor(model, usage, config)
+
+
+def input_of(config: DetectorConfig, source: WeightsSource) -> tuple[Resize, bool]:
+    """How images are scaled for the model, and whether all its inputs have one size.
+
+    Raises:
+        DetectorError: as `open_onnx`.
+
+    """
+    model = open_model(source.path, config.device)
+    if model.metadata.get("format") == FORMAT:
+        return config.resize or header_of(model.metadata, model.path).architecture.resize, False
+    width, height = _size(model, config)
+    return Resize(width=width, height=height), True
 
 
 class OnnxPredictor:
@@ -253,8 +267,8 @@ def _persons_of(layout: Layout, model: OnnxModel, config: DetectorConfig) -> tup
         numbers = [int(each) for each in wanted if each.isdecimal()]
         if len(numbers) < len(wanted) or max(numbers) >= (layout.classes or np.inf):
             raise DetectorError(
-                f"{model.path}: names none of its {layout.classes or ''} classes; detector.onnx.persons is "
-                f"{', '.join(wanted)}, expected numbers of classes from 0"
+                f"{model.path}: names none of its classes; detector.onnx.persons is {', '.join(wanted)}, expected "
+                f"numbers of classes, {f'0 to {layout.classes - 1}' if layout.classes else 'from 0'}"
             )
         return tuple(numbers), "by detector.onnx.persons", ""
     person = _PERSON.get(layout.classes or 80)

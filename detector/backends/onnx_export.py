@@ -68,9 +68,7 @@ def export_onnx(config: DetectorConfig, source: WeightsSource, path: Path) -> No
     except ImportError:
         raise DetectorError(f"{path}: onnx is missing; pip install 'uavpipe[onnx]'") from None
     model = onnx.load_from_string(onnx_bytes(config, source))
-    onnx.helper.set_model_props(
-        model, describe_export(config, source.checkpoint_architecture, source.sha256, FORMAT)
-    )
+    onnx.helper.set_model_props(model, describe_export(config, source, FORMAT))
     onnx.save(model, path)
 
 

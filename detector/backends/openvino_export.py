@@ -32,7 +32,7 @@ def openvino_model(config: DetectorConfig, source: WeightsSource) -> Any:
     """
     model = load_core().read_model(onnx_bytes(config, source))
     _take_nonempty_branches(model)
-    for name, text in describe_export(config, source.checkpoint_architecture, source.sha256, FORMAT).items():
+    for name, text in describe_export(config, source, FORMAT).items():
         model.set_rt_info(text, [SECTION, name])
     return model
 

@@ -1,8 +1,9 @@
 """`tiles: auto`: whether a flight is detected in tiles, and in which, by the height of its persons.
 
 Tiles help with persons that are too small at the model's input, and cost time in proportion to the pixels that the
-model sees. So the largest scale is taken that costs at most `MOST_COST` times the whole image, and only where
-persons are small. How many persons are found does not decide: scores mean something else in tiles of another size.
+model sees. So the largest scale is taken that costs at most `MOST_COST` times the whole image, or nearly that scale
+where it costs less, and only where persons are small. How many persons are found does not decide: scores mean
+something else in tiles of another size.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detector.backends.load import load_predictor
+from detector.backends.onnx import input_of
 from detector.backends.tiled import pieces_of
 from detector.config import DetectorConfig, Resize, Tiles
-from detector.errors import DetectorError
 from detector.models.weights import WeightsSource
 from detector.records import Detections
 
 MOST_COST = 5.0  # of the whole image's model time
 SMALL = 32.0  # px at the model's input: from this median height on, tiles found hardly more (docs/benchmarks.md)
 _SURE = 0.5  # score from which a box of the first look counts
+_AS_LARGE = 0.95  # of the largest scale: what costs less with so much of it is taken
 _SIDES = 8  # columns or rows of tiles that are considered, at most
 
 
@@ -30,7 +32,7 @@ class Option:
     """The tiles that are affordable for images of one size.
 
     Attributes:
-        tiles: with the largest scale.
+        tiles: with the largest scale, or nearly so.
         cost: pixels that the model sees; those of the whole image are 1.
         whole_scale: pixels of the model's input per pixel of the image, for the whole image.
         tile_scale: the same for a tile.
@@ -64,13 +66,13 @@ class Choice:
 
 
 def affordable(width: int, height: int, rule: Resize, *, padded: bool = False) -> Option | None:
-    """The tiles for images of `width` x `height` px that `rule` scales most, at `MOST_COST` or less.
+    """The cheapest tiles for images of `width` x `height` px with nearly the largest scale at `MOST_COST` or less.
 
     None where no tiles have a larger scale than the whole image. `padded`: the model's input has one size for all
     images, so that each piece costs as much.
     """
     whole = rule.size(width, height)
-    scale, best = min(whole[0] / width, whole[1] / height), None
+    scale, options = min(whole[0] / width, whole[1] / height), list[Option]()
     overlap = Tiles().overlap
     sizes = {ceil(side / (1 + count * (1 - overlap))) for side in (width, height) for count in range(_SIDES)}
     for size in sorted(size for size in sizes if 64 <= size < max(width, height)):
@@ -80,9 +82,11 @@ def affordable(width: int, height: int, rule: Resize, *, padded: bool = False) -
         pixels = sum(across * down for across, down in inputs) / (whole[0] * whole[1])
         cost = len(boxes) if padded else pixels
         tile_scale = inputs[0][1] / int(boxes[0][3] - boxes[0][1])
-        if cost <= MOST_COST and tile_scale > (best.tile_scale if best else scale):
-            best = Option(tiles, cost, scale, tile_scale)
-    return best
+        if cost <= MOST_COST and tile_scale > scale:
+            options.append(Option(tiles, cost, scale, tile_scale))
+    most = max((option.tile_scale for option in options), default=0)
+    large = [option for option in options if option.tile_scale >= _AS_LARGE * most]
+    return min(large, key=lambda option: (option.cost, -option.tile_scale), default=None)
 
 
 def by_height(option: Option | None, person_px: float, source: str) -> Choice:
@@ -120,16 +124,14 @@ def affordable_for(width: int, height: int, config: DetectorConfig, source: Weig
     """As `affordable`, for the input of the detector that `config` describes.
 
     Raises:
-        DetectorError: the model's file alone knows its input.
+        DetectorError: an ONNX model cannot be opened, or neither its file nor `config` has the size of its input.
 
     """
-    rule = config.resize or (source.architecture.resize if source.architecture else None)
-    if rule is None:
-        raise DetectorError(
-            f"{source.path}: detector.tiles: auto has to know the model's input; set detector.resize, as in "
-            "{width: 640, height: 640}, or give the tiles, as in {size: 640}"
-        )
-    return affordable(width, height, rule, padded=source.architecture is None)
+    if source.architecture is None:
+        rule, padded = input_of(config, source)
+    else:
+        rule, padded = config.resize or source.architecture.resize, False
+    return affordable(width, height, rule, padded=padded)
 
 
 def look(config: DetectorConfig, source: WeightsSource, images: Iterable[NDArray[np.uint8]]) -> Choice:

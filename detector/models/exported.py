@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import ParseError, parse
@@ -12,6 +13,9 @@ from pydantic import Field, ValidationError
 from detector.config import DetectorConfig, Section
 from detector.errors import DetectorError
 from detector.models.presets import Architecture
+
+if TYPE_CHECKING:
+    from detector.models.weights import WeightsSource
 
 FORMAT = "uavpipe.detector.openvino.1"
 SECTION = "uavpipe"  # of the model's runtime information
@@ -38,20 +42,23 @@ class ExportedHeader:
     Attributes:
         architecture: of the checkpoint that was exported.
         answers: its fixed settings.
+        terms: as the checkpoint states them.
 
     """
 
     architecture: Architecture
     answers: Answers
+    terms: str = ""
 
 
-def describe_export(config: DetectorConfig, architecture: Architecture, sha256: str, form: str) -> dict[str, str]:
-    """The description to put into an exported model of format `form`; `sha256`: of the checkpoint."""
+def describe_export(config: DetectorConfig, source: "WeightsSource", form: str) -> dict[str, str]:
+    """The description to put into a model of format `form` that is exported from the checkpoint `source`."""
     return {
         "format": form,
-        "architecture": architecture.model_dump_json(exclude_none=True),
+        "architecture": source.checkpoint_architecture.model_dump_json(exclude_none=True),
         "answers": Answers.of(config).model_dump_json(),
-        "weights_sha256": sha256,
+        "weights_sha256": source.sha256,
+        "terms": source.terms,
     }
 
 
@@ -89,7 +96,8 @@ def header_of(entries: Mapping[str, str], path: Path) -> ExportedHeader:
     """
     try:
         architecture = Architecture.model_validate_json(entries["architecture"])
-        return ExportedHeader(architecture, Answers.model_validate(json.loads(entries["answers"])))
+        answers = Answers.model_validate(json.loads(entries["answers"]))
+        return ExportedHeader(architecture, answers, entries.get("terms", ""))
     except (KeyError, ValueError, ValidationError):
         raise DetectorError(f"{path}: its description is damaged; export the model again") from None
 

@@ -1,4 +1,4 @@
-"""The files of an ONNX model: the model itself, and the data that it keeps outside of it."""
+"""The files of an ONNX model, the model itself and the data that it keeps outside of it; and its metadata."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -16,14 +16,23 @@ def files_of(path: Path) -> tuple[Path, ...]:
         DetectorError: one of them is missing or elsewhere; not an ONNX model; or the package `onnx` is missing.
 
     """
+    return _read(path)[0]
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    """The metadata of the model `path`, texts by name; raises as `files_of`."""
+    return dict(_read(path)[1])
+
+
+def _read(path: Path) -> tuple[tuple[Path, ...], dict[str, str]]:
     if not path.is_file():
         raise DetectorError(f"{path}: no such model; expected an .onnx file")
     status = path.stat()
-    return _files(path, status.st_size, status.st_mtime_ns)
+    return _read_once(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=32)
-def _files(path: Path, size: int, modified: int) -> tuple[Path, ...]:
+def _read_once(path: Path, size: int, modified: int) -> tuple[tuple[Path, ...], dict[str, str]]:
     try:
         import onnx
     except ImportError:
@@ -45,7 +54,8 @@ def _files(path: Path, size: int, modified: int) -> tuple[Path, ...]:
     for name in names:
         if Path(name).name != name or not path.with_name(name).is_file():
             raise DetectorError(f"{path}: has tensors in '{name}', which is not a file beside it; copy it there")
-    return (path, *map(path.with_name, names))
+    metadata = {each.key: each.value for each in model.metadata_props}
+    return (path, *map(path.with_name, names)), metadata
 
 
 def _tensors(graph: Any) -> Iterator[Any]:

@@ -24,6 +24,7 @@ class PublicWeights:
         url: the publisher's address. The name of the file ends in the first digits of its SHA-256.
         megabytes: its size, in units of 2**20 bytes.
         licence: of the weights.
+        terms: of the weights and of the data that they were trained on.
         use: what they are good for, and what names them in a configuration.
 
     """
@@ -32,6 +33,7 @@ class PublicWeights:
     url: str
     megabytes: float
     licence: str
+    terms: str
     use: str
 
     @property
@@ -46,12 +48,14 @@ class PublicWeights:
         return Path(home).expanduser() / "hub" / "checkpoints" / self.url.rsplit("/", 1)[1]
 
 
+IMAGENET = "torchvision's ImageNet weights (BSD-3-Clause, ImageNet for non-commercial research)"
 _TORCHVISION = "https://download.pytorch.org/models"
 COCO = PublicWeights(
     "coco",
     f"{_TORCHVISION}/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
     159.743,
     "BSD-3-Clause",
+    "torchvision's COCO weights (BSD-3-Clause, COCO by CC BY 4.0, its pictures by Flickr's terms)",
     "detects people in street-level photographs, misses small ones seen from above; detector.weights: coco, and "
     "auto where weights/ is empty; init: coco of a training",
 )
@@ -62,6 +66,7 @@ PUBLIC = (
         f"{_TORCHVISION}/resnet18-f37072fd.pth",
         44.661,
         "BSD-3-Clause",
+        IMAGENET,
         "starts a training of the detector `small`; init: imagenet",
     ),
     PublicWeights(
@@ -69,6 +74,7 @@ PUBLIC = (
         f"{_TORCHVISION}/resnet50-0676ba61.pth",
         97.781,
         "BSD-3-Clause",
+        IMAGENET,
         "starts a training of the detectors `fpn` and `paper-c4`, and of the re-ID networks; init: imagenet",
     ),
 )

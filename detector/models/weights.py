@@ -15,7 +15,7 @@ from detector.errors import DetectorError
 from detector.files import atomic_file, sha256_of, sha256_of_all
 from detector.models.exported import read_openvino_header
 from detector.models.header import ForeignCheckpointError, read_header
-from detector.models.onnx_files import files_of
+from detector.models.onnx_files import files_of, metadata_of
 from detector.models.presets import DETECTRON2, TORCHVISION, Architecture
 from detector.models.public import COCO, OFFLINE
 
@@ -37,6 +37,7 @@ class WeightsSource:
         architecture: of the model; with detectron2 its usual one; None: not one of uavpipe's.
         description: one line for the user.
         warning: why results may be poor; None if there is no reason.
+        terms: of the weights and of the data that they were trained on, as the file states them, on one line.
 
     """
 
@@ -46,6 +47,7 @@ class WeightsSource:
     architecture: Architecture | None
     description: str
     warning: str | None = None
+    terms: str = ""
 
     @property
     def checkpoint_architecture(self) -> Architecture:
@@ -85,6 +87,17 @@ def source_of(config: DetectorConfig) -> WeightsSource:
     return WeightsSource(
         files[0], sha256_of_all(files), "detectron2", DETECTRON2["fpn"], f"detectron2's {files[0]}"
     )
+
+
+def source_in(path: Path) -> WeightsSource:
+    """The weights in a file of any kind, as a flight's manifest names them by their hash.
+
+    Raises:
+        DetectorError: there is no such file, or it is damaged.
+
+    """
+    read = {".xml": _exported, ".onnx": _onnx}.get(path.suffix)
+    return read(path) if read else _file(path, None)
 
 
 def resolve(
@@ -170,21 +183,23 @@ def _embedded() -> WeightsSource:
 
 
 def _uavpipe(path: Path, name: str, warning: str | None = None) -> WeightsSource:
-    architecture = read_header(path).architecture
-    description = f"{name} ({architecture.preset})"
-    return WeightsSource(path, sha256_of(path), "uavpipe", architecture, description, warning)
+    header = read_header(path)
+    description = f"{name} ({header.architecture.preset})"
+    return WeightsSource(path, sha256_of(path), "uavpipe", header.architecture, description, warning, header.terms)
 
 
 def _exported(path: Path) -> WeightsSource:
-    architecture = read_openvino_header(path).architecture
+    header = read_openvino_header(path)
     sha256 = sha256_of_all([path, path.with_suffix(".bin")])
-    return WeightsSource(path, sha256, "openvino", architecture, f"{path} ({architecture.preset}, OpenVINO)")
+    description = f"{path} ({header.architecture.preset}, OpenVINO)"
+    return WeightsSource(path, sha256, "openvino", header.architecture, description, terms=header.terms)
 
 
 def _onnx(path: Path) -> WeightsSource:
     if path.suffix != ".onnx":
         raise DetectorError(f"backend onnx: weights is '{path}'; expected an .onnx file")
-    return WeightsSource(path, sha256_of_all(files_of(path)), "onnx", None, f"{path} (ONNX)")
+    terms = metadata_of(path).get("terms", "")
+    return WeightsSource(path, sha256_of_all(files_of(path)), "onnx", None, f"{path} (ONNX)", terms=terms)
 
 
 def _checked(source: WeightsSource, preset: str | None) -> WeightsSource:
@@ -207,6 +222,7 @@ def _coco(download: bool) -> WeightsSource | None:
         TORCHVISION["fpn"],
         f"torchvision's COCO weights ({path})",
         "using weights trained on COCO's street-level photographs: they miss small persons seen from above",
+        COCO.terms,
     )
 
 

@@ -22,13 +22,14 @@ from detector.models.checkpoint import (
 from detector.models.faster_rcnn import freeze_stem, load_body, load_imagenet_backbone
 from detector.models.header import read_header
 from detector.models.presets import ARCHITECTURES, EFFICIENTNET, Architecture
+from detector.models.public import COCO, IMAGENET
 from detector.models.weights import resolve
 
 # Of the initial weights that have no header.
 _TERMS = {
-    "imagenet": "torchvision's ImageNet weights (BSD-3-Clause, ImageNet for non-commercial research)",
+    "imagenet": IMAGENET,
     "efficientnet-lite0": "EfficientNet-lite0's weights (Apache-2.0, ImageNet for non-commercial research)",
-    "coco": "torchvision's COCO weights (BSD-3-Clause, COCO by CC BY 4.0, its pictures by Flickr's terms)",
+    "coco": COCO.terms,
 }
 # Named initial weights that fit a preset.
 _NAMED: dict[Preset, tuple[str, ...]] = {

@@ -176,7 +176,6 @@ def _onnx() -> Iterator[Finding]:
 
 
 def _weights() -> Iterator[Finding]:
-    from detector.models.header import read_header
     from detector.models.weights import resolve
     from reid.header import read_header as read_embedder
     from reid.weights import EMBEDDED
@@ -185,7 +184,7 @@ def _weights() -> Iterator[Finding]:
     yield Finding(
         _NOTE if source.warning else _GOOD, f"detector weights: {source.description}", source.warning or ""
     )
-    yield from _terms("detector", read_header(source.path).terms if source.kind == "uavpipe" else "")
+    yield from _terms("detector", source.terms)
     yield Finding(_GOOD, "embedder weights: the bundled network; --weights takes others")
     yield from _terms("embedder", read_embedder(EMBEDDED).terms)
 

@@ -12,7 +12,6 @@ from detector.config import DetectorConfig
 from pipeline.chain.table import EMBEDDINGS
 from pipeline.engine.progress import Progress
 from pipeline.errors import PipelineError
-from pipeline.files import file_sha256
 from pipeline.find.audit import record_search
 from pipeline.find.calibration import BUNDLED, Calibration, fit, read_calibration, trials_of
 from pipeline.find.gallery import Gallery, read_gallery
@@ -26,7 +25,7 @@ from pipeline.telemetry.wall_clock import zone_of
 from pipeline.words import counted
 from pipeline.workspace.manifest import StageFolder
 from reid.embedder import Embedder
-from reid.weights import EMBEDDED
+from reid.weights import EMBEDDED, weights_hash
 
 _NAMED = 3  # tracklets of the query, in a sentence
 
@@ -159,7 +158,7 @@ def calibration_of(
 
     Labels on which the network itself was trained do not calibrate it. None where there is no other.
     """
-    network = file_sha256(weights)[:16]
+    network = weights_hash(weights)[:16]
     if not weights.resolve().is_relative_to(workspace.resolve()):
         try:
             return fit(trials_of(gallery, tracklets), network, "labels of this workspace")
@@ -174,7 +173,7 @@ def network_of(workspace: Path, tracklets: LabelledTracklets) -> Path:
     trained = workspace / RUN / "last.safetensors"
     manifests = [StageFolder(workspace / flight / EMBEDDINGS.folder).manifest() for flight in tracklets.rows]
     used = {(manifest or {}).get("inputs", {}).get("weights") for manifest in manifests}
-    return trained if trained.is_file() and used == {file_sha256(trained)} else EMBEDDED
+    return trained if trained.is_file() and used == {weights_hash(trained)} else EMBEDDED
 
 
 class _Detector:

@@ -20,7 +20,6 @@ from annotate.records import flights_with_tracklets, read_tracklets
 from pipeline.chain.table import CROPS, EMBEDDINGS, TRACKS
 from pipeline.engine.progress import Progress
 from pipeline.errors import PipelineError
-from pipeline.files import file_sha256
 from pipeline.stages.crop_store import Picture, picture
 from pipeline.workspace.atomic import atomic_file
 from pipeline.workspace.entries import empty, is_ours
@@ -31,6 +30,7 @@ from reid.checkpoint import load_checkpoint
 from reid.embedder import Embedder
 from reid.records import ReidData, Samples
 from reid.training.recipes import read_recipe
+from reid.weights import weights_hash
 
 PER_TRACKLET = 16  # crops of a tracklet that are embedded: more add little, and each costs the same
 _FEWEST = 4  # identities that a network can be trained on
@@ -43,7 +43,7 @@ RUN = "suggestions"  # in the workspace: the network that is trained on its labe
 def embed_flights(workspace: Path, weights: Path, progress: Progress, device: str = "auto") -> int:
     """Write `embeddings/embeddings.parquet` for each flight of `workspace`, unless it is current for these weights.
 
-    Its columns are frame, rank, model (the first 16 digits of the weights' sha256) and feature (of length 1, as
+    Its columns are frame, rank, model (the first 16 digits of `weights_hash`) and feature (of length 1, as
     `as_bytes`; before, it was a list).
 
     Returns:
@@ -55,7 +55,7 @@ def embed_flights(workspace: Path, weights: Path, progress: Progress, device: st
         ReidError: no such weights or device, or a crop that cannot be read.
 
     """
-    model = file_sha256(weights)
+    model = weights_hash(weights)
     embedder: Embedder | None = None
     count = 0
     for flight in flights_with_tracklets(workspace):

@@ -9,7 +9,7 @@ from annotate.log.store import LABELS, LabelStore
 from annotate.operations import flight_of
 from pipeline.chain.table import CROPS, DATASET, DETECT, FRAMES, STEPS, Scope
 from pipeline.errors import PipelineError
-from pipeline.lineage.commands import command_of, sha256_of, stage_of, weights_file
+from pipeline.lineage.commands import command_of, stage_of, weights_file
 from pipeline.stages.crop_store import is_there
 from pipeline.stages.detect import source_of_import
 from pipeline.stages.evaluation import FIGURES, QUERIES
@@ -17,6 +17,7 @@ from pipeline.workspace.atomic import read_json
 from pipeline.workspace.folders import parts_of, read_card
 from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.tables import read_rows
+from reid.weights import weights_hash
 
 _NO_FIGURES = {
     "inputs",
@@ -232,7 +233,7 @@ def _measured_with(recorded: dict[str, Any]) -> dict[str, Any]:
     result = dict(recorded)
     if not path.is_file():
         return result | {"state": "missing or moved"}
-    same = sha256_of(path) == recorded.get("sha256")
+    same = weights_hash(path) == recorded.get("sha256")
     result["state"] = "unchanged" if same else "changed since"
     training = _training(path) if same and path.suffix == ".safetensors" else None
     return result | ({"training": training} if training else {})

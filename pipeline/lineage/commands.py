@@ -3,17 +3,20 @@
 import json
 import shlex
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from detector.models.weights import EMBEDDED
+from detector.errors import DetectorError
+from detector.models.public import COCO
+from detector.models.weights import EMBEDDED, WeightsSource, source_in
 from pipeline.chain.table import CROPS, DETECT, FRAMES, ChainStage, Scope, made_together
 from pipeline.config.models import FlightConfig
-from pipeline.files import file_sha256
 from pipeline.stages.detect import IMPORTED, source_of_import
 from pipeline.workspace.folders import video_words
 from pipeline.workspace.manifest import StageFolder
+
+_OF_IMPORT = "floor", "max_detections"  # settings of the detector that count for an import
 
 
 def stage_of(flight: Path, stage: ChainStage) -> dict[str, Any] | None:
@@ -58,6 +61,8 @@ def _of_import(source: Mapping[str, Any]) -> Iterator[str]:
         yield from ("--first-frame", str(source["first_frame"]))
     for name in source.get("persons") or ():
         yield from ("--person", str(name))
+    if source.get("task"):
+        yield from ("--task", str(source["task"]))
 
 
 def _settings(stage: ChainStage, manifest: Mapping[str, Any]) -> Iterator[str]:
@@ -68,6 +73,9 @@ def _settings(stage: ChainStage, manifest: Mapping[str, Any]) -> Iterator[str]:
     yield from _differing(FRAMES.section, inputs)  # how the video is read is an input of every segment stage
     if "weights" in inputs and stage is DETECT and IMPORTED not in section:
         yield f"{DETECT.section}.weights={weights_file(str(inputs['weights'])) or 'FILE_WITH_THAT_HASH'}"
+    if stage is DETECT and IMPORTED in section:
+        kept = section[IMPORTED]
+        yield from _differing(DETECT.section, {key: kept[key] for key in _OF_IMPORT if key in kept})
     if stage is CROPS:
         yield from _differing(DETECT.section, {key: section[key] for key in ("threshold",) if key in section})
         yield from _differing("camera", section.get("camera", {}))
@@ -96,20 +104,15 @@ def _is_default(value: Any, default: Any) -> bool:
 
 def weights_file(sha256: str) -> str | None:
     """The detector's weights of that hash: `embedded`, or a file in `weights/`; None where neither has it."""
-    if sha256_of(EMBEDDED) == sha256:
-        return "embedded"
-    return next((str(path) for path in sorted(Path("weights").glob("*")) if sha256_of(path) == sha256), None)
+    source = weights_of(sha256)
+    return None if source is None else "embedded" if source.path == EMBEDDED else str(source.path)
 
 
-def sha256_of(path: Path) -> str | None:
-    """The sha256 (hex) of a file; None where there is none."""
-    if not path.is_file():
-        return None
-    known = path.stat()
-    return _sha256_of(path.absolute(), known.st_size, known.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _sha256_of(path: Path, size: int, changed_ns: int) -> str:
-    """Weights have hundreds of megabytes, and each stage of each flight asks for them."""
-    return file_sha256(path)
+def weights_of(sha256: str) -> WeightsSource | None:
+    """The detector's weights of that hash: bundled, in `weights/`, or torchvision's; None where none has it."""
+    for path in (EMBEDDED, *sorted(Path("weights").glob("*")), COCO.path):
+        with suppress(DetectorError, OSError):  # files of other kinds
+            source = source_in(path)
+            if source.sha256 == sha256:
+                return source
+    return None

@@ -1,26 +1,21 @@
 """The networks that flights were detected and embedded with, and the terms of their weights."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from detector.errors import DetectorError
-from detector.models.header import Header as DetectorHeader
-from detector.models.header import read_header as read_detector
 from detector.models.weights import EMBEDDED as DETECTOR
-from pipeline.chain.table import DETECT, EMBEDDINGS, TRAIN, ChainStage
-from pipeline.lineage.commands import sha256_of
+from pipeline.chain.table import DETECT, EMBEDDINGS, TRAIN
+from pipeline.lineage.commands import weights_of
 from pipeline.stages.detect import IMPORTED
 from pipeline.workspace.manifest import StageFolder
 from reid.errors import ReidError
-from reid.header import Header as EmbedderHeader
-from reid.header import read_header as read_embedder
+from reid.header import read_header
 from reid.weights import EMBEDDED as EMBEDDER
+from reid.weights import weights_hash
 
-_READ: dict[ChainStage, tuple[str, Callable[[Path], DetectorHeader | EmbedderHeader]]] = {
-    DETECT: ("detector", read_detector),
-    EMBEDDINGS: ("embedder", read_embedder),
-}
+_STAGES = DETECT, EMBEDDINGS
 
 
 @dataclass(frozen=True)
@@ -44,31 +39,43 @@ def networks_of(workspace: Path, flights: Iterable[Path]) -> list[Network]:
 
     Weights are looked for where uavpipe takes and writes them: beside its code, in `weights/`, in the workspace.
     """
-    made = [(stage, StageFolder(flight / stage.folder).manifest()) for flight in flights for stage in _READ]
+    made = [(stage, StageFolder(flight / stage.folder).manifest()) for flight in flights for stage in _STAGES]
     used = dict.fromkeys(
-        (stage, manifest["inputs"]["weights"])
+        (stage, str(manifest["inputs"]["weights"]))
         for stage, manifest in made
         if manifest and "weights" in manifest["inputs"] and IMPORTED not in manifest["section"]
     )
-    places = {
-        DETECT: (DETECTOR, *sorted(Path("weights").glob("*"))),
-        EMBEDDINGS: (
-            EMBEDDER,
-            *sorted(workspace.glob("suggestions/*.safetensors")),
-            *sorted(workspace.glob(f"{TRAIN.folder}/*/*.safetensors")),
-        ),
-    }
-    networks = [_network(stage, str(sha256), places[stage]) for stage, sha256 in used]
-    return sorted(networks, key=lambda each: each.task)
+    return [
+        *(_detector(sha256) for stage, sha256 in used if stage is DETECT),
+        *(_embedder(sha256, workspace) for stage, sha256 in used if stage is EMBEDDINGS),
+    ]
 
 
-def _network(stage: ChainStage, sha256: str, places: Sequence[Path]) -> Network:
-    task, read = _READ[stage]
-    path = next((each for each in places if sha256_of(each) == sha256), None)
+def _detector(sha256: str) -> Network:
+    source = weights_of(sha256)
+    if source is None:
+        return _network("detector", sha256, None, "")
+    return _network("detector", sha256, source.path, source.terms)
+
+
+def _embedder(sha256: str, workspace: Path) -> Network:
+    path = next((each for each in _embedders(workspace) if weights_hash(each) == sha256), None)
+    terms = ""
+    if path is not None:
+        with suppress(ReidError):  # a foreign model
+            terms = read_header(path).terms
+    return _network("embedder", sha256, path, terms)
+
+
+def _embedders(workspace: Path) -> Iterator[Path]:
+    """Where embedders are taken from and written to, as far as they are there."""
+    yield EMBEDDER
+    yield from sorted(workspace.glob("suggestions/*.safetensors"))
+    yield from sorted(workspace.glob(f"{TRAIN.folder}/*/*.safetensors"))
+
+
+def _network(task: str, sha256: str, path: Path | None, terms: str) -> Network:
     if path is None:
         return Network(task, f"sha256 {sha256[:12]}…", "not known: the file is not here")
-    try:
-        terms = read(path).terms
-    except (DetectorError, ReidError):  # weights of other tools
-        terms = ""
-    return Network(task, "embedded" if path == places[0] else str(path), terms or "the file states none")
+    name = "embedded" if path in (DETECTOR, EMBEDDER) else str(path)
+    return Network(task, name, terms or "the file states none")

@@ -82,7 +82,9 @@ def import_detections(
             "account": found.account(),
             "first_frame": reading.first_frame,
             "persons": sorted(reading.persons),
+            "task": reading.task,
             "floor": config.detector.floor,
+            "max_detections": config.detector.max_detections,
         }
         stages = describe(config, flight, imported=source)
         stage = next(each for each in stages if isinstance(each, DetectStage))

@@ -13,6 +13,7 @@ from pipeline.stages.standstill import standstill
 from pipeline.workspace.stage import StageResult
 from pipeline.workspace.tables import read_file
 
+_FEW = 0.25  # share of the boxes from 0.5 up: if fewer reach the threshold, their scores mean something else
 _FEWEST = 2  # times between frames that a tracklet must be able to wait to be one
 
 log = logging.getLogger("uavpipe")
@@ -36,6 +37,15 @@ def warn_of_nothing(results: Sequence[StageResult], config: FlightConfig, video:
             *(video, len(rows), config.detector.threshold, rows["score"].max()),
             *(config.crops.min_height, heights.max()),
         )
+    elif detect and crops and crops.counts["crops"] < _FEW * (likely := detect.counts.get("boxes_from_0.5", 0)):
+        scores = read_file(detect.folder / DETECT.file, ["score"])["score"]
+        kept = int((scores >= config.detector.threshold).sum())
+        if kept < _FEW * likely:  # else stride or size of the crops left them out
+            log.warning(
+                "%s: of %d detections with a score of 0.5 or more, %d have detector.threshold, %g, or more, and "
+                "can be crops; another detector's scores mean something else: try detector.threshold=0.5",
+                *(video, likely, kept, config.detector.threshold),
+            )
     if config.crops.person_m is not None and crops and "with_telemetry" not in found[FRAMES.name].counts:
         log.warning("%s: no frame has telemetry, so crops.person_m leaves no box out", video)
 

@@ -11,7 +11,6 @@ import pandas as pd
 
 from pipeline.chain.table import EVALUATE
 from pipeline.errors import PipelineError
-from pipeline.files import file_sha256
 from pipeline.workspace.atomic import atomic_file, atomic_folder, read_json, write_json
 from pipeline.workspace.entries import files_below, is_ours
 from pipeline.workspace.folders import locked
@@ -19,6 +18,7 @@ from pipeline.workspace.manifest import StageFolder
 from pipeline.workspace.promises import Broken
 from pipeline.workspace.stage import Stage
 from pipeline.workspace.tables import read_rows
+from reid.weights import weights_hash
 
 if TYPE_CHECKING:
     from reid.evaluation.comparison import Measured
@@ -189,7 +189,8 @@ def measured(stored: StoredEvaluation, name: str) -> "Measured":
         **columns,
     )
     hashes = data if isinstance(data, dict) else {}
-    return Measured(name, content["settings"], hashes, figures, intervals, queries, _counted(stored))
+    settings = {**content["settings"], "input": content["inputs"].get("input", "")}
+    return Measured(name, settings, hashes, figures, intervals, queries, _counted(stored))
 
 
 def _counted(stored: StoredEvaluation) -> "PairCounts | None":
@@ -227,7 +228,7 @@ def broken_evaluation(folder: Path, workspace: Path) -> Iterator[Broken]:
         path = Path(str(weights["path"]))
         if not path.is_file():
             yield Broken(path, "missing, and it was evaluated")
-        elif file_sha256(path) != weights.get("sha256"):
+        elif weights_hash(path) != weights.get("sha256"):
             yield Broken(path, "other weights than were evaluated")
 
 
@@ -256,8 +257,8 @@ def _names_files(inputs: Mapping[str, Any]) -> bool:
 
 
 def identified(file: Path) -> dict[str, str]:
-    """Which file it was, whatever becomes of its name."""
-    return {"path": str(file), "sha256": file_sha256(file)}
+    """Which weights or features they were, whatever becomes of their name."""
+    return {"path": str(file), "sha256": weights_hash(file)}
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:

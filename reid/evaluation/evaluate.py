@@ -61,6 +61,7 @@ class Result:
         distances: between query and gallery.
         options: of the evaluation, with the metric that was used.
         metric_reason: why it was used, for people; empty where it was asked for.
+        input: what a foreign model took, for people; else empty.
 
     """
 
@@ -71,6 +72,7 @@ class Result:
     distances: Distances
     options: Options
     metric_reason: str = ""
+    input: str = ""
 
     def nearest(self, row: int, count: int) -> Nearest:
         """The first `count` gallery crops in a query's ranking, or all that take part, and their distances."""
@@ -157,7 +159,7 @@ class Evaluation:
 
         """
         query, gallery = (embedder.embed_files(one.paths, flip=flip, advance=advance) for one in self._samples)
-        return self(query, gallery, own=embedder.metric)
+        return replace(self(query, gallery, own=embedder.metric), input=embedder.what)
 
     def rank(self, distances: Distances, own: MetricChoice = OF_FILES) -> Result:
         """Rank by given distances; `own` as above."""

@@ -58,12 +58,14 @@ def test_what_cannot_be_embedded_is_named(embedder, tmp_path):
             NetworkEmbedder(Network(CONFIG), "cuda")
 
 
-def onnx_model(path, shape=("n", 3, 8, 4), sums=(2, 3)):
-    """The sum of each colour over an image of floats."""
+def onnx_model(path, shape=("n", 3, 8, 4), sums=(2, 3), values="FLOAT"):
+    """The sum of each colour over an image."""
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
-    images = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)
-    features = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ("n", *shape[1:2]))
+    images, features = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.DataType.Value(values), sizes)
+        for name, sizes in (("x", shape), ("y", ("n", *shape[1:2])))
+    )
     axes = onnx.helper.make_tensor("axes", onnx.TensorProto.INT64, (len(sums),), sums)
     node = onnx.helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=0)
     graph = onnx.helper.make_graph([node], "sum", [images], [features], [axes])
@@ -79,6 +81,41 @@ def test_an_onnx_model_from_elsewhere_sees_normalised_rgb(tmp_path):
     crops = np.random.default_rng(0).integers(0, 256, (2, 8, 4, 3), np.uint8)
     by_hand = ((crops / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]).sum((1, 2))
     np.testing.assert_allclose(embedder.embed(crops), by_hand, rtol=1e-4)
+
+
+def test_an_onnx_model_may_take_floats_of_16_bits(tmp_path):
+    crops = np.random.default_rng(0).integers(0, 256, (2, 8, 4, 3), np.uint8)
+    features = [
+        Embedder.load(onnx_model(tmp_path / f"{values}.onnx", values=values), "cpu").embed(crops)
+        for values in ("FLOAT", "FLOAT16")
+    ]
+    np.testing.assert_allclose(*features, atol=0.1)
+    assert features[1].dtype == np.float32
+
+
+def test_an_onnx_model_of_other_values_is_refused(tmp_path):
+    with pytest.raises(
+        ReidError, match=r"a\.onnx: takes tensor\(int32\); expected floats of 32 or 16 bits, or bytes"
+    ):
+        Embedder.load(onnx_model(tmp_path / "a.onnx", values="INT32"), "cpu")
+
+
+def test_an_onnx_model_that_cannot_run_is_named(tmp_path):
+    """Its size is open, but it has a layer for 32x16 px only."""
+    onnx = pytest.importorskip("onnx")
+    values = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sizes)
+        for name, sizes in (("x", ("n", 3, "h", "w")), ("y", ("n", 3 * 32 * 16)))
+    ]
+    shape = onnx.helper.make_tensor("shape", onnx.TensorProto.INT64, (2,), (0, 3 * 32 * 16))
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Reshape", ["x", "shape"], ["y"])], "flat", *([v] for v in values), [shape]
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), str(tmp_path / "a.onnx"))
+    assert Embedder.load(tmp_path / "a.onnx", "cpu", {"height": 32, "width": 16}).dimension == 3 * 32 * 16
+    with pytest.raises(ReidError, match=r"a\.onnx: ONNX Runtime cannot run it: "):
+        Embedder.load(tmp_path / "a.onnx", "cpu", {"height": 64, "width": 16})
 
 
 def test_what_is_no_embedder_in_onnx_is_named(tmp_path):

@@ -1,11 +1,13 @@
+import hashlib
 import json
 
 import cv2
 import numpy as np
+import pytest
 from safetensors import safe_open
 
 from reid.embedder import Embedder
-from reid.weights import EMBEDDED
+from reid.weights import EMBEDDED, weights_hash
 
 
 def test_the_embedded_network_is_small_and_says_where_it_is_from():
@@ -31,3 +33,26 @@ def test_a_person_looks_more_like_itself_shifted_than_like_another():
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     alike = features @ features.T
     assert min(alike[0, 1], alike[2, 3]) > alike[:2, 2:].max()
+
+
+@pytest.mark.parametrize(
+    ("model", "other"),
+    [
+        ("m.xml", "m.bin"),
+        ("m.xml", "m.input.yaml"),
+        ("m.onnx", "m.onnx.data"),
+        ("m.onnx", "m.onnx_data"),
+        ("m.onnx", "m.input.yaml"),
+    ],
+)
+def test_the_hash_follows_each_file_that_decides_the_features(tmp_path, model, other):
+    (tmp_path / model).write_text("model")
+    alone = weights_hash(tmp_path / model)
+    assert alone == hashlib.sha256(b"model").hexdigest()
+    found = [alone]
+    for content in ("one", "another"):
+        (tmp_path / other).write_text(content)
+        found.append(weights_hash(tmp_path / model))
+    assert len(set(found)) == 3
+    (tmp_path / "m.safetensors").write_text("model")
+    assert weights_hash(tmp_path / "m.safetensors") == alone  # a checkpoint has its own input

@@ -70,7 +70,10 @@ def train(config_path: Path, output: Path, weights: Path | None, settings: tuple
     from pipeline.engine.progress import training_bar
     from pipeline.workspace.atomic import atomic_file
 
-    content = apply_settings(read_yaml_mapping(recipe_file(config_path)), settings)
+    recipe = read_yaml_mapping(recipe_file(config_path))
+    if any(setting.startswith("train=") for setting in settings):
+        recipe.pop("terms", None)  # they are those of the recipe's own data
+    content = apply_settings(recipe, settings)
     config = validate(content, TrainConfig, str(config_path))
     _check_there(config, config_path)
     for sources in (config.train, () if config.validation is None else (config.validation,)):

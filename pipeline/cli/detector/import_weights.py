@@ -40,7 +40,10 @@ def import_detectron2(
         out,
         checkpoint.state,
         architecture=checkpoint.architecture,
-        training={"imported_from": model.name},
+        training={
+            "imported_from": model.name,
+            "terms": f"those of {model.name} and of its data",
+        },
         classes=checkpoint.classes,
         exact=True,
     )

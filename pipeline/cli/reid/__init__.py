@@ -130,15 +130,14 @@ def embed(source: Path, weights: Path, out: Path, settings: tuple[str, ...], fli
         raise click.UsageError(f"--out {out}: expected a name that ends in .npy")
 
     from pipeline.engine.progress import progress_bar
-    from reid.embedder import Embedder, ForeignEmbedder
+    from reid.embedder import Embedder
     from reid.embedding_parts import embed_in_parts
-    from reid.files import sha256_of
     from reid.sources import image_files
+    from reid.weights import weights_hash
 
     paths = image_files(source)
     embedder = Embedder.load(weights, device, given_input(settings))
-    taken = embedder.what if isinstance(embedder, ForeignEmbedder) else ""
-    key = {"weights": sha256_of(weights), "device": embedder.device, "input": taken}
+    key = {"weights": weights_hash(weights), "device": embedder.device, "input": embedder.what}
     with progress_bar(source.name, len(paths)) as advance:
         count, length = embed_in_parts(embedder, paths, out, key, flip=flip, advance=advance)
     root = source if source.is_dir() else source.parent

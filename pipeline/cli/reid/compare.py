@@ -24,6 +24,12 @@ _COLUMNS = (
     "difference_to",
     "clear",
 )
+# How a network is used, in words, and what earlier versions did that did not write it.
+_USE = {
+    "metric": ("ranked by different metrics", "euclidean"),
+    "flip": ("means with the mirror image for one only", False),
+    "input": ("foreign models with different inputs", ""),
+}
 
 
 @click.command()
@@ -34,7 +40,8 @@ def compare(evaluations: tuple[Path, ...], form: str) -> None:
 
     Prints the figures side by side, their 95 % intervals, and the differences to A with paired intervals: each draw
     takes the same persons for both. Refuses evaluations of different data, by different protocols, in different
-    forms of average precision, or re-ranked against not. Metrics may differ; a note names them.
+    forms of average precision, or re-ranked against not. The metric, the use of the mirror image and a foreign
+    model's input may differ; a note names them.
     """
     if len(evaluations) < 2:
         raise click.UsageError("expected two or more evaluations")
@@ -47,10 +54,17 @@ def compare(evaluations: tuple[Path, ...], form: str) -> None:
         click.echo(json.dumps([_content(row) for row in rows], indent=2))
     else:
         click.echo("\n".join(_csv(rows) if form == "csv" else _table(rows)))
-    metrics = [each.settings.get("metric", "euclidean") for each in read]
-    if len(set(metrics)) > 1:
-        named = ", ".join(f"{each.name} {metric}" for each, metric in zip(read, metrics, strict=True))
-        click.echo(f"note: ranked by different metrics: {named}", err=True)
+    for note in _notes(read):
+        click.echo(f"note: {note}", err=True)
+
+
+def _notes(read: "Sequence[Measured]") -> Iterator[str]:
+    """What differs of how the networks were used, which may explain differences of the figures."""
+    for setting, (words, former) in _USE.items():
+        values = {each.name: each.settings.get(setting) or former for each in read}
+        if len({str(value) for value in values.values() if value != ""}) > 1:
+            named = ", ".join(f"{name} {value}" for name, value in values.items())
+            yield f"{words}: {named}"
 
 
 def _read(place: Path, others: Sequence[Path]) -> "Measured":

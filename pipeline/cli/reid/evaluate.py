@@ -113,7 +113,9 @@ def evaluate(out: Path, pictures: int, **options: Any) -> None:
     result = asked.result()
     how = result.options
     summary = summary_of(result, how)
-    drawn = write_evaluation(out, result, summary, how, asked.inputs(), flip=asked.flip, pictures=pictures)
+    drawn = write_evaluation(
+        out, result, summary, how, asked.inputs(result.input), flip=asked.flip, pictures=pictures
+    )
     _show(result, summary, how)
     pictures_too = ", ranked.parquet, ranked/ (worst queries first)" if drawn else ""
     click.echo(f"{out}: metrics.json, queries.parquet, pairs.parquet{pictures_too}")
@@ -198,14 +200,14 @@ class _Asked:
         query, gallery = self.labels or [file.with_suffix(".csv") for file in self.features or ()]
         return LabelTables(query, gallery, self.images, self.train_labels)
 
-    def inputs(self) -> dict[str, Any]:
-        """What was measured, for `metrics.json`."""
+    def inputs(self, taken: str) -> dict[str, Any]:
+        """What was measured, for `metrics.json`; `taken` is the input of a foreign model."""
         from pipeline.stages.evaluation import identified
 
         query, gallery = self.features or (None, None)
         files = {"weights": self.weights, "query": query, "gallery": gallery}
         names = {name: getattr(self, name) for name in ("data", "labels", "images", "train_labels")}
-        names["input"] = list(self.settings)
+        names["input"] = taken
         return {name: identified(file) for name, file in files.items() if file} | {
             name: value for name, value in names.items() if value
         }

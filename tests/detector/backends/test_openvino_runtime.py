@@ -22,8 +22,7 @@ from detector.backends.openvino import load_openvino
 from detector.backends.openvino_runtime import import_openvino
 from detector.config import DetectorConfig
 from detector.models.exported import FORMAT, describe_export
-from detector.models.presets import ARCHITECTURES
-from detector.models.weights import source_of
+from detector.models.weights import resolve, source_of
 
 openvino = import_openvino()
 ops = openvino.opset13
@@ -32,7 +31,7 @@ boxes, scores = ops.constant(np.float32([[10, 10, 40, 80]])), ops.constant(np.fl
 model = openvino.Model([ops.result(boxes), ops.result(scores)], [given], "m")
 for output, name in zip(model.outputs, ("boxes", "scores")):
     output.get_tensor().set_names({name})
-for name, text in describe_export(DetectorConfig(), ARCHITECTURES["small"], "0" * 64, FORMAT).items():
+for name, text in describe_export(DetectorConfig(), resolve("embedded", None), FORMAT).items():
     model.set_rt_info(text, ["uavpipe", name])
 openvino.save_model(model, "m.xml", compress_to_fp16=False)
 

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -9,8 +7,9 @@ from detector.backends.tile_choice import MOST_COST, SMALL, affordable, affordab
 from detector.backends.tiled import pieces_of
 from detector.config import DetectorConfig, Resize, Tiles
 from detector.errors import DetectorError
-from detector.models.weights import WeightsSource, source_of
+from detector.models.weights import source_of
 from detector.records import Detections
+from tests.detector.backends.onnx_models import write_model
 
 INTO_960 = Resize(width=960, height=960)
 
@@ -92,14 +91,24 @@ def test_a_look_with_the_real_model_is_repeatable_and_says_what_it_saw():
     assert look(config, source_of(config), []).why == "no frame could be looked at"
 
 
-def test_a_model_of_unknown_input_asks_for_its_size():
-    config = DetectorConfig(weights="model.onnx", backend="onnx", tiles="auto")
-    source = WeightsSource(Path("model.onnx"), "0", "onnx", None, "a model")
-    with pytest.raises(DetectorError, match=r"set detector\.resize"):
-        affordable_for(1920, 1080, config, source)
-    # A model of one input size takes as long for a tile as for the whole image: five pieces at most.
-    sized = config.model_copy(update={"resize": Resize(width=640, height=640)})
-    assert affordable_for(1920, 1080, sized, source).cost <= 5
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080), (2704, 1520), (3840, 2160)])
+def test_a_model_of_one_input_size_gets_a_row_of_squares(size):
+    """Two squares of the height show persons as large as two rows of slightly smaller ones, for three passes."""
+    option = affordable(*size, Resize(width=416, height=416), padded=True)
+    assert (option.tiles, option.cost) == (Tiles(size=size[1]), 3)
+
+
+def test_the_input_of_an_onnx_model_is_that_of_its_file(tmp_path):
+    path, output = tmp_path / "model.onnx", {"output": np.zeros((1, 126, 7), np.float32)}
+    write_model(path, output, shape=(1, 3, 416, 416))
+    config = DetectorConfig(weights=str(path), backend="onnx", tiles="auto", device="cpu")
+    expected = affordable(1920, 1080, Resize(width=416, height=416), padded=True)
+    assert affordable_for(1920, 1080, config, source_of(config)) == expected
+    write_model(path, output, shape=(1, 3, "height", "width"))
+    with pytest.raises(DetectorError, match=r"images of any size; give the size .*detector\.resize="):
+        affordable_for(1920, 1080, config, source_of(config))
+    sized = config.model_copy(update={"resize": Resize(width=416, height=416)})
+    assert affordable_for(1920, 1080, sized, source_of(sized)) == expected
 
 
 def test_tiles_are_auto_or_sizes():

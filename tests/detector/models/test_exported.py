@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import pytest
 
 from detector.config import DetectorConfig
 from detector.errors import DetectorError
 from detector.models.exported import FORMAT, describe_export, read_openvino_header
 from detector.models.presets import ARCHITECTURES
-from detector.models.weights import resolve, source_of
+from detector.models.weights import WeightsSource, resolve, source_of
 
 CONFIG = DetectorConfig(floor=0.03, nms_iou=0.4, max_detections=77)
 
@@ -23,13 +25,20 @@ def write(folder, entries):
 
 @pytest.fixture
 def entries():
-    return describe_export(CONFIG, ARCHITECTURES["small"], "0" * 64, FORMAT)
+    return describe_export(
+        CONFIG,
+        WeightsSource(
+            Path("small.safetensors"), "0" * 64, "uavpipe", ARCHITECTURES["small"], "small", terms="my flights"
+        ),
+        FORMAT,
+    )
 
 
 def test_what_was_described_is_read(entries, tmp_path):
     header = read_openvino_header(write(tmp_path, entries))
     assert header.architecture == ARCHITECTURES["small"]
     assert header.answers.model_dump() == {"floor": 0.03, "nms_iou": 0.4, "max_detections": 77}
+    assert header.terms == "my flights"
 
 
 @pytest.mark.parametrize(

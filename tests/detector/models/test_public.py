@@ -40,7 +40,10 @@ def served(monkeypatch):
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield Handler, PublicWeights("toy", f"http://127.0.0.1:{server.server_port}/toy-{DIGITS}.pth", 0.01, "none", "")
+    yield (
+        Handler,
+        PublicWeights("toy", f"http://127.0.0.1:{server.server_port}/toy-{DIGITS}.pth", 0.01, "none", "", ""),
+    )
     server.shutdown()
     server.server_close()
 
@@ -91,7 +94,7 @@ def test_a_download_that_arrived_whole_is_not_asked_for_again(served, tmp_path):
 
 def test_what_has_another_hash_is_not_kept(served, tmp_path):
     _, toy = served
-    other = PublicWeights("toy", toy.url.replace(DIGITS, "00000000"), 0.01, "none", "")
+    other = PublicWeights("toy", toy.url.replace(DIGITS, "00000000"), 0.01, "none", "", "")
     with pytest.raises(DetectorError, match=r"toy: what arrived has another SHA-256 than 00000000"):
         get(other, tmp_path / "toy.pth")
     assert list(tmp_path.iterdir()) == []

@@ -22,7 +22,7 @@ from detector.models.checkpoint import load_checkpoint, load_torchvision
 from detector.models.exported import FORMAT, describe_export, read_openvino_header
 from detector.models.header import describe, read_header
 from detector.models.presets import ARCHITECTURES
-from detector.models.weights import source_of
+from detector.models.weights import resolve, source_of
 from detector.records import Detections
 from detector.training.run_folder import differing_settings, forget_after
 from tests.fuzz.readers.reader import IMAGE, STATE, Reader, reads, together, torch_file, written
@@ -65,7 +65,7 @@ def _load_onnx(folder: Path) -> None:
 
 
 def _openvino_header(folder: Path) -> None:
-    entries = describe_export(DetectorConfig(), ARCHITECTURES["small"], "0" * 64, FORMAT)
+    entries = describe_export(DetectorConfig(), resolve("embedded", None), FORMAT)
     rows = "".join(f"<{name} value={quoteattr(value)}/>" for name, value in entries.items())
     written("m.xml", f"<?xml version='1.0'?><net><rt_info><uavpipe>{rows}</uavpipe></rt_info></net>")(folder)
     written("m.bin", b"")(folder)
@@ -77,7 +77,7 @@ def _openvino(folder: Path) -> None:
     given = openvino.opset13.parameter([1, 3, -1, -1], np.float32)
     weight = openvino.opset13.constant(np.full((1,), 2, np.float32))
     model = openvino.Model([openvino.opset13.multiply(given, weight)], [given], "m")
-    for name, text in describe_export(DetectorConfig(), ARCHITECTURES["small"], "0" * 64, FORMAT).items():
+    for name, text in describe_export(DetectorConfig(), resolve("embedded", None), FORMAT).items():
         model.set_rt_info(text, ["uavpipe", name])
     openvino.save_model(model, folder / "m.xml", compress_to_fp16=False)
 

@@ -1,14 +1,11 @@
 """The command of a flight whose name is not its video's."""
 
-import hashlib
 import shlex
 
 from pipeline.chain.table import FRAMES
 from pipeline.config.flights import require_flights
 from pipeline.config.models import load_config
-from pipeline.files import file_sha256
-from pipeline.lineage import commands
-from pipeline.lineage.commands import command_of, sha256_of
+from pipeline.lineage.commands import command_of
 from pipeline.workspace.folders import CARD
 from pipeline.workspace.manifest import write_record
 
@@ -24,17 +21,3 @@ def test_a_named_flight_keeps_its_name(tmp_path):
     config = load_config(settings=[named[named.index("--set") + 1]])
     (video,) = require_flights(config)
     assert (str(video), config.name_of(video)) == ("/card2/DJI_0001.MP4", "second card")
-
-
-def test_weights_are_hashed_once_until_they_change(tmp_path, monkeypatch):
-    hashed = []
-    monkeypatch.setattr(commands, "file_sha256", lambda path: hashed.append(path) or file_sha256(path))
-    weights = tmp_path / "weights.safetensors"
-    weights.write_bytes(b"one")
-    first = [sha256_of(weights) for _ in range(3)]
-    weights.write_bytes(b"another")
-    assert first == [hashlib.sha256(b"one").hexdigest()] * 3
-    assert sha256_of(weights) == hashlib.sha256(b"another").hexdigest()
-    assert hashed == [weights, weights]
-    weights.unlink()
-    assert sha256_of(weights) is None

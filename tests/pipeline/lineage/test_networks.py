@@ -1,14 +1,22 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
+from detector.backends.onnx_export import export_onnx
+from detector.backends.openvino_export import export_openvino
+from detector.config import DetectorConfig, Resize
 from detector.models.header import read_header
 from detector.models.weights import EMBEDDED as DETECTOR
+from detector.models.weights import source_in, source_of
 from pipeline.chain.table import DETECT, EMBEDDINGS
 from pipeline.files import file_sha256
 from pipeline.lineage.networks import Network, networks_of
 from pipeline.workspace.manifest import StageFolder
 from reid.checkpoint import save_checkpoint
 from reid.config import NetworkConfig
+from tests.detector.backends.onnx_models import write_model
 
 NETWORK = NetworkConfig(backbone="squeezenet1_1", global_branch=None)
 
@@ -48,9 +56,9 @@ def test_each_network_in_use_is_named_once_with_its_terms(made, tmp_path):
 
 def test_without_terms_or_a_file_that_is_said(made, tmp_path):
     (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "mine.onnx").write_bytes(b"of another tool")
+    other = write_model(tmp_path / "weights" / "mine.onnx", {"output": np.zeros((1, 126, 7), np.float32)})
     flights = [
-        made("a", DETECT, file_sha256(tmp_path / "weights" / "mine.onnx")),
+        made("a", DETECT, source_in(other).sha256),
         made("b", DETECT, 64 * "9"),
         made("c", DETECT, 64 * "8", imported={"file": "detections.json"}),
         tmp_path / "runs" / "no flight",
@@ -58,4 +66,17 @@ def test_without_terms_or_a_file_that_is_said(made, tmp_path):
     assert networks_of(tmp_path / "runs", flights) == [
         Network("detector", "weights/mine.onnx", "the file states none"),
         Network("detector", "sha256 999999999999…", "not known: the file is not here"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["mine.onnx", "mine.xml"])
+def test_an_exported_detector_states_the_terms_of_its_checkpoint(made, tmp_path, name):
+    (tmp_path / "weights").mkdir()
+    path = Path("weights", name)
+    small = DetectorConfig(weights="embedded", device="cpu", resize=Resize(width=64, height=64))
+    export = export_onnx if name.endswith(".onnx") else export_openvino
+    export(small, source_of(small), path)
+    flight = made("a", DETECT, source_in(path).sha256)
+    assert networks_of(tmp_path / "runs", [flight]) == [
+        Network("detector", f"weights/{name}", read_header(DETECTOR).terms)
     ]

@@ -16,8 +16,9 @@ from pipeline.config.models import CropsConfig, DatasetConfig, FlightConfig, loa
 from pipeline.dataset.stage import run_dataset
 from pipeline.engine.progress import progress_bar
 from pipeline.errors import PipelineError
+from pipeline.files import file_sha256
 from pipeline.lineage import as_text, trace
-from pipeline.lineage.commands import sha256_of, stage_of
+from pipeline.lineage.commands import stage_of
 from pipeline.run.flight import describe, run_stages
 from pipeline.simulate import simulate_flight
 from pipeline.workspace.folders import open_flight
@@ -50,7 +51,10 @@ def flown(tmp_path_factory):
         "rank_1": 0.5,
         "counts": {"queries": 1},
         "settings": {"protocol": "tracklet"},
-        "inputs": {"weights": {"path": str(weights), "sha256": sha256_of(weights)}, "data": f"{workspace}/dataset"},
+        "inputs": {
+            "weights": {"path": str(weights), "sha256": file_sha256(weights)},
+            "data": f"{workspace}/dataset",
+        },
     }
     (out / "metrics.json").write_text(json.dumps(content))
     row = rows.iloc[-1]
@@ -70,8 +74,8 @@ def test_a_query_leads_back_to_the_time_stamp(flown):
     assert found["query"]["data_set_crop"]["name"] == row["name"]
     assert found["query"]["who"]["decided_by"] == "ann"
     lineage = found["data_set"]["flights"]["flight01"]
-    assert lineage["video_sha256"] == sha256_of(files.video)
-    assert lineage["detector_weights_sha256"] == sha256_of(EMBEDDED)
+    assert lineage["video_sha256"] == file_sha256(files.video)
+    assert lineage["detector_weights_sha256"] == file_sha256(EMBEDDED)
     assert lineage["detector_weights_file"] == "embedded"
     (out.parent / "net.onnx").write_bytes(b"another")
     assert trace(str(out), workspace)["weights"]["state"] == "changed since"

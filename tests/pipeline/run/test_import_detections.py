@@ -91,6 +91,14 @@ def test_the_chain_continues_from_imported_detections(flight, boxes, tmp_path, c
     assert verified.exit_code == 0, verified.output
 
 
+def test_the_command_of_an_import_repeats_what_decided_its_boxes(flight, boxes, tmp_path):
+    config = config_of(tmp_path / "runs", detector=DetectorConfig(floor=0.3, max_detections=7))
+    import_detections(config, flight, boxes, Reading(task="a"), progress_bar)
+    command = flight_lineage(tmp_path / "runs" / "a")["stages"][DETECT.folder]["command"]
+    assert "import a.csv --task a " in command
+    assert "--set detector.floor=0.3 --set detector.max_detections=7" in command
+
+
 def test_imported_detections_are_not_replaced_in_silence(flight, boxes, tmp_path):
     config = config_of(tmp_path / "runs")
     import_detections(config, flight, boxes, Reading(), progress_bar)

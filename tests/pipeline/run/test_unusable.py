@@ -55,11 +55,11 @@ def test_a_flight_in_which_nothing_moves(tmp_path, caplog, frames, shift, walk, 
     assert ("neither the camera nor a person moves" in caplog.text) is (warned or (shift == 0.008 and not people))
 
 
-def results(folder, *, boxes, crops, located=0):
+def results(folder, *, boxes, crops, located=0, likely=0):
     counts = {"frames": 4} | ({"with_telemetry": located} if located else {})
     return [
         StageResult("frames", folder / "frames", counts, skipped=False),
-        StageResult("detect", folder / "detections", {"boxes": boxes}, skipped=False),
+        StageResult("detect", folder / "detections", {"boxes": boxes, "boxes_from_0.5": likely}, skipped=False),
         StageResult("crops", folder / "crops", {"crops": crops}, skipped=False),
     ]
 
@@ -70,6 +70,14 @@ def test_a_threshold_that_leaves_nothing_is_named(tmp_path, caplog):
     warn_of_nothing(results(tmp_path, boxes=2, crops=0), load_config(), tmp_path / "a.mp4")
     assert "detector.threshold is 0.8, their highest score 0.61" in caplog.text
     assert "crops.min_height is 16 px, their greatest height 40 px" in caplog.text
+
+
+@pytest.mark.parametrize(("sure", "warned"), [(1, True), (4, False)])
+def test_a_threshold_that_few_likely_persons_reach_is_named(tmp_path, caplog, sure, warned):
+    rows = pd.DataFrame({"score": [0.9] * sure + [0.6] * (10 - sure) + [0.3] * 90, "y1": 0.0, "y2": 40.0})
+    write_table(tmp_path / "detections" / "detections.parquet", rows)
+    warn_of_nothing(results(tmp_path, boxes=100, crops=1, likely=10), load_config(), tmp_path / "a.mp4")
+    assert ("of 10 detections with a score of 0.5 or more, 1 have detector.threshold, 0.8" in caplog.text) is warned
 
 
 def test_nothing_detected_is_said(tmp_path, caplog):

@@ -32,6 +32,19 @@ def test_data_of_a_recipe_that_are_not_there_are_named_by_their_field(tmp_path, 
     assert [path.name for path in tmp_path.iterdir()] == ["mine.json"]
 
 
+def test_the_terms_of_a_recipes_data_are_not_those_of_other_data(tmp_path, monkeypatch):
+    configs = []
+    monkeypatch.setattr("detector.training.train.train", lambda config, *_, **__: configs.append(config))
+    monkeypatch.setattr("detector.annotations.coco.check_sources", lambda sources: ())
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.json").write_text("{}")
+    train = ("train", "--config", "fpn", "--out", "out", "--set", "validation=null", "--set")
+    mine = "train=[{annotations: mine.json, images: .}]"
+    assert run(*train, mine).exit_code == 0
+    assert run(*train, mine, "--set", "terms=my flights").exit_code == 0
+    assert [config.terms for config in configs] == ["", "my flights"]
+
+
 def test_the_command_divides_by_clip_and_training_reads_it(tmp_path):
     folder = tmp_path / "set"
     (folder / "annotations").mkdir(parents=True)

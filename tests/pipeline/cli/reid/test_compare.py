@@ -104,6 +104,23 @@ def test_other_metrics_are_compared_and_named(evaluations, tmp_path):
     assert reid("compare", evaluations / "good", evaluations / "bad").stderr == ""
 
 
+def test_another_use_of_the_same_network_is_named(evaluations, tmp_path):
+    shutil.copytree(evaluations / "good", tmp_path / "other")
+    file = tmp_path / "other" / "metrics.json"
+    content = json.loads(file.read_text())
+    content["settings"]["flip"] = True
+    file.write_text(json.dumps(content))
+    result = reid("compare", evaluations / "good", tmp_path / "other")
+    assert result.stderr == "note: means with the mirror image for one only: good False, other True\n"
+    inputs = [{**content["inputs"], "input": f"RGB, {values}"} for values in ("0 to 1", "0 to 255")]
+    for name, each in zip(("one", "two"), inputs, strict=True):
+        shutil.copytree(evaluations / "good", tmp_path / name)
+        (tmp_path / name / "metrics.json").write_text(json.dumps({**content, "inputs": each}))
+    result = reid("compare", tmp_path / "one", tmp_path / "two")
+    assert result.stderr == "note: foreign models with different inputs: one RGB, 0 to 1, two RGB, 0 to 255\n"
+    assert reid("compare", evaluations / "good", evaluations / "good").stderr == ""
+
+
 def test_unlike_and_missing_evaluations_are_one_line(evaluations):
     for places, complaint in (
         (("good", "reranked"), "good and reranked cannot be compared: they differ in re-ranking (False, True)"),
