@@ -40,7 +40,8 @@ _COLUMNS = {
     "w": ("w", "width", "bb_width"),
     "h": ("h", "height", "bb_height"),
     "score": ("score", "confidence", "conf"),
-    "label": ("label", "class", "name", "class_name", "category", "class_id", "category_id"),
+    # Names before numbers: the tables of YOLOv5 have `class` 0 and `name` person.
+    "label": ("label", "class_name", "name", "class", "category", "class_id", "category_id"),
 }
 _KINDS = (
     ".json (COCO's results or annotations), .txt (MOTChallenge, VisDrone), .csv or .tsv (a table with a header), "

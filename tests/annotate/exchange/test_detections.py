@@ -15,6 +15,11 @@ MOT = "1,-1,10,20,20,40,0.9,-1,-1,-1\n4,-1,150,40,20,50,0.25,-1,-1,-1\n"
 CORNERS = (
     "frame,x1,y1,x2,y2,score,class\n0,10,20,30,60,.9,person\n3,150,40,170,90,.25,Pedestrian\n1,1,1,9,9,.9,car\n"
 )
+YOLOV5 = """xmin,ymin,xmax,ymax,confidence,class,name,frame
+10,20,30,60,0.9,0,person,0
+50,20,90,60,0.8,2,car,0
+150,40,170,90,0.25,0,person,3
+"""
 SIZES = "Frame_ID;Left;Top;Width;Height;Confidence\n1;10;20;20;40;0.9\n\n4;150;40;20;50;0.25\n"
 RESULTS = [
     {"image_id": 0, "category_id": 1, "bbox": [10, 20, 20, 40], "score": 0.9},
@@ -54,6 +59,7 @@ def found_in(path, reading=None, **more):
         ("d.txt", MOT, "mot", "2 boxes read, 2 used"),
         ("d.csv", MOT, "mot", "2 boxes read, 2 used"),
         ("d.csv", CORNERS, "table", "3 boxes read, 2 used; left out: 1 car"),
+        ("d.csv", YOLOV5, "table", "3 boxes read, 2 used; left out: 1 car"),
         ("d.csv", SIZES, "table", "2 boxes read, 2 used; its frames count from 1"),
         ("d.json", RESULTS, "coco results", "2 boxes read, 2 used; class 1, the only one, is taken as person"),
         ("d.json", COCO, "coco", "2 boxes read, 2 used"),
