@@ -125,9 +125,9 @@ def resolve(
     if weights == "coco":
         found = _coco(download)
         if found is None:
+            why = f"{OFFLINE} is set" if os.environ.get(OFFLINE) else "they could not be downloaded"
             raise DetectorError(
-                f"torchvision's COCO weights are not on this machine and could not be downloaded from {COCO.url}; "
-                f"put that file into {COCO.path.parent}"
+                f"torchvision's COCO weights are not on this machine, and {why}; copy {COCO.url} to {COCO.path}"
             )
         return _checked(found, preset)
     return _checked(_file(Path(weights), preset), preset)

@@ -65,7 +65,7 @@ def _openvino(
     # The weights are beside the .xml, and get their name before it does.
     with atomic_file(out) as temporary, atomic_file(out.with_suffix(".bin")):
         export_openvino(config, source, temporary, spread(calibrate, frames) if calibrate else None)
-    precision = f"int8 by {frames} frames of {calibrate}" if calibrate else "not quantised"
+    precision = f"int8 by at most {frames} frames of {calibrate}" if calibrate else "not quantised"
     click.echo(f"{out}: {source.description}, {precision}; set detector.weights to it")
 
 

@@ -118,8 +118,15 @@ def test_nobody_is_asked_for_weights_where_others_do(checkpoint, tmp_path, asked
 def test_without_a_network_auto_takes_the_embedded_model(tmp_path, asked):
     assert resolve("auto", None, tmp_path).path == EMBEDDED
     assert asked == [COCO.url]
-    with pytest.raises(DetectorError, match="could not be downloaded from"):
+    with pytest.raises(DetectorError, match=r"and they could not be downloaded; copy https"):
         resolve("coco", None)
+
+
+def test_offline_says_which_variable_prevents_a_download(asked, monkeypatch):
+    monkeypatch.setenv(OFFLINE, "1")
+    with pytest.raises(DetectorError, match=rf"not on this machine, and {OFFLINE} is set; copy https"):
+        resolve("coco", None)
+    assert asked == []
 
 
 def test_a_download_is_announced_and_checked(tmp_path, asked, monkeypatch, caplog):
