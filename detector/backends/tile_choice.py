@@ -105,7 +105,8 @@ def by_look(option: Option | None, whole: Sequence[Detections], tiled: Sequence[
     if option is None:
         return _too_dear()
     heights = [_heights(each) for each in (whole, tiled)]
-    looked = f"in {len(tiled)} frames with {len(heights[0])} persons in whole images, {len(heights[1])} in tiles"
+    frames = "1 frame" if len(tiled) == 1 else f"{len(tiled)} frames"
+    looked = f"in {frames} with {len(heights[0])} persons in whole images, {len(heights[1])} in tiles"
     if not len(heights[1]):
         return Choice(None, 1.0, looked)
     return by_height(option, float(np.median(heights[1])), looked)
