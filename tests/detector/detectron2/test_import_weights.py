@@ -182,6 +182,7 @@ def test_an_import_can_be_set_otherwise_and_says_so_in_its_header(c4, tmp_path):
     for path in (tmp_path / "model.pth", out):
         path.unlink()
     assert header.classes == 4
-    assert header.training == {"imported_from": "model.pth"}
+    assert header.training["imported_from"] == "model.pth"
+    assert header.terms == "those of model.pth and of its data"
     assert header.architecture.resize.size(1920, 1080) == (1333, 750)  # the long side's limit still holds
     assert header.architecture.resize.short_side == 1200

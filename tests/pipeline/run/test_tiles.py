@@ -140,7 +140,7 @@ def test_another_detector_is_decided_for_again(flight, tmp_path, decisions):
 
 def test_a_first_look_decides_by_frames_of_the_whole_flight(flight, tmp_path, caplog):
     run_stages(config(tmp_path), flight, DETECT, progress_bar)
-    assert "in 1 frames" in caplog.text
+    assert "in 1 frame " in caplog.text
     assert tiles._numbers(895) == [int((n + 0.5) * 895 / 18) for n in range(18)]
     assert len(tiles._numbers(100_000)) == 32
 
