@@ -81,7 +81,7 @@ def distil(
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 10)
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
         decay = min(_DECAY, (1 + number) / (10 + number))
         for name, value in student.state_dict().items():
             average[name] = average[name].lerp(value, 1 - decay) if value.is_floating_point() else value.clone()
